@@ -1,0 +1,42 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# The same examples on every run, and no clock: tests share their machine with others.
+hypothesis.settings.register_profile("project", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """English, 80 columns, no colour: whatever the terminal or CI system of the person who runs the tests asks for."""
+    for name in (
+        "COLUMNS",
+        "LINES",
+        "FORCE_COLOR",
+        "NO_COLOR",
+        "TTY_COMPATIBLE",
+        "CLICOLOR_FORCE",
+        "GITHUB_ACTIONS",
+        "PY_COLORS",
+        "LANGUAGE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The source tree."""
+    return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def fixtures(root: Path) -> Path:
+    """The folder of whole logs; SOURCES.md there says where each is from."""
+    return root / "fixtures"
