@@ -1,0 +1,247 @@
+"""One physical line → a `Piece`: what was said, by whom, from where, with every prefix taken off, in any nesting.
+
+kubectl, docker, compose, CRI, journald, Ray, Buildkite and Markdown quotes; JSON lines of docker, Loki, CloudWatch and fluent-bit;
+vLLM's own prefixes from 0.6 to 0.33, JSON logs included (knowledge/…: the table of prefixes by release).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from qvl_doctor.logs.source import RawLine
+from qvl_doctor.redact import redact
+
+
+class Piece(NamedTuple):
+    """A physical line without its prefixes.
+
+    `origin` tells apart the containers and processes that share an input. `headed`: the line began with a log call's own prefix.
+    """
+
+    number: int
+    text: str
+    origin: str = ""
+    process: str = ""
+    level: str = ""
+    file: str = ""
+    file_line: int = 0
+    clock: float | None = None
+    headed: bool = False
+    soft: bool = False
+    partial: bool = False
+    width: int = 0
+
+
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])|#033\[[\d;]*m")
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+_STAMP = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+_OUTER = re.compile(
+    rf"""
+      \[?{_STAMP}\]?[ ](?!-[ ])                                    # kubectl --timestamps, docker -t, CRI, Buildkite, python logging
+    | std(?:out|err)[ ](?P<cri>[FP])[ ]                            # CRI
+    | \[pod/(?P<pod>[^\]]{{1,200}})\][ ]                           # kubectl --prefix
+    | (?P<compose>[A-Za-z][\w.-]{{0,80}}[-_]\d{{1,4}}|[A-Za-z][\w.-]{{0,80}}(?=[ ]{{1,40}}\|[ ](?:[ ]{{2}}|\(|\[|INFO|WARN|ERROR|Traceback|[\w.]*Error)))
+        [ ]{{1,40}}\|(?:[ ]|$)                                     # docker compose
+    | [^\W\d_]{{3,10}}\.?[ ]+\d{{1,2}}[ ]\d\d:\d\d:\d\d[ ]\S{{1,80}}[ ](?P<unit>[^\s:\[]{{1,60}})(?:\[\d+\])?:[ ] # journald, syslog
+    | \[rank(?P<rank>\d{{1,5}})\]:(?:[ ]|$|(?=\[))                  # torch
+    | rank(?P<cutrank>\d{{1,5}})\]:[ ]                             # the same, pasted without its bracket
+    | \((?P<process>[A-Za-z][\w.-]{{0,60}}(?:[ ][\w=.-]{{1,40}}){{0,3}})[ ]pid=(?P<pid>\d+)(?:,[ ]ip=[\w.:]+)?\)(?:[ ]|$)
+    | \((?P<ray>raylet|autoscaler|pid=\d+)(?:,[ ]ip=[\w.:]+|[ ]\+[\dhms]+)?\)(?:[ ]|$)
+    | >[ ](?=\[{_STAMP}\]|--$|[ ]{{2}}\|[ ])|[ ]{{0,2}}\|[ ](?=\[{_STAMP}\])  # quoted from a CI page
+    | (?:ERROR|WARNING|INFO):[ ]+(?=\([A-Z]\w+[ ]pid=)             # a launcher that logs what its child says
+    """,
+    re.VERBOSE,
+)
+_HEAD = re.compile(
+    r"""
+    (?:(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL|TRACE)[ ]
+       (?:(?P<month>\d\d)-(?P<day>\d\d)[ ](?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)|\.\.\.)[ ]
+     |(?P<month2>\d\d)-(?P<day2>\d\d)[ ](?P<hour2>\d\d):(?P<minute2>\d\d):(?P<second2>\d\d)[ ]
+    )
+    (?:\[?(?P<file>[\w./-]{1,120}\.(?:py|rs)):(?P<line>\d{1,6})\](?:[ ]|$))?
+    | \[(?P<file2>[\w./-]{1,120}\.py):(?P<line2>\d{1,6})\](?:[ ]|$)
+    """,
+    re.VERBOSE,
+)
+_HEAD_LATER = re.compile(r"(?<=[\s\]|>])(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d \[?[\w./-]{1,120}\.(?:py|rs):\d")
+_PYTHON = re.compile(
+    r"(?P<level>TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL)(?::(?:\s+|[\w.]{1,60}:)|\s+(?=\[?[\w.]+\.\w+:\d+\]? ))"
+    r"|(?P<name>[a-z_]\w*(?:\.\w+){0,5})\s+(?:\d+\s+)?(?P<level2>DEBUG|INFO|WARNING|ERROR|CRITICAL):?\s+"
+)
+_ENVELOPE = ("log", "message", "msg", "@message", "line", "MESSAGE", "textPayload", "body")
+_ENVELOPE_SIGNS = frozenset(
+    ("stream", "time", "timestamp", "@timestamp", "ts", "date", "labels", "kubernetes", "logStreamName", "ingestionTime", "eventId", "tag", "log")
+    + ("levelname", "asctime", "_SYSTEMD_UNIT", "__REALTIME_TIMESTAMP", "severity", "container_name", "source", "resource", "docker", "_p", "file")
+)
+_JSON_MEMBER = re.compile(r'\s*"(?:message|log|line|@message|msg)":\s*("(?:[^"\\]|\\.)*")\s*,?\s*$')
+_FENCE = re.compile(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*$")
+_RAY_REPEAT = re.compile(r"\s*\[repeated \d+x across cluster\](?: \(Ray deduplicates logs.*)?$")
+_DAYS = (0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335)
+
+
+def clean(text: str) -> str:
+    """The text without anything that could style or move a terminal."""
+    if "\x1b" in text or "#033[" in text:
+        text = _ANSI.sub("", text)
+    return text if text.isprintable() else _CONTROL.sub("", text)
+
+
+def pieces(line: RawLine) -> Iterator[Piece]:
+    """What one physical line says. A JSON line may hold several; a Markdown fence says nothing."""
+    text = clean(line.text)
+    if "```" in text and _FENCE.match(text) or "~~~" in text and _FENCE.match(text):
+        return
+    text = redact(text)
+    stripped = text.lstrip()
+    if stripped.startswith("{") or (stripped.startswith('"') and _JSON_MEMBER.match(text)):
+        unpacked = list(_unpack(line.number, stripped, text))
+        if unpacked:
+            yield from unpacked
+            return
+    yield peel(line.number, text, soft=line.soft)
+
+
+def peel(number: int, text: str, *, soft: bool = False, origin: str = "", depth: int = 0) -> Piece:
+    """The piece of one line of text: outer prefixes first, then the log call's own."""
+    width = len(text)
+    process, partial = "", False
+    for _ in range(8):
+        match = _OUTER.match(text)
+        if match is None or not match.end():
+            break
+        found = match.groupdict()
+        if found["process"]:
+            process = f"{found['process']} {found['pid']}"
+        elif found["rank"] or found["cutrank"]:
+            process = process or f"rank{found['rank'] or found['cutrank']}"
+        elif found["ray"]:
+            process = process or found["ray"]
+        elif found["cri"]:
+            partial = found["cri"] == "P"
+        elif name := found["pod"] or found["compose"]:
+            origin = name
+        text = text[match.end() :]
+    if depth < 2 and text.startswith("{") and text.rstrip().endswith("}"):
+        inner = list(_unpack(number, text, text, origin=origin, depth=depth + 1))
+        if len(inner) == 1:
+            return inner[0]._replace(process=inner[0].process or process)
+    match = _HEAD.match(text)
+    if match is None and len(text) > 20:
+        # A prefix that nobody knows (VLLM_LOGGING_PREFIX, a log shipper's own) before a log call that everybody knows.
+        later = _HEAD_LATER.search(text, 0, 240)
+        if later and "%|" not in text[: later.start()]:
+            text = text[later.start() :]
+            match = _HEAD.match(text)
+    if match is None:
+        return _unheaded(Piece(number, text.rstrip(), origin, process, soft=soft, partial=partial, width=width))
+    found = match.groupdict()
+    rest = text[match.end() :].rstrip()
+    if "[repeated " in rest:
+        rest = _RAY_REPEAT.sub("", rest)
+    later = _OUTER.match(rest) if rest.startswith("(") else None
+    if later and later["process"] and not process:
+        process, rest = f"{later['process']} {later['pid']}", rest[later.end() :]
+    return Piece(
+        number,
+        rest,
+        origin,
+        process,
+        found["level"] or "",
+        (found["file"] or found["file2"] or "").rpartition("/")[2],
+        int(found["line"] or found["line2"] or 0),
+        _clock(found),
+        headed=True,
+        soft=soft,
+        partial=partial,
+        width=width,
+    )
+
+
+def _unheaded(piece: Piece) -> Piece:
+    """The piece, with the level of uvicorn's and Python's own log formats taken off."""
+    text = piece.text
+    if not text or text[0] in " \t":
+        return piece
+    match = _PYTHON.match(text, 0, 160)
+    if match is None:
+        if "[repeated " in text:
+            return piece._replace(text=_RAY_REPEAT.sub("", text))
+        return piece
+    level = match["level"] or match["level2"]
+    return piece._replace(text=text[match.end() :], level=level, headed=True)
+
+
+def _clock(found: dict[str, str | None]) -> float | None:
+    """Seconds since the year's start: vLLM prints no year."""
+    second = found["second"] or found["second2"]
+    if second is None:
+        return None
+    month, day, hour, minute = (int(found[part] or found[part + "2"] or 0) for part in ("month", "day", "hour", "minute"))
+    if not 1 <= month <= 12:
+        return None
+    return float(((_DAYS[month - 1] + day) * 24 + hour) * 3600 + minute * 60 + int(second))
+
+
+def _unpack(number: int, stripped: str, text: str, origin: str = "", depth: int = 0) -> Iterator[Piece]:
+    """The lines inside a JSON envelope; nothing if the JSON is no envelope (an HTTP error body stays as it is)."""
+    member = _JSON_MEMBER.match(text)
+    try:
+        value: Any = json.loads(member[1]) if member else json.loads(stripped)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(value, str):
+        yield from _inner(number, value, origin, depth)
+    elif isinstance(value, dict):
+        yield from _from_object(number, value, origin, depth)
+
+
+def _from_object(number: int, value: dict[str, Any], origin: str, depth: int) -> Iterator[Piece]:
+    if isinstance(value.get("levelname"), str) and isinstance(value.get("message"), str):
+        yield from _from_vllm_json(number, value, origin)
+        return
+    for entry in _loki_entries(value):
+        yield from _inner(number, entry, origin, depth)
+    if not _ENVELOPE_SIGNS.isdisjoint(value):
+        said = next((value[key] for key in _ENVELOPE if isinstance(value.get(key), str)), None)
+        if said is not None:
+            yield from _inner(number, said, origin, depth)
+
+
+def _loki_entries(value: dict[str, Any]) -> Iterator[str]:
+    data = value.get("data")
+    streams = data.get("result") if isinstance(data, dict) else value.get("streams")
+    for stream in streams if isinstance(streams, list) else ():
+        values = stream.get("values") if isinstance(stream, dict) else None
+        for entry in values if isinstance(values, list) else ():
+            if isinstance(entry, list) and len(entry) >= 2 and isinstance(entry[1], str):
+                yield entry[1]
+    events = value.get("events")
+    for event in events if isinstance(events, list) else ():
+        if isinstance(event, dict) and isinstance(event.get("message"), str):
+            yield event["message"]
+
+
+def _inner(number: int, said: str, origin: str, depth: int) -> Iterator[Piece]:
+    for line in said.rstrip("\r\n").split("\n"):
+        yield peel(number, redact(clean(line.rstrip("\r"))), origin=origin, depth=depth + 1)
+
+
+def _from_vllm_json(number: int, value: dict[str, Any], origin: str) -> Iterator[Piece]:
+    """A record of `--logging-config.formatter json` (0.32 on). Its traceback stands in the message, or in `exc_info`."""
+    stamp = _HEAD.match(f"INFO {value.get('asctime', '')} ")
+    clock = _clock(stamp.groupdict()) if stamp else None
+    name, pid = value.get("processName"), value.get("process")
+    process = f"{name} {pid}" if isinstance(name, str) and name != "MainProcess" else ""
+    file = value.get("filename") or value.get("pathname") or value.get("name") or ""
+    file = str(file).rpartition("/")[2]
+    line = value.get("lineno")
+    texts = [value["message"]] + [value[key] for key in ("exc_info", "exception", "stack_info") if isinstance(value.get(key), str)]
+    for text in "\n".join(texts).split("\n"):
+        shown = redact(clean(text.rstrip("\r")))
+        yield Piece(
+            number, shown, origin, process, value["levelname"], file[:120], line if isinstance(line, int) else 0, clock, headed=True
+        )

@@ -1,0 +1,359 @@
+"""Lines → records, one per event. A traceback is one record; its chain is several; interleaved processes are kept apart.
+
+The builder can start at any line and holds only what is not finished, so that it works on a pipe, on a growing file, and on a
+window cut out of a large one.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from qvl_doctor.logs.prefixes import Piece, pieces
+from qvl_doctor.logs.source import LineSplitter, RawLine
+from qvl_doctor.model import Frame, Line, Record
+
+MAX_LINES = 400
+MAX_MESSAGE = 16 * 1024
+_MAX_CONTINUED = 60
+_MAX_OPEN = 256
+
+_HEADER = "Traceback (most recent call last):"
+_CHAINS = ("During handling of the above exception", "The above exception was the direct cause")
+_FRAME = re.compile(r'\s*(?:\| *)*File "(?P<file>[^"]{1,1000})", line (?P<line>\d{1,9})(?:, in (?P<function>.*))?$')
+_FRAME_START = re.compile(r'\s*File "[^"]*(?:"(?:, (?:l(?:i(?:n(?:e(?: \d*)?)?)?)?)?)?)?$')
+_RAISED = re.compile(r"(?P<type>[A-Za-z_]\w*(?:\.\w+)*)(?P<colon>:(?=\s|$))?\s*(?P<message>.*)$", re.DOTALL)
+#: An exception's line where no traceback proves it one.
+_BARE = re.compile(r"(?:\w+\.)*\w*(?:Error|error|Exception|Errorr|Interrupt|Exit|Exceeded|OutOfResources|NotFound|Timeout)(?:: ?|$)")
+_DOTTED = re.compile(r"(?:[a-z_]\w*\.){2,}[A-Z]\w*: ")
+_STARTS = re.compile(
+    r"Traceback \(most|(?:During handling of|The above exception)|Process [\w-]+:|usage: |\S+\.py:\d+: \w*Warning|\[W\d|"
+    r"\S+:\d+:\d+ \[\d+\] NCCL|[\w -]{2,60}:\s+\d+%\||Loading \w+ checkpoint|Capturing |INFO|WARNING|ERROR|DEBUG|CRITICAL"
+)
+_PROGRESS = re.compile(r".{0,120}?(?:\d+%\||\d+% Completed|\bit/s\]|\bs/it\]|\d+%\s)")
+_PYDANTIC = re.compile(r"\d+ validation errors? for (?P<model>\S+).*?Value error, (?P<message>.*?)(?: \[type=|$)", re.DOTALL)
+_RAISE = re.compile(r"raise (?P<type>\w+(?:\.\w+)*)\((?P<said>.*)", re.DOTALL)
+_STRING = re.compile(r"""[rbf]?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
+_SPACE = re.compile(r"\s+")
+
+_ROLES = (("worker", "worker"), ("rayworker", "worker"), ("vllmworker", "worker"), ("rank", "worker"), ("enginecore", "engine"), ("apiserver", "api"))
+_FILE_ROLES = {
+    "engine.py": "engine",
+    "core.py": "engine",
+    "llm_engine.py": "engine",
+    "async_llm_engine.py": "engine",
+    "multiproc_worker_utils.py": "worker",
+    "worker_base.py": "worker",
+    "worker.py": "worker",
+    "gpu_worker.py": "worker",
+    "model_runner.py": "worker",
+    "gpu_model_runner.py": "worker",
+    "multiproc_executor.py": "worker",
+    "api_server.py": "api",
+    "launcher.py": "api",
+}
+
+
+@dataclass(slots=True)
+class _Open:
+    """A record that may still grow."""
+
+    head: Piece
+    traceback: bool = False
+    raised: int = -1
+    chained: bool = False
+    numbers: list[int] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    glued: int = 0
+    blank: bool = False
+
+    def add(self, piece: Piece) -> None:
+        if len(self.texts) < MAX_LINES:
+            self.numbers.append(piece.number)
+            self.texts.append(piece.text)
+
+    def glue(self, piece: Piece) -> None:
+        """The rest of a line that a terminal has broken."""
+        self.texts[-1] += piece.text
+        self.glued += 1
+
+
+class RecordBuilder:
+    """Pieces in, finished records out. `flush` ends what is open."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, ...], _Open] = {}
+        self._last: tuple[str, ...] | None = None
+        self._chained: set[tuple[str, ...]] = set()
+        self._partial: Piece | None = None
+
+    def feed(self, piece: Piece) -> list[Record]:
+        if self._partial is not None and not piece.headed:
+            piece, self._partial = piece._replace(text=self._partial.text + piece.text, number=self._partial.number), None
+        if piece.partial:  # CRI cuts long lines: the rest follows
+            self._partial = piece if len(piece.text) < MAX_MESSAGE else None
+            if self._partial:
+                return []
+        key = (piece.origin, piece.process, piece.level, piece.file, str(piece.file_line)) if piece.headed else (piece.origin, piece.process)
+        if self._continues_wrapped(piece):
+            return []
+        current = self._open.get(key)
+        if current is not None and self._takes(current, piece):
+            self._last = key
+            return []
+        done = self._finish_plain(key)
+        if not piece.text.strip():
+            if current is not None:
+                current.blank = True
+            return done
+        if piece.text.startswith(_CHAINS) and not piece.headed or piece.text.lstrip().startswith(_CHAINS):
+            done += self._finish(key)
+            self._chained.add(key)
+            return done
+        if current is not None and current.traceback and current.raised < 0 and _PROGRESS.match(piece.text):
+            return [*done, _record(_opened(piece))]  # a progress bar in the middle of somebody's traceback
+        done += self._finish(key)
+        done += self._begin(key, piece)
+        if len(self._open) > _MAX_OPEN:
+            done += self._finish(next(iter(self._open)))
+        return done
+
+    def flush(self) -> list[Record]:
+        """All that is open, in the order of its first line."""
+        records = [_record(record) for record in self._open.values()]
+        self._open.clear()
+        self._last = None
+        return sorted(records, key=lambda record: record.first_line)
+
+    def _begin(self, key: tuple[str, ...], piece: Piece) -> list[Record]:
+        done: list[Record] = []
+        text = piece.text.strip()
+        if text.endswith(_HEADER) and len(text) > len(_HEADER) and not text.startswith(("+", "|")):
+            said = piece._replace(text=text[: -len(_HEADER)].rstrip(" ,"))
+            done.append(_record(_opened(said)))
+            piece = piece._replace(text=_HEADER)
+        record = _opened(piece)
+        record.chained = key in self._chained
+        self._chained.discard(key)
+        self._open[key] = record
+        self._last = key
+        return done
+
+    def _finish(self, key: tuple[str, ...]) -> list[Record]:
+        record = self._open.pop(key, None)
+        return [_record(record)] if record else []
+
+    def _finish_plain(self, key: tuple[str, ...]) -> list[Record]:
+        """Ends the one-line records of the same process: only a traceback may be interrupted and go on."""
+        if self._last is None or self._last == key:
+            return []
+        last = self._open.get(self._last)
+        if last is None or (last.traceback and last.raised < 0):
+            return []
+        return self._finish(self._last)
+
+    def _takes(self, current: _Open, piece: Piece) -> bool:
+        text = piece.text
+        if current.traceback and current.raised < 0:
+            return self._takes_frame(current, piece)
+        if not text.strip():
+            current.blank = True
+            return not piece.headed
+        if text.startswith((_HEADER, *_CHAINS)) or _FRAME.match(text):
+            return False
+        if current.raised >= 0:
+            return self._takes_said(current, piece)
+        if piece.headed:
+            same = piece.clock == current.head.clock and (current.head.soft or text[0] in " \t█▄▀" or text[0].islower())
+            if same and len(current.texts) < _MAX_CONTINUED:
+                current.add(piece)
+                return True
+            return False
+        if text[0] in " \t" and not current.blank and len(current.texts) < _MAX_CONTINUED and not _PROGRESS.match(text):
+            current.add(piece)
+            return True
+        return False
+
+    @staticmethod
+    def _takes_frame(current: _Open, piece: Piece) -> bool:
+        """A traceback that has not said yet what was raised: frames, source lines, at last the exception."""
+        text = piece.text
+        if not text.strip():
+            return True
+        if text.startswith(_CHAINS) or (text.startswith(_HEADER) and len(current.texts) > 1):
+            return False
+        if text[0] in " \t|+":
+            current.add(piece)
+            return True
+        if _FRAME_START.match(current.texts[-1]) or (_FRAME.match(current.texts[-1]) and _is_word_rest(current, piece)):
+            current.glue(piece)
+            return True
+        if _PROGRESS.match(text):
+            return False
+        raised = _RAISED.match(text)
+        if raised and (raised["colon"] or not raised["message"]) and len(raised["type"]) < 200:
+            current.raised = len(current.texts)
+            current.add(piece)
+            return True
+        if current.glued < 8 and not _STARTS.match(text):
+            current.glue(piece)
+            return True
+        return False
+
+    @staticmethod
+    def _takes_said(current: _Open, piece: Piece) -> bool:
+        """What an exception says may go on over several lines, blank ones too."""
+        text = piece.text
+        if len(current.texts) - current.raised > _MAX_CONTINUED:
+            return False
+        if piece.headed:
+            if piece.clock != current.head.clock or _BARE.match(text):
+                return False
+        elif text[0] not in " \t" and (_STARTS.match(text) or _BARE.match(text) or _DOTTED.match(text)):
+            return False
+        current.add(piece)
+        return True
+
+    def _continues_wrapped(self, piece: Piece) -> bool:
+        """The rest of a prefixed line that a terminal broke: it comes without the prefix that its fellows have."""
+        if piece.headed or piece.process or self._last is None or not piece.text.strip():
+            return False
+        last = self._open.get(self._last)
+        if last is None or not (last.head.headed or last.head.process) or last.glued >= 8 or last.head.width < 60:
+            return False
+        text = piece.text
+        if not (text[0].islower() or text[0] in " .,;:)]}'\"_-/" or text[0].isdigit()) or _STARTS.match(text) or _PROGRESS.match(text):
+            return False
+        if text.startswith(("  ", "\t", "/", "- ")) or _FRAME.match(text) or _BARE.match(text) or not _plausible_rest(text):
+            return False
+        last.add(piece) if last.raised >= 0 or not last.traceback else last.glue(piece)
+        return True
+
+
+def _plausible_rest(text: str) -> bool:
+    """Not a line of its own: pip list, key=value output, a command."""
+    first = text.split(None, 1)[0]
+    return not re.match(r"[\w.-]+==|[\w-]+\s+\d+\.\d+|[\w.]+=|\d{4}-\d\d-\d\d|\d+\.\d+\.\d+\.\d+", text) and first not in {"vllm", "pip", "docker", "warnings.warn"}
+
+
+def _is_word_rest(current: _Open, piece: Piece) -> bool:
+    """`…, in _initialize_k` + `v_caches`: a single identifier after a frame is the rest of its function's name."""
+    return current.head.process != "" and piece.text.isidentifier()
+
+
+def _opened(piece: Piece) -> _Open:
+    record = _Open(piece)
+    record.add(piece)
+    text = piece.text
+    if text.startswith((_HEADER, "+ Exception Group Traceback")) or _FRAME.match(text) or text.lstrip().startswith(_HEADER):
+        record.traceback = True
+    elif _BARE.match(text) or _DOTTED.match(text):
+        record.raised = 0
+    return record
+
+
+def _record(open_record: _Open) -> Record:
+    head, texts = open_record.head, open_record.texts
+    exception, said = "", texts
+    cut = False
+    frames = _frames(texts) if open_record.traceback else ()
+    if open_record.raised >= 0:
+        said = texts[open_record.raised :]
+        raised = _RAISED.match(said[0])
+        if raised and (raised["colon"] or not raised["message"]):
+            exception, said = raised["type"], [raised["message"], *said[1:]]
+    elif open_record.traceback:
+        exception, said = _about_to_raise(texts)
+        cut = True
+    message = _SPACE.sub(" ", " ".join(said)).strip()[:MAX_MESSAGE]
+    unwrapped = _SPACE.sub(" ", "".join(said)).strip()[:MAX_MESSAGE] if len(said) > 1 else ""
+    if "Value error, " in message and (inner := _PYDANTIC.search(message)):
+        exception, message = "ValueError", inner["message"]
+    name, _, _ = head.process.rpartition(" ")
+    return Record(
+        lines=tuple(map(Line, open_record.numbers, texts)),
+        message=message,
+        unwrapped=unwrapped,
+        level=head.level,
+        process=head.process,
+        role=_role(name or head.process, head.file, frames),
+        file=head.file,
+        file_line=head.file_line,
+        clock=head.clock,
+        exception=exception,
+        frames=frames,
+        chained=open_record.chained,
+        cut=cut,
+    )
+
+
+def _frames(texts: list[str]) -> tuple[Frame, ...]:
+    found = (_FRAME.match(text) for text in texts)
+    return tuple(Frame(match["file"], int(match["line"]), (match["function"] or "").strip()) for match in found if match)
+
+
+def _about_to_raise(texts: list[str]) -> tuple[str, list[str]]:
+    """A traceback that was cut before its end often still shows the `raise` with the words of the exception."""
+    last = max((index for index, text in enumerate(texts) if _FRAME.match(text)), default=len(texts))
+    source = " ".join(text.strip() for text in texts[last + 1 :])
+    raised = _RAISE.search(source)
+    if raised is None:
+        return "", []
+    return raised["type"], ["".join(_unquoted(string) for string in _STRING.findall(raised["said"]))]
+
+
+def _unquoted(literal: str) -> str:
+    try:
+        value = ast.literal_eval(literal)
+    except (ValueError, SyntaxError):
+        return literal[1:-1]
+    return value if isinstance(value, str) else ""
+
+
+def _role(process: str, file: str, frames: tuple[Frame, ...]) -> str:
+    """Which kind of process spoke: worker, engine, api, or "" where nothing tells."""
+    lowered = process.lower().replace(" ", "").replace("_", "")
+    for start, role in _ROLES:
+        if lowered.startswith(start):
+            return role
+    if frames:
+        paths = " ".join(frame.file for frame in frames)
+        if "/worker/" in paths or "/model_executor/" in paths:
+            return "worker"
+        if "engine/core.py" in paths or "engine/llm_engine.py" in paths or "multiprocessing/engine.py" in paths:
+            return "engine"
+        if "/entrypoints/" in paths:
+            return "api"
+    return _FILE_ROLES.get(file, "")
+
+
+class LogReader:
+    """Bytes in, records out."""
+
+    def __init__(self) -> None:
+        self._lines = LineSplitter()
+        self._records = RecordBuilder()
+        self.line_count = 0
+
+    def feed(self, chunk: bytes) -> list[Record]:
+        return self._build(self._lines.feed(chunk))
+
+    def flush(self) -> list[Record]:
+        return self._build(self._lines.flush()) + self._records.flush()
+
+    def _build(self, lines: Iterable[RawLine]) -> list[Record]:
+        done: list[Record] = []
+        for line in lines:
+            self.line_count = line.number
+            for piece in pieces(line):
+                done += self._records.feed(piece)
+        return done
+
+
+def read_records(text: str | Iterable[str]) -> Iterator[Record]:
+    """The records of a text, or of lines without their line ends."""
+    whole = text if isinstance(text, str) else "\n".join(text)
+    reader = LogReader()
+    yield from sorted(reader.feed(whole.encode("utf-8", "replace")) + reader.flush(), key=lambda record: record.first_line)

@@ -1,0 +1,172 @@
+"""Inputs: paths, standard input, gz and zst, UTF-16, growing files. Bytes come out in chunks, and from these numbered lines.
+
+Nothing holds more than one chunk and one line: a line longer than MAX_LINE keeps its head and its tail.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple
+
+CHUNK = 256 * 1024
+MAX_LINE = 16 * 1024
+_TAIL = 2 * 1024
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+class InputError(Exception):
+    """An input that cannot be read. `key` names the sentence in words.yaml that says why."""
+
+    def __init__(self, key: str, **values: str) -> None:
+        super().__init__(key)
+        self.key, self.values = key, values
+
+
+class RawLine(NamedTuple):
+    """A physical line, decoded. `soft` marks a line that ended with a carriage return: vLLM joins the lines of one record so."""
+
+    number: int
+    text: str
+    soft: bool = False
+
+
+def open_input(path: str) -> BinaryIO:
+    """The input's bytes, decompressed; `-` is standard input. Raises InputError."""
+    if path == "-":
+        return _decompressed(sys.stdin.buffer, path)
+    try:
+        if os.path.isdir(path):
+            raise InputError("error.directory", path=path)
+        # Opened unbuffered for the look at the first bytes; `_decompressed` adds the buffer that the rest needs.
+        return _decompressed(open(path, "rb"), path)  # noqa: SIM115
+    except FileNotFoundError:
+        raise InputError("error.missing", path=path) from None
+    except PermissionError:
+        raise InputError("error.permission", path=path) from None
+    except OSError as error:
+        raise InputError("error.unreadable", path=path, reason=error.strerror or str(error)) from None
+    except ValueError:  # a NUL byte in the name
+        raise InputError("error.missing", path=path.replace("\0", "?")) from None
+
+
+def _decompressed(stream: BinaryIO, path: str) -> BinaryIO:
+    magic = stream.peek(4)[:4] if hasattr(stream, "peek") else b""
+    if magic.startswith(_GZIP):
+        import gzip
+
+        return gzip.open(stream)
+    if magic.startswith(_ZSTD):
+        try:
+            import zstandard
+        except ImportError:
+            raise InputError("error.no_zstd", path=path) from None
+        return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+    return stream
+
+
+def read_chunks(stream: BinaryIO, path: str = "-", *, follow: Callable[[], bool] | None = None) -> Iterator[bytes]:
+    """The stream's bytes as they come. With `follow`, waits at the end of a growing file and yields b"" while idle.
+
+    `follow` says whether to go on waiting. Raises InputError where the bytes turn out to be damaged or binary.
+    """
+    read = getattr(stream, "read1", stream.read)
+    first = True
+    while True:
+        try:
+            chunk = read(CHUNK)
+        except (OSError, EOFError) as error:
+            raise InputError("error.unreadable", path=path, reason=str(error)) from None
+        except Exception as error:  # zlib.error and ZstdError share no base class worth importing here
+            if type(error).__module__ not in {"zlib", "zstandard", "zstandard.backend_c", "zstd"}:
+                raise
+            raise InputError("error.damaged", path=path, reason=str(error)) from None
+        if not chunk:
+            if follow is None or not follow():
+                return
+            yield b""
+            time.sleep(0.1)
+            continue
+        if first and _is_binary(chunk):
+            raise InputError("error.binary", path=path)
+        first = False
+        yield chunk
+
+
+def _is_binary(chunk: bytes) -> bool:
+    head = chunk[:4096]
+    return b"\0" in head and _utf16(head) is None and head.count(b"\0") > len(head) // 50
+
+
+def _utf16(head: bytes) -> str | None:
+    """The UTF-16 codec of text that starts so (PowerShell's `>` writes it), with or without a byte order mark."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    half = len(head) // 2
+    if half >= 4 and odd > 0.6 * half and even < 0.1 * half:
+        return "utf-16-le"
+    if half >= 4 and even > 0.6 * half and odd < 0.1 * half:
+        return "utf-16-be"
+    return None
+
+
+class LineSplitter:
+    """Bytes in, whole lines out; what is not yet ended is kept for the next call."""
+
+    def __init__(self, first_number: int = 1) -> None:
+        self._next = first_number
+        self._rest = b""
+        self._cut = False
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._started = False
+
+    def feed(self, chunk: bytes) -> Iterator[RawLine]:
+        if not self._started and chunk:
+            self._started = True
+            codec = _utf16(chunk[:4096])
+            if codec:
+                self._decoder = codecs.getincrementaldecoder(codec)("replace")
+            chunk = chunk.removeprefix(codecs.BOM_UTF8)
+        if self._decoder:
+            chunk = self._decoder.decode(chunk).encode("utf-8", "replace")
+        whole, newline, rest = chunk.rpartition(b"\n")
+        if not newline:
+            self._hold(chunk)
+            return
+        self._hold(b"")
+        lines = (self._rest + whole).split(b"\n")
+        self._rest = b""
+        for line in lines:
+            yield from self._line(line)
+        self._hold(rest)
+
+    def flush(self) -> Iterator[RawLine]:
+        """The last line, if it has no line end."""
+        if self._rest:
+            line, self._rest = self._rest, b""
+            yield from self._line(line)
+
+    def _hold(self, more: bytes) -> None:
+        self._rest += more
+        if len(self._rest) > MAX_LINE + CHUNK:
+            self._rest = self._rest[: MAX_LINE - _TAIL] + b" ... " + self._rest[-_TAIL:]
+
+    def _line(self, line: bytes) -> Iterator[RawLine]:
+        number, self._next = self._next, self._next + 1
+        if len(line) > MAX_LINE:
+            line = line[: MAX_LINE - _TAIL] + b" ... " + line[-_TAIL:]
+        text = line.decode("utf-8", "replace")
+        if "\r" not in text:
+            yield RawLine(number, text)
+            return
+        soft = text.endswith("\r")
+        # A progress bar rewrites its line: only its last state counts, but a log call may follow on the same line.
+        parts = [part for part in text.split("\r") if part.strip()] or [""]
+        for part in parts[:-1]:
+            if "%|" not in part and "it/s]" not in part and "s/it]" not in part and "% Completed" not in part:
+                yield RawLine(number, part)
+        yield RawLine(number, parts[-1], soft)

@@ -1,0 +1,212 @@
+"""The values that travel between the rooms: frozen, without behaviour beyond small look-ups.
+
+Records come from `logs`, rules from `rulebook`, findings from `diagnose`, and `report` prints a `Diagnosis`. Nothing here reads or prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+SEVERITIES = ("fatal", "degraded", "notice")
+LANGUAGES = ("en", "zh")
+#: The phases of a start-up in the order in which vLLM goes through them.
+PHASES = ("config", "load", "profile", "kv-cache", "graph-capture", "serving", "shutdown")
+
+#: A text in every language of the interface: {"en": …, "zh": …}.
+Text = Mapping[str, str]
+
+
+class Frame(NamedTuple):
+    """One `File "…", line N, in function` of a traceback."""
+
+    file: str
+    line: int
+    function: str
+
+
+class Line(NamedTuple):
+    """A physical line as evidence: its 1-based number in the input and its text, cleaned and redacted."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event of a log: a log call, an uncaught traceback, or a line of something else.
+
+    `message` is the text without any prefix; for a traceback it is what the exception says. Its white space is collapsed, so
+    that a message reads the same however it was broken into lines. `unwrapped` is the same with nothing instead of the line
+    breaks: a terminal breaks words anywhere. It is empty where it would not differ.
+    """
+
+    lines: tuple[Line, ...]
+    message: str
+    unwrapped: str = ""
+    level: str = ""
+    process: str = ""
+    role: str = ""
+    file: str = ""
+    file_line: int = 0
+    clock: float | None = None
+    exception: str = ""
+    frames: tuple[Frame, ...] = ()
+    chained: bool = False
+    cut: bool = False
+
+    @property
+    def first_line(self) -> int:
+        return self.lines[0].number
+
+    @property
+    def last_line(self) -> int:
+        return self.lines[-1].number
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that is known, where it came from ("log", "pip", "option"), and on which line."""
+
+    value: Any
+    source: str = "log"
+    line: int = 0
+
+
+#: Facts by name. Names carry their unit: `weights_gib`, `kv_tokens`, `init_s`.
+Facts = Mapping[str, Fact]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One item of a rule's `match`: what is set must all hold for one record ("and").
+
+    Patterns are sources of regular expressions. `literals` are lower-case strings of which every matching text
+    contains each (so a text without them need not be searched).
+    """
+
+    message: str = ""
+    exception: str = ""
+    frame: str = ""
+    level: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    literals: tuple[str, ...] = ()
+
+    @property
+    def weight(self) -> int:
+        return sum(map(bool, (self.message, self.exception, self.frame, self.level))) + len(self.facts)
+
+
+@dataclass(frozen=True, slots=True)
+class FixTemplate:
+    """A fix as the rule states it; placeholders are not filled in."""
+
+    text: Text
+    remedy: str = ""
+    change: Mapping[str, Any] = field(default_factory=dict)
+    applies: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A log excerpt in a rule, with what it must (or must not) lead to."""
+
+    name: str
+    log: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    captures: Mapping[str, str] | None = None
+    fixes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One failure: how it looks, why it happens, what to change. See docs/rules-format.md."""
+
+    id: str
+    severity: str
+    title: Text
+    why: Text
+    match: tuple[Condition, ...]
+    fixes: tuple[FixTemplate, ...]
+    references: tuple[str, ...] = ()
+    applies: Mapping[str, str] = field(default_factory=dict)
+    explains: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    confidence: str = "certain"
+    symptom: bool = False
+    remedy: str = ""
+    matches: tuple[Example, ...] = ()
+    silent: tuple[Example, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A rule spoke on a record. `captures` are the named groups of its pattern."""
+
+    rule: Rule
+    condition: Condition
+    record: Record | None
+    captures: Mapping[str, str]
+    evidence: tuple[Line, ...]
+    phase: str = ""
+    unverified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A fix with its numbers filled in. `verified` says who checked that it will hold, and how."""
+
+    text: Text
+    change: Mapping[str, Any] = field(default_factory=dict)
+    verified: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a report says about one rule: once per run, however often its text appeared (`count`)."""
+
+    rule: str
+    role: str
+    severity: str
+    confidence: str
+    title: Text
+    why: Text
+    evidence: tuple[Line, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+    references: tuple[str, ...] = ()
+    process: str = ""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One step of the start-up and how long it took, where the log says so."""
+
+    phase: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One start-up in a log."""
+
+    first_line: int
+    last_line: int
+    verdict: str
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The answer to one input. The findings, facts and timeline are those of the last run."""
+
+    source: str
+    verdict: str
+    summary: Text
+    facts: Facts = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    runs: tuple[Run, ...] = ()
+    timeline: tuple[Phase, ...] = ()
+    not_checked: tuple[Text, ...] = ()

@@ -1,0 +1,60 @@
+"""Secrets are masked once, on every line that comes in, so that no renderer can forget it.
+
+What is masked: API keys and tokens of known shapes, bearer and basic headers, passwords in URLs, and the values of names that
+look like a secret (`HF_TOKEN=…`, `'api_key': '…'`, `--api-key …`). `pad_token`, `max_tokens` and their like are no secrets.
+"""
+
+from __future__ import annotations
+
+import re
+
+MASK = "***"
+
+_VALUE = r"""(?:\[[^\]\n]*(?:\]|$)|"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$)|[^\s,;&'"\])}]+)"""
+_NO_SECRET = r"""(?!None\b|null\b|True\b|False\b|true\b|false\b|\*{3}|['"]{2}(?!['"])|\[\]|\$\{?\w)"""
+
+# (strings of which a line must hold one, in lower case; what to look for; what to put there)
+_MASKS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
+    (("hf_",), re.compile(r"\bhf_[A-Za-z0-9]{16,}"), f"hf_{MASK}"),
+    (("sk-",), re.compile(r"\bsk-[\w.-]{6,}"), f"sk-{MASK}"),
+    (("akia", "asia"), re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), MASK),
+    (("gh", "glpat-", "nvapi-", "xox"), re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|nvapi-|xox[abprs]-)[\w-]{10,}"), MASK),
+    (("eyj",), re.compile(r"\beyJ[\w-]{10,}\.[\w-]{6,}(?:\.[\w-]*)?"), MASK),
+    (("bearer", "basic"), re.compile(r"(?i)\b(bearer|basic)(\s+)" + r"(?!\*{3})[\w.~+/=-]{8,}"), rf"\1\2{MASK}"),
+    (("authorization",), re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?!bearer|basic|\*{3})[^\s'\",]{6,}"), rf"\1{MASK}"),
+    (("://",), re.compile(r"(://)[^\s/:@'\"]*:[^\s/@'\"]+@|(://)[^\s/:@'\"]{8,}@"), rf"\1\2{MASK}@"),
+    (
+        ("token=", "key=", "sig=", "signature=", "credential="),
+        re.compile(r"(?i)([?&](?:[\w.-]*(?:token|api_?key|signature|credential)|key|sig)=)[^\s&'\"]+"),
+        rf"\1{MASK}",
+    ),
+    (
+        ("--api-key", "--hf-token", "--api_key", "--hf_token", "--ssl-keyfile-password"),
+        re.compile(rf"(?i)(--(?:api[-_]key|hf[-_]token|ssl-keyfile-password)(?:\s*=\s*|\s+)){_NO_SECRET}(?!-){_VALUE}"),
+        rf"\1{MASK}",
+    ),
+    (
+        ("api", "access", "auth", "hf", "secret", "passw", "refresh", "session", "private", "bearer", "hub"),
+        re.compile(
+            r"(?i)(\b[\w-]*?(?:api|access|auth|hf|hub|bearer|refresh|session|private|secret)[_-]?(?:access[_-]?)?(?:token|key)"
+            rf"|\b[\w-]*?(?:client[_-]?secret|passw(?:or)?d|passphrase))(['\"]?\s*[:=]\s*){_NO_SECRET}{_VALUE}"
+        ),
+        rf"\1\2{MASK}",
+    ),
+    (
+        ("token", "secret", "password", "_key", "credential"),
+        re.compile(rf"\b([A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|_KEY|CREDENTIALS?))(['\"]?\s*[:=]\s*){_NO_SECRET}{_VALUE}"),
+        rf"\1\2{MASK}",
+    ),
+)
+
+
+def redact(text: str) -> str:
+    """The line with its secrets masked. Linear in the length of the line."""
+    lower = text.lower()
+    for triggers, pattern, mask in _MASKS:
+        for trigger in triggers:
+            if trigger in lower:
+                text = pattern.sub(mask, text)
+                break
+    return text
