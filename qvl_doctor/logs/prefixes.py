@@ -1,14 +1,14 @@
 """One physical line → a `Piece`: what was said, by whom, from where, with every prefix taken off, in any nesting.
 
 kubectl, docker, compose, CRI, journald, Ray, Buildkite and Markdown quotes; JSON lines of docker, Loki, CloudWatch and fluent-bit;
-vLLM's own prefixes from 0.6 to 0.33, JSON logs included (knowledge/…: the table of prefixes by release).
+vLLM's own prefixes from 0.6 to 0.33, JSON logs included (vllm/logger.py and logging_utils/ of each).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from qvl_doctor.logs.source import RawLine
@@ -90,23 +90,35 @@ def clean(text: str) -> str:
     return text if text.isprintable() else _CONTROL.sub("", text)
 
 
-def pieces(line: RawLine) -> Iterator[Piece]:
-    """What one physical line says. A JSON line may hold several; a Markdown fence says nothing."""
+def pieces(line: RawLine, mask: Callable[[str], str] = redact) -> Iterator[Piece]:
+    """What one physical line says. A JSON line may hold several; a Markdown fence says nothing.
+
+    `mask` hides secrets, also in what a JSON line holds escaped.
+    """
     text = clean(line.text)
-    if "```" in text and _FENCE.match(text) or "~~~" in text and _FENCE.match(text):
+    if ("```" in text or "~~~" in text) and _FENCE.match(text):
         return
-    text = redact(text)
+    text = mask(text)
     stripped = text.lstrip()
     if stripped.startswith("{") or (stripped.startswith('"') and _JSON_MEMBER.match(text)):
-        unpacked = list(_unpack(line.number, stripped, text))
+        unpacked = list(_unpack(line.number, stripped, text, _Nest(mask)))
         if unpacked:
             yield from unpacked
             return
     yield peel(line.number, text, soft=line.soft)
 
 
-def peel(number: int, text: str, *, soft: bool = False, origin: str = "", depth: int = 0) -> Piece:
+class _Nest(NamedTuple):
+    """What holds for everything inside a JSON line: how secrets are masked, the container it came from, how deep it lies."""
+
+    mask: Callable[[str], str] = redact
+    origin: str = ""
+    depth: int = 0
+
+
+def peel(number: int, text: str, *, soft: bool = False, nest: _Nest = _Nest()) -> Piece:
     """The piece of one line of text: outer prefixes first, then the log call's own."""
+    origin = nest.origin
     width = len(text)
     process, partial = "", False
     for _ in range(8):
@@ -125,8 +137,8 @@ def peel(number: int, text: str, *, soft: bool = False, origin: str = "", depth:
         elif name := found["pod"] or found["compose"]:
             origin = name
         text = text[match.end() :]
-    if depth < 2 and text.startswith("{") and text.rstrip().endswith("}"):
-        inner = list(_unpack(number, text, text, origin=origin, depth=depth + 1))
+    if nest.depth < 2 and text.startswith("{") and text.rstrip().endswith("}"):
+        inner = list(_unpack(number, text, text, nest._replace(origin=origin, depth=nest.depth + 1)))
         if len(inner) == 1:
             return inner[0]._replace(process=inner[0].process or process)
     match = _HEAD.match(text)
@@ -186,7 +198,7 @@ def _clock(found: dict[str, str | None]) -> float | None:
     return float(((_DAYS[month - 1] + day) * 24 + hour) * 3600 + minute * 60 + int(second))
 
 
-def _unpack(number: int, stripped: str, text: str, origin: str = "", depth: int = 0) -> Iterator[Piece]:
+def _unpack(number: int, stripped: str, text: str, nest: _Nest) -> Iterator[Piece]:
     """The lines inside a JSON envelope; nothing if the JSON is no envelope (an HTTP error body stays as it is)."""
     member = _JSON_MEMBER.match(text)
     try:
@@ -194,21 +206,21 @@ def _unpack(number: int, stripped: str, text: str, origin: str = "", depth: int 
     except (ValueError, RecursionError):
         return
     if isinstance(value, str):
-        yield from _inner(number, value, origin, depth)
+        yield from _inner(number, value, nest)
     elif isinstance(value, dict):
-        yield from _from_object(number, value, origin, depth)
+        yield from _from_object(number, value, nest)
 
 
-def _from_object(number: int, value: dict[str, Any], origin: str, depth: int) -> Iterator[Piece]:
+def _from_object(number: int, value: dict[str, Any], nest: _Nest) -> Iterator[Piece]:
     if isinstance(value.get("levelname"), str) and isinstance(value.get("message"), str):
-        yield from _from_vllm_json(number, value, origin)
+        yield from _from_vllm_json(number, value, nest)
         return
     for entry in _loki_entries(value):
-        yield from _inner(number, entry, origin, depth)
+        yield from _inner(number, entry, nest)
     if not _ENVELOPE_SIGNS.isdisjoint(value):
         said = next((value[key] for key in _ENVELOPE if isinstance(value.get(key), str)), None)
         if said is not None:
-            yield from _inner(number, said, origin, depth)
+            yield from _inner(number, said, nest)
 
 
 def _loki_entries(value: dict[str, Any]) -> Iterator[str]:
@@ -225,12 +237,12 @@ def _loki_entries(value: dict[str, Any]) -> Iterator[str]:
             yield event["message"]
 
 
-def _inner(number: int, said: str, origin: str, depth: int) -> Iterator[Piece]:
+def _inner(number: int, said: str, nest: _Nest) -> Iterator[Piece]:
     for line in said.rstrip("\r\n").split("\n"):
-        yield peel(number, redact(clean(line.rstrip("\r"))), origin=origin, depth=depth + 1)
+        yield peel(number, nest.mask(clean(line.rstrip("\r"))), nest=nest._replace(depth=nest.depth + 1))
 
 
-def _from_vllm_json(number: int, value: dict[str, Any], origin: str) -> Iterator[Piece]:
+def _from_vllm_json(number: int, value: dict[str, Any], nest: _Nest) -> Iterator[Piece]:
     """A record of `--logging-config.formatter json` (0.32 on). Its traceback stands in the message, or in `exc_info`."""
     stamp = _HEAD.match(f"INFO {value.get('asctime', '')} ")
     clock = _clock(stamp.groupdict()) if stamp else None
@@ -241,7 +253,6 @@ def _from_vllm_json(number: int, value: dict[str, Any], origin: str) -> Iterator
     line = value.get("lineno")
     texts = [value["message"]] + [value[key] for key in ("exc_info", "exception", "stack_info") if isinstance(value.get(key), str)]
     for text in "\n".join(texts).split("\n"):
-        shown = redact(clean(text.rstrip("\r")))
-        yield Piece(
-            number, shown, origin, process, value["levelname"], file[:120], line if isinstance(line, int) else 0, clock, headed=True
-        )
+        shown = nest.mask(clean(text.rstrip("\r")))
+        at = line if isinstance(line, int) else 0
+        yield Piece(number, shown, nest.origin, process, value["levelname"], file[:120], at, clock, headed=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from qvl_doctor.logs.prefixes import Piece, pieces
 from qvl_doctor.logs.source import LineSplitter, RawLine
 from qvl_doctor.model import Frame, Line, Record
+from qvl_doctor.redact import redact
 
 MAX_LINES = 400
 MAX_MESSAGE = 16 * 1024
@@ -330,9 +331,10 @@ def _role(process: str, file: str, frames: tuple[Frame, ...]) -> str:
 
 
 class LogReader:
-    """Bytes in, records out."""
+    """Bytes in, records out. `mask` hides secrets in every line."""
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Callable[[str], str] = redact) -> None:
+        self._mask = mask
         self._lines = LineSplitter()
         self._records = RecordBuilder()
         self.line_count = 0
@@ -347,7 +349,7 @@ class LogReader:
         done: list[Record] = []
         for line in lines:
             self.line_count = line.number
-            for piece in pieces(line):
+            for piece in pieces(line, self._mask):
                 done += self._records.feed(piece)
         return done
 

@@ -1,0 +1,5 @@
+"""`python -m qvl_doctor`."""
+
+from qvl_doctor.cli.main import main
+
+main()

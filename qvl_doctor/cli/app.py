@@ -1,0 +1,118 @@
+"""The command line as typer shows it: help, completion, mistakes. `logs` itself stands in cli/logs.py."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import click
+import typer
+
+from qvl_doctor import __version__
+from qvl_doctor.cli import logs as logs_command
+from qvl_doctor.cli.options import FAIL_ON, FORMATS, LogsOptions
+from qvl_doctor.cli.rules import app as rules_app
+
+_EXAMPLES = """
+Examples:
+
+\b
+  kubectl logs POD | qvl-doctor -
+  qvl-doctor logs pod.log
+  qvl-doctor logs --format json pod.log.gz
+  kubectl logs -f POD | qvl-doctor logs --follow -
+  qvl-doctor explain kv-cache-too-small
+"""
+
+app = typer.Typer(
+    name="qvl-doctor",
+    help="Tells from a vLLM log why the server died or misbehaves, and which change fixes it. Offline." + _EXAMPLES,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.add_typer(rules_app, name="rules")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"qvl-doctor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def logs(
+    paths: Annotated[list[str], typer.Argument(metavar="FILE...", help="Logs: plain, .gz, .zst; - is standard input.", show_default=False)],
+    format: Annotated[str, typer.Option("--format", "-f", click_type=click.Choice(FORMATS), help="How to report.")] = "console",
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
+    lang: Annotated[str, typer.Option("--lang", click_type=click.Choice(("en", "zh")), help="Default: the locale's.", show_default=False)] = "",
+    fail_on: Annotated[str, typer.Option("--fail-on", click_type=click.Choice(FAIL_ON), help="Exit 1 from this severity on.")] = "degraded",
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out; may be repeated.")] = None,
+    rules: Annotated[list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own; may be repeated.")] = None,
+    override: Annotated[bool, typer.Option("--override", help="Your rules may replace shipped ones of the same id.")] = False,
+    pip: Annotated[str, typer.Option("--pip", metavar="FILE", help="Output of `pip list` or `pip freeze` of the same machine.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for more; Ctrl-C ends with the full report.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
+    no_redact: Annotated[bool, typer.Option("--no-redact", help="Do not mask API keys, tokens and passwords.")] = False,
+) -> None:
+    """Find the root cause in start-up or serving logs.
+
+    \b
+      qvl-doctor logs pod.log
+      kubectl logs POD --previous | qvl-doctor -
+      qvl-doctor logs --pip pip-list.txt pod.log
+      qvl-doctor logs --format jsonl logs/*.log > reports.jsonl
+
+    Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 an input could not be read or is no vLLM log.
+    """
+    options = LogsOptions(
+        tuple(paths), format, output, lang, fail_on, tuple(ignore or ()), tuple(rules or ()), override, pip, follow, quiet, no_color, no_redact
+    )
+    raise typer.Exit(logs_command.run(options))
+
+
+@app.command()
+def explain(
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="A rule's id, as reports name it.", autocompletion=lambda: _rule_ids())],
+    lang: Annotated[str, typer.Option("--lang", click_type=click.Choice(("en", "zh")), help="Default: the locale's.", show_default=False)] = "",
+    rules: Annotated[list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own.")] = None,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
+) -> None:
+    """Show a rule's page: what it means, why it happens, what to do.
+
+    \b
+      qvl-doctor explain kv-cache-too-small
+      qvl-doctor explain kv-cache-too-small --lang zh
+    """
+    from qvl_doctor.cli.explain import run
+
+    raise typer.Exit(run(rule, lang, tuple(rules or ()), no_color=no_color))
+
+
+def _rule_ids() -> list[str]:
+    from qvl_doctor import rulebook
+
+    return [rule.id for rule in rulebook.shipped()]
+
+
+def run_typer(arguments: list[str]) -> int:
+    """Runs typer on the arguments; returns the exit code."""
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=arguments, prog_name="qvl-doctor", standalone_mode=False)
+    except click.exceptions.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,33 @@
+"""`qvl-doctor explain RULE`: a rule's page in the terminal."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+
+from qvl_doctor.cli.logs import OK, USAGE, UsageError, rule_book
+from qvl_doctor.cli.options import LogsOptions
+from qvl_doctor.words import language, say
+
+
+def run(name: str, lang: str, folders: tuple[str, ...], *, no_color: bool = False) -> int:
+    """Prints the page; an unknown name gets the closest ones."""
+    lang = language(lang, os.environ)
+    try:
+        rules = rule_book(LogsOptions(rules=folders))
+    except UsageError as error:
+        sys.stderr.write(f"qvl-doctor: {error}\n")
+        return USAGE
+    rule = next((rule for rule in rules if rule.id == name), None)
+    if rule is None:
+        close = difflib.get_close_matches(name, [rule.id for rule in rules], 3, 0.4)
+        hint = " — " + say("error.did_you_mean", lang, names=", ".join(close)) if close else ""
+        sys.stderr.write(f"qvl-doctor: {say('error.no_rule', lang, rule=name)}{hint}\n")
+        return USAGE
+    from rich.console import Console
+
+    from qvl_doctor.report.explain import rule_page
+
+    Console(no_color=no_color or None, highlight=False, markup=False, emoji=False).print(rule_page(rule, lang))
+    return OK

@@ -1,0 +1,218 @@
+"""`qvl-doctor logs`: inputs in, reports out, an exit code that scripts can use.
+
+0: nothing at or above --fail-on · 1: something · 2: wrong usage · 3: an input that could not be read or is no vLLM log.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, TextIO
+
+from qvl_doctor.cli.options import LogsOptions
+from qvl_doctor.diagnose import Diagnosing
+from qvl_doctor.diagnose.engine import without
+from qvl_doctor.logs.records import LogReader
+from qvl_doctor.logs.source import InputError, open_input, read_chunks
+from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule
+from qvl_doctor.redact import redact
+from qvl_doctor.words import both, language, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OK, FOUND, USAGE, UNREADABLE = 0, 1, 2, 3
+_PROGRESS_FROM = 64 * 1024 * 1024
+
+
+class UsageError(Exception):
+    """Options that cannot be followed; the text says which and why."""
+
+
+def run(options: LogsOptions, out: TextIO | None = None) -> int:
+    """Diagnoses every input, prints the reports in the order of the inputs, returns the highest exit code (3 > 1 > 0)."""
+    lang = language(options.lang, os.environ)
+    try:
+        _check(options)
+        rules = rule_book(options)
+        known = package_facts(options.pip)
+    except (UsageError, InputError) as error:
+        text = say(error.key, lang, **error.values) if isinstance(error, InputError) else str(error)
+        sys.stderr.write(f"qvl-doctor: {text}\n")
+        return USAGE
+    code = OK
+    try:
+        with _Output(options.output, out) as file:
+            for diagnosis, readable in _diagnoses(options, rules, known, lang):
+                _print(diagnosis, options, lang, file)
+                code = max(code, exit_code(diagnosis, options.fail_on) if readable else UNREADABLE)
+    except InputError as error:
+        sys.stderr.write(f"qvl-doctor: {say(error.key, lang, **error.values)}\n")
+        return UNREADABLE
+    return code
+
+
+def rule_book(options: LogsOptions) -> tuple[Rule, ...]:
+    """The shipped rules and those of --rules. Raises UsageError for a rule file that does not load."""
+    from qvl_doctor import rulebook
+
+    rules = rulebook.shipped()
+    for folder in options.rules:
+        try:
+            rules = rulebook.merge(rules, rulebook.load(folder), override=options.override)
+        except (rulebook.RuleError, OSError) as error:
+            raise UsageError(str(error)) from None
+    return rules
+
+
+def package_facts(path: str) -> dict[str, Fact]:
+    """The packages of a `pip list` or `pip freeze` file. Raises InputError."""
+    if not path:
+        return {}
+    from qvl_doctor.logs.packages import read_pip
+
+    with open_input(path) as stream:
+        text = b"".join(read_chunks(stream, path))[: 4 * 1024 * 1024]
+    return dict(read_pip(redact(text.decode("utf-8", "replace"))))
+
+
+def read_one(path: str, engine: Diagnosing, *, mask: Callable[[str], str] = redact, seen: Callable[[list[Hit]], None] | None = None) -> None:
+    """Feeds one input to the engine as it comes; `seen` gets hits as soon as their records are whole. Raises InputError."""
+    reader = LogReader(mask)
+    size = 0
+    follow = (lambda: True) if seen else None
+    with open_input(path) as stream:
+        try:
+            for chunk in read_chunks(stream, path, follow=follow):
+                size += len(chunk)
+                records = reader.feed(chunk) if chunk else reader.flush()
+                hits = engine.feed(records)
+                if seen:
+                    seen(hits)
+                elif size > _PROGRESS_FROM:
+                    _progress(size)
+        except KeyboardInterrupt:
+            if not seen:
+                raise
+        engine.feed(reader.flush())
+    if size > _PROGRESS_FROM and not seen:
+        _progress(0)
+    if not size:
+        raise InputError("error.empty", path=path)
+    if engine.empty:
+        raise InputError("error.no_log", path=path)
+
+
+def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
+    """1 if the diagnosis has a finding at or above the level, else 0."""
+    if fail_on == "never":
+        return OK
+    limit = SEVERITIES.index(fail_on)
+    return FOUND if any(SEVERITIES.index(finding.severity) <= limit for finding in diagnosis.findings) else OK
+
+
+def _check(options: LogsOptions) -> None:
+    if options.format == "json" and len(options.paths) > 1:
+        raise UsageError("--format json prints one report: use --format jsonl for several inputs")
+    if options.follow and len(options.paths) > 1:
+        raise UsageError("--follow takes one input")
+    if options.paths.count("-") > 1:
+        raise UsageError("standard input (-) can be read once only")
+
+
+def _diagnoses(
+    options: LogsOptions, rules: Sequence[Rule], known: dict[str, Fact], lang: str
+) -> Iterator[tuple[Diagnosis, bool]]:
+    """A diagnosis for each input, and whether it could be read; the others are read all the same."""
+    mask = _unmasked if options.no_redact else redact
+    for path in options.paths:
+        engine = Diagnosing(rules, known)
+        seen = _follower(options, lang) if options.follow else None
+        if path == "-" and sys.stdin is not None and sys.stdin.isatty():
+            sys.stderr.write(say("hint.terminal", lang) + "\n")
+        try:
+            read_one(path, engine, mask=mask, seen=seen)
+        except InputError as error:
+            if options.format == "console":
+                sys.stderr.write(f"qvl-doctor: {say(error.key, lang, **error.values)}\n")
+            yield unread(path, error), False
+            continue
+        yield without(engine.finish(path), options.ignore), True
+
+
+def unread(path: str, error: InputError) -> Diagnosis:
+    """The report on an input that could not be read: nothing is lost of the others, and nothing is claimed of this one."""
+    reason = both(error.key, **error.values)
+    return Diagnosis(source=path, verdict="unknown", summary=reason, not_checked=(reason,))
+
+
+def _print(diagnosis: Diagnosis, options: LogsOptions, lang: str, file: TextIO) -> None:
+    if options.format in {"json", "jsonl"}:
+        from qvl_doctor.report.as_json import dumps
+
+        file.write(dumps(diagnosis, indent=None if options.format == "jsonl" else 2) + "\n")
+    elif options.format == "markdown":
+        from qvl_doctor.report.markdown import render
+
+        file.write(render(diagnosis, lang) + "\n")
+    elif diagnosis.runs:
+        from rich.console import Console
+
+        from qvl_doctor.report import console
+
+        plain = options.no_color or bool(options.output)
+        view = Console(file=file, no_color=plain or None, highlight=False, markup=False, emoji=False, soft_wrap=False)
+        console.render(diagnosis, lang, view, quiet=options.quiet)
+    file.flush()
+
+
+def _follower(options: LogsOptions, lang: str) -> Callable[[list[Hit]], None]:
+    """Prints what rules say while the log still grows, each rule once; the ranked report follows at the end (Ctrl-C)."""
+    told: set[str] = set()
+
+    def tell(hits: Iterable[Hit]) -> None:
+        for hit in hits:
+            if options.format != "console" or hit.rule.id in told or hit.record is None:
+                continue
+            told.add(hit.rule.id)
+            text = say("follow.seen", lang, line=str(hit.record.first_line), rule=hit.rule.id, said=hit.record.message[:160])
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+    return tell
+
+
+def _progress(size: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{size // (1024 * 1024)} MiB" if size else "\r" + " " * 20 + "\r")
+        sys.stderr.flush()
+
+
+def _unmasked(text: str) -> str:
+    return text
+
+
+class _Output:
+    """Where reports go: standard output, or a file that replaces an older one only when it is whole."""
+
+    def __init__(self, path: str, out: TextIO | None) -> None:
+        self._path, self._file, self._temporary = path, out or sys.stdout, ""
+
+    def __enter__(self) -> TextIO:
+        if self._path:
+            self._temporary = f"{self._path}.{os.getpid()}.part"
+            try:
+                self._file = open(self._temporary, "w", encoding="utf-8")  # noqa: SIM115 — closed in __exit__
+            except OSError as error:
+                raise InputError("error.output", path=self._path, reason=error.strerror or str(error)) from None
+        return self._file
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self._path:
+            return
+        self._file.close()
+        if kind is None:
+            os.replace(self._temporary, self._path)
+        else:
+            os.unlink(self._temporary)

@@ -1,0 +1,41 @@
+"""The entry point: the quick way for `logs` and `--version`, typer for everything else."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from qvl_doctor import __version__
+from qvl_doctor.cli.options import read_quickly, with_command
+
+USAGE, INTERRUPTED = 2, 130
+
+
+def main() -> None:
+    """Runs the command of `sys.argv` and exits with its code."""
+    try:
+        code = _run(sys.argv[1:])
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (`| head`): that is its right. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments == ["--version"]:
+        sys.stdout.write(f"qvl-doctor {__version__}\n")
+        return 0
+    arguments = with_command(arguments)
+    options = read_quickly(arguments)
+    if options is not None:
+        from qvl_doctor.cli.logs import run
+
+        return run(options)
+    from qvl_doctor.cli.app import run_typer
+
+    return run_typer(arguments)

@@ -1,0 +1,101 @@
+"""The options of `logs`, as one value, and the short way to read them that does without typer.
+
+Importing typer costs several times what diagnosing a log costs. `read_quickly` understands the plain spellings (`--format json`, `--format=json`, paths) and
+leaves everything else, mistakes and `--help` included, to typer: both read the same options from OPTIONS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+FORMATS = ("console", "json", "jsonl", "markdown")
+FAIL_ON = ("fatal", "degraded", "notice", "never")
+COMMANDS = ("logs", "explain", "rules", "completion")
+
+
+@dataclass(frozen=True, slots=True)
+class LogsOptions:
+    """What `qvl-doctor logs` was asked for."""
+
+    paths: tuple[str, ...] = ()
+    format: str = "console"
+    output: str = ""
+    lang: str = ""
+    fail_on: str = "degraded"
+    ignore: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    override: bool = False
+    pip: str = ""
+    follow: bool = False
+    quiet: bool = False
+    no_color: bool = False
+    no_redact: bool = False
+
+
+#: Option → field of LogsOptions. A field that is a bool takes no value, one that is a tuple may come several times.
+OPTIONS = {
+    "--format": "format",
+    "-f": "format",
+    "--output": "output",
+    "-o": "output",
+    "--lang": "lang",
+    "--fail-on": "fail_on",
+    "--ignore": "ignore",
+    "--rules": "rules",
+    "--override": "override",
+    "--pip": "pip",
+    "--follow": "follow",
+    "--quiet": "quiet",
+    "-q": "quiet",
+    "--no-color": "no_color",
+    "--no-redact": "no_redact",
+}
+#: The values that an option may have, where the list is closed.
+CHOICES = {"format": FORMATS, "lang": ("en", "zh"), "fail_on": FAIL_ON}
+
+
+def with_command(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `logs` put in front where the short form was used: `qvl-doctor -`, `qvl-doctor pod.log`."""
+    first = next((argument for argument in arguments if not argument.startswith("-") or argument == "-"), None)
+    if not arguments or arguments[0] in COMMANDS or first is None or first in COMMANDS:
+        return list(arguments)
+    return ["logs", *arguments]
+
+
+def read_quickly(arguments: Sequence[str]) -> LogsOptions | None:
+    """The options of a plain `logs` call; None for whatever typer had better read."""
+    if not arguments or arguments[0] != "logs":
+        return None
+    defaults = {field.name: field.default for field in fields(LogsOptions)}
+    given: dict[str, object] = {}
+    paths: list[str] = []
+    rest = list(arguments[1:])
+    while rest:
+        word = rest.pop(0)
+        if word == "-" or not word.startswith("-"):
+            paths.append(word)
+            continue
+        option, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        name = OPTIONS.get(option)
+        if name is None:
+            return None
+        if isinstance(defaults[name], bool):
+            if equals:
+                return None
+            given[name] = True
+            continue
+        if not equals:
+            if not rest or (rest[0].startswith("-") and rest[0] != "-"):
+                return None
+            value = rest.pop(0)
+        if not value or value not in CHOICES.get(name, (value,)):
+            return None
+        if isinstance(defaults[name], tuple):
+            earlier = given.get(name, ())
+            given[name] = (*earlier, value) if isinstance(earlier, tuple) else (value,)
+        else:
+            given[name] = value
+    if not paths:
+        return None
+    return replace(LogsOptions(paths=tuple(paths)), **given)  # type: ignore[arg-type]  # names and types are OPTIONS' own

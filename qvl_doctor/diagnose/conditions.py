@@ -1,0 +1,49 @@
+"""What a rule asks of facts: ranges and patterns, in `match` (must be known) and in `applies` (unknown versions speak, unverified)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from qvl_doctor.model import Facts, Hit
+from qvl_doctor.versions import is_spec, satisfies
+
+
+def facts_hold(asked: Mapping[str, str], facts: Facts, phase: str = "") -> bool:
+    """Whether every fact that a match item asks for is known and as asked. `phase` is that of the record."""
+    return all(_as_asked(wanted, phase if name == "phase" else _known(name, facts)) is True for name, wanted in asked.items())
+
+
+def applies(asked: Mapping[str, str], known: Mapping[str, str]) -> bool | None:
+    """True, False, or None where a range asks for what is not known or lies on its boundary: then the rule speaks, unverified.
+
+    What is asked by name (`engine: V0`, a remedy's answer) and is not known does not apply.
+    """
+    answers = [_as_asked(wanted, known.get(name)) if name in known or is_spec(wanted) else False for name, wanted in asked.items()]
+    return False if False in answers else None if None in answers else True
+
+
+def hit_holds(hit: Hit, facts: Facts) -> bool:
+    """Whether the facts that the hit's match item asks for hold."""
+    return facts_hold(hit.condition.facts, facts, hit.phase)
+
+
+def as_text(value: object) -> str:
+    """A fact's value as rules see it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def _known(name: str, facts: Facts) -> str | None:
+    return as_text(facts[name].value) if name in facts else None
+
+
+def _as_asked(wanted: str, known: str | None) -> bool | None:
+    if known is None:
+        return None
+    if is_spec(wanted):
+        return satisfies(known, wanted)
+    return re.fullmatch(wanted, known, re.IGNORECASE) is not None

@@ -1,0 +1,88 @@
+"""How a run went: did it become ready, how did its log end, and which marks say so.
+
+The marks are vLLM's and uvicorn's own lines, by release: `Application startup complete.` (all Python front ends), `Starting vLLM … server on`
+(0.7.3 on, printed before the engine may still fail), `[shutdown] API server: shutdown triggered` (0.32), `Engine core proc … died` (0.9 to
+0.31), `engine core exited unexpectedly` (0.32 on), `Engine process (pid …) died.` (V0).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from qvl_doctor.model import Record
+
+_READY = re.compile(r"Application startup complete\.|Uvicorn running on |OpenAI server is ready to accept requests")
+_SERVING = re.compile(r'"(?:POST|GET) /\S* HTTP/[\d.]+" \d{3}|Avg (?:prompt|generation) throughput: ')
+_SHUTDOWN = re.compile(
+    r"^(?:Shutting down\.?$|Waiting for application shutdown|Gracefully stopping|\[shutdown\] API server: shutdown triggered|"
+    r"Received SIGTERM|SIGTERM received|Shutting down FastAPI HTTP server|Ctrl-C|KeyboardInterrupt)"
+)
+_DEATH = re.compile(
+    r"EngineDeadError|engine core (?:proc .{0,60}? )?(?:died|exited) unexpectedly|Engine process \(pid \d+\) died|"
+    r"Engine (?:process failed to start|core initialization failed)|Background loop has errored|Worker(?:Proc)? .{0,60}died|AsyncEngineDeadError"
+)
+_HEARTBEAT = re.compile(
+    r"No available shared memory broadcast block found|Waiting for \d+ (?:local|remote)|still waiting|^\(autoscaler|Retrying in \d+s|Waiting for creating a placement"
+)
+
+
+@dataclass(slots=True)
+class EndingReader:
+    """Collects, record by record, what the end of a run will be judged by. Lines are numbers in the input, 0 = not seen."""
+
+    ready_line: int = 0
+    serving_line: int = 0
+    shutdown_line: int = 0
+    death_line: int = 0
+    last_line: int = 0
+    progress_clock: float | None = None
+    last_clock: float | None = None
+
+    def feed(self, record: Record) -> None:
+        said = record.message
+        self.last_line = max(self.last_line, record.last_line)
+        if record.exception in {"KeyboardInterrupt", "asyncio.exceptions.CancelledError"} or _SHUTDOWN.search(said):
+            self.shutdown_line = self.shutdown_line or record.first_line
+        if not record.frames:
+            if _READY.search(said):
+                self.ready_line = self.ready_line or record.first_line
+            elif "HTTP/" in said or "throughput: " in said:
+                if _SERVING.search(said):
+                    self.serving_line = self.serving_line or record.first_line
+        if (record.exception or record.level in {"ERROR", "WARNING", "CRITICAL"}) and _DEATH.search(f"{record.exception}: {said}"):
+            self.death_line = self.death_line or record.first_line
+        if record.clock is not None:
+            self.last_clock = record.clock
+            if not _HEARTBEAT.search(said):
+                self.progress_clock = record.clock
+
+    @property
+    def was_up(self) -> bool:
+        """The server answered, or said that it would."""
+        return bool(self.ready_line or self.serving_line)
+
+    @property
+    def up_line(self) -> int:
+        """From this line on the server was up; 0 if it never was. An answered request proves it for logs that start late."""
+        return self.ready_line or self.serving_line
+
+    @property
+    def stopped(self) -> bool:
+        """Somebody asked it to stop, and nothing had died before: what follows is the noise of a shutdown."""
+        return bool(self.shutdown_line) and not 0 < self.death_line < self.shutdown_line
+
+    @property
+    def stalled_s(self) -> float:
+        """Seconds without progress at the end of the log: the process still spoke, but only to say that it waits."""
+        if self.progress_clock is None or self.last_clock is None:
+            return 0.0
+        return max(0.0, self.last_clock - self.progress_clock)
+
+    def ended(self, failed: bool) -> str:
+        """clean, abrupt, running, or cut off."""
+        if self.stopped:
+            return "clean"
+        if failed or self.death_line:
+            return "abrupt"
+        return "running" if self.was_up else "cut off"

@@ -1,0 +1,92 @@
+"""A rule's words and changes with the numbers filled in. Words stay in rules, numbers come from facts, captures and remedies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from qvl_doctor import remedies
+from qvl_doctor.diagnose.conditions import applies, as_text
+from qvl_doctor.launch.spelling import spell_flags
+from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text
+
+_PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")  # noqa: RUF001 — Chinese full stops end sentences, too
+
+
+class MissingValueError(Exception):
+    """A text asks for a value that nobody knows."""
+
+
+def values_of(hit: Hit, facts: Facts) -> dict[str, str]:
+    """What placeholders stand for: facts, then named groups, then what the rule's own remedy computes."""
+    values = {name: as_text(fact.value) for name, fact in facts.items() if not isinstance(fact.value, (dict, list, tuple))}
+    values.update(hit.captures)
+    return _remedied(hit.rule.remedy, values, facts) or values
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """The text with its placeholders replaced. Raises MissingValueError."""
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in values:
+            raise MissingValueError(found[1])
+        return str(values[found[1]])
+
+    return _PLACEHOLDER.sub(value, text)
+
+
+def fill_text(text: Text, values: Mapping[str, str]) -> dict[str, str]:
+    """A text in all languages; a sentence that asks for what nobody knows is left out."""
+    filled = {}
+    for language in LANGUAGES:
+        sentences = []
+        for sentence in _SENTENCE.split(text[language]):
+            try:
+                sentences.append(fill(sentence, values))
+            except MissingValueError:
+                continue
+        filled[language] = ("" if language == "zh" else " ").join(part for part in sentences if part).strip()
+    return filled
+
+
+def fixes_of(hit: Hit, facts: Facts) -> tuple[Fix, ...]:
+    """The fixes that can be given for a hit, best first: those that apply and whose values are known."""
+    values = values_of(hit, facts)
+    fixes = (_fix(template, values, facts) for template in hit.rule.fixes)
+    return tuple(fix for fix in fixes if fix is not None)
+
+
+def _fix(template: FixTemplate, known: dict[str, str], facts: Facts) -> Fix | None:
+    values = _remedied(template.remedy, known, facts)
+    if values is None or applies(template.applies, values) is False:
+        return None
+    release = as_text(facts["vllm"].value) if "vllm" in facts else ""
+    try:
+        text = {language: fill(template.text[language], values) for language in LANGUAGES}
+        change = {key: _filled(value, values) for key, value in template.change.items()}
+    except MissingValueError:
+        return None
+    if "flags" in change:
+        change["flags"] = spell_flags(change["flags"], release)
+    return Fix(text, change)
+
+
+def _remedied(name: str, values: dict[str, str], facts: Facts) -> dict[str, str] | None:
+    """The values and those of the remedy; None if it cannot help."""
+    if not name:
+        return values
+    remedy = remedies.find(name)
+    more = remedy(values, facts) if remedy else None
+    return None if more is None else {**values, **more}
+
+
+def _filled(value: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return fill(value, values)
+    if isinstance(value, Mapping):
+        return {key: _filled(item, values) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_filled(item, values) for item in value]
+    return value

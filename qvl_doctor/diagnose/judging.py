@@ -1,0 +1,144 @@
+"""Second step: hits and facts of one run → findings, ranked, and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from qvl_doctor.diagnose.conditions import applies, as_text, facts_hold, hit_holds
+from qvl_doctor.diagnose.ending import EndingReader
+from qvl_doctor.diagnose.fixing import fill_text, fixes_of, values_of
+from qvl_doctor.diagnose.ranking import order, roles, winners
+from qvl_doctor.diagnose.unrecognized import finding_of, first_unknown
+from qvl_doctor.model import Fact, Facts, Finding, Hit, Line, Record, Rule
+
+_MAX_EVIDENCE = 6
+STALLED_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """All that one run showed: what `judge` needs and nothing else."""
+
+    hits: Sequence[Hit]
+    chains: Sequence[Sequence[Record]]
+    ending: EndingReader
+    facts: Facts
+    phase: str
+    records: int
+
+
+def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], Facts, str]:
+    """The findings of a run, causes first; its facts with what the judging adds; its verdict."""
+    ending = seen.ending
+    facts = dict(seen.facts) | _state(ending, failed=False)
+    hits = [*seen.hits, *_on_facts_alone(rules, facts)]
+    kept = [hit for hit in hits if _speaks(hit, facts, ending)]
+    best = winners(_verified(hit, facts) for hit in kept)
+    by_rule: dict[str, list[Hit]] = {}
+    for hit in sorted(best, key=lambda hit: hit.record.first_line if hit.record else 0):
+        by_rule.setdefault(hit.rule.id, []).append(hit)
+    severity = {name: _severity(found, ending) for name, found in by_rule.items()}
+    ordered = order(by_rule, severity)
+    role = roles(ordered, {name: hits[0].rule for name, hits in by_rule.items()}, severity)
+    findings = [_finding(by_rule[name], role[name], severity[name], facts) for name in ordered]
+    findings = _with_unknown(findings, by_rule, severity, seen, facts)
+    failed = any(finding.severity == "fatal" for finding in findings)
+    facts |= _state(ending, failed=failed)
+    return tuple(findings), facts, _verdict(findings, ending)
+
+
+def _speaks(hit: Hit, facts: Facts, ending: EndingReader) -> bool:
+    """Whether a hit counts: facts and releases are as the rule asks, and it is not the noise of a shutdown that was asked for."""
+    if not hit_holds(hit, facts):
+        return False
+    known = {name: as_text(fact.value) for name, fact in facts.items()} | dict(hit.captures)
+    if applies(hit.rule.applies, known) is False:
+        return False
+    return not (ending.stopped and hit.record and hit.record.first_line >= ending.shutdown_line and hit.rule.severity == "fatal")
+
+
+def _verified(hit: Hit, facts: Facts) -> Hit:
+    known = {name: as_text(fact.value) for name, fact in facts.items()} | dict(hit.captures)
+    return replace(hit, unverified=applies(hit.rule.applies, known) is None) if hit.rule.applies else hit
+
+
+def _on_facts_alone(rules: Iterable[Rule], facts: Facts) -> Iterable[Hit]:
+    for rule in rules:
+        for item in rule.match:
+            if item.facts and not (item.message or item.exception or item.frame or item.level) and facts_hold(item.facts, facts):
+                lines = [facts[name] for name in item.facts if name in facts and facts[name].line]
+                yield Hit(rule, item, None, {}, tuple(Line(fact.line, "") for fact in lines))
+                break
+
+
+def _severity(hits: Sequence[Hit], ending: EndingReader) -> str:
+    """The rule's severity, unless the run shows that it was not that bad: it became ready afterwards, or went on serving."""
+    severity = hits[0].rule.severity
+    if severity != "fatal" or not ending.was_up:
+        return severity
+    after = [hit for hit in hits if hit.record is None or hit.record.first_line > ending.up_line]
+    if not after:
+        return "notice"  # it started all the same
+    deadly = bool(ending.death_line) or any(hit.record and hit.record.role in {"worker", "engine"} for hit in after)
+    return severity if deadly else "notice"
+
+
+def _finding(hits: Sequence[Hit], role: str, severity: str, facts: Facts) -> Finding:
+    hit = hits[0]
+    rule = hit.rule
+    values = values_of(hit, facts)
+    lines = {line.number: line for found in hits for line in found.evidence}
+    confidence = "unverified" if any(found.unverified for found in hits) else "likely" if hit.record and hit.record.cut else rule.confidence
+    return Finding(
+        rule=rule.id,
+        role=role,
+        severity=severity,
+        confidence=confidence,
+        title=fill_text(rule.title, values),
+        why=fill_text(rule.why, values),
+        evidence=tuple(lines.values())[:_MAX_EVIDENCE],
+        fixes=fixes_of(hit, facts),
+        references=rule.references,
+        process=hit.record.process if hit.record else "",
+        count=len(hits),
+    )
+
+
+def _with_unknown(
+    findings: list[Finding], by_rule: dict[str, list[Hit]], severity: dict[str, str], seen: Observed, facts: Facts
+) -> list[Finding]:
+    """The findings and, where they explain nothing fatal, the failure that no rule knows."""
+    ending = seen.ending
+    explained = any(severity[name] == "fatal" and not by_rule[name][0].rule.symptom for name in by_rule)
+    if explained:
+        return findings
+    known = [hit.record for hits in by_rule.values() for hit in hits if hit.record and not hit.rule.symptom]
+    symptoms = [hit.record for hits in by_rule.values() for hit in hits if hit.record and hit.rule.symptom]
+    stop = ending.shutdown_line if ending.stopped else 0
+    release = as_text(facts["vllm"].value) if "vllm" in facts else ""
+    chain = first_unknown(seen.chains, [*known, *symptoms], after=ending.up_line, before=stop)
+    if chain is None:
+        return findings
+    request = ending.was_up and not ending.death_line
+    finding = finding_of(chain, release, "notice" if request else "fatal")
+    if request:
+        return [*findings, finding]
+    return [finding, *(replace(other, role="symptom") if other.role == "cause" else other for other in findings)]
+
+
+def _state(ending: EndingReader, *, failed: bool) -> dict[str, Fact]:
+    return {
+        "ready": Fact(ending.was_up, "log", ending.up_line),
+        "ended": Fact(ending.ended(failed), "log", ending.last_line),
+        "stalled_s": Fact(0.0 if ending.was_up else ending.stalled_s, "log", ending.last_line),
+    }
+
+
+def _verdict(findings: Sequence[Finding], ending: EndingReader) -> str:
+    severities = {finding.severity for finding in findings}
+    if "fatal" in severities:
+        return "failed"
+    if "degraded" in severities:
+        return "degraded"
+    return "healthy" if ending.was_up else "unknown"

@@ -1,0 +1,122 @@
+"""Rules on records, first step: which conditions hold for which record. It streams, and knows no facts.
+
+A record is searched only for conditions whose literals occur in the batch that it came with, so that most rules cost one substring test a
+batch. Patterns of the shipped rules are compiled by `re`; those of other people's rules run in `regex` under a time limit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from qvl_doctor.model import Condition, Hit, Line, Record, Rule
+
+TIME_LIMIT_S = 0.1
+_MAX_EVIDENCE = 4
+
+
+class _Pair(NamedTuple):
+    rule: Rule
+    condition: Condition
+
+
+class Matcher:
+    """Records in, hits out: every condition that holds for a record, facts apart."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._pairs = [_Pair(rule, item) for rule in rules for item in rule.match if item.message or item.exception or item.frame]
+        self._compiled: dict[tuple[str, bool], Any] = {}
+
+    def feed(self, records: Iterable[Record], phase: Callable[[Record], str] = lambda _: "") -> list[Hit]:
+        """The hits of a batch of records, in their order. `phase` tells where in the start-up a record belongs."""
+        batch = list(records)
+        text = "\n".join([f"{record.exception}\n{record.message}\n{record.unwrapped}" for record in batch]).lower()
+        live = [pair for pair in self._pairs if all(literal in text for literal in pair.condition.literals)]
+        hits: list[Hit] = []
+        for record in batch:
+            where = phase(record)
+            said = f"{record.message}\n{record.unwrapped}".lower()
+            for pair in live:
+                captures = self._holds(pair, record, said)
+                if captures is not None:
+                    hits.append(Hit(pair.rule, pair.condition, record, captures, evidence(record, captures), where))
+        return hits
+
+    def _holds(self, pair: _Pair, record: Record, said: str) -> Mapping[str, str] | None:
+        """The named groups if the condition holds, else None."""
+        item, own = pair.condition, bool(pair.rule.source)
+        if (item.exception and not record.exception) or (item.frame and not record.frames):
+            return None
+        if not all(literal in said for literal in item.literals):
+            return None
+        captures: dict[str, str] = {}
+        if item.message:
+            found = self._search(item.message, record.message, own)
+            if found is None and record.unwrapped:
+                found = self._search(item.message, record.unwrapped, own)
+            if found is None:
+                return None
+            captures.update({name: text for name, text in found.groupdict().items() if text is not None})
+        if item.level and not self._whole(item.level, record.level, own):
+            return None
+        if item.exception:
+            short = record.exception.rpartition(".")[2]
+            if not self._whole(item.exception, short, own) and not self._whole(item.exception, record.exception, own):
+                return None
+        if item.frame:
+            frames = (self._search(item.frame, f"{frame.file}:{frame.function}", own) for frame in reversed(record.frames))
+            found = next((frame for frame in frames if frame is not None), None)
+            if found is None:
+                return None
+            captures.update({name: text for name, text in found.groupdict().items() if text is not None})
+        return captures
+
+    def _pattern(self, pattern: str, own: bool) -> Any:
+        compiled = self._compiled.get((pattern, own))
+        if compiled is None:
+            if own:
+                import regex
+
+                compiled = regex.compile(pattern, regex.IGNORECASE)
+            else:
+                compiled = re.compile(pattern, re.IGNORECASE)
+            self._compiled[pattern, own] = compiled
+        return compiled
+
+    def _search(self, pattern: str, text: str, own: bool) -> Any:
+        compiled = self._pattern(pattern, own)
+        if not own:
+            return compiled.search(text)
+        try:
+            return compiled.search(text, timeout=TIME_LIMIT_S)
+        except TimeoutError:
+            return None
+
+    def _whole(self, pattern: str, text: str, own: bool) -> bool:
+        return self._pattern(pattern, own).fullmatch(text) is not None
+
+
+def match(records: Iterable[Record], rules: Iterable[Rule]) -> list[Hit]:
+    """All hits of the rules on the records, before facts are asked."""
+    return Matcher(rules).feed(records)
+
+
+def evidence(record: Record, captures: Mapping[str, str]) -> tuple[Line, ...]:
+    """The lines of a record that prove a finding: of a traceback, what was raised and where; of anything else, its lines."""
+    lines = record.lines
+    if not record.frames and not record.exception:
+        return _telling(lines, record, captures)
+    start = next((index for index in range(len(lines) - 1, -1, -1) if _raises(lines[index].text, record)), len(lines) - 1)
+    return tuple(lines[start : start + _MAX_EVIDENCE])
+
+
+def _raises(text: str, record: Record) -> bool:
+    return bool(record.exception) and text.startswith(record.exception) or bool(record.message) and text.strip().startswith(record.message[:40])
+
+
+def _telling(lines: tuple[Line, ...], record: Record, captures: Mapping[str, str]) -> tuple[Line, ...]:
+    if len(lines) <= _MAX_EVIDENCE:
+        return lines
+    holding = [line for line in lines if any(text and text in line.text for text in captures.values())]
+    return tuple((holding or list(lines))[:_MAX_EVIDENCE])

@@ -1,0 +1,98 @@
+"""What no rule knows is still named: the innermost exception of the first process that failed, never with an invented fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from qvl_doctor.model import LANGUAGES, Finding, Fix, Frame, Line, Record
+from qvl_doctor.words import both
+
+RULE = "unrecognized-failure"
+_DEPTH = {"worker": 0, "engine": 1, "api": 2, "": 2}
+_NO_FAILURE = frozenset(("KeyboardInterrupt", "SystemExit", "asyncio.exceptions.CancelledError", "CancelledError", "GeneratorExit"))
+_MAX_CHAIN = 3
+
+
+class FailureLog:
+    """Exceptions in the order they came, grouped into chains; bounded, because a crash loop repeats itself."""
+
+    LIMIT = 200
+
+    def __init__(self) -> None:
+        self.chains: list[list[Record]] = []
+        self._last: dict[str, list[Record]] = {}
+
+    def feed(self, record: Record) -> None:
+        if not (record.exception or record.cut) or record.exception.rpartition(".")[2].endswith("Warning"):
+            return
+        chain = self._last.get(record.process)
+        if record.chained and chain is not None:
+            chain.append(record)
+            return
+        if len(self.chains) < self.LIMIT:
+            chain = [record]
+            self.chains.append(chain)
+            self._last[record.process] = chain
+
+
+def first_unknown(chains: Sequence[Sequence[Record]], known: Sequence[Record], *, after: int = 0, before: int = 0) -> Sequence[Record] | None:
+    """The chain to name: of the deepest process, the first that no rule spoke on and that only repeats no known one.
+
+    Only chains that begin after line `after` and, where it is given, before line `before` count.
+    """
+    spoken = {id(record) for record in known}
+    said = [record.message for record in known if record.message]
+    candidates = []
+    for chain in chains:
+        first = chain[0].first_line
+        if first <= after or (before and first >= before) or any(id(record) in spoken for record in chain):
+            continue
+        if all(record.exception in _NO_FAILURE or not (record.exception or record.message) for record in chain):
+            continue
+        if any(record.message and any(words in record.message or record.message in words for words in said) for record in chain):
+            continue
+        candidates.append(chain)
+    return min(candidates, key=lambda chain: (_DEPTH.get(chain[0].role, 2), chain[0].first_line), default=None)
+
+
+def finding_of(chain: Sequence[Record], release: str, severity: str) -> Finding:
+    """The finding for a chain of exceptions that no rule knows."""
+    inner = next((record for record in chain if record.exception), chain[0])
+    frame = _telling_frame(inner.frames)
+    name, said = inner.exception or inner.lines[0].text.strip()[:80] or "?", _short(inner.message)
+    why = [both("unrecognized.why")]
+    if frame:
+        why.append(both("unrecognized.frame", function=frame.function, file=frame.file.rpartition("/")[2], line=frame.line))
+    if len(chain) > 1 and chain[-1].exception:
+        why.append(both("unrecognized.chain", last=f"{chain[-1].exception}: {_short(chain[-1].message)}"))
+    if release:
+        why.append(both("unrecognized.release", vllm=release))
+    return Finding(
+        rule=RULE,
+        role="cause" if severity == "fatal" else "warning",
+        severity=severity,
+        confidence="unverified",
+        title=both("unrecognized.title", exception=name, message=said) if said else both("unrecognized.title_bare", exception=name),
+        why={language: ("" if language == "zh" else " ").join(part[language] for part in why) for language in LANGUAGES},
+        evidence=tuple(line for record in chain[:_MAX_CHAIN] for line in _raised_lines(record)),
+        fixes=(Fix(both("unrecognized.look_at")),),
+        process=inner.process,
+    )
+
+
+def _telling_frame(frames: Sequence[Frame]) -> Frame | None:
+    """The innermost frame in vLLM's own code: torch's and Python's say less about what vLLM was doing."""
+    return next((frame for frame in reversed(frames) if "/vllm/" in frame.file), frames[-1] if frames else None)
+
+
+def _raised_lines(record: Record) -> tuple[Line, ...]:
+    if not record.exception:
+        return record.lines[-1:]
+    start = next((index for index in range(len(record.lines) - 1, -1, -1) if record.lines[index].text.startswith(record.exception)), -1)
+    return record.lines[start : start + 2] if start >= 0 else record.lines[-1:]
+
+
+def _short(text: str, limit: int = 200) -> str:
+    text = re.sub(r"\s+", " ", text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
