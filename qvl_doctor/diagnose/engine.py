@@ -174,11 +174,11 @@ def _not_checked(facts: Facts, watch: _Watch) -> tuple[Text, ...]:
     """What the log did not show, so that nobody takes silence for a clean bill."""
     missing: list[Text] = []
     if not watch.banners and "args" not in facts:
-        missing.append(both("not_checked.starts_late"))
+        missing.append(both("not_checked.late_start"))
     if "vllm" not in facts:
         missing.append(both("not_checked.no_release"))
     if facts["ended"].value == "cut off":
-        missing.append(both("not_checked.ends_early"))
+        missing.append(both("not_checked.early_end"))
         missing.append(both(f"look_at.{watch.phases.now}" if watch.phases.now else "look_at.unknown_phase"))
         missing.append(both("look_at.cut_off"))
     return tuple(missing)

@@ -60,23 +60,25 @@ def finding_of(chain: Sequence[Record], release: str, severity: str) -> Finding:
     """The finding for a chain of exceptions that no rule knows."""
     inner = next((record for record in chain if record.exception), chain[0])
     frame = _telling_frame(inner.frames)
-    name, said = inner.exception or inner.lines[0].text.strip()[:80] or "?", _short(inner.message)
-    why = [both("unrecognized.why")]
-    if frame:
-        why.append(both("unrecognized.frame", function=frame.function, file=frame.file.rpartition("/")[2], line=frame.line))
+    values = {
+        "exception": inner.exception or inner.lines[0].text.strip()[:80] or "?",
+        "message": _short(inner.message),
+        "where": f"{frame.file.rpartition('/')[2]}:{frame.line} {frame.function}" if frame else "",
+        "release": release or "?",
+    }
+    why = both("unrecognized.why" if frame else "unrecognized.why_no_frame", **values)
     if len(chain) > 1 and chain[-1].exception:
-        why.append(both("unrecognized.chain", last=f"{chain[-1].exception}: {_short(chain[-1].message)}"))
-    if release:
-        why.append(both("unrecognized.release", vllm=release))
+        more = both("unrecognized.chain", last=f"{chain[-1].exception}: {_short(chain[-1].message)}")
+        why = {language: why[language] + ("" if language == "zh" else " ") + more[language] for language in LANGUAGES}
     return Finding(
         rule=RULE,
         role="cause" if severity == "fatal" else "warning",
         severity=severity,
         confidence="unverified",
-        title=both("unrecognized.title", exception=name, message=said) if said else both("unrecognized.title_bare", exception=name),
-        why={language: ("" if language == "zh" else " ").join(part[language] for part in why) for language in LANGUAGES},
+        title=both("unrecognized.title", **values),
+        why=why,
         evidence=tuple(line for record in chain[:_MAX_CHAIN] for line in _raised_lines(record)),
-        fixes=(Fix(both("unrecognized.look_at")),),
+        fixes=(Fix(both("unrecognized.look")),),
         process=inner.process,
     )
 

@@ -149,9 +149,9 @@ def peel(number: int, text: str, *, soft: bool = False, nest: _Nest = _Nest()) -
             text = text[later.start() :]
             match = _HEAD.match(text)
     if match is None:
-        return _unheaded(Piece(number, text.rstrip(), origin, process, soft=soft, partial=partial, width=width))
+        return _unheaded(Piece(number, text, origin, process, soft=soft, partial=partial, width=width))
     found = match.groupdict()
-    rest = text[match.end() :].rstrip()
+    rest = text[match.end() :]
     if "[repeated " in rest:
         rest = _RAY_REPEAT.sub("", rest)
     later = _OUTER.match(rest) if rest.startswith("(") else None

@@ -19,11 +19,14 @@ from qvl_doctor.redact import redact
 MAX_LINES = 400
 MAX_MESSAGE = 16 * 1024
 _MAX_CONTINUED = 60
+_MAX_GLUED = 200
+# Terminals from which people paste.
+_NARROWEST, _WIDEST = 60, 400
 _MAX_OPEN = 256
 
 _HEADER = "Traceback (most recent call last):"
 _CHAINS = ("During handling of the above exception", "The above exception was the direct cause")
-_FRAME = re.compile(r'\s*(?:\| *)*File "(?P<file>[^"]{1,1000})", line (?P<line>\d{1,9})(?:, in (?P<function>.*))?$')
+_FRAME = re.compile(r'\s*(?:\| *)*File "(?P<file>[^"]{1,1000})", ?line (?P<line>\d{1,9})(?:, in (?P<function>.*?))?\s*$')
 _FRAME_START = re.compile(r'\s*File "[^"]*(?:"(?:, (?:l(?:i(?:n(?:e(?: \d*)?)?)?)?)?)?)?$')
 _RAISED = re.compile(r"(?P<type>[A-Za-z_]\w*(?:\.\w+)*)(?P<colon>:(?=\s|$))?\s*(?P<message>.*)$", re.DOTALL)
 #: An exception's line where no traceback proves it one.
@@ -89,6 +92,7 @@ class RecordBuilder:
         self._last: tuple[str, ...] | None = None
         self._chained: set[tuple[str, ...]] = set()
         self._partial: Piece | None = None
+        self._width = _Width()
 
     def feed(self, piece: Piece) -> list[Record]:
         if self._partial is not None and not piece.headed:
@@ -218,19 +222,48 @@ class RecordBuilder:
         return True
 
     def _continues_wrapped(self, piece: Piece) -> bool:
-        """The rest of a prefixed line that a terminal broke: it comes without the prefix that its fellows have."""
-        if piece.headed or piece.process or self._last is None or not piece.text.strip():
-            return False
-        last = self._open.get(self._last)
-        if last is None or not (last.head.headed or last.head.process) or last.glued >= 8 or last.head.width < 60:
-            return False
+        """The rest of a line that a terminal broke: it comes without the prefix that its fellows have, or after a full line."""
+        wide, full = self._width.last >= _NARROWEST, self._width.was_full
+        self._width.see(piece.width)
+        last = self._open.get(self._last) if self._last else None
         text = piece.text
-        if not (text[0].islower() or text[0] in " .,;:)]}'\"_-/" or text[0].isdigit()) or _STARTS.match(text) or _PROGRESS.match(text):
+        if last is None or piece.headed or piece.process or not text.strip() or last.glued >= _MAX_GLUED:
             return False
-        if text.startswith(("  ", "\t", "/", "- ")) or _FRAME.match(text) or _BARE.match(text) or not _plausible_rest(text):
+        if _STARTS.match(text) or _PROGRESS.match(text) or _FRAME.match(text):
             return False
-        last.add(piece) if last.raised >= 0 or not last.traceback else last.glue(piece)
+        if not full and not (wide and self._looks_like_rest(last, text)):
+            return False
+        if last.traceback and last.raised < 0:
+            last.glue(piece)
+        else:
+            last.add(piece)
         return True
+
+    @staticmethod
+    def _looks_like_rest(last: _Open, text: str) -> bool:
+        if not (last.head.headed or last.head.process):
+            return False
+        if not (text[0].islower() or text[0].isdigit() or text[0] in " .,;:)]}'\"_-"):
+            return False
+        return not (text.startswith(("  ", "\t", "- ")) or _BARE.match(text)) and _plausible_rest(text)
+
+
+class _Width:
+    """Whether lines are as wide as a terminal: several have the same width, and none is wider."""
+
+    def __init__(self) -> None:
+        self._widest = 0
+        self._times = 0
+        self.last = 0
+        self.was_full = False
+
+    def see(self, width: int) -> None:
+        if width > self._widest:
+            self._widest, self._times = width, 0
+        self.last = width
+        full = width == self._widest
+        self._times += full
+        self.was_full = full and self._times >= 2 and _NARROWEST <= width <= _WIDEST
 
 
 def _plausible_rest(text: str) -> bool:
@@ -274,7 +307,7 @@ def _record(open_record: _Open) -> Record:
         exception, message = "ValueError", inner["message"]
     name, _, _ = head.process.rpartition(" ")
     return Record(
-        lines=tuple(map(Line, open_record.numbers, texts)),
+        lines=tuple(Line(number, text.rstrip()) for number, text in zip(open_record.numbers, texts, strict=True)),
         message=message,
         unwrapped=unwrapped,
         level=head.level,
