@@ -7,54 +7,90 @@ look like a secret (`HF_TOKEN=…`, `'api_key': '…'`, `--api-key …`). `pad_t
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 MASK = "***"
 
 _VALUE = r"""(?:\[[^\]\n]*(?:\]|$)|"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$)|[^\s,;&'"\])}]+)"""
 _NO_SECRET = r"""(?!None\b|null\b|True\b|False\b|true\b|false\b|\*{3}|['"]{2}(?!['"])|\[\]|\$\{?\w)"""
 
-# (strings of which a line must hold one, in lower case; what to look for; what to put there)
-_MASKS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
-    (("hf_",), re.compile(r"\bhf_[A-Za-z0-9]{16,}"), f"hf_{MASK}"),
-    (("sk-",), re.compile(r"\bsk-[\w.-]{6,}"), f"sk-{MASK}"),
-    (("akia", "asia"), re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), MASK),
-    (("gh", "glpat-", "nvapi-", "xox"), re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|nvapi-|xox[abprs]-)[\w-]{10,}"), MASK),
-    (("eyj",), re.compile(r"\beyJ[\w-]{10,}\.[\w-]{6,}(?:\.[\w-]*)?"), MASK),
-    (("bearer", "basic"), re.compile(r"(?i)\b(bearer|basic)(\s+)" + r"(?!\*{3})[\w.~+/=-]{8,}"), rf"\1\2{MASK}"),
-    (("authorization",), re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?!bearer|basic|\*{3})[^\s'\",]{6,}"), rf"\1{MASK}"),
-    (("://",), re.compile(r"(://)[^\s/:@'\"]*:[^\s/@'\"]+@|(://)[^\s/:@'\"]{8,}@"), rf"\1\2{MASK}@"),
-    (
-        ("token=", "key=", "sig=", "signature=", "credential="),
-        re.compile(r"(?i)([?&](?:[\w.-]*(?:token|api_?key|signature|credential)|key|sig)=)[^\s&'\"]+"),
-        rf"\1{MASK}",
-    ),
-    (
-        ("--api-key", "--hf-token", "--api_key", "--hf_token", "--ssl-keyfile-password"),
-        re.compile(rf"(?i)(--(?:api[-_]key|hf[-_]token|ssl-keyfile-password)(?:\s*=\s*|\s+)){_NO_SECRET}(?!-){_VALUE}"),
-        rf"\1{MASK}",
-    ),
-    (
-        ("api", "access", "auth", "hf", "secret", "passw", "refresh", "session", "private", "bearer", "hub"),
-        re.compile(
-            r"(?i)(\b[\w-]*?(?:api|access|auth|hf|hub|bearer|refresh|session|private|secret)[_-]?(?:access[_-]?)?(?:token|key)"
-            rf"|\b[\w-]*?(?:client[_-]?secret|passw(?:or)?d|passphrase))(['\"]?\s*[:=]\s*){_NO_SECRET}{_VALUE}"
+_KINDS = ("api", "access", "auth", "hf", "hub", "bearer", "refresh", "session", "private", "secret")
+
+
+class _Mask(NamedTuple):
+    """A line must hold one of the triggers, in lower case, before the pattern is looked for."""
+
+    triggers: tuple[str, ...]
+    pattern: re.Pattern[str]
+    put: str
+
+
+_MASKS = tuple(
+    _Mask(*mask)
+    for mask in (
+        (("hf_",), re.compile(r"\bhf_[A-Za-z0-9]{16,}"), f"hf_{MASK}"),
+        (("sk-",), re.compile(r"\bsk-[\w.-]{6,}"), f"sk-{MASK}"),
+        (("akia", "asia"), re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), MASK),
+        (("gh", "glpat-", "nvapi-", "xox"), re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|nvapi-|xox[abprs]-)[\w-]{10,}"), MASK),
+        (("eyj",), re.compile(r"\beyJ[\w-]{10,}\.[\w-]{6,}(?:\.[\w-]*)?"), MASK),
+        (("bearer", "basic"), re.compile(r"(?i)\b(bearer|basic)(\s+)" + r"(?!\*{3})[\w.~+/=-]{8,}"), rf"\1\2{MASK}"),
+        (("authorization",), re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?!bearer|basic|\*{3})[^\s'\",]{6,}"), rf"\1{MASK}"),
+        (("://",), re.compile(r"(://)[^\s/:@'\"]*:[^\s/@'\"]+@|(://)[^\s/:@'\"]{8,}@"), rf"\1\2{MASK}@"),
+        (
+            ("token=", "key=", "sig=", "signature=", "credential="),
+            re.compile(r"(?i)([?&](?:[\w.-]*(?:token|api_?key|signature|credential)|key|sig)=)[^\s&'\"]+"),
+            rf"\1{MASK}",
         ),
-        rf"\1\2{MASK}",
-    ),
-    (
-        ("token", "secret", "password", "_key", "credential"),
-        re.compile(rf"\b([A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|_KEY|CREDENTIALS?))(['\"]?\s*[:=]\s*){_NO_SECRET}{_VALUE}"),
-        rf"\1\2{MASK}",
-    ),
+        (
+            ("--api-key", "--hf-token", "--api_key", "--hf_token", "--ssl-keyfile-password"),
+            re.compile(rf"(?i)(--(?:api[-_]key|hf[-_]token|ssl-keyfile-password)(?:\s*=\s*|\s+)){_NO_SECRET}(?!-){_VALUE}"),
+            rf"\1{MASK}",
+        ),
+        (
+            # Exactly the names that the pattern looks for: "api" or "token" alone stand on most lines of a serving log.
+            (
+                "passw",
+                "passphrase",
+                "secret",
+                *(f"{kind}{dash}{what}" for kind in _KINDS for dash in ("_", "-", "") for what in ("key", "token", "access")),
+            ),
+            re.compile(
+                rf"(?i)(\b[\w-]*?(?:{'|'.join(_KINDS)})[_-]?(?:access[_-]?)?(?:token|key)"
+                rf"|\b[\w-]*?(?:client[_-]?secret|passw(?:or)?d|passphrase))(['\"]?\s*[:=]\s*){_NO_SECRET}{_VALUE}"
+            ),
+            rf"\1\2{MASK}",
+        ),
+        (
+            ("_token", "token=", "token:", "token'", 'token"', "secret", "password", "passwd", "_key", "credential"),
+            re.compile(rf"\b([A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|_KEY|CREDENTIALS?))(['\"]?\s*[:=]\s*){_NO_SECRET}{_VALUE}"),
+            rf"\1\2{MASK}",
+        ),
+    )
 )
 
 
-def redact(text: str) -> str:
+def redact(text: str, masks: tuple[_Mask, ...] = _MASKS) -> str:
     """The line with its secrets masked. Linear in the length of the line."""
     lower = text.lower()
-    for triggers, pattern, mask in _MASKS:
-        for trigger in triggers:
+    for mask in masks:
+        for trigger in mask.triggers:
             if trigger in lower:
-                text = pattern.sub(mask, text)
+                text = mask.pattern.sub(mask.put, text)
                 break
     return text
+
+
+def unmasked(text: str) -> str:
+    """The line as it is, for --no-redact."""
+    return text
+
+
+def masker(block: str) -> Callable[[str], str]:
+    """`redact` for the lines of a block of text: only with the masks that anything in it can need."""
+    lower = block.lower()
+    if "\\u00" in lower:
+        return redact  # a JSON escape may stand inside a name
+    needed = tuple(mask for mask in _MASKS if any(trigger in lower for trigger in mask.triggers))
+    return partial(redact, masks=needed) if needed else unmasked

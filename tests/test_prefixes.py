@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qvl_doctor.logs.prefixes import clean, pieces
-from qvl_doctor.logs.source import RawLine
+from qvl_doctor.logs.prefixes import pieces
+from qvl_doctor.logs.source import RawLine, clean
 
 
 def only(text):
-    (piece,) = pieces(RawLine(1, text))
+    (piece,) = pieces(RawLine(1, clean(text)))
     return piece
 
 
@@ -113,7 +113,7 @@ def test_nothing_that_moves_a_terminal_is_left():
 
 @given(st.text(max_size=300))
 def test_any_line_gives_printable_pieces(text):
-    for piece in pieces(RawLine(1, text)):
+    for piece in pieces(RawLine(1, clean(text))):
         assert "\n" not in piece.text
         assert not any(0x20 > ord(letter) and letter != "\t" for letter in piece.text)
 

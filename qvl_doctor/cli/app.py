@@ -52,9 +52,13 @@ def logs(
     paths: Annotated[list[str], typer.Argument(metavar="FILE...", help="Logs: plain, .gz, .zst; - is standard input.", show_default=False)],
     format: Annotated[str, typer.Option("--format", "-f", click_type=click.Choice(FORMATS), help="How to report.")] = "console",
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
-    lang: Annotated[str, typer.Option("--lang", click_type=click.Choice(("en", "zh")), help="Default: the locale's.", show_default=False)] = "",
+    lang: Annotated[
+        str, typer.Option("--lang", click_type=click.Choice(("en", "zh")), help="Default: the locale's.", show_default=False)
+    ] = "",
     fail_on: Annotated[str, typer.Option("--fail-on", click_type=click.Choice(FAIL_ON), help="Exit 1 from this severity on.")] = "degraded",
-    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out; may be repeated.")] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out; may be repeated.")
+    ] = None,
     rules: Annotated[list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own; may be repeated.")] = None,
     override: Annotated[bool, typer.Option("--override", help="Your rules may replace shipped ones of the same id.")] = False,
     pip: Annotated[str, typer.Option("--pip", metavar="FILE", help="Output of `pip list` or `pip freeze` of the same machine.")] = "",
@@ -74,7 +78,19 @@ def logs(
     Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 an input could not be read or is no vLLM log.
     """
     options = LogsOptions(
-        tuple(paths), format, output, lang, fail_on, tuple(ignore or ()), tuple(rules or ()), override, pip, follow, quiet, no_color, no_redact
+        tuple(paths),
+        format,
+        output,
+        lang,
+        fail_on,
+        tuple(ignore or ()),
+        tuple(rules or ()),
+        override,
+        pip,
+        follow,
+        quiet,
+        no_color,
+        no_redact,
     )
     raise typer.Exit(logs_command.run(options))
 
@@ -82,7 +98,9 @@ def logs(
 @app.command()
 def explain(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="A rule's id, as reports name it.", autocompletion=lambda: _rule_ids())],
-    lang: Annotated[str, typer.Option("--lang", click_type=click.Choice(("en", "zh")), help="Default: the locale's.", show_default=False)] = "",
+    lang: Annotated[
+        str, typer.Option("--lang", click_type=click.Choice(("en", "zh")), help="Default: the locale's.", show_default=False)
+    ] = "",
     rules: Annotated[list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own.")] = None,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
 ) -> None:

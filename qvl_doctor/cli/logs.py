@@ -77,9 +77,9 @@ def package_facts(path: str) -> dict[str, Fact]:
     return dict(read_pip(redact(text.decode("utf-8", "replace"))))
 
 
-def read_one(path: str, engine: Diagnosing, *, mask: Callable[[str], str] = redact, seen: Callable[[list[Hit]], None] | None = None) -> None:
+def read_one(path: str, engine: Diagnosing, *, redacting: bool = True, seen: Callable[[list[Hit]], None] | None = None) -> None:
     """Feeds one input to the engine as it comes; `seen` gets hits as soon as their records are whole. Raises InputError."""
-    reader = LogReader(mask)
+    reader = LogReader(redacting=redacting)
     size = 0
     follow = (lambda: True) if seen else None
     with open_input(path) as stream:
@@ -121,18 +121,15 @@ def _check(options: LogsOptions) -> None:
         raise UsageError("standard input (-) can be read once only")
 
 
-def _diagnoses(
-    options: LogsOptions, rules: Sequence[Rule], known: dict[str, Fact], lang: str
-) -> Iterator[tuple[Diagnosis, bool]]:
+def _diagnoses(options: LogsOptions, rules: Sequence[Rule], known: dict[str, Fact], lang: str) -> Iterator[tuple[Diagnosis, bool]]:
     """A diagnosis for each input, and whether it could be read; the others are read all the same."""
-    mask = _unmasked if options.no_redact else redact
     for path in options.paths:
         engine = Diagnosing(rules, known)
         seen = _follower(options, lang) if options.follow else None
         if path == "-" and sys.stdin is not None and sys.stdin.isatty():
             sys.stderr.write(say("hint.terminal", lang) + "\n")
         try:
-            read_one(path, engine, mask=mask, seen=seen)
+            read_one(path, engine, redacting=not options.no_redact, seen=seen)
         except InputError as error:
             if options.format == "console":
                 sys.stderr.write(f"qvl-doctor: {say(error.key, lang, **error.values)}\n")
@@ -187,10 +184,6 @@ def _progress(size: int) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{size // (1024 * 1024)} MiB" if size else "\r" + " " * 20 + "\r")
         sys.stderr.flush()
-
-
-def _unmasked(text: str) -> str:
-    return text
 
 
 class _Output:

@@ -1,8 +1,8 @@
 """Records → a `Diagnosis`: cuts the log into runs, lets rules, facts and the ending look at each record, and judges each run.
 
-    engine = Diagnosing(rules)
-    hits = engine.feed(records)      # provisional: seen, not yet ranked
-    diagnosis = engine.finish(source)
+engine = Diagnosing(rules)
+hits = engine.feed(records)      # provisional: seen, not yet ranked
+diagnosis = engine.finish(source)
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ class Diagnosing:
         if _BANNER.search(record.message) and watch.banners:
             # The logo repeats neither its version nor its model; servers of one start-up share a banner.
             return watch.records > 1
-        died = bool(watch.ending.death_line or watch.ending.shutdown_line or any(chain[-1].role != "worker" for chain in watch.failures.chains))
+        died = bool(
+            watch.ending.death_line or watch.ending.shutdown_line or any(chain[-1].role != "worker" for chain in watch.failures.chains)
+        )
         return died and not record.process and bool(_PLATFORM.match(record.message)) and self._no_spawn(record)
 
     def _no_spawn(self, record: Record) -> bool:
@@ -151,7 +153,11 @@ def without(diagnosis: Diagnosis, ignored: Sequence[str]) -> Diagnosis:
     if not verdict:
         ready = diagnosis.facts.get("ready")
         verdict = "healthy" if ready and ready.value else "unknown"
-    summary = both(f"summary.{verdict}", title=kept[0].title) if verdict in {"failed", "degraded"} else both("summary.healthy_notices", count=len(kept))
+    summary = (
+        both(f"summary.{verdict}", title=kept[0].title)
+        if verdict in {"failed", "degraded"}
+        else both("summary.healthy_notices", count=len(kept))
+    )
     return replace(diagnosis, findings=kept, verdict=verdict, summary=summary)
 
 

@@ -112,7 +112,12 @@ def evidence(record: Record, captures: Mapping[str, str]) -> tuple[Line, ...]:
 
 
 def _raises(text: str, record: Record) -> bool:
-    return bool(record.exception) and text.startswith(record.exception) or bool(record.message) and text.strip().startswith(record.message[:40])
+    return (
+        bool(record.exception)
+        and text.startswith(record.exception)
+        or bool(record.message)
+        and text.strip().startswith(record.message[:40])
+    )
 
 
 def _telling(lines: tuple[Line, ...], record: Record, captures: Mapping[str, str]) -> tuple[Line, ...]:

@@ -36,7 +36,9 @@ class FailureLog:
             self._last[record.process] = chain
 
 
-def first_unknown(chains: Sequence[Sequence[Record]], known: Sequence[Record], *, after: int = 0, before: int = 0) -> Sequence[Record] | None:
+def first_unknown(
+    chains: Sequence[Sequence[Record]], known: Sequence[Record], *, after: int = 0, before: int = 0
+) -> Sequence[Record] | None:
     """The chain to name: of the deepest process, the first that no rule spoke on and that only repeats no known one.
 
     Only chains that begin after line `after` and, where it is given, before line `before` count.

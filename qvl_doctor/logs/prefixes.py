@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from qvl_doctor.logs.source import RawLine
+from qvl_doctor.logs.source import RawLine, clean
 from qvl_doctor.redact import redact
 
 
@@ -35,8 +35,6 @@ class Piece(NamedTuple):
     width: int = 0
 
 
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])|#033\[[\d;]*m")
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 _STAMP = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
 _OUTER = re.compile(
@@ -74,8 +72,34 @@ _PYTHON = re.compile(
 )
 _ENVELOPE = ("log", "message", "msg", "@message", "line", "MESSAGE", "textPayload", "body")
 _ENVELOPE_SIGNS = frozenset(
-    ("stream", "time", "timestamp", "@timestamp", "ts", "date", "labels", "kubernetes", "logStreamName", "ingestionTime", "eventId", "tag", "log")
-    + ("levelname", "asctime", "_SYSTEMD_UNIT", "__REALTIME_TIMESTAMP", "severity", "container_name", "source", "resource", "docker", "_p", "file")
+    (
+        "stream",
+        "time",
+        "timestamp",
+        "@timestamp",
+        "ts",
+        "date",
+        "labels",
+        "kubernetes",
+        "logStreamName",
+        "ingestionTime",
+        "eventId",
+        "tag",
+        "log",
+    )
+    + (
+        "levelname",
+        "asctime",
+        "_SYSTEMD_UNIT",
+        "__REALTIME_TIMESTAMP",
+        "severity",
+        "container_name",
+        "source",
+        "resource",
+        "docker",
+        "_p",
+        "file",
+    )
 )
 _JSON_MEMBER = re.compile(r'\s*"(?:message|log|line|@message|msg)":\s*("(?:[^"\\]|\\.)*")\s*,?\s*$')
 _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*$")
@@ -83,19 +107,12 @@ _RAY_REPEAT = re.compile(r"\s*\[repeated \d+x across cluster\](?: \(Ray deduplic
 _DAYS = (0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335)
 
 
-def clean(text: str) -> str:
-    """The text without anything that could style or move a terminal."""
-    if "\x1b" in text or "#033[" in text:
-        text = _ANSI.sub("", text)
-    return text if text.isprintable() else _CONTROL.sub("", text)
-
-
 def pieces(line: RawLine, mask: Callable[[str], str] = redact) -> Iterator[Piece]:
     """What one physical line says. A JSON line may hold several; a Markdown fence says nothing.
 
     `mask` hides secrets, also in what a JSON line holds escaped.
     """
-    text = clean(line.text)
+    text = line.text
     if ("```" in text or "~~~" in text) and _FENCE.match(text):
         return
     text = mask(text)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from qvl_doctor.logs.prefixes import Piece, pieces
 from qvl_doctor.logs.source import LineSplitter, RawLine
 from qvl_doctor.model import Frame, Line, Record
-from qvl_doctor.redact import redact
+from qvl_doctor.redact import masker, unmasked
 
 MAX_LINES = 400
 MAX_MESSAGE = 16 * 1024
@@ -40,9 +40,15 @@ _PROGRESS = re.compile(r".{0,120}?(?:\d+%\||\d+% Completed|\bit/s\]|\bs/it\]|\d+
 _PYDANTIC = re.compile(r"\d+ validation errors? for (?P<model>\S+).*?Value error, (?P<message>.*?)(?: \[type=|$)", re.DOTALL)
 _RAISE = re.compile(r"raise (?P<type>\w+(?:\.\w+)*)\((?P<said>.*)", re.DOTALL)
 _STRING = re.compile(r"""[rbf]?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
-_SPACE = re.compile(r"\s+")
 
-_ROLES = (("worker", "worker"), ("rayworker", "worker"), ("vllmworker", "worker"), ("rank", "worker"), ("enginecore", "engine"), ("apiserver", "api"))
+_ROLES = (
+    ("worker", "worker"),
+    ("rayworker", "worker"),
+    ("vllmworker", "worker"),
+    ("rank", "worker"),
+    ("enginecore", "engine"),
+    ("apiserver", "api"),
+)
 _FILE_ROLES = {
     "engine.py": "engine",
     "core.py": "engine",
@@ -101,7 +107,9 @@ class RecordBuilder:
             self._partial = piece if len(piece.text) < MAX_MESSAGE else None
             if self._partial:
                 return []
-        key = (piece.origin, piece.process, piece.level, piece.file, str(piece.file_line)) if piece.headed else (piece.origin, piece.process)
+        key = (
+            (piece.origin, piece.process, piece.level, piece.file, str(piece.file_line)) if piece.headed else (piece.origin, piece.process)
+        )
         if self._continues_wrapped(piece):
             return []
         current = self._open.get(key)
@@ -269,7 +277,12 @@ class _Width:
 def _plausible_rest(text: str) -> bool:
     """Not a line of its own: pip list, key=value output, a command."""
     first = text.split(None, 1)[0]
-    return not re.match(r"[\w.-]+==|[\w-]+\s+\d+\.\d+|[\w.]+=|\d{4}-\d\d-\d\d|\d+\.\d+\.\d+\.\d+", text) and first not in {"vllm", "pip", "docker", "warnings.warn"}
+    return not re.match(r"[\w.-]+==|[\w-]+\s+\d+\.\d+|[\w.]+=|\d{4}-\d\d-\d\d|\d+\.\d+\.\d+\.\d+", text) and first not in {
+        "vllm",
+        "pip",
+        "docker",
+        "warnings.warn",
+    }
 
 
 def _is_word_rest(current: _Open, piece: Piece) -> bool:
@@ -301,8 +314,8 @@ def _record(open_record: _Open) -> Record:
     elif open_record.traceback:
         exception, said = _about_to_raise(texts)
         cut = True
-    message = _SPACE.sub(" ", " ".join(said)).strip()[:MAX_MESSAGE]
-    unwrapped = _SPACE.sub(" ", "".join(said)).strip()[:MAX_MESSAGE] if len(said) > 1 else ""
+    message = " ".join(" ".join(said).split())[:MAX_MESSAGE]
+    unwrapped = " ".join("".join(said).split())[:MAX_MESSAGE] if len(said) > 1 else ""
     if "Value error, " in message and (inner := _PYDANTIC.search(message)):
         exception, message = "ValueError", inner["message"]
     name, _, _ = head.process.rpartition(" ")
@@ -364,10 +377,10 @@ def _role(process: str, file: str, frames: tuple[Frame, ...]) -> str:
 
 
 class LogReader:
-    """Bytes in, records out. `mask` hides secrets in every line."""
+    """Bytes in, records out; secrets are masked unless `redacting` is off."""
 
-    def __init__(self, mask: Callable[[str], str] = redact) -> None:
-        self._mask = mask
+    def __init__(self, *, redacting: bool = True) -> None:
+        self._redacting = redacting
         self._lines = LineSplitter()
         self._records = RecordBuilder()
         self.line_count = 0
@@ -380,9 +393,11 @@ class LogReader:
 
     def _build(self, lines: Iterable[RawLine]) -> list[Record]:
         done: list[Record] = []
-        for line in lines:
+        block = list(lines)
+        mask = masker("\n".join([line.text for line in block])) if self._redacting else unmasked
+        for line in block:
             self.line_count = line.number
-            for piece in pieces(line, self._mask):
+            for piece in pieces(line, mask):
                 done += self._records.feed(piece)
         return done
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,10 @@ _TAIL = 2 * 1024
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])|#033\[[\d;]*m")
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
 class InputError(Exception):
     """An input that cannot be read. `key` names the sentence in words.yaml that says why."""
 
@@ -27,7 +32,7 @@ class InputError(Exception):
 
 
 class RawLine(NamedTuple):
-    """A physical line, decoded. `soft` marks a line that ended with a carriage return: vLLM joins the lines of one record so."""
+    """A physical line, decoded and clean. `soft` marks a line that ended with a carriage return: vLLM joins the lines of one record so."""
 
     number: int
     text: str
@@ -114,6 +119,13 @@ def _utf16(head: bytes) -> str | None:
     return None
 
 
+def clean(text: str) -> str:
+    """The text without anything that could style or move a terminal."""
+    if "\x1b" in text or "#033[" in text:
+        text = _ANSI.sub("", text)
+    return text if text.isprintable() else _CONTROL.sub("", text)
+
+
 class LineSplitter:
     """Bytes in, whole lines out; what is not yet ended is kept for the next call."""
 
@@ -161,12 +173,12 @@ class LineSplitter:
             line = line[: MAX_LINE - _TAIL] + b" ... " + line[-_TAIL:]
         text = line.decode("utf-8", "replace")
         if "\r" not in text:
-            yield RawLine(number, text)
+            yield RawLine(number, clean(text))
             return
         soft = text.endswith("\r")
         # A progress bar rewrites its line: only its last state counts, but a log call may follow on the same line.
         parts = [part for part in text.split("\r") if part.strip()] or [""]
         for part in parts[:-1]:
             if "%|" not in part and "it/s]" not in part and "s/it]" not in part and "% Completed" not in part:
-                yield RawLine(number, part)
-        yield RawLine(number, parts[-1], soft)
+                yield RawLine(number, clean(part))
+        yield RawLine(number, clean(parts[-1]), soft)
