@@ -1,0 +1,172 @@
+"""What the patterns of rules are made of: the literal text in them, their groups, and whether they are safe to search with.
+
+Everything is read off Python's own parse of a pattern. Patterns are searched without regard to case in text whose white space is single
+blanks.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+SHORTEST_LITERAL = 4
+LONGEST_PATTERN = 2000
+
+_FLAGS = re.IGNORECASE | re.UNICODE
+_REPEATS = ("MAX_REPEAT", "MIN_REPEAT")
+_GAP = "\0"
+_WORD = re.compile(r"\w*[^\W\d_]\w+|\w+[^\W\d_]\w*")
+
+_REFUSED = {
+    "GROUPREF": "refers back to a group; a pattern that is searched in any text must not",
+    "GROUPREF_EXISTS": "depends on whether a group matched; write two match items",
+    "ATOMIC_GROUP": "has an atomic group, which Python 3.10 does not know",
+    "POSSESSIVE_REPEAT": "has a possessive quantifier, which Python 3.10 does not know",
+}
+
+
+def literals(pattern: str) -> tuple[str, ...]:
+    """The lower-case strings, longest first, that `text.lower()` contains for every text that matches.
+
+    Only runs of at least four characters count. Of an alternation nothing is required. (Letters that merely fold to an ASCII letter, such
+    as the long s, are not thought of.)
+    """
+    skeleton = _skeleton(_parse(pattern), lambda _branches: _GAP)
+    runs = sorted({run for run in skeleton.split(_GAP) if len(run.strip()) >= SHORTEST_LITERAL}, key=lambda run: (-len(run), run))
+    return tuple(run for number, run in enumerate(runs) if not any(run in longer for longer in runs[:number]))
+
+
+def literal_words(pattern: str) -> int:
+    """How many words (two characters and a letter at least) every match has in common; of an alternation the poorest branch counts."""
+    return _words(_skeleton(_parse(pattern), lambda branches: min(branches, key=_words)))
+
+
+def groups(pattern: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The named groups that every match fills, and those that a match may leave empty."""
+    parsed = _parse(pattern)
+    names: dict[int, str] = {number: name for name, number in parsed.state.groupdict.items()}
+    always = frozenset(names[number] for number in _filled(parsed) if number in names)
+    return always, frozenset(names.values()) - always
+
+
+def check(pattern: str) -> str | None:
+    """What is wrong with a pattern, or None. What passes is right in `re` and in `regex` and cannot take exponential time."""
+    if not pattern:
+        return "is empty"
+    if len(pattern) > LONGEST_PATTERN:
+        return f"is {len(pattern)} characters long; {LONGEST_PATTERN} are enough for anyone"
+    try:
+        parsed = _parse(pattern)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            re.compile(pattern, re.IGNORECASE)
+    except (re.error, RecursionError, OverflowError, Warning) as error:
+        return f"is no regular expression: {error}"
+    if parsed.state.flags & ~_FLAGS:
+        return "sets flags; case is ignored anyway, and there are no line breaks to see"
+    return _layout(pattern, parsed) or next(filter(None, map(_fault, _nodes(parsed))), None)
+
+
+def _parse(pattern: str) -> Any:
+    parser = importlib.import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `check` is where warnings are faults
+        return parser.parse(pattern, re.IGNORECASE)
+
+
+def _children(name: str, argument: Any) -> list[Any]:
+    if name in {*_REPEATS, "POSSESSIVE_REPEAT"}:
+        return [argument[2]]
+    if name == "SUBPATTERN":
+        return [argument[3]]
+    if name == "BRANCH":
+        return list(argument[1])
+    if name in {"ASSERT", "ASSERT_NOT"}:
+        return [argument[1]]
+    return []
+
+
+def _nodes(parsed: Any) -> Iterator[tuple[str, Any]]:
+    for operation, argument in parsed:
+        name = str(operation)
+        yield name, argument
+        for child in _children(name, argument):
+            yield from _nodes(child)
+
+
+def _filled(parsed: Any) -> Iterator[int]:
+    """The numbers of the groups that every match goes through."""
+    for operation, argument in parsed:
+        name = str(operation)
+        if name == "SUBPATTERN":
+            if argument[0] is not None:
+                yield argument[0]
+            yield from _filled(argument[3])
+        elif name in _REPEATS and argument[0] > 0:
+            yield from _filled(argument[2])
+
+
+def _skeleton(parsed: Any, choose: Callable[[Sequence[str]], str]) -> str:
+    """The pattern as text, with `_GAP` for whatever can vary; `choose` says what stands for an alternation."""
+    return "".join(_bones(str(operation), argument, choose) for operation, argument in parsed)
+
+
+def _bones(name: str, argument: Any, choose: Callable[[Sequence[str]], str]) -> str:
+    if name == "LITERAL":
+        return _letter(chr(argument))
+    if name == "SUBPATTERN":
+        return _skeleton(argument[3], choose)
+    if name in _REPEATS and argument[0] > 0:
+        body = _skeleton(argument[2], choose)
+        return body if argument[1] == 1 else f"{_GAP}{body}{_GAP}"
+    if name == "BRANCH":
+        return choose([_skeleton(branch, choose) for branch in argument[1]])
+    if name in {"AT", "ASSERT", "ASSERT_NOT"}:
+        return ""  # no width: what stands before and behind still touches
+    return _GAP
+
+
+def _letter(char: str) -> str:
+    """A literal character as `str.lower` leaves it, or a gap where ignoring case is more than lowering."""
+    return char.lower() if char.isascii() or char.lower() == char.upper() else _GAP
+
+
+def _words(skeleton: str) -> int:
+    return len(_WORD.findall(skeleton))
+
+
+def _layout(pattern: str, parsed: Any) -> str | None:
+    """Faults of the text rather than of a construct: the pattern would never match, or `regex` would read it differently."""
+    skeleton = _skeleton(parsed, lambda branches: _GAP.join(["", *branches, ""]))
+    if "  " in skeleton:
+        return "has two blanks in a row; white space in the text is one blank"
+    if re.search(r"[\n\r\t\f\v]", skeleton):
+        return "has a line break or tab; white space in the text is one blank"
+    bare = re.sub(r"\\.|\[\^?\]?[^\]]*\]", "", pattern)
+    if "{" in re.sub(r"\{\d*,?\d*\}", "", bare):
+        return "has a '{' that starts no quantifier; write '\\{'"
+    return None
+
+
+def _fault(node: tuple[str, Any]) -> str | None:
+    name, argument = node
+    if name in _REFUSED:
+        return _REFUSED[name]
+    if name in {"ASSERT", "ASSERT_NOT"} and argument[0] < 0:
+        return "looks behind; say what stands there as part of the pattern"
+    if name == "SUBPATTERN" and (argument[1] or argument[2]):
+        return "sets flags; case is ignored anyway, and there are no line breaks to see"
+    return _repeat_fault(*argument) if name in _REPEATS else None
+
+
+def _repeat_fault(_low: int, high: int, body: Any) -> str | None:
+    inner = list(_nodes(body))
+    if high > 1 and any(kind == "BRANCH" or (kind in _REPEATS and item[0] != item[1]) for kind, item in inner):
+        return "repeats something that itself repeats or has branches, which can take forever; repeat a character class instead"
+    if str(high) == "MAXREPEAT" and any(kind == "ANY" for kind, _item in inner):
+        return "has '.*' or '.+'; say what it may run over ('[^)]*') or how far ('.{0,200}')"
+    return None

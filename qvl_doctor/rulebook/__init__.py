@@ -1,0 +1,27 @@
+"""The rules: read from YAML and judged, put together, compiled for the wheel."""
+
+from qvl_doctor.rulebook.book import (
+    Mistake,
+    RuleError,
+    compile_book,
+    link_mistakes,
+    load,
+    load_compiled,
+    load_file,
+    merge,
+    rules_folder,
+    shipped,
+)
+
+__all__ = [
+    "Mistake",
+    "RuleError",
+    "compile_book",
+    "link_mistakes",
+    "load",
+    "load_compiled",
+    "load_file",
+    "merge",
+    "rules_folder",
+    "shipped",
+]

@@ -1,0 +1,193 @@
+"""The rules as a book: read from a folder, put together, and compiled to JSON for the wheel.
+
+`rulefile` reads and judges one file; it is imported only when there is YAML to read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from qvl_doctor.model import Condition, FixTemplate, Rule
+
+MAX_FILES = 2000
+COMPILED = "rules.json"
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Mistake(NamedTuple):
+    """One thing that is wrong with a rule file: where, in which field, and what would be right."""
+
+    path: str
+    line: int
+    field: str
+    problem: str
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{where}: {self.field}: {self.problem}" if self.field else f"{where}: {self.problem}"
+
+
+class RuleError(Exception):
+    """Rules that cannot be used. `mistakes` are all that were found, not only the first."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(map(str, self.mistakes)))
+
+
+def load_file(path: str) -> Rule:
+    """The rule in a YAML file. Raises RuleError with everything that is wrong in the file."""
+    from qvl_doctor.rulebook.rulefile import read_rule
+
+    rule, mistakes = read_rule(path)
+    if rule is None or mistakes:
+        raise RuleError(mistakes)
+    return rule
+
+
+def load(folder: str, beside: Iterable[Rule] = ()) -> tuple[Rule, ...]:
+    """The rules in a folder, by id. They may name each other and the rules `beside` them. Raises RuleError."""
+    try:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError as error:
+        raise RuleError([Mistake(str(folder), 0, "", error.strerror or "cannot be read")]) from None
+    rules: list[Rule] = []
+    mistakes = [Mistake(os.path.join(folder, name), 0, "", "a rule file ends in .yaml") for name in names if name.endswith(".yml")]
+    files = [name for name in names if name.endswith(".yaml")]
+    if not files or len(files) > MAX_FILES:
+        mistakes.append(
+            Mistake(str(folder), 0, "", f"there are {len(files)} rule files (*.yaml) in this folder; 1 to {MAX_FILES} are read")
+        )
+        files = []
+    from qvl_doctor.rulebook.rulefile import read_rule
+
+    for name in files:
+        rule, wrong = read_rule(os.path.join(folder, name))
+        mistakes += wrong
+        rules += [rule] if rule else []
+    if not mistakes:  # a rule that did not load would only be missed once more
+        mistakes = link_mistakes(rules, beside)
+    if mistakes:
+        raise RuleError(mistakes)
+    return tuple(rules)
+
+
+def shipped() -> tuple[Rule, ...]:
+    """The rules of this package: compiled in a wheel, read from YAML in a source tree. Their `source` is empty."""
+    compiled = os.path.join(_PACKAGE, COMPILED)
+    if os.path.exists(compiled):
+        return load_compiled(compiled)
+    return tuple(replace(rule, source="") for rule in load(rules_folder()))
+
+
+def rules_folder() -> str:
+    """Where the YAML of the shipped rules is: inside the installed package, else at the top of the source tree."""
+    inside = os.path.join(_PACKAGE, "rules")
+    return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(_PACKAGE), "rules")
+
+
+def merge(rules: Sequence[Rule], own: Sequence[Rule], override: bool = False) -> tuple[Rule, ...]:
+    """Both sets as one. An id that is in both is an error, or with `override` the own rule replaces the other. Raises RuleError."""
+    new = {rule.id: rule for rule in own}
+    clashes = [] if override else [rule.id for rule in rules if rule.id in new]
+    if clashes:
+        raise RuleError(
+            Mistake(
+                new[name].source,
+                _line_of(new[name].source, name),
+                "id",
+                f"there is a rule '{name}' already; rename this, or use --override",
+            )
+            for name in clashes
+        )
+    merged = (*(rule for rule in rules if rule.id not in new), *own)
+    mistakes = link_mistakes(merged)
+    if mistakes:
+        raise RuleError(mistakes)
+    return merged
+
+
+def link_mistakes(rules: Sequence[Rule], beside: Iterable[Rule] = ()) -> list[Mistake]:
+    """`explains` and `before` that name no rule, or that lead back to where they began."""
+    known = {rule.id: rule for rule in (*beside, *rules)}
+    mistakes = [
+        Mistake(rule.source or rule.id, _line_of(rule.source, name), field, f"there is no rule '{name}'{did_you_mean(name, known)}")
+        for rule in rules
+        for field, names in (("explains", rule.explains), ("before", rule.before))
+        for name in names
+        if name not in known
+    ]
+    for field in ("explains", "before"):
+        circle = _circle({rule.id: getattr(rule, field) for rule in known.values()})
+        if circle:
+            rule = known[circle[0]]
+            mistakes.append(Mistake(rule.source or rule.id, _line_of(rule.source, circle[1]), field, f"goes round: {' → '.join(circle)}"))
+    return mistakes
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """'; did you mean …?' where something known is close, else nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def compile_book(rules: Iterable[Rule]) -> str:
+    """The rules as JSON for `load_compiled`, without their examples: those are for tests."""
+    return json.dumps([_compiled(rule) for rule in rules], ensure_ascii=False, separators=(",", ":"))
+
+
+def load_compiled(path: str) -> tuple[Rule, ...]:
+    """The rules in a file that `compile_book` made."""
+    with open(path, encoding="utf-8") as file:
+        return tuple(map(_rule, json.load(file)))
+
+
+def _compiled(rule: Rule) -> dict[str, Any]:
+    left_out = ("matches", "silent", "source", "match", "fixes")
+    plain = {name: getattr(rule, name) for name in Rule.__slots__ if name not in left_out}
+    plain["match"] = [_set_fields(item) for item in rule.match]
+    plain["fixes"] = [_set_fields(fix) for fix in rule.fixes]
+    return {name: value for name, value in plain.items() if value}
+
+
+def _set_fields(item: Condition | FixTemplate) -> dict[str, Any]:
+    return {name: value for name in item.__slots__ if (value := getattr(item, name))}
+
+
+def _rule(plain: dict[str, Any]) -> Rule:
+    for name in ("references", "explains", "before"):
+        if name in plain:
+            plain[name] = tuple(plain[name])
+    for item in plain["match"]:
+        item["literals"] = tuple(item.get("literals", ()))
+    plain["match"] = tuple(Condition(**item) for item in plain["match"])
+    plain["fixes"] = tuple(FixTemplate(**fix) for fix in plain["fixes"])
+    return Rule(**plain)
+
+
+def _circle(links: Mapping[str, Sequence[str]]) -> list[str]:
+    """The ids along a circle, its first one repeated at the end; empty if there is none."""
+    from graphlib import CycleError, TopologicalSorter
+
+    try:
+        TopologicalSorter(links).prepare()
+    except CycleError as error:
+        return list(reversed(error.args[1]))
+    return []
+
+
+def _line_of(path: str, name: str) -> int:
+    """The line of a rule file that names another rule; looked up only to report a mistake."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = [number for number, line in enumerate(file, 1) if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", line)]
+    except OSError:
+        return 0
+    return lines[0] if lines else 0

@@ -1,0 +1,124 @@
+"""What a fix may change: flags, environment, packages, image, pod, or a command to run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from qvl_doctor.rulebook.book import did_you_mean
+from qvl_doctor.rulebook.shapes import listed, short
+from qvl_doctor.rulebook.yamltree import Node
+
+#: The patches of a Kubernetes pod that exist.
+POD_PATCHES = ("shm-volume", "enable-service-links-false", "gpu-resource", "startup-probe", "cache-volume")
+
+_FLAG = re.compile(r"--[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z0-9,_-]+\])?((==|>=|<=|!=|~=|<|>)[^\s,]+(,(==|>=|<=|!=|~=|<|>)[^\s,]+)*)?")
+_JSON_WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None, "~": None}
+
+Problems = Iterator[tuple[int, str, str]]
+
+
+def change_mistakes(node: Node, field: str) -> Problems:
+    """(line, field, problem) for everything that is wrong with a `change`."""
+    if not isinstance(node.value, dict) or not node.value:
+        yield node.line, field, f"a change is a map of {listed(_KINDS)}"
+        return
+    for key, value in node.value.items():
+        if key in _KINDS:
+            yield from _KINDS[key](value, f"{field}.{key}")
+        else:
+            yield value.line, field, f"a change takes {listed(_KINDS)}; not '{short(key)}'{did_you_mean(key, _KINDS)}"
+
+
+def plain_change(node: Node) -> dict[str, Any]:
+    """The change as values: True is a bare flag, None removes, a map is JSON."""
+    found = plain(node)
+    if not isinstance(found, dict):
+        return {}
+    for key in ("flags", "env"):
+        if isinstance(found.get(key), dict):
+            found[key] = {name: _meant(value) for name, value in found[key].items()}
+    return found
+
+
+def plain(node: Node) -> Any:
+    """A node as strings, lists and dicts."""
+    if isinstance(node.value, dict):
+        return {key: plain(value) for key, value in node.value.items()}
+    if isinstance(node.value, list):
+        return [plain(item) for item in node.value]
+    return node.value
+
+
+def _meant(value: Any) -> Any:
+    """`true`, `false` and `null` in a flag, a variable, or anywhere in a flag's JSON."""
+    if isinstance(value, dict):
+        return {key: _meant(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_meant(item) for item in value]
+    return _JSON_WORDS.get(value, value)
+
+
+def _flags(node: Node, field: str) -> Problems:
+    for name, value in _entries(node):
+        place = f"{field}.{short(name)}"
+        if not _FLAG.fullmatch(name):
+            yield value.line, place, "a flag is written as --max-model-len: two hyphens, lower case, no '_'"
+        if value.value == "false":
+            yield value.line, place, "'false' is no value of a flag; write null to remove it, or '--no-…: true'"
+        elif value.value == "":
+            yield value.line, place, "has no value; true is a bare flag, null removes it"
+        elif isinstance(value.value, list) and not all(isinstance(item.value, str) for item in value.value):
+            yield value.line, place, "is a list of texts: the flag repeated"
+    yield from _must_be_map(node, field, "flags and their values")
+
+
+def _env(node: Node, field: str) -> Problems:
+    for name, value in _entries(node):
+        if not _VARIABLE.fullmatch(name):
+            yield value.line, f"{field}.{short(name)}", "is not the name of an environment variable"
+        if not isinstance(value.value, str):
+            yield value.line, f"{field}.{short(name)}", "is a text, or null to unset it"
+    yield from _must_be_map(node, field, "variables and their values")
+
+
+def _pip(node: Node, field: str) -> Problems:
+    if not isinstance(node.value, list) or not node.value:
+        yield node.line, field, "is a list of requirements: ['transformers>=4.49']"
+        return
+    for number, item in enumerate(node.value):
+        if not isinstance(item.value, str) or not _REQUIREMENT.fullmatch(item.value):
+            yield item.line, f"{field}[{number}]", "is a requirement without blanks, such as 'transformers>=4.49'"
+
+
+def _pod(node: Node, field: str) -> Problems:
+    if node.value not in POD_PATCHES:
+        near = did_you_mean(node.value, POD_PATCHES) if isinstance(node.value, str) else ""
+        yield node.line, field, f"is one of {listed(POD_PATCHES)}{near}"
+
+
+def _line(node: Node, field: str) -> Problems:
+    if not isinstance(node.value, str) or not node.value.strip() or "\n" in node.value.strip():
+        yield node.line, field, "is a text of one line; quote it if it begins with '{' or '['"
+
+
+def _entries(node: Node) -> Iterator[tuple[str, Node]]:
+    yield from node.value.items() if isinstance(node.value, dict) else ()
+
+
+def _must_be_map(node: Node, field: str, what: str) -> Problems:
+    if not isinstance(node.value, dict) or not node.value:
+        yield node.line, field, f"is a map of {what}"
+
+
+_KINDS: Mapping[str, Callable[[Node, str], Problems]] = {
+    "flags": _flags,
+    "env": _env,
+    "pip": _pip,
+    "image": _line,
+    "pod": _pod,
+    "run": _line,
+}

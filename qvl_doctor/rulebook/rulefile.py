@@ -1,0 +1,295 @@
+"""One rule file: read, judged, and turned into a `Rule`. docs/rules-format.md says in words what is checked here.
+
+Every method reports what is wrong and goes on, so that a writer sees all mistakes of a file at once.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from qvl_doctor import patterns
+from qvl_doctor.model import LANGUAGES, PHASES, SEVERITIES, Condition, Example, FixTemplate, Rule, Text
+from qvl_doctor.rulebook.book import Mistake, did_you_mean
+from qvl_doctor.rulebook.changes import change_mistakes, plain, plain_change
+from qvl_doctor.rulebook.shapes import Shapes, listed, short
+from qvl_doctor.rulebook.texts import differences, placeholders, unfolded
+from qvl_doctor.rulebook.yamltree import MAX_BYTES, Node, read_tree
+from qvl_doctor.versions import is_spec, satisfies
+
+CONFIDENCES = ("certain", "likely")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LEAST_WORDS = 3
+
+#: Facts with few values: a pattern that fits none of them is a mistake.
+CLOSED_FACTS: Mapping[str, tuple[str, ...]] = {
+    "engine": ("V0", "V1"),
+    "phase": PHASES,
+    "ready": ("yes", "no"),
+    "ended": ("clean", "abrupt", "cut off", "running"),
+}
+
+_ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_PLAIN_VERSION = re.compile(r"v?\d+(?:\.\d+)+")
+
+
+def read_rule(path: str) -> tuple[Rule | None, list[Mistake]]:
+    """The rule in a file and all that is wrong with it; the rule counts only if nothing is."""
+    try:
+        if not os.path.isfile(path):
+            return None, [Mistake(path, 0, "", "no such file")]
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        return None, [Mistake(path, 0, "", error.strerror or "cannot be read")]
+    root, faults = read_tree(data)
+    reader = _Reader(path)
+    reader.mistakes = [Mistake(path, *fault) for fault in faults]
+    rule = reader.rule(root) if root else None
+    return rule, sorted(reader.mistakes, key=lambda mistake: mistake.line)
+
+
+class _Reader(Shapes):
+    """The fields of a rule, from the top to the bottom of its file."""
+
+    def rule(self, root: Node) -> Rule:
+        part = self.map(root, "", "a rule")
+        name = self.string(part.get("id"), "id")
+        expected = os.path.basename(self.path).removesuffix(".yaml")
+        if name and not _ID.fullmatch(name):
+            self.wrong(part["id"].line, "id", f"an id is lower-case words joined by '-', not '{name}'")
+        elif name and name != expected:
+            self.wrong(part["id"].line, "id", f"the id is the file's name: '{expected}', not '{name}'")
+        match = tuple(self.condition(node, field) for node, field in self.items(part.get("match"), "match", "a match item"))
+        rule = Rule(
+            id=name,
+            severity=self.one_of(part.get("severity"), "severity", SEVERITIES),
+            title=self.text(part.get("title"), "title"),
+            why=self.text(part.get("why"), "why"),
+            match=match,
+            fixes=tuple(self.fix(node, field) for node, field in self.items(part.get("fixes"), "fixes", "a fix")),
+            references=self.references(part.get("references")),
+            applies=self.specs(part.get("applies"), "applies", _captured(match)),
+            explains=self.ids(part.get("explains"), "explains", name),
+            before=self.ids(part.get("before"), "before", name),
+            confidence=self.one_of(part.get("confidence"), "confidence", CONFIDENCES) or "certain",
+            symptom=self.one_of(part.get("symptom"), "symptom", ("yes", "no")) == "yes",
+            remedy=self.remedy(part.get("remedy"), "remedy"),
+            **self.tests(part.get("tests")),
+            source=self.path,
+        )
+        self.check_placeholders(rule, part)
+        return rule
+
+    def condition(self, node: Node, field: str) -> Condition:
+        part = self.map(node, field, "a match item")
+        found = {name: self.pattern(part.get(name), f"{field}.{name}") for name in ("message", "exception", "frame", "level")}
+        facts = self.specs(part.get("facts"), f"{field}.facts")
+        if "level" in part and found["level"] and not any(re.fullmatch(found["level"], level, re.IGNORECASE) for level in LEVELS):
+            self.wrong(part["level"].line, f"{field}.level", f"fits none of {listed(LEVELS)}; it must fit the whole name")
+        if found["message"]:
+            self.check_message(part["message"].line, f"{field}.message", found)
+        elif isinstance(node.value, dict) and not facts and not ("message" in part or "facts" in part):
+            self.check_telling(node.line, field, found)
+        return Condition(**found, facts=facts, literals=patterns.literals(found["message"]) if found["message"] else ())
+
+    def check_message(self, line: int, field: str, found: Mapping[str, str]) -> None:
+        """A message pattern must be telling, and searched only where its literal text is."""
+        if found["exception"] and found["frame"]:
+            return
+        words = patterns.literal_words(found["message"])
+        if words < LEAST_WORDS:
+            few = f"has {words} literal word{'s' * (words != 1)}, in the poorest of its branches" if words else "has no literal words"
+            self.wrong(line, field, f"{few}; it needs {LEAST_WORDS}, or an exception and a frame beside it")
+        elif not patterns.literals(found["message"]):
+            self.wrong(line, field, "has no text that every match contains; write its branches as match items of their own")
+
+    def check_telling(self, line: int, field: str, found: Mapping[str, str]) -> None:
+        """What an item without message and facts needs, so that it does not speak on everything."""
+        if found["exception"] and found["frame"]:
+            return
+        if not found["exception"]:
+            self.wrong(
+                line, field, "says too little; a match item has a message, facts, or an exception (with a frame if it is a common one)"
+            )
+            return
+        classes = [name for name in dir(builtins) if name.endswith(("Error", "Exception"))]
+        common = [name for name in classes if re.fullmatch(found["exception"], name, re.IGNORECASE)]
+        if common:
+            self.wrong(line, field, f"'{common[0]}' alone says too little; add a message or a frame")
+
+    def fix(self, node: Node, field: str) -> FixTemplate:
+        part = self.map(node, field, "a fix")
+        text = {language: self.string(part.get(language), f"{field}.{language}") for language in LANGUAGES}
+        self.check_languages(text, node.line, field)
+        change = part.get("change")
+        if change is not None:
+            for line, name, problem in change_mistakes(change, f"{field}.change"):
+                self.wrong(line, name, problem)
+        return FixTemplate(
+            text=unfolded(text),
+            remedy=self.remedy(part.get("remedy"), f"{field}.remedy"),
+            change=plain_change(change) if change else {},
+            # A remedy's answers may be asked for, and what they are called is its own affair.
+            applies=self.specs(part.get("applies"), f"{field}.applies", None),
+        )
+
+    def tests(self, node: Node | None) -> dict[str, Any]:
+        part = self.map(node, "tests", "tests") if node else {}
+        return {
+            kind: tuple(self.example(item, field, what) for item, field in self.items(part.get(kind), f"tests.{kind}", what))
+            for kind, what in (("matches", "an example that matches"), ("silent", "an example that stays silent"))
+        }
+
+    def example(self, node: Node, field: str, what: str) -> Example:
+        part = self.map(node, field, what)
+        if isinstance(node.value, dict) and not ("log" in part or "facts" in part):
+            self.wrong(node.line, field, "has neither a log nor facts")
+        log = self.string(part.get("log"), f"{field}.log")
+        facts = plain(part["facts"]) if "facts" in part else {}
+        if not isinstance(facts, dict):
+            self.wrong(part["facts"].line, f"{field}.facts", "is a map of facts and their values, such as {vllm: 0.8.5}")
+            facts = {}
+        for name in facts:
+            self.check_fact(name, part["facts"].line, f"{field}.facts")
+        captures = self.strings(part["captures"], f"{field}.captures") if "captures" in part else None
+        fixes = tuple(line.strip() for line in self.string(part["fixes"], f"{field}.fixes").splitlines()) if "fixes" in part else None
+        return Example(self.string(part.get("name"), f"{field}.name"), log, facts, captures, fixes)
+
+    def references(self, node: Node | None) -> tuple[str, ...]:
+        found = [(item, field, self.string(item, field)) for item, field in self.items(node, "references", "a reference")]
+        for item, field, text in found:
+            if text and not re.fullmatch(r"https?://[^\s/]+\.[^\s/]+(/\S*)?", text):
+                self.wrong(item.line, field, f"is a web address (https://…), not '{short(text)}'")
+        return tuple(text for _, _, text in found)
+
+    # Texts
+
+    def text(self, node: Node | None, field: str) -> Text:
+        part = self.map(node, field, "a text") if node else {}
+        text = {language: self.string(part.get(language), f"{field}.{language}") for language in LANGUAGES}
+        if node and part:
+            self.check_languages(text, node.line, field)
+        return unfolded(text)
+
+    def check_languages(self, text: Text, line: int, field: str) -> None:
+        if all(text.values()):  # what is empty is reported already
+            for problem in differences(text):
+                self.wrong(line, field, problem)
+
+    def check_placeholders(self, rule: Rule, part: Mapping[str, Node]) -> None:
+        """What stands in braces must come from somewhere; in the title, always."""
+        if rule.remedy:
+            return  # what a remedy answers is its own affair
+        title = part["title"].line if "title" in part else 0
+        for number, item in enumerate(rule.match):
+            always, sometimes = _groups(item)
+            for name in sorted(placeholders(rule.title) - always - set(item.facts)):
+                how = "captures only in some matches" if name in sometimes else "does not capture"
+                self.wrong(title, "title", f"match[{number}] {how} {{{name}}}, and a title needs it whenever the rule speaks")
+        known = _captured(rule.match) | _known_facts()
+        asked = [("why", placeholders(rule.why), part["why"].line if "why" in part else 0)]
+        for number, fix in enumerate(rule.fixes):
+            if not fix.remedy:
+                line = part["fixes"].value[number].line
+                asked.append((f"fixes[{number}]", placeholders([*fix.text.values(), fix.change]), line))
+        for field, names, line in asked:
+            for name in sorted(names - known):
+                self.wrong(line, field, f"{{{name}}} is no named group and no fact, and there is no remedy{did_you_mean(name, known)}")
+
+    # Names, patterns and ranges
+
+    def pattern(self, node: Node | None, field: str) -> str:
+        text = self.string(node, field)
+        problem = patterns.check(text) if text else None
+        if node and problem:
+            self.wrong(node.line, field, f"the pattern {problem}")
+        return "" if problem else text
+
+    def specs(self, node: Node | None, field: str, also: Collection[str] | None = ()) -> dict[str, str]:
+        """Facts and what is asked of them. Names in `also` are legal, too; None makes every name legal."""
+        specs = self.strings(node, field) if node else {}
+        for name, asked in specs.items():
+            line = node.value[name].line if node else 0
+            if also is not None and name not in also:
+                self.check_fact(name, line, field)
+            problem = _spec_problem(name, asked)
+            if problem:
+                self.wrong(line, f"{field}.{name}", problem)
+        if node and not specs and node.value in ({}, ""):
+            self.wrong(node.line, field, "is empty")
+        return specs
+
+    def check_fact(self, name: str, line: int, field: str) -> None:
+        known = _known_facts()
+        if name not in known:
+            self.wrong(line, field, f"there is no fact '{name}'{did_you_mean(name, known)}; qvl_doctor/logs/fact_table.py lists them")
+
+    def remedy(self, node: Node | None, field: str) -> str:
+        name = self.string(node, field)
+        known = _remedies()
+        if node and name and known is not None and name not in known:
+            self.wrong(node.line, field, f"there is no remedy '{name}'{did_you_mean(name, known)}; there are: {listed(known)}")
+        return name
+
+    def ids(self, node: Node | None, field: str, own: str) -> tuple[str, ...]:
+        names = tuple(self.string(item, place) for item, place in self.items(node, field, "a rule's id")) if node else ()
+        if node and own in names:
+            self.wrong(node.line, field, "names the rule itself")
+        return names
+
+
+def _groups(item: Condition) -> tuple[frozenset[str], frozenset[str]]:
+    """The named groups that are set whenever the item holds, and those that may not be."""
+    found = [patterns.groups(pattern) for pattern in (item.message, item.frame) if pattern]
+    return frozenset().union(*(always for always, _ in found)), frozenset().union(*(sometimes for _, sometimes in found))
+
+
+def _captured(match: Iterable[Condition]) -> frozenset[str]:
+    return frozenset().union(*(names for item in match for names in _groups(item)))
+
+
+def _spec_problem(name: str, asked: str) -> str | None:
+    """What is wrong with what is asked of a fact: a range, or a pattern for the whole value. What is empty is reported already."""
+    if is_spec(asked):
+        return _range_problem(asked)
+    if _PLAIN_VERSION.fullmatch(asked):
+        return f"is a range: write '=={asked}' or '>={asked}'"
+    problem = patterns.check(asked) if asked else None
+    if problem:
+        return f"the pattern {problem}"
+    values = CLOSED_FACTS.get(name) if asked else None
+    if values and not any(re.fullmatch(asked, value, re.IGNORECASE) for value in values):
+        return f"'{short(asked)}' fits none of {listed(values)}"
+    return None
+
+
+def _range_problem(asked: str) -> str | None:
+    try:
+        satisfies("1", asked)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+@lru_cache(maxsize=1)
+def _known_facts() -> frozenset[str]:
+    from qvl_doctor.logs.fact_table import FACTS
+    from qvl_doctor.logs.packages import KNOWN
+
+    return frozenset(FACTS) | frozenset(KNOWN)
+
+
+@lru_cache(maxsize=1)
+def _remedies() -> frozenset[str] | None:
+    """The names of all remedies; None where they cannot be loaded, as in a build environment without the dependencies."""
+    try:
+        from qvl_doctor import remedies
+    except ModuleNotFoundError:
+        return None
+    names = getattr(remedies, "names", None)
+    return frozenset(names()) if names else None

@@ -1,0 +1,54 @@
+"""Texts in two languages: that both say the same, and which values they ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from qvl_doctor.model import LANGUAGES, Text
+from qvl_doctor.rulebook.shapes import listed
+
+_PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+_FLAG = re.compile(r"(?<![A-Za-z0-9_-])--[A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
+_VARIABLE = re.compile(r"(?<![A-Za-z0-9_])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![A-Za-z0-9_])")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+# YAML folds a line break into a blank, which Chinese does not have.
+_FOLDED = re.compile(r"(?<=[\u2018-\u201d\u3001-\u9fff\uff01-\uff60]) (?=[\u2018-\u201d\u3001-\u9fff\uff01-\uff60])")
+
+
+def differences(text: Text) -> Iterator[str]:
+    """What the languages do not have in common, of what they must: placeholders, flags, environment variables, numbers."""
+    left = dict(text)
+    for kind, wanted in (("placeholders", _PLACEHOLDER), ("flags", _FLAG), ("variables", _VARIABLE), ("numbers", _NUMBER)):
+        said = {language: frozenset(word.replace(",", "") for word in wanted.findall(left[language])) for language in LANGUAGES}
+        if said["en"] != said["zh"]:
+            only = [
+                f"only {language} has {listed(said[language] - said[other])}"
+                for language, other in _pairs()
+                if said[language] - said[other]
+            ]
+            yield f"en and zh differ in {kind}: {'; '.join(only)}"
+        left = {language: wanted.sub(" ", left[language]) for language in LANGUAGES}
+    if not _CHINESE.search(text["zh"]):
+        yield "there is no Chinese in the zh text"
+
+
+def placeholders(value: Any) -> frozenset[str]:
+    """The names in braces in a text, or anywhere in a change."""
+    if isinstance(value, str):
+        return frozenset(_PLACEHOLDER.findall(value))
+    if isinstance(value, dict):
+        return placeholders(list(value.values()))
+    return frozenset().union(*map(placeholders, value)) if isinstance(value, list) else frozenset()
+
+
+def unfolded(text: Text) -> Text:
+    """The text without the blanks that YAML put between Chinese characters."""
+    return {language: _FOLDED.sub("", words.strip()) for language, words in text.items()}
+
+
+def _pairs() -> Iterator[tuple[str, str]]:
+    yield LANGUAGES[0], LANGUAGES[1]
+    yield LANGUAGES[1], LANGUAGES[0]
