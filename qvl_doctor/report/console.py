@@ -1,0 +1,234 @@
+"""The report on a terminal: the verdict first, then the cause, its proof and its fixes, and below these what else is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.console import Console
+
+from qvl_doctor import words
+from qvl_doctor.model import Diagnosis, Finding, Fix
+from qvl_doctor.report import evidence, known, picture
+from qvl_doctor.report.page import Page
+from qvl_doctor.report.paste import Piece, pieces
+from qvl_doctor.report.typeset import window, wrap
+
+_VERDICTS = {"failed": (0, "bold red"), "degraded": (1, "bold yellow"), "healthy": (2, "bold green"), "unknown": (3, "bold magenta")}
+_PARTS = {
+    "weights": "blue",
+    "activation": "yellow",
+    "non_torch": "magenta",
+    "kv": "green",
+    "graphs": "cyan",
+    "rest": "dim",
+    "used": "yellow",
+    "free": "dim",
+}
+_PASTE = "cyan"
+_NO_RULE = "unrecognized-failure"  # there is no page about it
+_MAX_REFERENCES = 3
+_MAX_FIXES = 6
+_MAX_SHORT = 12
+
+
+def render(diagnosis: Diagnosis, lang: str, console: Console, *, quiet: bool = False) -> None:
+    """Print the report to the console, in at most 100 columns; `quiet` prints the verdict line alone."""
+    page = Page(console.width, console.encoding)
+    report = _Report(diagnosis, lang if page.can_show(diagnosis.summary[lang]) else "en", page)
+    report.quiet() if quiet else report.whole()
+    console.print(page.text, soft_wrap=True)
+
+
+def put_pieces(page: Page, change: Sequence[Piece], indent: int, lang: str) -> None:
+    """The change of a fix, as lines to paste."""
+    for piece in change:
+        if piece.shell:
+            page.shell(piece.words, indent, _PASTE)
+        else:
+            page.add((" " * indent + _label(piece, lang), "dim"), (str(piece), _PASTE))
+
+
+def _label(piece: Piece, lang: str) -> str:
+    """What stands before a line that does not speak for itself."""
+    text = words.say(f"change.{piece.kind}", lang) if words.has(f"change.{piece.kind}") else ""
+    return f"{text} " if text.endswith(":") else text
+
+
+class _Report:
+    """One diagnosis being put onto one page."""
+
+    def __init__(self, diagnosis: Diagnosis, lang: str, page: Page) -> None:
+        self.diagnosis, self.lang, self.page = diagnosis, lang, page
+        self.sections = known.sections(diagnosis)
+
+    def say(self, key: str, **values: object) -> str:
+        return words.say(key, self.lang, **values)
+
+    def quiet(self) -> None:
+        sign, word, style = self.verdict()
+        source = "" if self.diagnosis.source == "-" else self.diagnosis.source + self.say("report.colon")
+        self.page.add((f"{sign} {word}", style), (f"  {source}{self.summary()}", ""))
+
+    def whole(self) -> None:
+        self.head()
+        for index, finding in enumerate(self.sections.main):
+            self.cause(finding, first=index == 0)
+        self.symptoms()
+        self.others("report.warnings", self.sections.warnings)
+        self.others("report.notices", self.sections.notices)
+        self.facts()
+        self.memory()
+        self.timeline()
+        self.runs()
+        self.not_checked()
+
+    # ---- The parts, from top to bottom
+
+    def head(self) -> None:
+        page, (sign, word, style) = self.page, self.verdict()
+        label = f"{sign} {word}"
+        hang = 2 if page.narrow else cell_len(label) + 2
+        first, *rest = wrap(page.clean(self.summary()), page.width - hang)
+        if page.narrow:
+            page.add((label, style))
+            rest = [first, *rest]
+        else:
+            page.add((f"{label}  ", style), (first, "bold"))
+        for line in rest:
+            page.add((" " * hang, ""), (line, "bold"))
+        page.flow([self.source(), *known.release(self.diagnosis.facts)], hang, f" {page.glyphs.dot} ", "dim")
+
+    def cause(self, finding: Finding, *, first: bool) -> None:
+        page, title = self.page, finding.title[self.lang]
+        page.gap()
+        if not first or title not in self.summary():  # the verdict line has said it already
+            page.item(page.glyphs.verdicts[0 if finding.severity == "fatal" else 1], title, 0, "bold", "bold red" if first else "bold")
+        page.paragraph(finding.why[self.lang])
+        if finding.confidence != "certain":
+            page.paragraph(self.say(f"doubt.{finding.confidence}"), style="yellow")
+        self.evidence(finding)
+        self.fixes(finding.fixes)
+        self.origin(finding)
+
+    def evidence(self, finding: Finding) -> None:
+        page, (lines, hidden) = self.page, evidence.shown(finding)
+        if not lines:
+            return
+        page.heading(self.say("report.evidence"), self.say("report.times", count=finding.count) if finding.count > 1 else "")
+        column = max(len(str(line.number)) for line in lines) + 2
+        width = page.width - column - 3
+        room = width * (3 if page.narrow else 2)
+        telling = evidence.hints(finding)
+        for index, (number, raw) in enumerate(lines):
+            if hidden and index == evidence.MAX_LINES // 2:
+                page.add((" " * (column + 3) + self.say("report.more", count=hidden), "dim"))
+            text = page.clean(raw.strip())
+            cut = window(text, room, evidence.focus(text, telling, room * 3 // 4), page.glyphs.ellipsis)
+            for row, part in enumerate(wrap(cut, width)):
+                gutter = page.pad(str(number) if row == 0 else "", column, right=True)
+                page.add((f"{gutter} {page.glyphs.gutter} ", "dim"), (part, ""))
+
+    def fixes(self, fixes: Sequence[Fix]) -> None:
+        if not fixes:
+            return
+        self.page.heading(self.say("report.fixes"))
+        for number, fix in enumerate(fixes[:_MAX_FIXES], start=1):
+            self.page.item(f"{number}.", fix.text[self.lang], label_style="bold")
+            self.paste(fix, 5)
+
+    def paste(self, fix: Fix, indent: int) -> None:
+        put_pieces(self.page, pieces(fix.change), indent, self.lang)
+        if fix.verified:
+            by, detail = fix.verified.get("by", ""), fix.verified.get("detail", "")
+            self.page.paragraph(self.say("report.verified", by=by, detail=detail), indent, "dim")
+
+    def origin(self, finding: Finding) -> None:
+        page = self.page
+        page.gap()
+        for url in finding.references[:_MAX_REFERENCES]:
+            page.add(("  " + url, "dim"))
+        if finding.rule != _NO_RULE:
+            page.add(("  " + self.say("report.explain", rule=finding.rule), "dim"))
+
+    def symptoms(self) -> None:
+        found = self.sections.symptoms
+        if found:
+            self.page.heading(self.say("report.symptoms"))
+        for finding in found[:_MAX_SHORT]:
+            self.page.item(self.page.glyphs.dot, finding.title[self.lang] + known.where(finding, self.lang), style="dim")
+        self.more(found)
+
+    def others(self, heading: str, findings: Sequence[Finding]) -> None:
+        page = self.page
+        if findings:
+            page.heading(self.say(heading))
+        for finding in findings[:_MAX_SHORT]:
+            doubt = "" if finding.confidence == "certain" else self.say(f"confidence.{finding.confidence}")
+            page.item(page.glyphs.dot, finding.title[self.lang] + known.where(finding, self.lang, doubt))
+            for fix in finding.fixes[:1]:
+                page.item(page.glyphs.arrow, fix.text[self.lang], 4, "dim")
+                self.paste(fix, 5 + cell_len(page.glyphs.arrow))
+        self.more(findings)
+
+    def more(self, findings: Sequence[Finding]) -> None:
+        if len(findings) > _MAX_SHORT:
+            self.page.add(("  " + self.say("report.more", count=len(findings) - _MAX_SHORT), "dim"))
+
+    def facts(self) -> None:
+        rows = [(self.say(key), value) for key, value in known.rows(self.diagnosis.facts)]
+        if rows:
+            self.page.heading(self.say("report.facts"))
+            self.page.rows(rows)
+
+    def memory(self) -> None:
+        page, card = self.page, picture.memory(self.diagnosis.facts)
+        if card is None:
+            return
+        key = "report.card_asked" if card.asked else "report.card"
+        page.heading(self.say("report.memory"), self.say(key, gib=picture.gib(card.total), asked=picture.gib(card.asked or 0)))
+        signs = dict(zip(picture.NAMES, page.glyphs.parts, strict=True))
+        cells = picture.spread([part.gib for part in card.parts], page.width - 4)
+        page.add(("  ", ""), *((signs[part.name] * length, _PARTS[part.name]) for part, length in zip(card.parts, cells, strict=True)))
+        page.flow([f"{signs[part.name]} {self.say(f'memory.{part.name}')} {picture.gib(part.gib)}" for part in card.parts])
+
+    def timeline(self) -> None:
+        page, timeline = self.page, self.diagnosis.timeline
+        if not timeline:
+            return
+        total = sum(phase.seconds for phase in timeline)
+        page.heading(self.say("report.timeline"), self.say("report.seconds", seconds=picture.seconds(total)))
+        labels = [self.say(f"phase.{phase.phase}") for phase in timeline]
+        times = [self.say("report.seconds", seconds=picture.seconds(phase.seconds)) for phase in timeline]
+        column, numbers = max(map(cell_len, labels)) + 2, max(map(cell_len, times))
+        cells = picture.timeline_cells(timeline, max(4, min(30, page.width - column - numbers - 6)))
+        for label, time, length in zip(labels, times, cells, strict=True):
+            row = page.pad(label, column), page.pad(time, numbers, right=True)
+            page.add(("  ", ""), (row[0], "dim"), (row[1], ""), ("  " + page.glyphs.bar * length, "blue"))
+
+    def runs(self) -> None:
+        runs = self.diagnosis.runs
+        if len(runs) < 2:
+            return
+        self.page.gap()
+        self.page.paragraph(known.runs(runs, self.lang), 0)
+
+    def not_checked(self) -> None:
+        """Last, unless nothing else is known: then it is what to do next."""
+        unknown = self.diagnosis.verdict == "unknown"
+        if self.diagnosis.not_checked:
+            self.page.heading(self.say("report.look_at" if unknown else "report.not_checked"))
+        for text in self.diagnosis.not_checked:
+            self.page.item(self.page.glyphs.dot, text[self.lang], style="" if unknown else "dim")
+
+    # ---- What they share
+
+    def verdict(self) -> tuple[str, str, str]:
+        index, style = _VERDICTS[self.diagnosis.verdict]
+        return self.page.glyphs.verdicts[index], self.say(f"verdict.{self.diagnosis.verdict}"), style
+
+    def summary(self) -> str:
+        return self.diagnosis.summary[self.lang]
+
+    def source(self) -> str:
+        return self.say("report.stdin") if self.diagnosis.source == "-" else self.page.cut(self.diagnosis.source, self.page.width - 12)

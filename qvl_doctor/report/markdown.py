@@ -1,0 +1,187 @@
+"""The report to paste into an issue: GitHub's Markdown, in which nothing of the log can become a link, a mention, HTML or a picture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from qvl_doctor import __version__, words
+from qvl_doctor.model import Diagnosis, Finding, Fix
+from qvl_doctor.report import evidence, known, picture
+from qvl_doctor.report.paste import Piece, pieces
+from qvl_doctor.report.typeset import window
+
+_SIGNS = {"failed": "❌", "degraded": "⚠️", "healthy": "✅", "unknown": "❔"}
+_MAX_FIXES = 6
+_MAX_SHORT = 20
+_MAX_TEXT = 4000
+_MAX_EVIDENCE = 600
+
+_BREAKS = re.compile(r"\s+")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+_SPECIAL = re.compile(r"[\\`*#\[\]<>|~&]|(?<!\w)_|_(?!\w)")
+# What GitHub turns into a link by itself: a name after @, an issue number, a URL, a host. An invisible blank takes it apart.
+_AUTOLINK = re.compile(r"(@)(?=[\w/])|(#|\b[Gg][Hh]-)(?=\d)|(:)(?=//)|(\b[Ww]{3})(?=\.)|(\bmailto:|\bxmpp:)")
+_DOLLAR = "<span>$</span>"  # GitHub's way to write one that is no formula
+_BLOCK = re.compile(r"^( {0,3})([#+=-]|\d{1,9}[.)])")
+_URL = re.compile(r"https?://[\w./%?&=#:@~+,;!$()-]{1,500}", re.ASCII)
+
+
+def render(diagnosis: Diagnosis, lang: str) -> str:
+    """The report as Markdown, ending in one line end."""
+    return "\n".join(_blocks(diagnosis, lang)).rstrip() + "\n"
+
+
+def escape(text: str) -> str:
+    """The text as one line of Markdown that shows exactly this text."""
+    text = _SPECIAL.sub(r"\\\g<0>", _one_line(text))
+    text = _AUTOLINK.sub(lambda match: f"{match[0]}&#8203;", text).replace("$", _DOLLAR)
+    return _BLOCK.sub(lambda match: f"{match[1]}{match[2][:-1]}\\{match[2][-1]}", text)
+
+
+def code(text: str) -> str:
+    """The text as a code span, whatever backticks it holds."""
+    text = _one_line(text)
+    if not text:
+        return ""
+    ticks = "`" * (_longest_run(text) + 1)
+    pad = " " if "`" in (text[0], text[-1]) or (text[0] == text[-1] == " ") else ""
+    return f"{ticks}{pad}{text}{pad}{ticks}"
+
+
+def fence(lines: Iterable[str], language: str = "text", indent: int = 0) -> Iterator[str]:
+    """The lines as a code block whose fence is longer than any run of backticks in them."""
+    body = [_one_line(line, keep_blanks=True) for line in lines]
+    ticks = "`" * max(3, max(map(_longest_run, body), default=0) + 1)
+    yield from (" " * indent + line for line in (ticks + language, *body, ticks))
+
+
+def change_lines(change: Sequence[Piece], lang: str, indent: int) -> Iterator[str]:
+    """A change below a list item: what belongs into a shell as a code block, the rest in words."""
+    shell = [str(piece) for piece in change if piece.shell or piece.kind == "run"]
+    if shell:
+        yield from fence(shell, "shell", indent)
+    for piece in change:
+        if words.has(f"change.{piece.kind}"):
+            yield from ("", f"{' ' * indent}{words.say(f'change.{piece.kind}', lang)} {code(str(piece))}")
+
+
+def _blocks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
+    main, symptoms, warnings, notices = known.sections(diagnosis)
+    verdict = words.say(f"verdict.{diagnosis.verdict}", lang) + words.say("report.colon", lang)
+    yield f"### {_SIGNS[diagnosis.verdict]} {verdict}{escape(diagnosis.summary[lang])}"
+    yield ""
+    head = [escape(part) for part in known.release(diagnosis.facts)]
+    if "model" in diagnosis.facts:
+        head.append(code(str(diagnosis.facts["model"].value)))
+    if head:
+        yield from (" · ".join(head), "")
+    for finding in main:
+        yield from _cause(finding, diagnosis, lang)
+    yield from _short("report.symptoms", symptoms, lang)
+    yield from _short("report.warnings", warnings, lang, fixes=True)
+    yield from _short("report.notices", notices, lang, fixes=True)
+    if len(diagnosis.runs) > 1:
+        yield from (escape(known.runs(diagnosis.runs, lang)), "")
+    yield from _not_checked(diagnosis, lang)
+    yield from _details(diagnosis, lang)
+    yield f"<sub>qvl-doctor {__version__}{''.join(f' · {escape(finding.rule)}' for finding in main)}</sub>"
+
+
+def _cause(finding: Finding, diagnosis: Diagnosis, lang: str) -> Iterator[str]:
+    if finding.title[lang] not in diagnosis.summary[lang]:
+        yield from (f"**{escape(finding.title[lang])}**", "")
+    for part in filter(str.strip, finding.why[lang].split("\n")):
+        yield from (escape(part), "")
+    if finding.confidence != "certain":
+        yield from (f"_{escape(words.say(f'doubt.{finding.confidence}', lang))}_", "")
+    yield from _evidence(finding)
+    if finding.fixes:
+        yield from (f"**{words.say('report.fixes', lang)}**", "")
+    for number, fix in enumerate(finding.fixes[:_MAX_FIXES], start=1):
+        yield f"{number}. {escape(fix.text[lang])}"
+        yield from _change(fix, lang, len(f"{number}. "))
+    if finding.fixes:
+        yield ""
+    links = [f"<{url}>" for url in finding.references if _URL.fullmatch(url)]
+    if links:
+        yield from (words.say("report.references", lang) + words.say("report.colon", lang) + " · ".join(links), "")
+
+
+def _evidence(finding: Finding) -> Iterator[str]:
+    lines, hidden = evidence.shown(finding)
+    if not lines:
+        return
+    column = max(len(str(line.number)) for line in lines)
+    telling = evidence.hints(finding)
+    texts = (_one_line(line.text) for line in lines)
+    cut = (window(text, _MAX_EVIDENCE, evidence.focus(text, telling, _MAX_EVIDENCE * 3 // 4)) for text in texts)
+    rows = [f"{line.number:>{column}} | {text}" for line, text in zip(lines, cut, strict=True)]
+    if hidden:
+        rows.insert(evidence.MAX_LINES // 2, f"{'':>{column}} | … (+{hidden})")
+    yield from fence(rows)
+    yield ""
+
+
+def _change(fix: Fix, lang: str, indent: int) -> Iterator[str]:
+    yield from change_lines(pieces(fix.change), lang, indent)
+    if fix.verified:
+        verified = words.say("report.verified", lang, by=fix.verified.get("by", ""), detail=fix.verified.get("detail", ""))
+        yield from ("", f"{' ' * indent}{escape(verified)}")
+
+
+def _short(heading: str, findings: Sequence[Finding], lang: str, *, fixes: bool = False) -> Iterator[str]:
+    if not findings:
+        return
+    yield from (f"**{words.say(heading, lang)}**", "")
+    for finding in findings[:_MAX_SHORT]:
+        yield f"- {escape(finding.title[lang] + known.where(finding, lang))}"
+        for fix in finding.fixes[: 1 if fixes else 0]:
+            yield from ("", f"  {escape(fix.text[lang])}")
+            yield from _change(fix, lang, 2)
+    if len(findings) > _MAX_SHORT:
+        yield f"- {words.say('report.more', lang, count=len(findings) - _MAX_SHORT)}"
+    yield ""
+
+
+def _not_checked(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
+    if diagnosis.not_checked:
+        yield from (f"**{words.say('report.look_at' if diagnosis.verdict == 'unknown' else 'report.not_checked', lang)}**", "")
+        yield from (f"- {escape(text[lang])}" for text in diagnosis.not_checked)
+        yield ""
+
+
+def _details(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
+    """Facts, memory and times, folded away."""
+    rows = [(words.say(key, lang), value) for key, value in known.rows(diagnosis.facts)]
+    card = picture.memory(diagnosis.facts)
+    if card:
+        key = "report.card_asked" if card.asked else "report.card"
+        size = words.say(key, lang, gib=picture.gib(card.total), asked=picture.gib(card.asked or 0))
+        rows.append((words.say("report.memory", lang), size))
+        rows += [(f"· {words.say(f'memory.{part.name}', lang)}", f"{picture.gib(part.gib)} GiB") for part in card.parts]
+    if diagnosis.timeline:
+        total = picture.seconds(sum(phase.seconds for phase in diagnosis.timeline))
+        rows.append((words.say("report.timeline", lang), words.say("report.seconds", lang, seconds=total)))
+    for phase in diagnosis.timeline:
+        took = words.say("report.seconds", lang, seconds=picture.seconds(phase.seconds))
+        rows.append((f"· {words.say(f'phase.{phase.phase}', lang)}", took))
+    if not rows:
+        return
+    yield from ("<details>", f"<summary>{words.say('report.facts', lang)}</summary>", "", "| | |", "|---|---|")
+    yield from (f"| {label} | {_cell(value)} |" for label, value in rows)
+    yield from ("", "</details>", "")
+
+
+def _cell(value: str) -> str:
+    return code(value).replace("|", "\\|")  # a table takes its bars first, even in code
+
+
+def _one_line(text: str, *, keep_blanks: bool = False) -> str:
+    text = text[:_MAX_TEXT]
+    text = re.sub(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]", " ", text) if keep_blanks else _BREAKS.sub(" ", text).strip()
+    return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}" if ord(match[0]) < 0x100 else f"\\u{ord(match[0]):04x}", text)
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
