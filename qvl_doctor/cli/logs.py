@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from qvl_doctor.cli.options import LogsOptions
@@ -77,10 +78,16 @@ def package_facts(path: str) -> dict[str, Fact]:
     return dict(read_pip(redact(text.decode("utf-8", "replace"))))
 
 
-def read_one(path: str, engine: Diagnosing, *, redacting: bool = True, seen: Callable[[list[Hit]], None] | None = None) -> None:
-    """Feeds one input to the engine as it comes; `seen` gets hits as soon as their records are whole. Raises InputError."""
+def read_one(
+    path: str, engine: Diagnosing, *, redacting: bool = True, seen: Callable[[list[Hit]], None] | None = None
+) -> InputError | None:
+    """Feeds one input to the engine as it comes; `seen` gets hits as soon as their records are whole.
+
+    Returns what ended the reading early, where enough was read to say something (a truncated .gz). Raises InputError otherwise.
+    """
     reader = LogReader(redacting=redacting)
     size = 0
+    damage = None
     follow = (lambda: True) if seen else None
     with open_input(path) as stream:
         try:
@@ -95,13 +102,14 @@ def read_one(path: str, engine: Diagnosing, *, redacting: bool = True, seen: Cal
         except KeyboardInterrupt:
             if not seen:
                 raise
+        except InputError as error:
+            damage = error
         engine.feed(reader.flush())
     if size > _PROGRESS_FROM and not seen:
         _progress(0)
-    if not size:
-        raise InputError("error.empty", path=path)
     if engine.empty:
-        raise InputError("error.no_log", path=path)
+        raise damage or InputError("error.no_log" if size else "error.empty", path=path)
+    return damage
 
 
 def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
@@ -129,13 +137,16 @@ def _diagnoses(options: LogsOptions, rules: Sequence[Rule], known: dict[str, Fac
         if path == "-" and sys.stdin is not None and sys.stdin.isatty():
             sys.stderr.write(say("hint.terminal", lang) + "\n")
         try:
-            read_one(path, engine, redacting=not options.no_redact, seen=seen)
+            damage = read_one(path, engine, redacting=not options.no_redact, seen=seen)
         except InputError as error:
             if options.format == "console":
                 sys.stderr.write(f"qvl-doctor: {say(error.key, lang, **error.values)}\n")
             yield unread(path, error), False
             continue
-        yield without(engine.finish(path), options.ignore), True
+        diagnosis = without(engine.finish(path), options.ignore)
+        if damage:
+            diagnosis = replace(diagnosis, not_checked=(*diagnosis.not_checked, both(damage.key, **damage.values)))
+        yield diagnosis, True
 
 
 def unread(path: str, error: InputError) -> Diagnosis:

@@ -11,6 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, NamedTuple
 
 CHUNK = 256 * 1024
@@ -39,15 +40,19 @@ class RawLine(NamedTuple):
     soft: bool = False
 
 
-def open_input(path: str) -> BinaryIO:
+@contextmanager
+def open_input(path: str) -> Iterator[BinaryIO]:
     """The input's bytes, decompressed; `-` is standard input. Raises InputError."""
-    if path == "-":
-        return _decompressed(sys.stdin.buffer, path)
+    with ExitStack() as stack:
+        raw = sys.stdin.buffer if path == "-" else stack.enter_context(_opened(path))
+        yield stack.enter_context(_decompressed(raw, path)) if path != "-" else _decompressed(raw, path)
+
+
+def _opened(path: str) -> BinaryIO:
     try:
         if os.path.isdir(path):
             raise InputError("error.directory", path=path)
-        # Opened unbuffered for the look at the first bytes; `_decompressed` adds the buffer that the rest needs.
-        return _decompressed(open(path, "rb"), path)  # noqa: SIM115
+        return open(path, "rb")
     except FileNotFoundError:
         raise InputError("error.missing", path=path) from None
     except PermissionError:
@@ -65,10 +70,8 @@ def _decompressed(stream: BinaryIO, path: str) -> BinaryIO:
 
         return gzip.open(stream)
     if magic.startswith(_ZSTD):
-        try:
-            import zstandard
-        except ImportError:
-            raise InputError("error.no_zstd", path=path) from None
+        import zstandard
+
         return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
     return stream
 

@@ -1,0 +1,86 @@
+"""Inputs of every kind become the same lines; bad ones become one clear error."""
+
+import gzip
+import io
+
+import pytest
+import zstandard
+
+from qvl_doctor.logs.source import CHUNK, MAX_LINE, InputError, LineSplitter, open_input, read_chunks
+
+TEXT = "INFO 02-16 10:03:00 [x.py:1] hello\n启动完成\nlast line without an end"
+
+
+def lines_of(data):
+    splitter = LineSplitter()
+    chunks = read_chunks(io.BufferedReader(io.BytesIO(data)))
+    return [line for chunk in chunks for line in splitter.feed(chunk)] + list(splitter.flush())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_encodings(encoding):
+    assert [line.text for line in lines_of(TEXT.encode(encoding))] == TEXT.split("\n")
+
+
+def test_broken_utf8_loses_only_its_bytes():
+    assert [line.text for line in lines_of(b"caf\xe9 \xff\xfe bar\nnext")] == ["caf\ufffd \ufffd\ufffd bar", "next"]
+
+
+@pytest.mark.parametrize(("name", "compress"), [("pod.log.gz", gzip.compress), ("pod.log.zst", zstandard.ZstdCompressor().compress), ("pod.log", bytes)])
+def test_compressed_files_by_their_first_bytes(tmp_path, name, compress):
+    path = tmp_path / name.replace(".gz", ".txt")
+    path.write_bytes(compress(TEXT.encode()))
+    with open_input(str(path)) as stream:
+        assert b"".join(read_chunks(stream)) == TEXT.encode()
+
+
+def test_zst_of_several_frames(tmp_path):
+    path = tmp_path / "pod.zst"
+    path.write_bytes(zstandard.ZstdCompressor().compress(b"one\n") + zstandard.ZstdCompressor().compress(b"two\n"))
+    with open_input(str(path)) as stream:
+        assert b"".join(read_chunks(stream)) == b"one\ntwo\n"
+
+
+def test_one_endless_line_keeps_head_and_tail_and_little_memory():
+    splitter = LineSplitter()
+    block = b"x" * CHUNK
+    for _ in range(40):
+        assert not list(splitter.feed(block))
+        assert len(splitter._rest) <= MAX_LINE + 2 * CHUNK
+    (line, after) = [*splitter.feed(b"the end\nafter\n")]
+    assert (line.number, after.number, after.text) == (1, 2, "after")
+    assert len(line.text) <= MAX_LINE + 16
+    assert line.text.startswith("xxx")
+    assert line.text.endswith("the end")
+
+
+def test_numbers_count_physical_lines_whatever_the_chunks():
+    data = b"a\n\nb\rc\nd\r\n"
+    whole = lines_of(data)
+    splitter = LineSplitter()
+    pieces = [line for byte in data for line in splitter.feed(bytes([byte]))] + list(splitter.flush())
+    assert [line.number for line in whole] == [1, 2, 3, 3, 4]
+    assert whole == pieces
+
+
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [
+        (lambda path: None, "error.missing"),
+        (lambda path: path.mkdir(), "error.directory"),
+        (lambda path: path.write_bytes(b"\x7fELF" + bytes(5000)), "error.binary"),
+        (lambda path: path.write_bytes(gzip.compress(TEXT.encode() * 99)[:-20]), "error.unreadable"),
+        (lambda path: path.write_bytes(zstandard.ZstdCompressor().compress(TEXT.encode() * 99)[:9] + b"rubbish"), "error.damaged"),
+    ],
+)
+def test_bad_input_is_one_error(tmp_path, make, key):
+    path = tmp_path / "input"
+    make(path)
+    with pytest.raises(InputError) as error, open_input(str(path)) as stream:
+        list(read_chunks(stream, str(path)))
+    assert error.value.key == key
+
+
+def test_name_with_nul_byte():
+    with pytest.raises(InputError):
+        open_input("a\0b").__enter__()
