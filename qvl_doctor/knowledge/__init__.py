@@ -1,0 +1,161 @@
+"""Dated facts about the releases of vLLM and Transformers: what each one serves, asks for and takes.
+
+The tables are JSON files beside this module, each with its source and its date. `tools/build_knowledge.py` writes them, except
+`traps.json` and `images.json`: those hold what maintainers said and no table shows. A table is read when it is first asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from qvl_doctor.versions import release, satisfies
+
+#: The endings of the classes that generate text; a checkpoint with the bare backbone's name most likely means the first that exists.
+_HEADS = ("ForConditionalGeneration", "ForCausalLM")
+_BACKBONE = "Model"
+
+
+class Span(NamedTuple):
+    """The releases that have something: `first` ("0.6.0" means that or earlier) to `last`; "" as `last` means that the newest has it."""
+
+    first: str
+    last: str = ""
+
+
+class ModelType(NamedTuple):
+    """What a `model_type` of config.json needs. What is not known, or not served, is ""."""
+
+    #: The first Transformers release that knows the type.
+    transformers: str = ""
+    #: The architecture under which vLLM serves it.
+    architecture: str = ""
+    #: The first vLLM release that serves it and runs with a Transformers release that knows it.
+    vllm: str = ""
+    #: The last vLLM release that serves it, if newer ones do not.
+    until: str = ""
+    #: The release whose official image surely carries both.
+    image: str = ""
+
+
+class Pin(NamedTuple):
+    """What a vLLM release asks for: `transformers` and `python` are ranges, `torch` is a version, `cuda` that of its main wheel."""
+
+    vllm: str
+    transformers: str
+    torch: str
+    python: str
+    cuda: str
+
+
+def architecture(name: str) -> Span | None:
+    """The vLLM releases whose registry has an architecture. None if none has."""
+    found = _table("architectures")["architectures"].get(name)
+    return Span(*found) if found else None
+
+
+def likely_architecture(name: str) -> str:
+    """The architecture that a checkpoint with the class of a bare backbone means: Qwen2_5_VLModel -> Qwen2_5_VLForConditionalGeneration."""
+    known = _table("architectures")["architectures"]
+    stem = name.removesuffix(_BACKBONE)
+    if stem == name or not stem:
+        return ""
+    return next((stem + head for head in _HEADS if stem + head in known), "")
+
+
+def model_type(name: str) -> ModelType | None:
+    """What a model type needs. None if neither Transformers nor vLLM is known to read it."""
+    found = _table("model_types")["model_types"].get(name)
+    return ModelType(**found) if found else None
+
+
+def model_type_of(architecture_name: str) -> str:
+    """The model type that is served under an architecture, "" if there is none or several."""
+    return _types_by_architecture().get(architecture_name, "")
+
+
+def newest_vllm() -> str:
+    """The newest release that the tables know."""
+    return _releases()[-1]
+
+
+def pin(vllm: str) -> Pin | None:
+    """What a vLLM release asks for; a post release or a build from source counts as its release. None if the tables do not have it."""
+    numbers = release(vllm)
+    if numbers is None:
+        return None
+    known = [name for name in _releases() if release(name) == numbers]
+    if not known:
+        return None
+    name = vllm if vllm in known else known[-1]
+    return Pin(name, **_table("pins")["releases"][name])
+
+
+def transformers_range(vllm: str) -> str:
+    """The Transformers releases that a vLLM release runs with: its own requirement, and the limits it did not know. "" if unknown."""
+    found = pin(vllm)
+    if not found:
+        return ""
+    parts = found.transformers.split(",")
+    if any(part.startswith("<") for part in parts):
+        return found.transformers
+    limits = [each["transformers"] for each in _table("traps")["ceilings"] if satisfies(found.vllm, each["vllm"])]
+    tightest = min(limits, key=lambda limit: release(limit.lstrip("<")) or (), default="")
+    return ",".join([*parts, tightest] if tightest else parts)
+
+
+def vllm_for_transformers(transformers: str, at_least: str = "") -> str:
+    """The first vLLM release, from `at_least` on, that runs with a Transformers version. "" if none is known to."""
+    floor = release(at_least) or ()
+    for name in _releases():
+        if (release(name) or ()) >= floor and satisfies(transformers, transformers_range(name)):
+            return name
+    return ""
+
+
+def images(model_type_name: str) -> tuple[str, ...]:
+    """Images other than vLLM's own that are known to serve a model type."""
+    return tuple(each["image"] for each in _table("images")["model_types"].get(model_type_name, ()))
+
+
+def flag(name: str) -> Span | None:
+    """The vLLM releases whose command line has a flag, as `--max-model-len`. None if none has."""
+    found = _table("flags")["flags"].get(name.replace("_", "-"))
+    return Span(*found) if found else None
+
+
+def renamed_flag(name: str) -> str:
+    """What took the place of a flag that newer releases no longer have, "" if nothing did."""
+    found = _table("traps")["renamed_flags"].get(name.replace("_", "-"))
+    return str(found["now"]) if found else ""
+
+
+def flags() -> tuple[str, ...]:
+    """Every flag that any release has had."""
+    return tuple(_table("flags")["flags"])
+
+
+@cache
+def _releases() -> tuple[str, ...]:
+    """Every vLLM release that the tables know, the oldest first."""
+    return tuple(_table("pins")["releases"])
+
+
+@cache
+def _types_by_architecture() -> Mapping[str, str]:
+    """Architecture -> model type, where the class belongs to one type alone."""
+    owners: dict[str, str] = {}
+    for name, entry in _table("model_types")["model_types"].items():
+        if "architecture" in entry:
+            owners[entry["architecture"]] = "" if entry["architecture"] in owners else name
+    return owners
+
+
+@cache
+def _table(name: str) -> Mapping[str, Any]:
+    with open(os.path.join(os.path.dirname(__file__), f"{name}.json"), encoding="utf-8") as file:  # noqa: PTH118, PTH120, PTH123 (pathlib costs start-up time)
+        table: Mapping[str, Any] = json.load(file)
+    return table

@@ -1,0 +1,40 @@
+"""The functions that rules name for their numbers. Words are in the rules; here is only arithmetic and looking up.
+
+To add one: write `def name(values, facts)` in a module of this folder and enter it below. `values` are the named groups of the
+pattern (and what the rule's own remedy gave), `facts` is what is known about the run; the answer is the values that the rule's text
+names, or None: "cannot help here", and the fix is not shown. A remedy never raises, whatever text it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+
+from qvl_doctor.model import Facts
+
+Remedy = Callable[[Mapping[str, str], Facts], "Mapping[str, str] | None"]
+
+#: Module of this package -> its remedies. A module is imported when one of them is called for the first time.
+_REMEDIES: Mapping[str, tuple[str, ...]] = {
+    "releases": (
+        "image_for_model_type",
+        "releases_for_architecture",
+        "releases_for_model_type",
+        "torch_for_vllm",
+        "transformers_for_vllm",
+    ),
+}
+_HOME = {name: module for module, functions in _REMEDIES.items() for name in functions}
+
+
+def names() -> list[str]:
+    """The names that a rule may use, in alphabetical order."""
+    return sorted(_HOME)
+
+
+def find(name: str) -> Remedy | None:
+    """The remedy of this name, None if there is none."""
+    if name not in _HOME:
+        return None
+    remedy: Remedy = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return remedy

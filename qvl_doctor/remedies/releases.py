@@ -1,0 +1,120 @@
+"""Which releases of vLLM, Transformers and torch a model needs, or an installation lacks.
+
+Values that a fact supplies (`vllm_have`, `transformers_have`) are left out when it is not known: what was not seen is not claimed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from qvl_doctor import knowledge
+from qvl_doctor.model import Facts
+from qvl_doctor.versions import release, satisfies
+
+Values = Mapping[str, str]
+
+_OFFICIAL_IMAGE = "vllm/vllm-openai:v"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+
+
+def releases_for_model_type(values: Values, facts: Facts) -> Values | None:
+    """What `model_type` needs: vllm_needed, transformers_needed, architecture.
+
+    model_type_known is yes or no. A type that vLLM itself reads, and Transformers does not, has no transformers_needed; one that newer
+    vLLM releases no longer serve has vllm_last instead of vllm_needed.
+    """
+    name = values.get("model_type", "")
+    if not name:
+        return None
+    known = knowledge.model_type(name)
+    if not known:
+        return {"model_type_known": "no", **_installed(facts)}
+    return _named(
+        model_type_known="yes",
+        architecture=known.architecture,
+        transformers_needed=known.transformers,
+        vllm_needed="" if known.until else known.vllm,
+        vllm_last=known.until,
+        **_installed(facts),
+    )
+
+
+def image_for_model_type(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
+    """An official image that serves `model_type`, and, where one is known, the model maker's own (image_of_maker)."""
+    name = values.get("model_type", "")
+    known = knowledge.model_type(name)
+    if not known or not known.image:
+        return None
+    return _named(image=_OFFICIAL_IMAGE + known.image, image_of_maker=next(iter(knowledge.images(name)), ""))
+
+
+def releases_for_architecture(values: Values, facts: Facts) -> Values | None:
+    """What `architecture` (a name, or a list as vLLM prints it: the first counts) needs.
+
+    architecture_known is yes or no. If yes: vllm_needed (unless the installed release is new enough already) and transformers_needed.
+    Where newer releases dropped it: vllm_last instead, called vllm_removed if the installed release is one of those.
+    likely_architecture is what the name of a bare backbone stands for.
+    """
+    found = _NAME.search(values.get("architecture", "")[:256])
+    if not found:
+        return None
+    name, installed = found[0], _installed(facts)
+    likely = knowledge.likely_architecture(name)
+    span = knowledge.architecture(name)
+    if not span:
+        return _named(architecture=name, architecture_known="no", likely_architecture=likely, **installed)
+    have = installed.get("vllm_have", "")
+    if span.last and _newer(have, span.last):
+        return _named(architecture=name, architecture_known="yes", likely_architecture=likely, vllm_removed=span.last, **installed)
+    needs = knowledge.model_type(knowledge.model_type_of(name)) or knowledge.ModelType()
+    needed = _later(span.first, needs.vllm)
+    enough = bool(have) and satisfies(have, f">={needed}") is True
+    return _named(
+        architecture=name,
+        architecture_known="yes",
+        likely_architecture=likely,
+        vllm_needed="" if enough or span.last else needed,
+        vllm_last=span.last,
+        transformers_needed=needs.transformers,
+        **installed,
+    )
+
+
+def transformers_for_vllm(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
+    """transformers_pin, the range that the installed vLLM runs with; vllm_needed, the first release that runs with what is installed."""
+    have = _installed(facts)
+    vllm, transformers = have.get("vllm_have", ""), have.get("transformers_have", "")
+    wanted = knowledge.transformers_range(vllm)
+    needed = knowledge.vllm_for_transformers(transformers, at_least=vllm) if transformers else ""
+    if release(needed) == release(vllm):
+        needed = ""  # the pair is right as it is, as far as the tables know
+    if not wanted and not needed:
+        return None
+    return _named(transformers_pin=wanted, vllm_needed=needed, **have)
+
+
+def torch_for_vllm(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
+    """torch_pin, the version that the installed vLLM was built with, and cuda, that of its main wheel."""
+    have = _installed(facts)
+    pin = knowledge.pin(have.get("vllm_have", ""))
+    return _named(torch_pin=pin.torch, cuda=pin.cuda, **have) if pin else None
+
+
+def _installed(facts: Facts) -> dict[str, str]:
+    """The versions that are known to be installed, as the log names them."""
+    seen = {name: str(facts[name].value)[:64] for name in ("vllm", "transformers", "torch") if name in facts}
+    return {f"{name}_have": version for name, version in seen.items() if release(version)}
+
+
+def _named(**values: str) -> Values:
+    """The values that are known."""
+    return {name: value for name, value in values.items() if value}
+
+
+def _newer(version: str, than: str) -> bool:
+    return bool(version) and satisfies(version, f">{than}") is True
+
+
+def _later(one: str, other: str) -> str:
+    return max(one, other, key=lambda version: release(version) or ())
