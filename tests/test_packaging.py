@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -30,8 +30,7 @@ def built(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def unpacked(built: Path) -> Path:
     """The wheel's files."""
     folder = built / "unpacked"
-    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
-        wheel.extractall(folder)
+    shutil.unpack_archive(next(built.glob("*.whl")), folder, "zip")
     return folder
 
 
