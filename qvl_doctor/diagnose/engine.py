@@ -16,7 +16,7 @@ from qvl_doctor.diagnose.judging import STALLED_S, Observed, judge
 from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.diagnose.unrecognized import FailureLog
 from qvl_doctor.logs.facts import FactReader
-from qvl_doctor.logs.phases import PhaseTracker, Timeline
+from qvl_doctor.logs.phases import Timeline
 from qvl_doctor.model import Diagnosis, Fact, Facts, Finding, Hit, Record, Rule, Run, Text
 from qvl_doctor.words import both
 
@@ -37,7 +37,6 @@ class _Watch:
         self.failures = FailureLog()
         self.ending = EndingReader()
         self.facts = FactReader()
-        self.phases = PhaseTracker()
         self.timeline = Timeline()
 
     def feed(self, record: Record) -> str:
@@ -47,12 +46,10 @@ class _Watch:
         self.failures.feed(record)
         self.ending.feed(record)
         self.facts.feed(record)
-        phase = self.phases.feed(record)
-        self.timeline.feed(record, phase)
-        return phase
+        return self.timeline.feed(record)
 
     def observed(self, known: Facts) -> Observed:
-        return Observed(self.hits, self.failures.chains, self.ending, {**known, **self.facts.facts()}, self.phases.now, self.records)
+        return Observed(self.hits, self.failures.chains, self.ending, {**known, **self.facts.facts()}, self.timeline.reached, self.records)
 
 
 class Diagnosing:
@@ -185,6 +182,6 @@ def _not_checked(facts: Facts, watch: _Watch) -> tuple[Text, ...]:
         missing.append(both("not_checked.no_release"))
     if facts["ended"].value == "cut off":
         missing.append(both("not_checked.early_end"))
-        missing.append(both(f"look_at.{watch.phases.now}" if watch.phases.now else "look_at.unknown_phase"))
+        missing.append(both(f"look_at.{watch.timeline.reached}" if watch.timeline.reached else "look_at.unknown_phase"))
         missing.append(both("look_at.cut_off"))
     return tuple(missing)
