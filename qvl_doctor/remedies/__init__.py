@@ -16,6 +16,14 @@ Remedy = Callable[[Mapping[str, str], Facts], "Mapping[str, str] | None"]
 
 #: Module of this package -> its remedies. A module is imported when one of them is called for the first time.
 _REMEDIES: Mapping[str, tuple[str, ...]] = {
+    "parallel": (
+        "lora_rank",
+        "pipeline_instead_of_tensor",
+        "pipeline_stages_for_heads",
+        "tensor_parallel_for_gpus",
+        "tensor_parallel_for_groups",
+        "tensor_parallel_for_heads",
+    ),
     "releases": (
         "image_for_model_type",
         "releases_for_architecture",
