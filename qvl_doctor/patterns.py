@@ -11,6 +11,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 SHORTEST_LITERAL = 4
@@ -45,6 +46,7 @@ def literal_words(pattern: str) -> int:
     return _words(_skeleton(_parse(pattern), lambda branches: min(branches, key=_words)))
 
 
+@lru_cache(maxsize=64)
 def groups(pattern: str) -> tuple[frozenset[str], frozenset[str]]:
     """The named groups that every match fills, and those that a match may leave empty."""
     parsed = _parse(pattern)
@@ -61,9 +63,6 @@ def check(pattern: str) -> str | None:
         return f"is {len(pattern)} characters long; {LONGEST_PATTERN} are enough for anyone"
     try:
         parsed = _parse(pattern)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            re.compile(pattern, re.IGNORECASE)
     except (re.error, RecursionError, OverflowError, Warning) as error:
         return f"is no regular expression: {error}"
     if parsed.state.flags & ~_FLAGS:
@@ -71,10 +70,12 @@ def check(pattern: str) -> str | None:
     return _layout(pattern, parsed) or next(filter(None, map(_fault, _nodes(parsed))), None)
 
 
+@lru_cache(maxsize=64)
 def _parse(pattern: str) -> Any:
+    """Python's own parse. What it warns of, such as `[[`, means something else in `regex` and is an error."""
     parser = importlib.import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `check` is where warnings are faults
+        warnings.simplefilter("error")
         return parser.parse(pattern, re.IGNORECASE)
 
 
@@ -91,7 +92,7 @@ def _children(name: str, argument: Any) -> list[Any]:
 
 
 def _nodes(parsed: Any) -> Iterator[tuple[str, Any]]:
-    for operation, argument in parsed:
+    for operation, argument in parsed.data:
         name = str(operation)
         yield name, argument
         for child in _children(name, argument):
@@ -100,7 +101,7 @@ def _nodes(parsed: Any) -> Iterator[tuple[str, Any]]:
 
 def _filled(parsed: Any) -> Iterator[int]:
     """The numbers of the groups that every match goes through."""
-    for operation, argument in parsed:
+    for operation, argument in parsed.data:
         name = str(operation)
         if name == "SUBPATTERN":
             if argument[0] is not None:
@@ -112,7 +113,7 @@ def _filled(parsed: Any) -> Iterator[int]:
 
 def _skeleton(parsed: Any, choose: Callable[[Sequence[str]], str]) -> str:
     """The pattern as text, with `_GAP` for whatever can vary; `choose` says what stands for an alternation."""
-    return "".join(_bones(str(operation), argument, choose) for operation, argument in parsed)
+    return "".join(_bones(str(operation), argument, choose) for operation, argument in parsed.data)
 
 
 def _bones(name: str, argument: Any, choose: Callable[[Sequence[str]], str]) -> str:
@@ -146,7 +147,7 @@ def _layout(pattern: str, parsed: Any) -> str | None:
         return "has two blanks in a row; white space in the text is one blank"
     if re.search(r"[\n\r\t\f\v]", skeleton):
         return "has a line break or tab; white space in the text is one blank"
-    bare = re.sub(r"\\.|\[\^?\]?[^\]]*\]", "", pattern)
+    bare = re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "", pattern)
     if "{" in re.sub(r"\{\d*,?\d*\}", "", bare):
         return "has a '{' that starts no quantifier; write '\\{'"
     return None

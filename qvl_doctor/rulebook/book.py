@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from qvl_doctor.model import Condition, FixTemplate, Rule
 
 MAX_FILES = 2000
-COMPILED = "rules.json"
+COMPILED = "rulebook.json"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 

@@ -232,7 +232,7 @@ class _Reader(Shapes):
     def remedy(self, node: Node | None, field: str) -> str:
         name = self.string(node, field)
         known = _remedies()
-        if node and name and known is not None and name not in known:
+        if node and name and name not in known:
             self.wrong(node.line, field, f"there is no remedy '{name}'{did_you_mean(name, known)}; there are: {listed(known)}")
         return name
 
@@ -285,11 +285,7 @@ def _known_facts() -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
-def _remedies() -> frozenset[str] | None:
-    """The names of all remedies; None where they cannot be loaded, as in a build environment without the dependencies."""
-    try:
-        from qvl_doctor import remedies
-    except ModuleNotFoundError:
-        return None
-    names = getattr(remedies, "names", None)
-    return frozenset(names()) if names else None
+def _remedies() -> frozenset[str]:
+    from qvl_doctor.remedies import names
+
+    return frozenset(names())

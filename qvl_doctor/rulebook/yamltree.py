@@ -6,6 +6,7 @@ the growth through aliases are bounded. The tree is built from the parser's even
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ MAX_NODES = 5000
 _CAUSES = (
     ("mapping values are not allowed", "quote this value, it contains ': '"),
     ("found character '\\t'", "indent with blanks, not with tabs"),
+    ("found a tab character", "indent with blanks, not with tabs"),
     ("found character that cannot start any token", "quote this value: it begins with a character that YAML keeps for itself"),
     ("found unknown escape character", "in double quotes a backslash is an escape; put patterns into single quotes"),
     ("did not find expected ',' or", "a value between { } or [ ] that contains ',', ': ', brackets or quotes must itself be quoted"),
@@ -27,10 +29,8 @@ _CAUSES = (
     ("could not find expected ':'", "a key has no ': ' behind it, or a text is not indented"),
     ("found undefined alias", "quote this value: '*' at the beginning refers to an anchor"),
     ("did not find expected alphabetic or numeric character", "quote this value: '*' or '&' at the beginning means an anchor"),
-    ("unacceptable character", "there is a control character in the file"),
-    ("control characters are not allowed", "there is a control character in the file"),
-    ("special characters are not allowed", "there is a control character in the file"),
 )
+_UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Node(NamedTuple):
@@ -59,23 +59,31 @@ def read_tree(data: bytes) -> tuple[Node | None, list[Fault]]:
     """The tree of a YAML document and all faults that were found; the tree is None if there is no way to go on."""
     import yaml
 
+    builder = _Builder()
+    try:
+        text = _text(data)
+        for event in yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)):
+            builder.take(event)
+        if builder.root is None:
+            raise _Broken(1, "the file is empty")
+    except yaml.YAMLError as error:
+        return None, [*builder.faults, _explained(error)]
+    except _Broken as broken:
+        return None, [*builder.faults, broken.fault]
+    return builder.root, builder.faults
+
+
+def _text(data: bytes) -> str:
     if len(data) > MAX_BYTES:
-        return None, [Fault(1, "", f"the file is larger than {MAX_BYTES // 1024} KiB")]
+        raise _Broken(1, f"the file is larger than {MAX_BYTES // 1024} KiB")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return None, [Fault(data[: error.start].count(b"\n") + 1, "", "the file is not UTF-8 text")]
-    builder = _Builder()
-    try:
-        for event in yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)):
-            builder.take(event)
-    except yaml.YAMLError as error:
-        return None, [*builder.faults, _explained(error, text)]
-    except _Broken as broken:
-        return None, [*builder.faults, broken.fault]
-    if builder.root is None:
-        return None, [Fault(1, "", "the file is empty")]
-    return builder.root, builder.faults
+        raise _Broken(data.count(b"\n", 0, error.start) + 1, "the file is not UTF-8 text") from None
+    unreadable = _UNREADABLE.search(text)
+    if unreadable:
+        raise _Broken(text.count("\n", 0, unreadable.start()) + 1, "there is a control character in the file")
+    return text
 
 
 class _Open:
@@ -147,13 +155,11 @@ class _Builder:
             parent.value[key] = node._replace(line=parent.key_line)
 
 
-def _explained(error: Any, text: str) -> Fault:
+def _explained(error: Any) -> Fault:
     """A parser's complaint with its likely cause."""
     mark = getattr(error, "problem_mark", None)
-    position = getattr(error, "position", None)  # of characters that no YAML text may have
-    line = mark.line + 1 if mark else text.count("\n", 0, position) + 1 if isinstance(position, int) else 1
-    said = " ".join(str(getattr(error, "problem", None) or getattr(error, "reason", None) or error).split())
-    return Fault(line, "", f"is no YAML: {said}; {_likely(said, _CAUSES)}")
+    said = " ".join(str(getattr(error, "problem", None) or error).split())
+    return Fault(mark.line + 1 if mark else 1, "", f"is no YAML: {said}; {_likely(said, _CAUSES)}")
 
 
 def _likely(said: str, causes: Iterable[tuple[str, str]]) -> str:
