@@ -16,8 +16,9 @@ from qvl_doctor.model import LANGUAGES
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-# YAML folds a line break into a blank, which Chinese does not have.
-_FOLDED = re.compile(r"(?<=[\u2018-\u201d\u3001-\u9fff\uff01-\uff60]) (?=[\u2018-\u201d\u3001-\u9fff\uff01-\uff60])")
+# YAML folds a line break into a blank, which Chinese has neither between its characters nor beside its punctuation.
+_PUNCTUATION, _CHINESE = r"[\u3000-\u303f\uff01-\uff60]", r"[\u3000-\u9fff\uff01-\uff60]"
+_FOLDED = re.compile(rf"(?<={_PUNCTUATION}) | (?={_PUNCTUATION})|(?<={_CHINESE}) (?={_CHINESE})")
 
 
 def say(key: str, lang: str, **values: object) -> str:

@@ -164,8 +164,7 @@ class _Report:
         if findings:
             page.heading(self.say(heading))
         for finding in findings[:_MAX_SHORT]:
-            doubt = "" if finding.confidence == "certain" else self.say(f"confidence.{finding.confidence}")
-            page.item(page.glyphs.dot, finding.title[self.lang] + known.where(finding, self.lang, doubt))
+            page.item(page.glyphs.dot, finding.title[self.lang] + known.where(finding, self.lang))
             for fix in finding.fixes[:1]:
                 page.item(page.glyphs.arrow, fix.text[self.lang], 4, "dim")
                 self.paste(fix, 5 + cell_len(page.glyphs.arrow))
@@ -200,11 +199,13 @@ class _Report:
         page.heading(self.say("report.timeline"), self.say("report.seconds", seconds=picture.seconds(total)))
         labels = [self.say(f"phase.{phase.phase}") for phase in timeline]
         times = [self.say("report.seconds", seconds=picture.seconds(phase.seconds)) for phase in timeline]
-        column, numbers = max(map(cell_len, labels)) + 2, max(map(cell_len, times))
-        cells = picture.timeline_cells(timeline, max(4, min(30, page.width - column - numbers - 6)))
+        numbers = max(map(cell_len, times))
+        column = max(4, min(max(map(cell_len, labels)), page.width - numbers - 4))
+        room = page.width - column - numbers - 6
+        cells = picture.timeline_cells(timeline, min(30, room) if room >= 4 else 0)
         for label, time, length in zip(labels, times, cells, strict=True):
-            row = page.pad(label, column), page.pad(time, numbers, right=True)
-            page.add(("  ", ""), (row[0], "dim"), (row[1], ""), ("  " + page.glyphs.bar * length, "blue"))
+            row = page.pad(page.cut(label, column), column), page.pad(time, numbers, right=True)
+            page.add((f"  {row[0]}  ", "dim"), (row[1], ""), ("  " + page.glyphs.bar * length, "blue"))
 
     def runs(self) -> None:
         runs = self.diagnosis.runs

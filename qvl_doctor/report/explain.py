@@ -12,7 +12,7 @@ from qvl_doctor import words
 from qvl_doctor.model import FixTemplate, Rule
 from qvl_doctor.report.console import put_pieces
 from qvl_doctor.report.evidence import focus
-from qvl_doctor.report.markdown import change_lines, code, escape, fence
+from qvl_doctor.report.markdown import change_lines, code, escape, fence, links
 from qvl_doctor.report.page import Page
 from qvl_doctor.report.paste import Piece, pieces
 from qvl_doctor.report.typeset import window, wrap
@@ -97,8 +97,10 @@ def _blocks(rule: Rule, lang: str, rules: Sequence[Rule], level: int) -> Iterato
         yield f"{number}. {escape(readable(fix.text[lang]) + _only_for(fix, lang))}"
         yield from change_lines(_template(fix), lang, len(f"{number}. "))
     yield ""
-    yield from (f"- {escape(text)}" for text in _related(rule, lang, rules))
-    yield from ("", *(f"- <{url}>" for url in rule.references))
+    related = list(_related(rule, lang, rules))
+    if related:
+        yield from (f"**{words.say('explain.related', lang)}**", "", *(f"- {escape(text)}" for text in related), "")
+    yield from (f"**{words.say('report.references', lang)}**", "", *(f"- {link}" for link in links(rule.references)))
 
 
 def _notes(rule: Rule, lang: str) -> list[str]:

@@ -41,12 +41,17 @@ def sections(diagnosis: Diagnosis) -> Sections:
     )
 
 
-def where(finding: Finding, lang: str, doubt: str = "") -> str:
-    """The line of a finding, how often it was seen, and how sure it is, in brackets; empty where there is nothing to say."""
-    line = words.say("report.line", lang, line=finding.evidence[0].number) if finding.evidence else ""
-    times = words.say("report.times", lang, count=finding.count) if finding.count > 1 else ""
-    notes = [note for note in (line, times, doubt) if note]
-    return words.say("report.brackets", lang, notes=words.say("report.comma", lang).join(notes)) if notes else ""
+def where(finding: Finding, lang: str) -> str:
+    """The line of a finding, how often it was seen, and of what is no mere symptom its rule and how sure it is, in brackets."""
+    symptom = finding.role == "symptom"
+    notes = [
+        "" if symptom else finding.rule,
+        words.say("report.line", lang, line=finding.evidence[0].number) if finding.evidence else "",
+        words.say("report.times", lang, count=finding.count) if finding.count > 1 else "",
+        "" if symptom or finding.confidence == "certain" else words.say(f"confidence.{finding.confidence}", lang),
+    ]
+    said = words.say("report.comma", lang).join(filter(None, notes))
+    return words.say("report.brackets", lang, notes=said) if said else ""
 
 
 def release(facts: Facts) -> list[str]:

@@ -9,7 +9,7 @@ from qvl_doctor import __version__, words
 from qvl_doctor.model import Diagnosis, Finding, Fix
 from qvl_doctor.report import evidence, known, picture
 from qvl_doctor.report.paste import Piece, pieces
-from qvl_doctor.report.typeset import window
+from qvl_doctor.report.typeset import MAX_CHARS, window
 
 _SIGNS = {"failed": "❌", "degraded": "⚠️", "healthy": "✅", "unknown": "❔"}
 _MAX_FIXES = 6
@@ -19,9 +19,9 @@ _MAX_EVIDENCE = 600
 
 _BREAKS = re.compile(r"\s+")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
-_SPECIAL = re.compile(r"[\\`*#\[\]<>|~&]|(?<!\w)_|_(?!\w)")
+_SPECIAL = re.compile(r"[\\`*#\[\]<>|~&]|(?<![^\W_])_|_(?![^\W_])")
 # What GitHub turns into a link by itself: a name after @, an issue number, a URL, a host. An invisible blank takes it apart.
-_AUTOLINK = re.compile(r"(@)(?=[\w/])|(#|\b[Gg][Hh]-)(?=\d)|(:)(?=//)|(\b[Ww]{3})(?=\.)|(\bmailto:|\bxmpp:)")
+_AUTOLINK = re.compile(r"(@)(?=[^\W_])|(#|\b[Gg][Hh]-)(?=\d)|(:)(?=//)|(\b[Ww]{3})(?=\.)|(\bmailto:|\bxmpp:)")
 _DOLLAR = "<span>$</span>"  # GitHub's way to write one that is no formula
 _BLOCK = re.compile(r"^( {0,3})([#+=-]|\d{1,9}[.)])")
 _URL = re.compile(r"https?://[\w./%?&=#:@~+,;!$()-]{1,500}", re.ASCII)
@@ -66,6 +66,11 @@ def change_lines(change: Sequence[Piece], lang: str, indent: int) -> Iterator[st
             yield from ("", f"{' ' * indent}{words.say(f'change.{piece.kind}', lang)} {code(str(piece))}")
 
 
+def links(references: Iterable[str]) -> list[str]:
+    """The references as links; what is no plain web address is left out."""
+    return [f"<{url}>" for url in references if _URL.fullmatch(url)]
+
+
 def _blocks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     main, symptoms, warnings, notices = known.sections(diagnosis)
     verdict = words.say(f"verdict.{diagnosis.verdict}", lang) + words.say("report.colon", lang)
@@ -103,9 +108,9 @@ def _cause(finding: Finding, diagnosis: Diagnosis, lang: str) -> Iterator[str]:
         yield from _change(fix, lang, len(f"{number}. "))
     if finding.fixes:
         yield ""
-    links = [f"<{url}>" for url in finding.references if _URL.fullmatch(url)]
-    if links:
-        yield from (words.say("report.references", lang) + words.say("report.colon", lang) + " · ".join(links), "")
+    found = links(finding.references)
+    if found:
+        yield from (words.say("report.references", lang) + words.say("report.colon", lang) + " · ".join(found), "")
 
 
 def _evidence(finding: Finding) -> Iterator[str]:
@@ -114,7 +119,7 @@ def _evidence(finding: Finding) -> Iterator[str]:
         return
     column = max(len(str(line.number)) for line in lines)
     telling = evidence.hints(finding)
-    texts = (_one_line(line.text) for line in lines)
+    texts = (_one_line(line.text, MAX_CHARS) for line in lines)
     cut = (window(text, _MAX_EVIDENCE, evidence.focus(text, telling, _MAX_EVIDENCE * 3 // 4)) for text in texts)
     rows = [f"{line.number:>{column}} | {text}" for line, text in zip(lines, cut, strict=True)]
     if hidden:
@@ -177,8 +182,8 @@ def _cell(value: str) -> str:
     return code(value).replace("|", "\\|")  # a table takes its bars first, even in code
 
 
-def _one_line(text: str, *, keep_blanks: bool = False) -> str:
-    text = text[:_MAX_TEXT]
+def _one_line(text: str, limit: int = _MAX_TEXT, *, keep_blanks: bool = False) -> str:
+    text = text[:limit]
     text = re.sub(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]", " ", text) if keep_blanks else _BREAKS.sub(" ", text).strip()
     return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}" if ord(match[0]) < 0x100 else f"\\u{ord(match[0]):04x}", text)
 

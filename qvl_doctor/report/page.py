@@ -137,7 +137,7 @@ class Page:
     def flow(self, items: Sequence[str], indent: int = 2, gap: str = "   ", style: str = "") -> None:
         """Short items one after the other, none of them broken, on as many lines as they need."""
         line = ""
-        for item in map(self.clean, items):
+        for item in (self.cut(item, self.width - indent) for item in items):
             if line and cell_len(line) + len(gap) + cell_len(item) > self.width - indent:
                 self.add((" " * indent + line, style))
                 line = item

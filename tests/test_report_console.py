@@ -1,0 +1,353 @@
+"""The report on a terminal: word for word at 80 columns, readable at any width, and never a way into the terminal for a log."""
+
+import dataclasses
+import io
+import re
+import shlex
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report_samples import DIAGNOSES, FAILED, HEALTHY, HOSTILE, text
+from rich.cells import cell_len
+from rich.console import Console
+
+from qvl_doctor.model import Diagnosis, Fact, Finding, Fix, Line, Run
+from qvl_doctor.report.console import render
+
+
+def printed(
+    diagnosis: Diagnosis, lang: str = "en", width: int = 80, encoding: str = "utf-8", *, colour: bool = False, quiet: bool = False
+) -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, newline="")
+    console = Console(file=file, width=width, no_color=not colour, force_terminal=colour, color_system="truecolor" if colour else None)
+    render(diagnosis, lang, console, quiet=quiet)
+    file.flush()
+    return raw.getvalue().decode(encoding)
+
+
+FAILED_EN = """\
+✗ FAILED  Transformers is too old to know qwen2_5_vl
+          pod.log · vLLM 0.7.2 · V0
+
+  vLLM reads config.json through Transformers, which knows qwen2_5_vl from 4.49
+  on. vLLM itself knows the architecture from 0.7.3 on. Upgrade both.
+
+Evidence
+  12 │ KeyError: 'qwen2_5_vl'
+  31 │ ValueError: The checkpoint you are trying to load has model type
+     │ `qwen2_5_vl` but Transformers does not recognize this architecture. This
+     │ could…
+
+Fix
+  1. Upgrade both packages.
+     pip install 'vllm>=0.7.3' 'transformers>=4.49'
+  2. Or run an image that has both.
+     image: qwenllm/qwenvl:2.5-cu121
+
+  https://github.com/vllm-project/vllm/issues/13446
+  More: qvl-doctor explain transformers-unknown-model-type
+
+Follows from it
+  · The engine process failed to start (line 45, 2 times)
+
+Facts
+  packages  transformers 4.48.3
+
+2 start-ups in this log; all died the same way: transformers-unknown-model-type
+
+Not checked
+  · The start command is not in the log.
+"""
+
+FAILED_ZH = """\
+✗ 失败  Transformers 版本过旧，无法识别 qwen2_5_vl
+        pod.log · vLLM 0.7.2 · V0
+
+  vLLM 通过 Transformers 读取 config.json，而 Transformers 从 4.49 起才支持
+  qwen2_5_vl；vLLM 从 0.7.3 起才支持该架构。两者需一起升级。
+
+日志证据
+  12 │ KeyError: 'qwen2_5_vl'
+  31 │ ValueError: The checkpoint you are trying to load has model type
+     │ `qwen2_5_vl` but Transformers does not recognize this architecture. This
+     │ could…
+
+修复方法
+  1. 同时升级两个软件包。
+     pip install 'vllm>=0.7.3' 'transformers>=4.49'
+  2. 或使用已包含二者的镜像。
+     镜像：qwenllm/qwenvl:2.5-cu121
+
+  https://github.com/vllm-project/vllm/issues/13446
+  详情：qvl-doctor explain transformers-unknown-model-type
+
+由此引发
+  · 引擎进程启动失败（第 45 行，2 次）
+
+已知信息
+  软件包  transformers 4.48.3
+
+日志中共有 2 次启动，均因同一原因失败：transformers-unknown-model-type
+
+未检查
+  · 日志中没有启动命令。
+"""
+
+HEALTHY_EN = """\
+✓ HEALTHY  The server is ready; remarks: 1
+           standard input · vLLM 0.7.2.dev56+gbf3b79ef · V0
+
+Remarks
+  · The KV cache holds 2,976 tokens, one full-size image needs 16,384
+    (kv-below-one-image, line 24, likely)
+    → Give vLLM more of the card.
+      --gpu-memory-utilization 0.9
+
+Facts
+  model          /models/qwen/Qwen2___5-VL-7B-Instruct
+  dtype          float16
+  memory budget  0.70 × 23.65 GiB = 16.55 GiB
+  KV cache       0.16 GiB = 2,976 tokens = 2.91 × 1,024 tokens
+
+GPU memory  23.65 GiB
+  █████████████████████████████████████████████████▓▓▌▒░░░░░░·················
+  █ weights 15.63   ▓ activation peak 0.69   ▌ outside PyTorch 0.08
+  ▒ KV cache 0.16   ░ CUDA graphs 1.91   · left over 5.18
+
+Start-up  54 s
+  loading the weights    23 s  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+  profiling memory       13 s  ━━━━━━━━━━━━━━━━━
+  capturing CUDA graphs  18 s  ━━━━━━━━━━━━━━━━━━━━━━━━
+"""
+
+HEALTHY_ZH = """\
+✓ 健康  服务已就绪；另有提示 1 条
+        标准输入 · vLLM 0.7.2.dev56+gbf3b79ef · V0
+
+提示
+  · KV 缓存容纳 2,976 个 token，一张满尺寸图片需要 16,384 个
+    （kv-below-one-image，第 24 行，很可能）
+    → 提高显存比例。
+      --gpu-memory-utilization 0.9
+
+已知信息
+  模型      /models/qwen/Qwen2___5-VL-7B-Instruct
+  数据类型  float16
+  显存预算  0.70 × 23.65 GiB = 16.55 GiB
+  KV 缓存   0.16 GiB = 2,976 tokens = 2.91 × 1,024 tokens
+
+显存  23.65 GiB
+  █████████████████████████████████████████████████▓▓▌▒░░░░░░·················
+  █ 权重 15.63   ▓ 激活峰值 0.69   ▌ PyTorch 之外 0.08   ▒ KV 缓存 0.16
+  ░ CUDA graph 1.91   · 剩余 5.18
+
+启动过程  54 秒
+  加载权重               23 秒  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+  预估显存（profiling）  13 秒  ━━━━━━━━━━━━━━━━━
+  捕获 CUDA graph        18 秒  ━━━━━━━━━━━━━━━━━━━━━━━━
+"""
+
+
+@pytest.mark.parametrize(
+    ("diagnosis", "lang", "expected"),
+    [
+        pytest.param(FAILED, "en", FAILED_EN, id="failed, English"),
+        pytest.param(FAILED, "zh", FAILED_ZH, id="failed, Chinese"),
+        pytest.param(HEALTHY, "en", HEALTHY_EN, id="healthy, English"),
+        pytest.param(HEALTHY, "zh", HEALTHY_ZH, id="healthy, Chinese"),
+    ],
+)
+def test_word_for_word(diagnosis: Diagnosis, lang: str, expected: str) -> None:
+    assert printed(diagnosis, lang) == expected
+    assert all(cell_len(line) <= 80 and line == line.rstrip() for line in expected.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("diagnosis", "lang", "expected"),
+    [
+        (FAILED, "en", "✗ FAILED  pod.log: Transformers is too old to know qwen2_5_vl\n"),
+        (FAILED, "zh", "✗ 失败  pod.log：Transformers 版本过旧，无法识别 qwen2_5_vl\n"),
+        (HEALTHY, "en", "✓ HEALTHY  The server is ready; remarks: 1\n"),
+    ],
+)
+def test_quiet_is_the_verdict_line(diagnosis: Diagnosis, lang: str, expected: str) -> None:
+    assert printed(diagnosis, lang, 30, quiet=True) == expected
+
+
+# ---- Any width
+
+# What is pasted or clicked stays in one piece, however narrow the page is.
+UNBREAKABLE = re.compile(r"https?://|qvl-doctor explain|--[a-z]|pip install|^ +'[^']*'( \\)?$|(image:|镜像：)")
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("diagnosis", [FAILED, HEALTHY], ids=["failed", "healthy"])
+@pytest.mark.parametrize("width", [1, 24, 40, 59, 60, 100])
+def test_fits(diagnosis: Diagnosis, lang: str, width: int) -> None:
+    for line in printed(diagnosis, lang, width).splitlines():
+        assert cell_len(line) <= max(width, 24) or UNBREAKABLE.search(line)
+
+
+@given(DIAGNOSES, st.integers(1, 150), st.sampled_from(["en", "zh"]))
+def test_anything_can_be_printed(diagnosis: Diagnosis, width: int, lang: str) -> None:
+    bare = dataclasses.replace(
+        diagnosis, findings=tuple(dataclasses.replace(finding, fixes=(), references=(), rule="r") for finding in diagnosis.findings)
+    )
+    for line in printed(bare, lang, width).splitlines():
+        assert cell_len(line) <= max(width, 24) or "qvl-doctor explain" in line
+
+
+def test_a_wide_terminal_is_not_filled() -> None:
+    assert printed(FAILED, width=300) == printed(FAILED, width=100)
+
+
+@given(st.lists(st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"]), min_size=1), min_size=1, max_size=8))
+def test_a_continued_command_is_the_same_command(values: list[str]) -> None:
+    fix = Fix(text("x", "x"), {"flags": {f"--flag-{number}": value for number, value in enumerate(values)}})
+    finding = dataclasses.replace(FAILED.findings[0], fixes=(fix,), references=(), why=text("", ""), evidence=())
+    page = printed(Diagnosis("-", "failed", finding.title, findings=(finding,)), width=40)
+    command = page[page.index("--flag-0") : page.index("\n\n  More: ")].replace("\\\n", "")  # as a shell does
+    expected = [word for number, value in enumerate(values) for word in (f"--flag-{number}", value)]
+    assert shlex.split(command) == expected
+
+
+# ---- Hostile text
+
+
+@given(DIAGNOSES)
+def test_a_log_never_reaches_the_terminal(diagnosis: Diagnosis) -> None:
+    plain = printed(diagnosis)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", plain)
+    # With colours nothing but colours is added.
+    coloured = printed(diagnosis, colour=True)
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
+
+
+def test_markup_and_controls_are_shown() -> None:
+    finding = Finding("r", "cause", "fatal", "certain", text(HOSTILE, HOSTILE), text(HOSTILE, HOSTILE), (Line(3, HOSTILE),))
+    page = printed(Diagnosis("\x1b[2J.log", "failed", text("s", "s"), {"model": Fact(HOSTILE)}, (finding,)), colour=True)
+    assert "\\x1b[2J.log" in page
+    assert page.count("[bold]m[/bold]") >= 3
+    assert "\\x1b[31mred" in page
+    assert "\\u202egpj" in page
+
+
+def test_a_huge_line_is_cut_around_what_tells() -> None:
+    line = Line(7, "ERROR 02-16 09:04:35 engine.py:389] " + "blah " * 100_000 + "asked for 9.03 GiB of 23.65 GiB " + "blub " * 100_000)
+    title = text("Asked for 9.03 GiB of 23.65 GiB", "申请 9.03 GiB，共 23.65 GiB")
+    finding = Finding("r", "cause", "fatal", "certain", title, text("x", "x"), (line, *(Line(number, "y") for number in range(50))))
+    page = printed(Diagnosis("-", "failed", title, findings=(finding,)))
+    rows = page[page.index("Evidence") : page.index("More: ")].splitlines()
+    assert len(rows) < 16
+    assert "43 more" in page
+    assert page.count("y\n") == 7
+
+
+def test_the_telling_part_of_a_line_is_kept() -> None:
+    noise = "word " * 200
+    line = Line(1, f"ERROR 02-16 09:04:35 engine.py:389] {noise}KeyError: 'qwen2_5_vl' was raised {noise}")
+    finding = dataclasses.replace(FAILED.findings[0], evidence=(line,))
+    for width in (40, 80):
+        page = printed(dataclasses.replace(FAILED, findings=(finding,)), width=width)
+        shown = " ".join(row.partition("│")[2].strip() for row in page.splitlines() if "│" in row)
+        assert "KeyError: 'qwen2_5_vl'" in shown
+        assert shown.startswith("…")
+        assert shown.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("lang", "encoding"), [("en", "ascii"), ("zh", "ascii"), ("en", "latin-1"), ("en", "cp1252"), ("en", "gbk"), ("zh", "gbk")]
+)
+@pytest.mark.parametrize("diagnosis", [FAILED, HEALTHY], ids=["failed", "healthy"])
+def test_old_encodings(diagnosis: Diagnosis, lang: str, encoding: str) -> None:
+    page = printed(diagnosis, lang, encoding=encoding)
+    assert page.startswith(("x FAILED", "+ HEALTHY", "x 失败", "+ 健康"))
+    assert ("失败" in page or "健康" in page) == ((lang, encoding) == ("zh", "gbk"))
+    assert "?" not in page
+
+
+# ---- What stands where
+
+
+def test_unknown_says_what_to_look_at() -> None:
+    diagnosis = Diagnosis("pod.log", "unknown", text("No progress", "没有进展"), not_checked=(text("See NCCL_DEBUG.", "看 NCCL_DEBUG。"),))
+    assert printed(diagnosis) == "? UNKNOWN  No progress\n           pod.log\n\nWhat to look at\n  · See NCCL_DEBUG.\n"
+
+
+def test_degraded_puts_its_first_finding_in_the_place_of_the_cause() -> None:
+    finding = dataclasses.replace(HEALTHY.findings[0], severity="degraded")
+    page = printed(dataclasses.replace(HEALTHY, verdict="degraded", summary=text("It serves", "服务可用"), findings=(finding,)))
+    assert page.startswith("! DEGRADED  It serves\n")
+    assert "! The KV cache holds 2,976 tokens, one full-size image needs 16,384\n  It is small.\n" in page
+    assert "Likely, not certain" in page
+
+
+@pytest.mark.parametrize(
+    ("runs", "sentence"),
+    [
+        ((Run(1, 2, "failed", "a"),) * 14, "14 start-ups in this log; all died the same way: a"),
+        ((Run(1, 2, "failed"),) * 2, "2 start-ups in this log; all failed"),
+        (
+            (Run(1, 2, "failed", "a"), Run(3, 4, "healthy")),
+            "2 start-ups in this log (FAILED 1, HEALTHY 1); this report is about the last one",
+        ),
+    ],
+)
+def test_runs(runs: tuple[Run, ...], sentence: str) -> None:
+    assert f"\n{sentence}\n" in printed(dataclasses.replace(HEALTHY, runs=runs))
+
+
+def test_one_run_is_not_worth_a_sentence() -> None:
+    assert "start-ups" not in printed(HEALTHY)
+
+
+def test_every_kind_of_change() -> None:
+    change = {
+        "run": "ray status",
+        "pod": "shm-volume",
+        "image": "vllm/vllm-openai:v0.8.5",
+        "flags": {
+            "--enforce-eager": True,
+            "--swap-space": None,
+            "--lora-modules": ["a=x y", "b=z"],
+            "--limit-mm-per-prompt": '{"image": 1}',
+        },
+        "env": {"A": "1 2", "B": None},
+        "pip": ["transformers>=4.49", "torch"],
+    }
+    fix = Fix(text("Do this.", "这样做。"), change, {"by": "memory-model", "detail": "needs 17.9 GiB"})
+    page = printed(dataclasses.replace(FAILED, findings=(dataclasses.replace(FAILED.findings[0], fixes=(fix,)),)))
+    assert page[page.index("  1. Do this.") : page.index("\n\n  https://")] == (
+        "  1. Do this.\n"
+        "     pip install 'transformers>=4.49' torch\n"
+        "     export A='1 2'\n"
+        "     unset B\n"
+        "     --enforce-eager --lora-modules 'a=x y' --lora-modules b=z \\\n"
+        "       --limit-mm-per-prompt '{\"image\": 1}'\n"
+        "     remove: --swap-space\n"
+        "     image: vllm/vllm-openai:v0.8.5\n"
+        "     pod patch: shm-volume\n"
+        "     ray status\n"
+        "     checked by memory-model: needs 17.9 GiB"
+    )
+
+
+def test_an_unknown_failure_has_no_page() -> None:
+    finding = dataclasses.replace(FAILED.findings[0], rule="unrecognized-failure")
+    assert "qvl-doctor explain" not in printed(dataclasses.replace(FAILED, findings=(finding,)))
+
+
+def test_a_failed_request_for_memory_is_drawn() -> None:
+    facts = {"gpu_total_gib": Fact(23.65), "gpu_free_gib": Fact(5.69), "oom_tried_gib": Fact(9.03), "weights_gib": Fact(15.63)}
+    page = printed(dataclasses.replace(FAILED, facts=facts))
+    assert "GPU memory  23.65 GiB; asked for 9.03 GiB more\n" in page
+    assert "█ weights 15.63   ▓ in use 2.33   · free 5.69\n" in page
+
+
+def test_many_short_findings_are_counted() -> None:
+    many = tuple(dataclasses.replace(HEALTHY.findings[0], rule=f"r{number}") for number in range(30))
+    page = printed(dataclasses.replace(HEALTHY, findings=many))
+    assert "18 more" in page
+    assert "r29" not in page
