@@ -70,6 +70,15 @@ def check(pattern: str) -> str | None:
     return _layout(pattern, parsed) or next(filter(None, map(_fault, _nodes(parsed))), None)
 
 
+def pumps(pattern: str) -> Iterator[str]:
+    """Texts that, repeated, are hard on a search: what the pattern begins with, ever more of it, and what its gaps may take."""
+    runs = [run for run in _skeleton(_parse(pattern), lambda branches: branches[-1]).split(_GAP) if run]
+    for filler in ("0", "a", " ", "a 0"):
+        yield filler
+        for count in range(1, min(len(runs), 6) + 1):
+            yield filler.join([*runs[:count], ""])
+
+
 @lru_cache(maxsize=64)
 def _parse(pattern: str) -> Any:
     """Python's own parse. What it warns of, such as `[[`, means something else in `regex` and is an error."""

@@ -24,6 +24,7 @@ from qvl_doctor.versions import is_spec, satisfies
 CONFIDENCES = ("certain", "likely")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LEAST_WORDS = 3
+LONG_LITERAL = 25
 
 #: Facts with few values: a pattern that fits none of them is a mistake.
 CLOSED_FACTS: Mapping[str, tuple[str, ...]] = {
@@ -102,10 +103,12 @@ class _Reader(Shapes):
         if found["exception"] and found["frame"]:
             return
         words = patterns.literal_words(found["message"])
-        if words < LEAST_WORDS:
-            few = f"has {words} literal word{'s' * (words != 1)}, in the poorest of its branches" if words else "has no literal words"
-            self.wrong(line, field, f"{few}; it needs {LEAST_WORDS}, or an exception and a frame beside it")
-        elif not patterns.literals(found["message"]):
+        literals = patterns.literals(found["message"])
+        if words < LEAST_WORDS and not any(len(literal) >= LONG_LITERAL for literal in literals):
+            few = f"has {words} literal word{'s' * (words != 1)} (in the poorest of its branches)" if words else "has no literal words"
+            instead = f"or {LONG_LITERAL} literal characters in a row, or an exception and a frame beside it"
+            self.wrong(line, field, f"{few}; it needs {LEAST_WORDS}, {instead}")
+        elif not literals:
             self.wrong(line, field, "has no text that every match contains; write its branches as match items of their own")
 
     def check_telling(self, line: int, field: str, found: Mapping[str, str]) -> None:
@@ -177,7 +180,7 @@ class _Reader(Shapes):
         return unfolded(text)
 
     def check_languages(self, text: Text, line: int, field: str) -> None:
-        if all(text.values()):  # what is empty is reported already
+        if all(text.values()) and not any(words.startswith("TODO") for words in text.values()):  # these are reported already
             for problem in differences(text):
                 self.wrong(line, field, problem)
 
@@ -278,10 +281,11 @@ def _range_problem(asked: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _known_facts() -> frozenset[str]:
+    from qvl_doctor.diagnose.derived import DERIVED
     from qvl_doctor.logs.fact_table import FACTS
     from qvl_doctor.logs.packages import KNOWN
 
-    return frozenset(FACTS) | frozenset(KNOWN)
+    return frozenset((*FACTS, *KNOWN, *DERIVED))
 
 
 @lru_cache(maxsize=1)

@@ -67,6 +67,8 @@ class Shapes:
             return ""
         if not node.value.strip():
             self.wrong(node.line, field, "is empty")
+        if node.value.lstrip().startswith("TODO"):
+            self.wrong(node.line, field, "is not written yet")
         return node.value.rstrip("\n")
 
     def strings(self, node: Node, field: str) -> dict[str, str]:

@@ -40,7 +40,7 @@ def placeholders(value: Any) -> frozenset[str]:
     if isinstance(value, str):
         return frozenset(_PLACEHOLDER.findall(value))
     if isinstance(value, dict):
-        return placeholders(list(value.values()))
+        return placeholders([*value, *value.values()])
     return frozenset().union(*map(placeholders, value)) if isinstance(value, list) else frozenset()
 
 

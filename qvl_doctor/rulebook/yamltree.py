@@ -64,13 +64,11 @@ def read_tree(data: bytes) -> tuple[Node | None, list[Fault]]:
         text = _text(data)
         for event in yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)):
             builder.take(event)
-        if builder.root is None:
-            raise _Broken(1, "the file is empty")
     except yaml.YAMLError as error:
         return None, [*builder.faults, _explained(error)]
     except _Broken as broken:
         return None, [*builder.faults, broken.fault]
-    return builder.root, builder.faults
+    return builder.root, builder.faults if builder.root else [Fault(1, "", "the file is empty")]
 
 
 def _text(data: bytes) -> str:

@@ -1,0 +1,193 @@
+"""`qvl-doctor rules list|test|new`: for people who write rules."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from typing import Annotated, NoReturn
+
+import typer
+
+from qvl_doctor.model import Rule
+
+OK, FOUND, USAGE, UNREADABLE = 0, 1, 2, 3
+_MAX_LOG = 16 * 1024 * 1024
+
+
+class _Severity(str, Enum):
+    fatal = "fatal"
+    degraded = "degraded"
+    notice = "notice"
+
+
+class _Language(str, Enum):
+    en = "en"
+    zh = "zh"
+
+
+class _Format(str, Enum):
+    table = "table"
+    json = "json"
+
+
+app = typer.Typer(help="List the rules, test them, or start a new one.", no_args_is_help=True, rich_markup_mode=None)
+
+_Folder = Annotated[str, typer.Option("--rules", metavar="DIR", help="Rules of your own, beside the shipped ones.", show_default=False)]
+_Override = Annotated[bool, typer.Option("--override", help="Your rules may replace shipped ones of the same id.")]
+
+
+@app.command("list")
+def list_rules(
+    severity: Annotated[_Severity | None, typer.Option("--severity", help="Only these.", show_default=False)] = None,
+    lang: Annotated[_Language | None, typer.Option("--lang", help="Default: the locale's.", show_default=False)] = None,
+    format: Annotated[_Format, typer.Option("--format", "-f", help="How to print.")] = _Format.table,  # noqa: A002 — the option's name
+    rules: _Folder = "",
+    override: _Override = False,
+) -> None:
+    """List the rules: id, severity, number of examples, title."""
+    found = [rule for rule in _read(rules, override) if severity in {None, rule.severity}]
+    if format is _Format.json:
+        typer.echo(json.dumps([_as_dict(rule) for rule in found], ensure_ascii=False, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from qvl_doctor.report.explain import readable
+    from qvl_doctor.words import language
+
+    spoken = language(lang.value if lang else None, os.environ)
+    table = Table("rule", "severity", "examples", "title", box=None, pad_edge=False, header_style="")
+    table.columns[0].no_wrap = True
+    table.columns[2].justify = "right"
+    for rule in found:
+        table.add_row(rule.id, rule.severity, str(len(rule.matches) + len(rule.silent)), Text(readable(rule.title[spoken])))
+    Console(highlight=False, markup=False, emoji=False).print(table)
+
+
+@app.command("test")
+def check_rules(rules: _Folder = "", override: _Override = False) -> None:
+    """Run every rule over every example: it speaks on its own, is silent on its near misses, and leaves the others' alone.
+
+    Exit code: 0 all hold, 1 something does not, 2 wrong usage.
+    """
+    from qvl_doctor.rulecheck import check_examples, slow_patterns
+
+    found = _read(rules, override)
+    problems = [*check_examples(found), *slow_patterns(found)]
+    for problem in problems:
+        typer.echo(str(problem))
+    examples = sum(len(rule.matches) + len(rule.silent) for rule in found)
+    broken = len({problem.path for problem in problems})
+    result = f"{len(problems)} problem{'s' * (len(problems) != 1)} in {broken} of them" if problems else "all hold"
+    typer.echo(f"{len(found)} rules, {examples} examples: {result}")
+    raise typer.Exit(FOUND if problems else OK)
+
+
+@app.command("new")
+def new_rule(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new rule's id: lower-case words joined by '-'.")],
+    log: Annotated[str, typer.Argument(metavar="[LOG]", help="The log of the failure; - is standard input.", show_default=False)] = "-",
+    rules: Annotated[str, typer.Option("--rules", metavar="DIR", help="The folder for the new file.")] = "rules",
+) -> None:
+    r"""Start a rule from a log: its pattern and its first example are filled in, the rest is marked TODO.
+
+    \b
+      qvl-doctor rules new my-failure pod.log
+      kubectl logs POD --previous | qvl-doctor rules new my-failure --rules my-rules
+    """
+    from qvl_doctor.rulestart import skeleton
+
+    path = os.path.join(rules, f"{name}.yaml")
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+        _fail(f"a rule's id is lower-case words joined by '-', not '{name}'", USAGE)
+    if os.path.exists(path):
+        _fail(f"{path} exists already", USAGE)
+    text = _log(log)
+    content = skeleton(name, text)
+    if content is None:
+        _fail(f"{log}: there is nothing in it to write a rule about", UNREADABLE)
+    known = _known_already(text)
+    try:
+        os.makedirs(rules, exist_ok=True)
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(content)
+    except OSError as error:
+        _fail(f"{path}: {error.strerror}", USAGE)
+    typer.echo(path)
+    if known:
+        typer.echo(f"\nNote: {', '.join(known)} already speaks on this log. Is another rule needed?")
+    typer.echo("\nNext:\n  1. Take names, addresses and paths of your own out of the example.")
+    typer.echo("  2. Replace every TODO; keep of the pattern what tells this failure from others.")
+    typer.echo(f"  3. qvl-doctor rules test{'' if _is_shipped(rules) else f' --rules {rules}'}")
+
+
+def _read(folder: str, override: bool) -> tuple[Rule, ...]:
+    """The shipped rules, with their examples, and those of a folder. Ends the program with all that is wrong with them."""
+    from qvl_doctor import rulebook
+
+    try:
+        found = rulebook.load(rulebook.rules_folder())
+        if folder and not _is_shipped(folder):
+            found = rulebook.merge(found, rulebook.load(folder, beside=found), override=override)
+    except rulebook.RuleError as error:
+        count = len(error.mistakes)
+        typer.echo(str(error), err=True)
+        _fail(f"{count} mistake{'s' * (count != 1)} in the rule files", USAGE if folder and not os.path.isdir(folder) else FOUND)
+    return found
+
+
+def _is_shipped(folder: str) -> bool:
+    from qvl_doctor import rulebook
+
+    return os.path.realpath(folder) == os.path.realpath(rulebook.rules_folder())
+
+
+def _as_dict(rule: Rule) -> dict[str, object]:
+    return {
+        "id": rule.id,
+        "severity": rule.severity,
+        "confidence": rule.confidence,
+        "symptom": rule.symptom,
+        "title": dict(rule.title),
+        "examples": {"matches": len(rule.matches), "silent": len(rule.silent)},
+        "references": list(rule.references),
+    }
+
+
+def _log(path: str) -> str:
+    from qvl_doctor.logs.source import InputError, open_input, read_chunks
+    from qvl_doctor.words import language, say
+
+    if path == "-" and sys.stdin.isatty():
+        typer.echo("Paste the log, then press Ctrl-D.", err=True)
+    data = b""
+    try:
+        with open_input(path) as stream:
+            for chunk in read_chunks(stream, path):
+                data += chunk
+                if len(data) > _MAX_LOG:
+                    break
+    except InputError as error:
+        _fail(say(error.key, language(None, os.environ), **error.values), UNREADABLE)
+    return data[:_MAX_LOG].decode("utf-8", "replace")
+
+
+def _known_already(log: str) -> Sequence[str]:
+    """The rules that speak on the log as its cause."""
+    from qvl_doctor import rulebook
+    from qvl_doctor.diagnose import diagnose
+    from qvl_doctor.logs.records import read_records
+
+    rules = {rule.id: rule for rule in rulebook.shipped()}
+    findings = diagnose(read_records(log), list(rules.values())).findings
+    return [finding.rule for finding in findings if finding.role == "cause" and finding.rule in rules]
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"qvl-doctor: {message}", err=True)
+    raise typer.Exit(code)
