@@ -162,9 +162,9 @@ def quoted(text: str) -> str:
 
 
 def terminal(text: str, columns: int = 100) -> str:
-    """Copied from a terminal that broke long lines wherever they met its edge."""
+    """Copied from a terminal that broke long lines wherever they met its edge. Colours are not copied."""
     rows = []
-    for line in _lines(text):
+    for line in _lines(re.sub(r"\x1b\[[0-9;]*m", "", text)):
         row, width = "", 0
         for character in line:
             cells = 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -49,7 +49,7 @@ _OUTER = re.compile(
     | rank(?P<cutrank>\d{{1,5}})\]:[ ]                             # the same, pasted without its bracket
     | \((?P<process>[A-Za-z][\w.-]{{0,60}}(?:[ ][\w=.-]{{1,40}}){{0,3}})[ ]pid=(?P<pid>\d+)(?:,[ ]ip=[\w.:]+)?\)(?:[ ]|$)
     | \((?P<ray>raylet|autoscaler|pid=\d+)(?:,[ ]ip=[\w.:]+|[ ]\+[\dhms]+)?\)(?:[ ]|$)
-    | >[ ](?=\[{_STAMP}\]|--$|[ ]{{2}}\|[ ])|[ ]{{0,2}}\|[ ](?=\[{_STAMP}\])  # quoted from a CI page
+    | >(?:[ ]|$)|[ ]{{0,2}}\|[ ](?=\[{_STAMP}\])                    # quoted in Markdown, or from a CI page
     | (?:ERROR|WARNING|INFO):[ ]+(?=\([A-Z]\w+[ ]pid=)             # a launcher that logs what its child says
     """,
     re.VERBOSE,
@@ -122,7 +122,9 @@ def pieces(line: RawLine, mask: Callable[[str], str] = redact) -> Iterator[Piece
         if unpacked:
             yield from unpacked
             return
-    yield peel(line.number, text, soft=line.soft)
+    piece = peel(line.number, text, soft=line.soft)
+    if not ("```" in text and _FENCE.match(piece.text)):
+        yield piece
 
 
 class _Nest(NamedTuple):

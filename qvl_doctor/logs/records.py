@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from qvl_doctor.logs.prefixes import Piece, pieces
 from qvl_doctor.logs.source import LineSplitter, RawLine
+from qvl_doctor.logs.wraps import TerminalWraps
 from qvl_doctor.model import Frame, Line, Record
 from qvl_doctor.redact import masker, unmasked
 
@@ -20,12 +21,12 @@ MAX_LINES = 400
 MAX_MESSAGE = 16 * 1024
 _MAX_CONTINUED = 60
 _MAX_GLUED = 200
-# Terminals from which people paste.
-_NARROWEST, _WIDEST = 60, 400
+_NARROWEST = 60
 _MAX_OPEN = 256
 
 _HEADER = "Traceback (most recent call last):"
-_CHAINS = ("During handling of the above exception", "The above exception was the direct cause")
+_HEADER_START = "Traceback (most"  # as much of it as a broken line keeps
+_CHAINS = ("During handling of the", "The above exception was")
 _FRAME = re.compile(r'\s*(?:\| *)*File "(?P<file>[^"]{1,1000})", ?line (?P<line>\d{1,9})(?:, in (?P<function>.*?))?\s*$')
 _FRAME_START = re.compile(r'\s*File "[^"]*(?:"(?:, (?:l(?:i(?:n(?:e(?: \d*)?)?)?)?)?)?)?$')
 _RAISED = re.compile(r"(?P<type>[A-Za-z_]\w*(?:\.\w+)*)(?P<colon>:(?=\s|$))?\s*(?P<message>.*)$", re.DOTALL)
@@ -88,6 +89,14 @@ class _Open:
         """The rest of a line that a terminal has broken."""
         self.texts[-1] += piece.text
         self.glued += 1
+        if len(self.texts) == 1:
+            self.look()
+
+    def look(self) -> None:
+        """Says by its first line what this record is: a traceback, an exception without one, or neither."""
+        text = self.texts[0]
+        self.traceback = bool(_FRAME.match(text)) or text.lstrip().startswith((_HEADER, "+ Exception Group Traceback"))
+        self.raised = 0 if not self.traceback and (_BARE.match(text) or _DOTTED.match(text)) else -1
 
 
 class RecordBuilder:
@@ -98,7 +107,7 @@ class RecordBuilder:
         self._last: tuple[str, ...] | None = None
         self._chained: set[tuple[str, ...]] = set()
         self._partial: Piece | None = None
-        self._width = _Width()
+        self._last_width = 0
 
     def feed(self, piece: Piece) -> list[Record]:
         if self._partial is not None and not piece.headed:
@@ -174,7 +183,7 @@ class RecordBuilder:
         if not text.strip():
             current.blank = True
             return not piece.headed
-        if text.startswith((_HEADER, *_CHAINS)) or _FRAME.match(text):
+        if text.startswith((_HEADER_START, *_CHAINS)) or _FRAME.match(text):
             return False
         if current.raised >= 0:
             return self._takes_said(current, piece)
@@ -206,11 +215,14 @@ class RecordBuilder:
         if _PROGRESS.match(text):
             return False
         raised = _RAISED.match(text)
-        if raised and (raised["colon"] or not raised["message"]) and len(raised["type"]) < 200:
+        if raised and (raised["colon"] or _is_class(raised)) and len(raised["type"]) < 200:
             current.raised = len(current.texts)
             current.add(piece)
             return True
-        if current.glued < 8 and not _STARTS.match(text):
+        if piece.headed:  # the first half of a broken line: what was raised is found when all is there
+            current.add(piece)
+            return True
+        if current.glued < _MAX_GLUED and not _STARTS.match(text):
             current.glue(piece)
             return True
         return False
@@ -230,16 +242,15 @@ class RecordBuilder:
         return True
 
     def _continues_wrapped(self, piece: Piece) -> bool:
-        """The rest of a line that a terminal broke: it comes without the prefix that its fellows have, or after a full line."""
-        wide, full = self._width.last >= _NARROWEST, self._width.was_full
-        self._width.see(piece.width)
+        """The rest of a broken line, where names in it were replaced and its width says nothing: it lacks the prefix of its fellows."""
+        wide, self._last_width = self._last_width >= _NARROWEST, piece.width
         last = self._open.get(self._last) if self._last else None
         text = piece.text
         if last is None or piece.headed or piece.process or not text.strip() or last.glued >= _MAX_GLUED:
             return False
         if _STARTS.match(text) or _PROGRESS.match(text) or _FRAME.match(text):
             return False
-        if not full and not (wide and self._looks_like_rest(last, text)):
+        if not (wide and self._looks_like_rest(last, text)):
             return False
         if last.traceback and last.raised < 0:
             last.glue(piece)
@@ -256,22 +267,9 @@ class RecordBuilder:
         return not (text.startswith(("  ", "\t", "- ")) or _BARE.match(text)) and _plausible_rest(text)
 
 
-class _Width:
-    """Whether lines are as wide as a terminal: several have the same width, and none is wider."""
-
-    def __init__(self) -> None:
-        self._widest = 0
-        self._times = 0
-        self.last = 0
-        self.was_full = False
-
-    def see(self, width: int) -> None:
-        if width > self._widest:
-            self._widest, self._times = width, 0
-        self.last = width
-        full = width == self._widest
-        self._times += full
-        self.was_full = full and self._times >= 2 and _NARROWEST <= width <= _WIDEST
+def _is_class(raised: re.Match[str]) -> bool:
+    """Whether a name alone on its line is an exception without words, not the rest of a broken line."""
+    return not raised["message"] and raised["type"].rpartition(".")[2][0].isupper()
 
 
 def _plausible_rest(text: str) -> bool:
@@ -293,11 +291,7 @@ def _is_word_rest(current: _Open, piece: Piece) -> bool:
 def _opened(piece: Piece) -> _Open:
     record = _Open(piece)
     record.add(piece)
-    text = piece.text
-    if text.startswith((_HEADER, "+ Exception Group Traceback")) or _FRAME.match(text) or text.lstrip().startswith(_HEADER):
-        record.traceback = True
-    elif _BARE.match(text) or _DOTTED.match(text):
-        record.raised = 0
+    record.look()
     return record
 
 
@@ -306,10 +300,11 @@ def _record(open_record: _Open) -> Record:
     exception, said = "", texts
     cut = False
     frames = _frames(texts) if open_record.traceback else ()
-    if open_record.raised >= 0:
-        said = texts[open_record.raised :]
+    at = open_record.raised if open_record.raised >= 0 or not frames else _raised_late(texts)
+    if at >= 0:
+        said = texts[at:]
         raised = _RAISED.match(said[0])
-        if raised and (raised["colon"] or not raised["message"]):
+        if raised and (raised["colon"] or _is_class(raised)):
             exception, said = raised["type"], [raised["message"], *said[1:]]
     elif open_record.traceback:
         exception, said = _about_to_raise(texts)
@@ -334,6 +329,16 @@ def _record(open_record: _Open) -> Record:
         chained=open_record.chained,
         cut=cut,
     )
+
+
+def _raised_late(texts: list[str]) -> int:
+    """Where a traceback says what was raised, if its line was whole only later; -1 if nowhere."""
+    last = max((index for index, text in enumerate(texts) if _FRAME.match(text)), default=len(texts))
+    for index in range(last + 1, len(texts)):
+        raised = _RAISED.match(texts[index])
+        if raised and raised["colon"]:
+            return index
+    return -1
 
 
 def _frames(texts: list[str]) -> tuple[Frame, ...]:
@@ -382,18 +387,19 @@ class LogReader:
     def __init__(self, *, redacting: bool = True) -> None:
         self._redacting = redacting
         self._lines = LineSplitter()
+        self._wraps = TerminalWraps()
         self._records = RecordBuilder()
         self.line_count = 0
 
     def feed(self, chunk: bytes) -> list[Record]:
-        return self._build(self._lines.feed(chunk))
+        return self._build(self._wraps.join(list(self._lines.feed(chunk))))
 
     def flush(self) -> list[Record]:
-        return self._build(self._lines.flush()) + self._records.flush()
+        rest = self._wraps.join(list(self._lines.flush())) + self._wraps.flush()
+        return self._build(rest) + self._records.flush()
 
-    def _build(self, lines: Iterable[RawLine]) -> list[Record]:
+    def _build(self, block: list[RawLine]) -> list[Record]:
         done: list[Record] = []
-        block = list(lines)
         mask = masker("\n".join([line.text for line in block])) if self._redacting else unmasked
         for line in block:
             self.line_count = line.number
