@@ -37,8 +37,7 @@ FAILED_EN = """\
 Evidence
   12 │ KeyError: 'qwen2_5_vl'
   31 │ ValueError: The checkpoint you are trying to load has model type
-     │ `qwen2_5_vl` but Transformers does not recognize this architecture. This
-     │ could…
+     │ `qwen2_5_vl` but Transformers does not recognize this architecture. This…
 
 Fix
   1. Upgrade both packages.
@@ -71,8 +70,7 @@ FAILED_ZH = """\
 日志证据
   12 │ KeyError: 'qwen2_5_vl'
   31 │ ValueError: The checkpoint you are trying to load has model type
-     │ `qwen2_5_vl` but Transformers does not recognize this architecture. This
-     │ could…
+     │ `qwen2_5_vl` but Transformers does not recognize this architecture. This…
 
 修复方法
   1. 同时升级两个软件包。

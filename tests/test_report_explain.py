@@ -35,8 +35,9 @@ RULE = Rule(
     matches=(
         Example(
             "vllm 0.7.2",
-            "WARNING 02-17 03:21:12 profiling.py:187] The context length (24576) of the model is too short to hold the multi-modal "
-            "embeddings in the worst case (81920 tokens in total, out of which {'image': 81920} are reserved for multi-modal embeddings).\n",
+            "WARNING 02-17 03:21:12 profiling.py:187] The context length (24576) of the model is too short to hold the "
+            "multi-modal embeddings in the worst case (81920 tokens in total, out of which {'image': 81920} are reserved for "
+            "multi-modal embeddings).\n",
         ),
     ),
 )

@@ -118,14 +118,14 @@ class _Report:
         page.heading(self.say("report.evidence"), self.say("report.times", count=finding.count) if finding.count > 1 else "")
         column = max(len(str(line.number)) for line in lines) + 2
         width = page.width - column - 3
-        room = width * (3 if page.narrow else 2)
+        rows = 3 if page.narrow else 2
         telling = evidence.hints(finding)
         for index, (number, raw) in enumerate(lines):
             if hidden and index == evidence.MAX_LINES // 2:
                 page.add((" " * (column + 3) + self.say("report.more", count=hidden), "dim"))
             text = page.clean(raw.strip())
-            cut = window(text, room, evidence.focus(text, telling, room * 3 // 4), page.glyphs.ellipsis)
-            for row, part in enumerate(wrap(cut, width)):
+            seen = window(text, width * rows, evidence.focus(text, telling, width * rows * 3 // 4), page.glyphs.ellipsis)
+            for row, part in enumerate(page.lines_of(seen, width, rows)):
                 gutter = page.pad(str(number) if row == 0 else "", column, right=True)
                 page.add((f"{gutter} {page.glyphs.gutter} ", "dim"), (part, ""))
 
@@ -189,7 +189,8 @@ class _Report:
         signs = dict(zip(picture.NAMES, page.glyphs.parts, strict=True))
         cells = picture.spread([part.gib for part in card.parts], page.width - 4)
         page.add(("  ", ""), *((signs[part.name] * length, _PARTS[part.name]) for part, length in zip(card.parts, cells, strict=True)))
-        page.flow([f"{signs[part.name]} {self.say(f'memory.{part.name}')} {picture.gib(part.gib)}" for part in card.parts])
+        names = [f" {self.say(f'memory.{part.name}')} {picture.gib(part.gib)}" for part in card.parts]
+        page.legend([(signs[part.name], _PARTS[part.name], name) for part, name in zip(card.parts, names, strict=True)])
 
     def timeline(self) -> None:
         page, timeline = self.page, self.diagnosis.timeline

@@ -15,7 +15,7 @@ from qvl_doctor.report.evidence import focus
 from qvl_doctor.report.markdown import change_lines, code, escape, fence, links
 from qvl_doctor.report.page import Page
 from qvl_doctor.report.paste import Piece, pieces
-from qvl_doctor.report.typeset import window, wrap
+from qvl_doctor.report.typeset import window
 
 _PLACEHOLDER = re.compile(r'"\{(\w+)\}"|\{(\w+)\}')  # a number of a JSON value is a string in the template
 _MAX_EXAMPLES = 2
@@ -67,10 +67,10 @@ def _put(page: Page, rule: Rule, lang: str, rules: Sequence[Rule]) -> None:
     page.heading(words.say("explain.looks", lang))
     for line in _looks(rule):
         text = page.clean(line)
-        first, *rest = wrap(window(text, (page.width - 4) * _MAX_ROWS, focus(text, frozenset(), 0), page.glyphs.ellipsis), page.width - 4)
-        page.add(("  " + first, ""))
-        for row in rest:
-            page.add(("    " + row, ""))
+        width = page.width - 4
+        seen = window(text, width * _MAX_ROWS, focus(text, frozenset(), 0), page.glyphs.ellipsis)
+        for row, part in enumerate(page.lines_of(seen, width, _MAX_ROWS)):
+            page.add(("    " if row else "  ", ""), (part, ""))
     page.heading(words.say("report.fixes", lang))
     for number, fix in enumerate(rule.fixes, start=1):
         page.item(f"{number}.", readable(fix.text[lang]) + _only_for(fix, lang), label_style="bold")

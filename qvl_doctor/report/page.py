@@ -12,7 +12,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 
-from qvl_doctor.report.typeset import clean, cut, wrap
+from qvl_doctor.report.typeset import clean, cut, window, wrap
 
 MAX_WIDTH = 100
 MIN_WIDTH = 24
@@ -134,14 +134,31 @@ class Page:
         for text in (*lines, line):
             self.add((" " * indent, ""), (text, style))
 
+    def lines_of(self, text: str, width: int, most: int) -> list[str]:
+        """The text in lines of `width`, at most so many: an ellipsis ends the last one if that is not all."""
+        lines = wrap(text, width)
+        if len(lines) <= most:
+            return lines
+        return [*lines[: most - 1], window(" ".join(lines[most - 1 :]), width, (0, 0), self.glyphs.ellipsis)]
+
     def flow(self, items: Sequence[str], indent: int = 2, gap: str = "   ", style: str = "") -> None:
         """Short items one after the other, none of them broken, on as many lines as they need."""
-        line = ""
-        for item in (self.cut(item, self.width - indent) for item in items):
-            if line and cell_len(line) + len(gap) + cell_len(item) > self.width - indent:
-                self.add((" " * indent + line, style))
-                line = item
+        for line in self._flowing([self.cut(item, self.width - indent) for item in items], indent, gap):
+            self.add((" " * indent + gap.join(line), style))
+
+    def legend(self, items: Sequence[tuple[str, str, str]], indent: int = 2) -> None:
+        """(sign, its style, text) one after the other, as in `flow`."""
+        rest = list(items)
+        for line in self._flowing([sign + text for sign, _, text in items], indent, "   "):
+            here, rest = rest[: len(line)], rest[len(line) :]
+            parts = [part for sign, style, text in here for part in ((sign, style), (text, ""), ("   ", ""))]
+            self.add((" " * indent, ""), *parts)
+
+    def _flowing(self, items: Sequence[str], indent: int, gap: str) -> list[list[str]]:
+        lines: list[list[str]] = []
+        for item in items:
+            if lines and cell_len(gap.join([*lines[-1], item])) <= self.width - indent:
+                lines[-1].append(item)
             else:
-                line = line + gap + item if line else item
-        if line:
-            self.add((" " * indent + line, style))
+                lines.append([item])
+        return lines
