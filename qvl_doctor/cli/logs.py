@@ -58,12 +58,12 @@ def rule_book(options: LogsOptions) -> tuple[Rule, ...]:
     """The shipped rules and those of --rules. Raises UsageError for a rule file that does not load."""
     from qvl_doctor import rulebook
 
-    rules = rulebook.shipped()
-    for folder in options.rules:
-        try:
-            rules = rulebook.merge(rules, rulebook.load(folder), override=options.override)
-        except (rulebook.RuleError, OSError) as error:
-            raise UsageError(str(error)) from None
+    try:
+        rules = rulebook.shipped()
+        for folder in options.rules:
+            rules = rulebook.merge(rules, rulebook.load(folder, beside=rules), override=options.override)
+    except (rulebook.RuleError, OSError) as error:
+        raise UsageError(str(error)) from None
     return rules
 
 

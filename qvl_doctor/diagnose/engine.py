@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from qvl_doctor.diagnose.derived import derive
 from qvl_doctor.diagnose.ending import EndingReader
 from qvl_doctor.diagnose.judging import STALLED_S, Observed, judge
 from qvl_doctor.diagnose.matching import Matcher
@@ -38,6 +39,7 @@ class _Watch:
         self.ending = EndingReader()
         self.facts = FactReader()
         self.timeline = Timeline()
+        self.reached = ""
 
     def feed(self, record: Record) -> str:
         """Looks at a record; returns the phase that it belongs to."""
@@ -46,10 +48,13 @@ class _Watch:
         self.failures.feed(record)
         self.ending.feed(record)
         self.facts.feed(record)
-        return self.timeline.feed(record)
+        phase = self.timeline.feed(record)
+        self.reached = phase or self.reached
+        return phase
 
     def observed(self, known: Facts) -> Observed:
-        return Observed(self.hits, self.failures.chains, self.ending, {**known, **self.facts.facts()}, self.timeline.reached, self.records)
+        facts = {**known, **self.facts.facts()}
+        return Observed(self.hits, self.failures.chains, self.ending, facts | derive(facts), self.reached, self.records)
 
 
 class Diagnosing:
@@ -89,7 +94,7 @@ class Diagnosing:
             facts=facts,
             findings=findings,
             runs=tuple(runs) if watch.records else (),
-            timeline=watch.timeline.phases(),
+            timeline=watch.timeline.phases(facts),
             not_checked=_not_checked(facts, watch),
         )
 
@@ -182,6 +187,6 @@ def _not_checked(facts: Facts, watch: _Watch) -> tuple[Text, ...]:
         missing.append(both("not_checked.no_release"))
     if facts["ended"].value == "cut off":
         missing.append(both("not_checked.early_end"))
-        missing.append(both(f"look_at.{watch.timeline.reached}" if watch.timeline.reached else "look_at.unknown_phase"))
+        missing.append(both(f"look_at.{watch.reached}" if watch.reached else "look_at.unknown_phase"))
         missing.append(both("look_at.cut_off"))
     return tuple(missing)
