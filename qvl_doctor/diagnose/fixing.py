@@ -86,7 +86,7 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return fill(value, values)
     if isinstance(value, Mapping):
-        return {key: _filled(item, values) for key, item in value.items()}
+        return {fill(key, values): _filled(item, values) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_filled(item, values) for item in value]
     return value
