@@ -1,0 +1,355 @@
+"""Records → facts: what a log says about the release, the configuration, the memory and how far the start-up came.
+
+What the engine says wins over the arguments, and both over what is computed. Nothing is assumed: what no line says is not a fact.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from qvl_doctor.logs.fact_table import LINES, FactLine
+from qvl_doctor.logs.packages import PackageReader
+from qvl_doctor.model import Fact, Record
+
+# Who may overrule whom: a fact is replaced only from above.
+_COMPUTED, _PACKAGE, _ARGUMENT, _LOG = range(4)
+
+_LONGEST_NUMBER = 24
+_MAX_SITES = 200
+_UNITS = {"K": 1 / 1024**2, "M": 1 / 1024, "G": 1.0}
+_BLOCK_SIZES = (8, 16, 32, 64, 128, 256)
+_ENGINE_LINE = re.compile(r"Initializing an? (?:(?P<engine>V[01]) )?LLM engine \(v(?P<vllm>[^)\s]{1,80})\)")
+#: Facts that only the beginning of a start-up tells.
+_STARTS = ("vllm", "args", "platform", "architecture", "max_model_len")
+_ENGINE_OF_FILE = {"core.py": "V1", "llm_engine.py": "V0"}
+
+#: Argument or field of the engine's configuration → fact. `auto` says nothing about what was chosen.
+_SETTINGS = {
+    "model": "model",
+    "served_model_name": "served_model_name",
+    "dtype": "dtype",
+    "quantization": "quantization",
+    "load_format": "load_format",
+    "kv_cache_dtype": "kv_cache_dtype",
+    "tensor_parallel_size": "tensor_parallel_size",
+    "pipeline_parallel_size": "pipeline_parallel_size",
+    "data_parallel_size": "data_parallel_size",
+    "max_model_len": "max_model_len",
+    "max_seq_len": "max_model_len",
+    "max_num_batched_tokens": "max_num_batched_tokens",
+    "max_num_seqs": "max_num_seqs",
+    "block_size": "block_size",
+    "gpu_memory_utilization": "gpu_memory_utilization",
+    "enforce_eager": "enforce_eager",
+    "enable_prefix_caching": "prefix_caching",
+    "enable_chunked_prefill": "chunked_prefill",
+    "chunked_prefill_enabled": "chunked_prefill",
+    "enable_lora": "lora",
+    "attention_backend": "attention_backend",
+    "limit_mm_per_prompt": "limit_mm_per_prompt",
+    "port": "server_port",
+}
+
+
+class FactReader:
+    """Collects the facts of one start-up, record by record."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, Fact]] = {}
+        # What is still to be found: a wording that was seen and whose first saying stands is not looked for again.
+        self._wanted = [(gate, list(rows)) for gate, rows in LINES]
+        self._packages = PackageReader()
+        self._sites: dict[tuple[str, int], Record] = {}
+        self._configured = False
+        self._began: float | None = None
+        self._clock: float | None = None
+
+    def feed(self, record: Record) -> None:
+        """Takes in what one record says."""
+        if record.clock is not None:
+            self._clock = record.clock
+            if self._began is None:
+                self._began = record.clock
+        message = record.message
+        if message.startswith("Received request"):
+            return  # what a user wrote is no fact
+        if "vllm" not in self._known and len(self._sites) < _MAX_SITES:
+            self._sites.setdefault((record.file or record.exception, record.file_line or len(record.message)), record)
+        if record.unwrapped:
+            self._read(record.unwrapped, record)
+        self._read(message, record)
+        if not record.file or record.exception:
+            for name, fact in self._packages.feed(record):
+                self._keep(name, fact, _PACKAGE, "last")
+        if record.frames and "engine" not in self._known:
+            self._engine_of_frames(record)
+
+    def facts(self) -> dict[str, Fact]:
+        """What is known so far, in the order of the table."""
+        known = {name: fact for name, (_, fact) in self._known.items()}
+        for name, fact in self._computed(known).items():
+            known.setdefault(name, fact)
+        return known
+
+    def _read(self, text: str, record: Record) -> None:
+        done = False
+        for gate, rows in self._wanted:
+            if gate in text:
+                for row in tuple(rows):
+                    if row.literal in text and self._apply(row, text, record) and row.keep == "first":
+                        rows.remove(row)
+                        done = done or not rows
+        if done:
+            self._wanted = [(gate, rows) for gate, rows in self._wanted if rows]
+        if "LLM engine (v" in text:
+            self._engine_line(text, record)
+        if "args: " in text and "args" not in self._known:
+            self._arguments(text, record)
+
+    def _apply(self, row: FactLine, text: str, record: Record) -> bool:
+        """Takes the facts of a wording from a text that may hold it; whether it does."""
+        found: Mapping[str, Any] = {}
+        if row.pattern:
+            match = _compiled(row.pattern).search(text)
+            if match is None:
+                return False
+            found = match.groupdict()
+        line = _line_of(row.literal, record)
+        for name, value in row.says.items():
+            self._set(name, value, line, _LOG, row.keep)
+            if name == "ready":
+                self._became_ready(line)
+        for name, shown in found.items():
+            if shown:
+                self._set(name, _converted(name, shown), line, _LOG, row.keep)
+        return True
+
+    def _set(self, name: str, value: Any, line: int, rank: int, keep: str = "first") -> None:
+        self._keep(name, Fact(value, "log", line), rank, keep)
+
+    def _keep(self, name: str, fact: Fact, rank: int, keep: str) -> None:
+        if fact.value is None:
+            return
+        held = self._known.get(name)
+        if held is None or rank > held[0] or (rank == held[0] and _replaces(fact.value, held[1].value, keep)):
+            self._known[name] = (rank, fact)
+
+    def _engine_line(self, text: str, record: Record) -> None:
+        found = _ENGINE_LINE.search(text)
+        if found is None:
+            return
+        line = _line_of("LLM engine (v", record)
+        self._set("vllm", found["vllm"], line, _LOG)
+        self._set("engine", found["engine"] or _ENGINE_OF_FILE.get(record.file), line, _LOG)
+        if not self._configured and "with config:" in text:
+            from qvl_doctor.logs.arguments import parse_engine_config
+
+            self._configured = True
+            self._settings(parse_engine_config(text), line, _LOG)
+
+    def _arguments(self, text: str, record: Record) -> None:
+        if "args: Namespace(" not in text and "args: {" not in text:
+            return
+        from qvl_doctor.logs.arguments import parse_arguments
+
+        values = parse_arguments(text)
+        if not values:
+            return
+        line = _line_of("args: ", record)
+        self._set("args", values, line, _LOG)
+        if values.get("model_tag"):
+            values = {**values, "model": values.get("model") or values["model_tag"]}
+        self._settings(values, line, _ARGUMENT)
+        if values.get("api_key"):
+            self._set("api_key", "yes", line, _ARGUMENT)
+
+    def _settings(self, values: Mapping[str, Any], line: int, rank: int) -> None:
+        for setting, name in _SETTINGS.items():
+            if setting in values:
+                self._set(name, _setting(name, values[setting], rank), line, rank)
+        if "speculative_config" in values or values.get("speculative_model"):
+            value = values.get("speculative_config") or values.get("speculative_model")
+            method = value.get("method") or value.get("model") or value.get("draft_model") if isinstance(value, dict) else value
+            self._set("speculative", str(method) if method else "none" if rank == _LOG else None, line, rank)
+        if values.get("device_config") in ("cpu", "tpu", "xpu", "hpu", "neuron"):  # ROCm says cuda here
+            self._set("platform", values["device_config"], line, _COMPUTED)
+
+    def _became_ready(self, line: int) -> None:
+        """The time that the start-up took, if the log shows its beginning."""
+        started = any(name in self._known for name in _STARTS)
+        if started and self._began is not None and self._clock is not None and self._clock >= self._began:
+            self._set("startup_s", self._clock - self._began, line, _COMPUTED)
+
+    def _engine_of_frames(self, record: Record) -> None:
+        paths = [frame.file for frame in record.frames]
+        if any("/vllm/v1/" in path for path in paths):
+            self._set("engine", "V1", record.first_line, _COMPUTED)
+        elif any("/vllm/engine/multiprocessing/" in path or "/vllm/worker/" in path for path in paths):
+            self._set("engine", "V0", record.first_line, _COMPUTED)
+
+    def _computed(self, known: Mapping[str, Fact]) -> dict[str, Fact]:
+        """What follows from the facts without any assumption."""
+        computed: dict[str, Fact] = {}
+        if "vllm" not in known:
+            from qvl_doctor.logs.releases import infer_release
+
+            inferred = infer_release(self._sites.values())
+            if inferred:
+                computed["vllm_range" if inferred[0] in "<>" else "vllm"] = Fact(inferred, "inferred")
+        if "ready" not in known and any(name in known for name in _STARTS):
+            computed["ready"] = Fact("no", "computed")
+        if "engine" not in known:
+            engine = _engine({**known, **computed}, self._sites.values())
+            if engine:
+                computed["engine"] = Fact(engine, "inferred")
+        return computed | _kv_in_tokens(known)
+
+
+def read_facts(records: Iterable[Record]) -> dict[str, Fact]:
+    """The facts of all the records of one start-up."""
+    reader = FactReader()
+    for record in records:
+        reader.feed(record)
+    return reader.facts()
+
+
+def _engine(known: Mapping[str, Fact], sites: Iterable[Record]) -> str | None:
+    """V0 or V1 where only one of them can be: V1 came with 0.6.4, V0 went with 0.11.0, and each has files of its own."""
+    from qvl_doctor.versions import satisfies
+
+    if "vllm" in known:
+        if satisfies(str(known["vllm"].value), "<0.6.4"):
+            return "V0"
+        if satisfies(str(known["vllm"].value), ">=0.11.0"):
+            return "V1"
+    for record in sites:
+        if record.process.startswith("EngineCore"):
+            return "V1"
+        if record.process.startswith("VllmWorkerProcess") or record.file in ("multiproc_worker_utils.py", "engine.py"):
+            return "V0"
+    return None
+
+
+def _kv_in_tokens(known: Mapping[str, Fact]) -> dict[str, Fact]:
+    """V0 prints blocks. With the concurrency at a known length they leave one block size, and blocks × block size are the tokens."""
+    computed: dict[str, Fact] = {}
+    blocks = known.get("kv_blocks")
+    size = known.get("block_size")
+    if blocks and not size and "concurrency" in known and "concurrency_tokens" in known:
+        length, shown = known["concurrency_tokens"].value, known["concurrency"].value
+        fitting = [size for size in _BLOCK_SIZES if length and abs(blocks.value * size / length - shown) <= 0.0051]
+        if len(fitting) == 1:
+            size = computed["block_size"] = Fact(fitting[0], "computed", blocks.line)
+    if blocks and size and "kv_tokens" not in known:
+        computed["kv_tokens"] = Fact(blocks.value * size.value, "computed", blocks.line)
+    return computed
+
+
+def _replaces(value: Any, held: Any, keep: str) -> bool:
+    """Whether a value that is said again takes the place of the one that is held."""
+    if keep == "first" or type(value) is not type(held):
+        return False
+    return keep == "last" or bool(value < held if keep == "min" else value > held)
+
+
+def _line_of(literal: str, record: Record) -> int:
+    """The line of the record that holds the literal; a wrapped one counts as the first."""
+    if len(record.lines) > 1:
+        for number, text in record.lines:
+            if literal in text:
+                return number
+    return record.first_line
+
+
+@lru_cache(maxsize=512)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _converted(name: str, shown: str) -> Any:
+    """The value of a fact from how the log shows it; None if it is none."""
+    return _CONVERTERS.get(name, _by_suffix(name))(shown)
+
+
+def _by_suffix(name: str) -> Callable[[str], Any]:
+    if name.endswith("_gib"):
+        return _gib
+    if name.endswith("_s"):
+        return _float
+    if name.endswith(("_tokens", "_blocks", "_size", "_items", "_port")) or name.startswith("max_"):
+        return _int
+    return str
+
+
+def _int(shown: str) -> int | None:
+    digits = shown.replace(",", "")
+    return int(digits) if digits.isdecimal() and len(digits) <= _LONGEST_NUMBER else None
+
+
+def _float(shown: str) -> float | None:
+    try:
+        return float(shown.rstrip(".")) if len(shown) <= _LONGEST_NUMBER else None
+    except ValueError:
+        return None
+
+
+def _gib(shown: str) -> float | None:
+    """'9.03 GiB', '152.49 MiB' and the bare numbers of lines that say GiB themselves."""
+    number, unit = shown, "G"
+    if shown.endswith("B"):
+        number, unit = shown.rstrip("iBKMG "), shown.rstrip("iB")[-1:]
+    value = _float(number)
+    return None if value is None or unit not in _UNITS else round(value * _UNITS[unit], 6)
+
+
+def _capability(shown: str) -> str:
+    """sm_120 is 12.0."""
+    return shown if "." in shown else f"{shown[:-1]}.{shown[-1]}"
+
+
+def _driver_cuda(shown: str) -> str:
+    """11080 is 11.8."""
+    return shown if "." in shown or len(shown) < 4 else f"{int(shown) // 1000}.{int(shown) % 1000 // 10}"
+
+
+def _plain(shown: str) -> str:
+    return shown.replace("torch.", "")
+
+
+def _last_part(shown: str) -> str:
+    return shown.rpartition(".")[2]
+
+
+_CONVERTERS: Mapping[str, Callable[[str], Any]] = {
+    "concurrency": _float,
+    "gpu_memory_utilization": _float,
+    "compute_capability": _capability,
+    "driver_cuda": _driver_cuda,
+    "dtype": _plain,
+    "dtype_cast": _plain,
+    "load_format": lambda shown: _last_part(shown).lower(),
+    "gpu_name": lambda shown: shown.replace("_", " ").strip(),
+    "vit_backend": _last_part,
+    "attention_backend": _last_part,
+}
+
+
+def _setting(name: str, value: Any, rank: int) -> Any:
+    """An argument's value as a fact; None where it leaves the choice to vLLM."""
+    if name == "quantization" and value is None and rank == _LOG:
+        return "none"
+    if isinstance(value, list) and name == "served_model_name":
+        value = value[0] if value else None
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == "" or (value == "auto" and name in ("dtype", "attention_backend")):
+        return None
+    if isinstance(value, dict):
+        return value if name == "limit_mm_per_prompt" and value else None
+    if isinstance(value, (int, float)):
+        return value if value > 0 else None
+    converted = _converted(name, str(value))
+    return None if converted == "" else converted
