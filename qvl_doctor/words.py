@@ -18,7 +18,7 @@ _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 # YAML folds a line break into a blank, which Chinese has neither between its characters nor beside its punctuation.
 _PUNCTUATION, _CHINESE = r"[\u3000-\u303f\uff01-\uff60]", r"[\u3000-\u9fff\uff01-\uff60]"
-_FOLDED = re.compile(rf"(?<={_PUNCTUATION}) | (?={_PUNCTUATION})|(?<={_CHINESE}) (?={_CHINESE})")
+_FOLDED = rf"(?<={_PUNCTUATION}) | (?={_PUNCTUATION})|(?<={_CHINESE}) (?={_CHINESE})"
 
 
 def say(key: str, lang: str, **values: object) -> str:
@@ -98,7 +98,7 @@ def _collect(node: Any, key: str, words: dict[str, dict[str, str]]) -> None:
         sentence = {name.value: value.value for name, value in node.value}
         if set(names) != set(LANGUAGES) or not all(isinstance(text, str) and text for text in sentence.values()):
             raise ValueError(f"{where}: {key} needs a text in {' and '.join(LANGUAGES)}, and nothing else")
-        words[key] = {lang: _FOLDED.sub("", text) for lang, text in sentence.items()}
+        words[key] = {lang: re.sub(_FOLDED, "", text) for lang, text in sentence.items()}
         return
     for name, value in node.value:
         _collect(value, f"{key}.{name.value}" if key else name.value, words)

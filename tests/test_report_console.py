@@ -332,9 +332,14 @@ def test_every_kind_of_change() -> None:
     )
 
 
-def test_an_unknown_failure_has_no_page() -> None:
-    finding = dataclasses.replace(FAILED.findings[0], rule="unrecognized-failure")
-    assert "qvl-doctor explain" not in printed(dataclasses.replace(FAILED, findings=(finding,)))
+def test_an_unknown_failure_has_no_page_and_doubts_itself() -> None:
+    finding = dataclasses.replace(FAILED.findings[0], rule="unrecognized-failure", confidence="unverified")
+    page = printed(dataclasses.replace(FAILED, findings=(finding,)))
+    assert "qvl-doctor explain" not in page
+    assert "nverified" not in page
+    other = printed(dataclasses.replace(FAILED, findings=(dataclasses.replace(finding, rule="known"),)))
+    assert "qvl-doctor explain known" in other
+    assert "Unverified: the version" in other
 
 
 def test_a_failed_request_for_memory_is_drawn() -> None:

@@ -109,9 +109,9 @@ def test_say_fills_in() -> None:
 @pytest.mark.parametrize(
     ("phase", "expected"),
     [
-        ("load", "Still starting; last seen loading the weights"),
-        ("", "Still starting; last seen at a step that the log does not name"),
-        ("elsewhere", "Still starting; last seen elsewhere"),
+        ("load", "Still starting; last seen: loading the weights"),
+        ("", "Still starting; last seen: an unknown step"),
+        ("elsewhere", "Still starting; last seen: elsewhere"),
     ],
 )
 def test_a_phase_is_given_by_its_id(phase: str, expected: str) -> None:

@@ -26,7 +26,6 @@ _PARTS = {
     "free": "dim",
 }
 _PASTE = "cyan"
-_NO_RULE = "unrecognized-failure"  # there is no page about it
 _MAX_REFERENCES = 3
 _MAX_FIXES = 6
 _MAX_SHORT = 12
@@ -105,7 +104,7 @@ class _Report:
         if not first or title not in self.summary():  # the verdict line has said it already
             page.item(page.glyphs.verdicts[0 if finding.severity == "fatal" else 1], title, 0, "bold", "bold red" if first else "bold")
         page.paragraph(finding.why[self.lang])
-        if finding.confidence != "certain":
+        if known.doubtful(finding):
             page.paragraph(self.say(f"doubt.{finding.confidence}"), style="yellow")
         self.evidence(finding)
         self.fixes(finding.fixes)
@@ -148,7 +147,7 @@ class _Report:
         page.gap()
         for url in finding.references[:_MAX_REFERENCES]:
             page.add(("  " + url, "dim"))
-        if finding.rule != _NO_RULE:
+        if finding.rule != known.NO_RULE:
             page.add(("  " + self.say("report.explain", rule=finding.rule), "dim"))
 
     def symptoms(self) -> None:

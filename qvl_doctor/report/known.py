@@ -14,6 +14,8 @@ ROWS = ("model", "architecture", "dtype", "quantization", "gpu_name", "driver", 
 #: Packages that get named; a whole `pip list` would be a wall.
 PACKAGES = ("transformers", "torch", "flash_attn", "flashinfer_python", "xformers", "triton", "qwen_vl_utils", "ray")
 
+#: The finding for what no rule knows: there is no page about it.
+NO_RULE = "unrecognized-failure"
 _MAX_MAIN = 3
 
 
@@ -41,6 +43,11 @@ def sections(diagnosis: Diagnosis) -> Sections:
     )
 
 
+def doubtful(finding: Finding) -> bool:
+    """Whether a finding needs a word of doubt; what no rule knows says so itself."""
+    return finding.confidence != "certain" and finding.rule != NO_RULE
+
+
 def where(finding: Finding, lang: str) -> str:
     """The line of a finding, how often it was seen, and of what is no mere symptom its rule and how sure it is, in brackets."""
     symptom = finding.role == "symptom"
@@ -48,7 +55,7 @@ def where(finding: Finding, lang: str) -> str:
         "" if symptom else finding.rule,
         words.say("report.line", lang, line=finding.evidence[0].number) if finding.evidence else "",
         words.say("report.times", lang, count=finding.count) if finding.count > 1 else "",
-        "" if symptom or finding.confidence == "certain" else words.say(f"confidence.{finding.confidence}", lang),
+        words.say(f"confidence.{finding.confidence}", lang) if doubtful(finding) and not symptom else "",
     ]
     said = words.say("report.comma", lang).join(filter(None, notes))
     return words.say("report.brackets", lang, notes=said) if said else ""
@@ -89,7 +96,7 @@ def runs(starts: Sequence[Run], lang: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "" if value is None or isinstance(value, (Mapping, list, tuple)) else str(value)
+    return "" if isinstance(value, (Mapping, list, tuple)) or value in {None, "none"} else str(value)
 
 
 def _parallel(facts: Facts) -> str:

@@ -98,7 +98,7 @@ def _cause(finding: Finding, diagnosis: Diagnosis, lang: str) -> Iterator[str]:
         yield from (f"**{escape(finding.title[lang])}**", "")
     for part in filter(str.strip, finding.why[lang].split("\n")):
         yield from (escape(part), "")
-    if finding.confidence != "certain":
+    if known.doubtful(finding):
         yield from (f"_{escape(words.say(f'doubt.{finding.confidence}', lang))}_", "")
     yield from _evidence(finding)
     if finding.fixes:

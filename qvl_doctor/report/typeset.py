@@ -33,8 +33,7 @@ _PLAIN = str.maketrans(
     }
 )
 
-# Chinese may break between any two characters, except before what closes and after what opens.
-_WIDE = re.compile(r"[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6\U00020000-\U0003fffd]")
+# Chinese breaks between any two characters, except before what closes and after what opens.
 _CLOSING = frozenset("，。、；：？！）】》」』〉％”’…·,.;:?!)]}%")
 _OPENING = frozenset("（【《「『〈“‘([{")
 
@@ -143,7 +142,7 @@ def _may_break(left: str, right: str) -> bool:
         return True
     if right in _CLOSING or left in _OPENING:
         return False
-    return bool(_WIDE.match(left) or _WIDE.match(right))
+    return cell_len(left) == 2 or cell_len(right) == 2
 
 
 def _chopped(atom: str, width: int) -> Iterator[str]:
