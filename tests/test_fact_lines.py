@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from fact_samples import V0_PROFILE, facts_of
 
-from qvl_doctor.logs.fact_table import FACTS, LINES
+from qvl_doctor.logs.fact_lines import LINES
+from qvl_doctor.logs.fact_table import FACTS
 from qvl_doctor.logs.packages import KNOWN
 
 OOM = (
@@ -179,7 +180,8 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     (
         (
             "To serve at least one request with the model's max seq len (32768), (1.75 GiB KV cache is needed, "
-            "which is larger than the available KV cache memory (0.16 GiB). Based on the available memory, the estimated maximum model length is 2976."
+            "which is larger than the available KV cache memory (0.16 GiB). Based on the available "
+            "memory, the estimated maximum model length is 2976."
         ),
         {"kv_gib": 0.16},
     ),
@@ -202,6 +204,10 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
             "oom_torch_allocated_gib": 17.35,
             "oom_torch_reserved_gib": 0.148916,
         },
+    ),
+    (
+        "HIP out of memory. Tried to allocate 80.00 MiB. GPU 0 has a total capacity of 15.92 GiB of which 0 bytes is free.",
+        {"oom_tried_gib": 0.078125, "gpu_total_gib": 15.92, "gpu_free_gib": 0.0},
     ),
     (OLD_OOM, {"oom_tried_gib": 0.5, "gpu_total_gib": 79.15, "oom_torch_allocated_gib": 77.01, "gpu_free_gib": 0.095703}),
     # images and videos
@@ -243,6 +249,7 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("Application startup complete.", {"ready": "yes"}),
     ("Uvicorn running on http://0.0.0.0:7869 (Press CTRL+C to quit)", {"ready": "yes", "server_url": "http://0.0.0.0:7869"}),
     ("Uvicorn running on socket ('0.0.0.0', 8000) (Press CTRL+C to quit)", {"ready": "yes"}),
+    ("[Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use", {"ready": "no"}),
     ("OpenAI server is ready to accept requests bind_address=0.0.0.0:8000", {"ready": "yes"}),
     ('10.196.84.25:51066 - "POST /v1/chat/completions HTTP/1.1" 500 Internal Server Error', {"ready": "yes", "access_log": "yes"}),
     (

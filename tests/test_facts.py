@@ -10,7 +10,7 @@ from fact_samples import V0_PROFILE, facts_of, said
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qvl_doctor.logs.fact_table import LINES
+from qvl_doctor.logs.fact_lines import LINES
 from qvl_doctor.logs.facts import FactReader, read_facts
 from qvl_doctor.model import Frame, Line, Record
 
@@ -120,6 +120,9 @@ def test_wrapped_numbers_are_read_whole() -> None:
     lines = (Line(4, "Using max model len 20"), Line(5, "48"))
     record = Record(lines, "Using max model len 20 48", "Using max model len 2048", file="model.py")
     assert read_facts([record])["max_model_len"].value == 2048
+    lines = (Line(4, "# CUDA blocks: 186, # CPU blocks: 2340"), Line(5, "5"))
+    record = Record(lines, "# CUDA blocks: 186, # CPU blocks: 2340 5", "# CUDA blocks: 186, # CPU blocks: 23405", file="executor_base.py")
+    assert read_facts([record])["cpu_blocks"].value == 23405
 
 
 def test_fact_knows_its_line() -> None:
@@ -140,6 +143,12 @@ def test_ready() -> None:
     assert (facts["ready"].value, facts["startup_s"].value) == ("yes", 30.0)
     assert "ready" not in read_facts([weights])  # a log that begins in the middle may have been ready before
     assert "startup_s" not in read_facts([weights, done])
+
+
+def test_port_that_could_not_be_opened_takes_ready_back() -> None:
+    """uvicorn on its own says that the start-up is complete before it opens the port."""
+    taken = "[Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use"
+    assert facts_of("Application startup complete.", taken)["ready"] == "no"
 
 
 @pytest.mark.parametrize(

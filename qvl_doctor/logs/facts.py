@@ -6,11 +6,11 @@ What the engine says wins over the arguments, and both over what is computed. No
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from qvl_doctor.logs.fact_table import LINES, FactLine
+from qvl_doctor.logs.fact_lines import LINES, FactLine
 from qvl_doctor.logs.packages import PackageReader
 from qvl_doctor.model import Fact, Record
 
@@ -19,7 +19,7 @@ _COMPUTED, _PACKAGE, _ARGUMENT, _LOG = range(4)
 
 _LONGEST_NUMBER = 24
 _MAX_SITES = 200
-_UNITS = {"K": 1 / 1024**2, "M": 1 / 1024, "G": 1.0}
+_UNITS = {"b": 1 / 1024**3, "K": 1 / 1024**2, "M": 1 / 1024}
 _BLOCK_SIZES = (8, 16, 32, 64, 128, 256)
 _ENGINE_LINE = re.compile(r"Initializing an? (?:(?P<engine>V[01]) )?LLM engine \(v(?P<vllm>[^)\s]{1,80})\)")
 #: Facts that only the beginning of a start-up tells.
@@ -79,8 +79,10 @@ class FactReader:
         if "vllm" not in self._known and len(self._sites) < _MAX_SITES:
             self._sites.setdefault((record.file or record.exception, record.file_line or len(record.message)), record)
         if record.unwrapped:
-            self._read(record.unwrapped, record)
-        self._read(message, record)
+            # A terminal may have broken a number, or a line that was broken on purpose is glued: what one reading says, the other does not.
+            self._read(message, record, read=self._read(record.unwrapped, record))
+        else:
+            self._read(message, record)
         if not record.file or record.exception:
             for name, fact in self._packages.feed(record):
                 self._keep(name, fact, _PACKAGE, "last")
@@ -94,20 +96,25 @@ class FactReader:
             known.setdefault(name, fact)
         return known
 
-    def _read(self, text: str, record: Record) -> None:
+    def _read(self, text: str, record: Record, read: Collection[FactLine] = ()) -> list[FactLine]:
+        """Takes the facts of a text, but for the wordings that were read already; which ones it holds."""
+        found: list[FactLine] = []
         done = False
         for gate, rows in self._wanted:
             if gate in text:
                 for row in tuple(rows):
-                    if row.literal in text and self._apply(row, text, record) and row.keep == "first":
-                        rows.remove(row)
-                        done = done or not rows
+                    if row.literal in text and row not in read and self._apply(row, text, record):
+                        found.append(row)
+                        if row.keep == "first":
+                            rows.remove(row)
+                            done = done or not rows
         if done:
             self._wanted = [(gate, rows) for gate, rows in self._wanted if rows]
         if "LLM engine (v" in text:
             self._engine_line(text, record)
         if "args: " in text and "args" not in self._known:
             self._arguments(text, record)
+        return found
 
     def _apply(self, row: FactLine, text: str, record: Record) -> bool:
         """Takes the facts of a wording from a text that may hold it; whether it does."""
@@ -120,7 +127,7 @@ class FactReader:
         line = _line_of(row.literal, record)
         for name, value in row.says.items():
             self._set(name, value, line, _LOG, row.keep)
-            if name == "ready":
+            if (name, value) == ("ready", "yes"):
                 self._became_ready(line)
         for name, shown in found.items():
             if shown:
@@ -297,12 +304,10 @@ def _float(shown: str) -> float | None:
 
 
 def _gib(shown: str) -> float | None:
-    """'9.03 GiB', '152.49 MiB' and the bare numbers of lines that say GiB themselves."""
-    number, unit = shown, "G"
-    if shown.endswith("B"):
-        number, unit = shown.rstrip("iBKMG "), shown.rstrip("iB")[-1:]
-    value = _float(number)
-    return None if value is None or unit not in _UNITS else round(value * _UNITS[unit], 6)
+    """'9.03 GiB', '152.49 MiB', '0 bytes' and the bare numbers of lines that say GiB themselves."""
+    number = shown.rstrip("KMGiBbytes ")
+    value, unit = _float(number), shown[len(number) :].strip()[:1]
+    return None if value is None else round(value * _UNITS.get(unit, 1.0), 6)
 
 
 def _capability(shown: str) -> str:
