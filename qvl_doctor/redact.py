@@ -14,7 +14,7 @@ from typing import NamedTuple
 MASK = "***"
 
 _VALUE = r"""(?:\[[^\]\n]*(?:\]|$)|"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$)|[^\s,;&'"\])}]+)"""
-_NO_SECRET = r"""(?!None\b|null\b|True\b|False\b|true\b|false\b|\*{3}|['"]{2}(?!['"])|\[\]|\$\{?\w)"""
+_HARMLESS = r"""(?!None\b|null\b|True\b|False\b|true\b|false\b|\*{3}|['"]{2}(?!['"])|\[\]|\$\{?\w)"""
 
 _KINDS = ("api", "access", "auth", "hf", "hub", "bearer", "refresh", "session", "private", "secret")
 
@@ -45,7 +45,7 @@ _MASKS = tuple(
         ),
         (
             ("--api-key", "--hf-token", "--api_key", "--hf_token", "--ssl-keyfile-password"),
-            re.compile(rf"(?i)(--(?:api[-_]key|hf[-_]token|ssl-keyfile-password)(?:\s*=\s*|\s+)){_NO_SECRET}(?!-){_VALUE}"),
+            re.compile(rf"(?i)(--(?:api[-_]key|hf[-_]token|ssl-keyfile-password)(?:\s*=\s*|\s+)){_HARMLESS}(?!-){_VALUE}"),
             rf"\1{MASK}",
         ),
         (
@@ -58,13 +58,13 @@ _MASKS = tuple(
             ),
             re.compile(
                 rf"(?i)(\b[\w-]*?(?:{'|'.join(_KINDS)})[_-]?(?:access[_-]?)?(?:token|key)"
-                rf"|\b[\w-]*?(?:client[_-]?secret|passw(?:or)?d|passphrase))(['\"]?\s*[:=]\s*){_NO_SECRET}{_VALUE}"
+                rf"|\b[\w-]*?(?:client[_-]?secret|passw(?:or)?d|passphrase))(['\"]?\s*[:=]\s*){_HARMLESS}{_VALUE}"
             ),
             rf"\1\2{MASK}",
         ),
         (
             ("_token", "token=", "token:", "token'", 'token"', "secret", "password", "passwd", "_key", "credential"),
-            re.compile(rf"\b([A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|_KEY|CREDENTIALS?))(['\"]?\s*[:=]\s*){_NO_SECRET}{_VALUE}"),
+            re.compile(rf"\b([A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|_KEY|CREDENTIALS?))(['\"]?\s*[:=]\s*){_HARMLESS}{_VALUE}"),
             rf"\1\2{MASK}",
         ),
     )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-import click
 import typer
 
 from qvl_doctor import __version__
 from qvl_doctor.cli import logs as logs_command
-from qvl_doctor.cli.options import FAIL_ON, FORMATS, LogsOptions
+from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.cli.rules import app as rules_app
+
+INTERRUPTED = 130
+
+Format = Literal["console", "json", "jsonl", "markdown"]
+Language = Literal["en", "zh"]
+FailOn = Literal["fatal", "degraded", "notice", "never"]
 
 _EXAMPLES = """
 Examples:
@@ -50,12 +55,10 @@ def _root(
 @app.command()
 def logs(
     paths: Annotated[list[str], typer.Argument(metavar="FILE...", help="Logs: plain, .gz, .zst; - is standard input.", show_default=False)],
-    format: Annotated[str, typer.Option("--format", "-f", click_type=click.Choice(FORMATS), help="How to report.")] = "console",
+    form: Annotated[Format, typer.Option("--format", "-f", help="How to report.")] = "console",
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
-    lang: Annotated[
-        str, typer.Option("--lang", click_type=click.Choice(("en", "zh")), help="Default: the locale's.", show_default=False)
-    ] = "",
-    fail_on: Annotated[str, typer.Option("--fail-on", click_type=click.Choice(FAIL_ON), help="Exit 1 from this severity on.")] = "degraded",
+    lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
+    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit 1 from this severity on.")] = "degraded",
     ignore: Annotated[
         list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out; may be repeated.")
     ] = None,
@@ -67,7 +70,7 @@ def logs(
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
     no_redact: Annotated[bool, typer.Option("--no-redact", help="Do not mask API keys, tokens and passwords.")] = False,
 ) -> None:
-    """Find the root cause in start-up or serving logs.
+    r"""Find the root cause in start-up or serving logs.
 
     \b
       qvl-doctor logs pod.log
@@ -79,9 +82,9 @@ def logs(
     """
     options = LogsOptions(
         tuple(paths),
-        format,
+        form,
         output,
-        lang,
+        lang or "",
         fail_on,
         tuple(ignore or ()),
         tuple(rules or ()),
@@ -92,27 +95,11 @@ def logs(
         no_color,
         no_redact,
     )
-    raise typer.Exit(logs_command.run(options))
-
-
-@app.command()
-def explain(
-    rule: Annotated[str, typer.Argument(metavar="RULE", help="A rule's id, as reports name it.", autocompletion=lambda: _rule_ids())],
-    lang: Annotated[
-        str, typer.Option("--lang", click_type=click.Choice(("en", "zh")), help="Default: the locale's.", show_default=False)
-    ] = "",
-    rules: Annotated[list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own.")] = None,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
-) -> None:
-    """Show a rule's page: what it means, why it happens, what to do.
-
-    \b
-      qvl-doctor explain kv-cache-too-small
-      qvl-doctor explain kv-cache-too-small --lang zh
-    """
-    from qvl_doctor.cli.explain import run
-
-    raise typer.Exit(run(rule, lang, tuple(rules or ()), no_color=no_color))
+    try:
+        code = logs_command.run(options)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    raise typer.Exit(code)
 
 
 def _rule_ids() -> list[str]:
@@ -121,16 +108,28 @@ def _rule_ids() -> list[str]:
     return [rule.id for rule in rulebook.shipped()]
 
 
+@app.command()
+def explain(
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="A rule's id, as reports name it.", autocompletion=_rule_ids)],
+    lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
+    rules: Annotated[list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own.")] = None,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
+) -> None:
+    r"""Show a rule's page: what it means, why it happens, what to do.
+
+    \b
+      qvl-doctor explain kv-cache-too-small
+      qvl-doctor explain kv-cache-too-small --lang zh
+    """
+    from qvl_doctor.cli.explain import run
+
+    raise typer.Exit(run(rule, lang or "", tuple(rules or ()), no_color=no_color))
+
+
 def run_typer(arguments: list[str]) -> int:
     """Runs typer on the arguments; returns the exit code."""
-    command = typer.main.get_command(app)
     try:
-        result = command.main(args=arguments, prog_name="qvl-doctor", standalone_mode=False)
-    except click.exceptions.Abort:
-        raise KeyboardInterrupt from None
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    return result if isinstance(result, int) else 0
+        app(args=arguments, prog_name="qvl-doctor")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    return 0

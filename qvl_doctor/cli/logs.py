@@ -207,7 +207,7 @@ class _Output:
         if self._path:
             self._temporary = f"{self._path}.{os.getpid()}.part"
             try:
-                self._file = open(self._temporary, "w", encoding="utf-8")  # noqa: SIM115 — closed in __exit__
+                self._file = open(self._temporary, "w", encoding="utf-8")
             except OSError as error:
                 raise InputError("error.output", path=self._path, reason=error.strerror or str(error)) from None
         return self._file

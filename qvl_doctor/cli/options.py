@@ -1,13 +1,15 @@
 """The options of `logs`, as one value, and the short way to read them that does without typer.
 
-Importing typer costs several times what diagnosing a log costs. `read_quickly` understands the plain spellings (`--format json`, `--format=json`, paths) and
-leaves everything else, mistakes and `--help` included, to typer: both read the same options from OPTIONS.
+Importing typer costs several times what diagnosing a log costs. `read_quickly` understands the plain spellings (`--format json`,
+`--format=json`, paths) and leaves everything else, mistakes and `--help` included, to typer. A test holds the two against each other.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 FORMATS = ("console", "json", "jsonl", "markdown")
 FAIL_ON = ("fatal", "degraded", "notice", "never")
@@ -55,6 +57,9 @@ OPTIONS = {
 CHOICES = {"format": FORMATS, "lang": ("en", "zh"), "fail_on": FAIL_ON}
 
 
+_DEFAULTS = {field.name: field.default for field in fields(LogsOptions)}
+
+
 def with_command(arguments: Sequence[str]) -> list[str]:
     """The arguments with `logs` put in front where the short form was used: `qvl-doctor -`, `qvl-doctor pod.log`."""
     first = next((argument for argument in arguments if not argument.startswith("-") or argument == "-"), None)
@@ -67,35 +72,31 @@ def read_quickly(arguments: Sequence[str]) -> LogsOptions | None:
     """The options of a plain `logs` call; None for whatever typer had better read."""
     if not arguments or arguments[0] != "logs":
         return None
-    defaults = {field.name: field.default for field in fields(LogsOptions)}
-    given: dict[str, object] = {}
+    given: dict[str, Any] = {}
     paths: list[str] = []
-    rest = list(arguments[1:])
+    rest = deque(arguments[1:])
     while rest:
-        word = rest.pop(0)
+        word = rest.popleft()
         if word == "-" or not word.startswith("-"):
             paths.append(word)
-            continue
-        option, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
-        name = OPTIONS.get(option)
-        if name is None:
+        elif not _take(word, rest, given):
             return None
-        if isinstance(defaults[name], bool):
-            if equals:
-                return None
-            given[name] = True
-            continue
-        if not equals:
-            if not rest or (rest[0].startswith("-") and rest[0] != "-"):
-                return None
-            value = rest.pop(0)
-        if not value or value not in CHOICES.get(name, (value,)):
-            return None
-        if isinstance(defaults[name], tuple):
-            earlier = given.get(name, ())
-            given[name] = (*earlier, value) if isinstance(earlier, tuple) else (value,)
-        else:
-            given[name] = value
-    if not paths:
-        return None
-    return replace(LogsOptions(paths=tuple(paths)), **given)  # type: ignore[arg-type]  # names and types are OPTIONS' own
+    return replace(LogsOptions(paths=tuple(paths)), **given) if paths else None
+
+
+def _take(word: str, rest: deque[str], given: dict[str, Any]) -> bool:
+    """Enters an option, with its value from the words after it, into what is given; False if typer had better look at it."""
+    option, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+    name = OPTIONS.get(option)
+    if name is None:
+        return False
+    default = _DEFAULTS[name]
+    if isinstance(default, bool):
+        given[name] = True
+        return not equals
+    if not equals:
+        if not rest or (rest[0].startswith("-") and rest[0] != "-"):
+            return False
+        value = rest.popleft()
+    given[name] = (*given.get(name, ()), value) if isinstance(default, tuple) else value
+    return bool(value) and value in CHOICES.get(name, (value,))

@@ -1,8 +1,8 @@
 """How a run went: did it become ready, how did its log end, and which marks say so.
 
-The marks are vLLM's and uvicorn's own lines, by release: `Application startup complete.` (all Python front ends), `Starting vLLM … server on`
-(0.7.3 on, printed before the engine may still fail), `[shutdown] API server: shutdown triggered` (0.32), `Engine core proc … died` (0.9 to
-0.31), `engine core exited unexpectedly` (0.32 on), `Engine process (pid …) died.` (V0).
+The marks are vLLM's and uvicorn's own lines, by release: `Application startup complete.` (all Python front ends), `[shutdown] API server:
+shutdown triggered` (0.32), `Engine core proc … died` (0.9 to 0.31), `engine core exited unexpectedly` (0.32 on), `Engine process (pid …)
+died.` (V0). `Starting vLLM API server on …` is no mark: it is printed while the engine may still fail.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ _SHUTDOWN = re.compile(
 )
 _DEATH = re.compile(
     r"EngineDeadError|engine core (?:proc .{0,60}? )?(?:died|exited) unexpectedly|Engine process \(pid \d+\) died|"
-    r"Engine (?:process failed to start|core initialization failed)|Background loop has errored|Worker(?:Proc)? .{0,60}died|AsyncEngineDeadError"
+    r"Engine (?:process failed to start|core initialization failed)|Background loop has errored|Worker(?:Proc)? .{0,60}died|"
+    r"AsyncEngineDeadError"
 )
 _HEARTBEAT = re.compile(
-    r"No available shared memory broadcast block found|Waiting for \d+ (?:local|remote)|still waiting|^\(autoscaler|Retrying in \d+s|Waiting for creating a placement"
+    r"No available shared memory broadcast block found|Waiting for \d+ (?:local|remote)|still waiting|^\(autoscaler|Retrying in \d+s|"
+    r"Waiting for creating a placement"
 )
 
 
@@ -47,9 +49,8 @@ class EndingReader:
         if not record.frames:
             if _READY.search(said):
                 self.ready_line = self.ready_line or record.first_line
-            elif "HTTP/" in said or "throughput: " in said:
-                if _SERVING.search(said):
-                    self.serving_line = self.serving_line or record.first_line
+            elif ("HTTP/" in said or "throughput: " in said) and _SERVING.search(said):
+                self.serving_line = self.serving_line or record.first_line
         if (record.exception or record.level in {"ERROR", "WARNING", "CRITICAL"}) and _DEATH.search(f"{record.exception}: {said}"):
             self.death_line = self.death_line or record.first_line
         if record.clock is not None:

@@ -12,7 +12,7 @@ from qvl_doctor.launch.spelling import spell_flags
 from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text
 
 _PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")  # noqa: RUF001 — Chinese full stops end sentences, too
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 
 
 class MissingValueError(Exception):

@@ -40,7 +40,7 @@ def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], F
         by_rule.setdefault(hit.rule.id, []).append(hit)
     severity = {name: _severity(found, ending) for name, found in by_rule.items()}
     ordered = order(by_rule, severity)
-    role = roles(ordered, {name: hits[0].rule for name, hits in by_rule.items()}, severity)
+    role = roles(ordered, severity)
     findings = [_finding(by_rule[name], role[name], severity[name], facts) for name in ordered]
     findings = _with_unknown(findings, by_rule, severity, seen, facts)
     failed = any(finding.severity == "fatal" for finding in findings)

@@ -50,27 +50,22 @@ class Matcher:
             return None
         if not all(literal in said for literal in item.literals):
             return None
-        captures: dict[str, str] = {}
-        if item.message:
-            found = self._search(item.message, record.message, own)
-            if found is None and record.unwrapped:
-                found = self._search(item.message, record.unwrapped, own)
-            if found is None:
-                return None
-            captures.update({name: text for name, text in found.groupdict().items() if text is not None})
         if item.level and not self._whole(item.level, record.level, own):
             return None
-        if item.exception:
-            short = record.exception.rpartition(".")[2]
-            if not self._whole(item.exception, short, own) and not self._whole(item.exception, record.exception, own):
-                return None
+        if item.exception and not any(self._whole(item.exception, name, own) for name in _names(record.exception)):
+            return None
+        found = [self._said(item.message, record, own)] if item.message else []
         if item.frame:
             frames = (self._search(item.frame, f"{frame.file}:{frame.function}", own) for frame in reversed(record.frames))
-            found = next((frame for frame in frames if frame is not None), None)
-            if found is None:
-                return None
-            captures.update({name: text for name, text in found.groupdict().items() if text is not None})
-        return captures
+            found.append(next((frame for frame in frames if frame is not None), None))
+        if None in found:
+            return None
+        return {name: text for groups in found for name, text in groups.groupdict().items() if text is not None}
+
+    def _said(self, pattern: str, record: Record, own: bool) -> Any:
+        """The match in the message, read with a blank or with nothing in place of its line breaks."""
+        found = self._search(pattern, record.message, own)
+        return self._search(pattern, record.unwrapped, own) if found is None and record.unwrapped else found
 
     def _pattern(self, pattern: str, own: bool) -> Any:
         compiled = self._compiled.get((pattern, own))
@@ -106,21 +101,23 @@ def evidence(record: Record, captures: Mapping[str, str]) -> tuple[Line, ...]:
     """The lines of a record that prove a finding: of a traceback, what was raised and where; of anything else, its lines."""
     lines = record.lines
     if not record.frames and not record.exception:
-        return _telling(lines, record, captures)
+        return _telling(lines, captures)
     start = next((index for index in range(len(lines) - 1, -1, -1) if _raises(lines[index].text, record)), len(lines) - 1)
     return tuple(lines[start : start + _MAX_EVIDENCE])
 
 
+def _names(exception: str) -> tuple[str, str]:
+    """An exception's class with and without its module."""
+    return exception, exception.rpartition(".")[2]
+
+
 def _raises(text: str, record: Record) -> bool:
-    return (
-        bool(record.exception)
-        and text.startswith(record.exception)
-        or bool(record.message)
-        and text.strip().startswith(record.message[:40])
-    )
+    if record.exception and text.startswith(record.exception):
+        return True
+    return bool(record.message) and text.strip().startswith(record.message[:40])
 
 
-def _telling(lines: tuple[Line, ...], record: Record, captures: Mapping[str, str]) -> tuple[Line, ...]:
+def _telling(lines: tuple[Line, ...], captures: Mapping[str, str]) -> tuple[Line, ...]:
     if len(lines) <= _MAX_EVIDENCE:
         return lines
     holding = [line for line in lines if any(text and text in line.text for text in captures.values())]

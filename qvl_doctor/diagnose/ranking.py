@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from qvl_doctor.model import SEVERITIES, Hit, Rule
+from qvl_doctor.model import SEVERITIES, Hit
 
 #: A worker's failure is the reason for its engine's, an engine's for its API server's.
 _DEPTH = {"worker": 0, "engine": 1, "api": 2, "": 2}
@@ -49,10 +49,11 @@ def order(findings: Mapping[str, Sequence[Hit]], severity: Mapping[str, str]) ->
 
 
 def depth(hit: Hit) -> int:
+    """How deep the process of a hit lies; 0 is a worker."""
     return _DEPTH.get(hit.record.role, 2) if hit.record else 2
 
 
-def roles(ordered: Sequence[str], rules: Mapping[str, Rule], severity: Mapping[str, str]) -> dict[str, str]:
+def roles(ordered: Sequence[str], severity: Mapping[str, str]) -> dict[str, str]:
     """cause, symptom or warning for each rule. One death has one cause: what is fatal after it is its symptom."""
     found = dict.fromkeys(ordered, "warning")
     fatal = [name for name in ordered if severity[name] == "fatal"]

@@ -1,0 +1,1 @@
+"""Logs: bytes to lines, lines to records, records to facts."""

@@ -35,14 +35,14 @@ class Piece(NamedTuple):
     width: int = 0
 
 
-
 _STAMP = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
 _OUTER = re.compile(
     rf"""
       \[?{_STAMP}\]?[ ](?!-[ ])                                    # kubectl --timestamps, docker -t, CRI, Buildkite, python logging
     | std(?:out|err)[ ](?P<cri>[FP])[ ]                            # CRI
     | \[pod/(?P<pod>[^\]]{{1,200}})\][ ]                           # kubectl --prefix
-    | (?P<compose>[A-Za-z][\w.-]{{0,80}}[-_]\d{{1,4}}|[A-Za-z][\w.-]{{0,80}}(?=[ ]{{1,40}}\|[ ](?:[ ]{{2}}|\(|\[|INFO|WARN|ERROR|Traceback|[\w.]*Error)))
+    | (?P<compose>[A-Za-z][\w.-]{{0,80}}[-_]\d{{1,4}}
+        |[A-Za-z][\w.-]{{0,80}}(?=[ ]{{1,40}}\|[ ](?:[ ]{{2}}|\(|\[|INFO|WARN|ERROR|Traceback|[\w.]*Error)))
         [ ]{{1,40}}\|(?:[ ]|$)                                     # docker compose
     | [^\W\d_]{{3,10}}\.?[ ]+\d{{1,2}}[ ]\d\d:\d\d:\d\d[ ]\S{{1,80}}[ ](?P<unit>[^\s:\[]{{1,60}})(?:\[\d+\])?:[ ] # journald, syslog
     | \[rank(?P<rank>\d{{1,5}})\]:(?:[ ]|$|(?=\[))                  # torch
@@ -72,38 +72,27 @@ _PYTHON = re.compile(
 )
 _ENVELOPE = ("log", "message", "msg", "@message", "line", "MESSAGE", "textPayload", "body")
 _ENVELOPE_SIGNS = frozenset(
-    (
-        "stream",
-        "time",
-        "timestamp",
-        "@timestamp",
-        "ts",
-        "date",
-        "labels",
-        "kubernetes",
-        "logStreamName",
-        "ingestionTime",
-        "eventId",
-        "tag",
-        "log",
-    )
-    + (
-        "levelname",
-        "asctime",
-        "_SYSTEMD_UNIT",
-        "__REALTIME_TIMESTAMP",
-        "severity",
-        "container_name",
-        "source",
-        "resource",
-        "docker",
-        "_p",
-        "file",
-    )
+    {
+        *("stream", "time", "timestamp", "@timestamp", "ts", "date", "labels", "kubernetes", "logStreamName", "ingestionTime", "eventId"),
+        *(
+            "tag",
+            "log",
+            "levelname",
+            "asctime",
+            "_SYSTEMD_UNIT",
+            "__REALTIME_TIMESTAMP",
+            "severity",
+            "container_name",
+            "source",
+            "resource",
+        ),
+        *("docker", "_p", "file"),
+    }
 )
 _JSON_MEMBER = re.compile(r'\s*"(?:message|log|line|@message|msg)":\s*("(?:[^"\\]|\\.)*")\s*,?\s*$')
 _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*$")
 _RAY_REPEAT = re.compile(r"\s*\[repeated \d+x across cluster\](?: \(Ray deduplicates logs.*)?$")
+_NESTED = 8
 _DAYS = (0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335)
 
 
@@ -135,42 +124,49 @@ class _Nest(NamedTuple):
     depth: int = 0
 
 
-def peel(number: int, text: str, *, soft: bool = False, nest: _Nest = _Nest()) -> Piece:
-    """The piece of one line of text: outer prefixes first, then the log call's own."""
-    origin = nest.origin
-    width = len(text)
+_TOP = _Nest()
+
+
+class _Outer(NamedTuple):
+    """What stood in front of a log call, and what is left of the line."""
+
+    text: str
+    origin: str
+    process: str = ""
+    partial: bool = False
+
+
+def _outer(text: str, origin: str) -> _Outer:
     process, partial = "", False
-    for _ in range(8):
+    for _ in range(_NESTED):
         match = _OUTER.match(text)
         if match is None or not match.end():
             break
         found = match.groupdict()
         if found["process"]:
             process = f"{found['process']} {found['pid']}"
-        elif found["rank"] or found["cutrank"]:
-            process = process or f"rank{found['rank'] or found['cutrank']}"
-        elif found["ray"]:
-            process = process or found["ray"]
-        elif found["cri"]:
-            partial = found["cri"] == "P"
-        elif name := found["pod"] or found["compose"]:
-            origin = name
+        else:
+            rank = found["rank"] or found["cutrank"]
+            process = process or (f"rank{rank}" if rank else found["ray"] or "")
+        partial = partial or found["cri"] == "P"
+        origin = found["pod"] or found["compose"] or origin
         text = text[match.end() :]
+    return _Outer(text, origin, process, partial)
+
+
+def peel(number: int, text: str, *, soft: bool = False, nest: _Nest = _TOP) -> Piece:
+    """The piece of one line of text: outer prefixes first, then the log call's own."""
+    width = len(text)
+    text, origin, process, partial = _outer(text, nest.origin)
     if nest.depth < 2 and text.startswith("{") and text.rstrip().endswith("}"):
         inner = list(_unpack(number, text, text, nest._replace(origin=origin, depth=nest.depth + 1)))
         if len(inner) == 1:
             return inner[0]._replace(process=inner[0].process or process)
-    match = _HEAD.match(text)
-    if match is None and len(text) > 20:
-        # A prefix that nobody knows (VLLM_LOGGING_PREFIX, a log shipper's own) before a log call that everybody knows.
-        later = _HEAD_LATER.search(text, 0, 240)
-        if later and "%|" not in text[: later.start()]:
-            text = text[later.start() :]
-            match = _HEAD.match(text)
+    match = _HEAD.match(text) or _head_later(text)
     if match is None:
         return _unheaded(Piece(number, text, origin, process, soft=soft, partial=partial, width=width))
     found = match.groupdict()
-    rest = text[match.end() :]
+    rest = match.string[match.end() :]
     if "[repeated " in rest:
         rest = _RAY_REPEAT.sub("", rest)
     later = _OUTER.match(rest) if rest.startswith("(") else None
@@ -190,6 +186,12 @@ def peel(number: int, text: str, *, soft: bool = False, nest: _Nest = _Nest()) -
         partial=partial,
         width=width,
     )
+
+
+def _head_later(text: str) -> re.Match[str] | None:
+    """A log call that everybody knows after a prefix that nobody knows: VLLM_LOGGING_PREFIX, a log shipper's own."""
+    later = _HEAD_LATER.search(text, 0, 240) if len(text) > 20 else None
+    return _HEAD.match(text[later.start() :]) if later and "%|" not in text[: later.start()] else None
 
 
 def _unheaded(piece: Piece) -> Piece:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from qvl_doctor.logs.prefixes import Piece, pieces
+from qvl_doctor.logs.roles import role_of
 from qvl_doctor.logs.source import LineSplitter, RawLine
 from qvl_doctor.logs.wraps import TerminalWraps
 from qvl_doctor.model import Frame, Line, Record
@@ -41,30 +42,6 @@ _PROGRESS = re.compile(r".{0,120}?(?:\d+%\||\d+% Completed|\bit/s\]|\bs/it\]|\d+
 _PYDANTIC = re.compile(r"\d+ validation errors? for (?P<model>\S+).*?Value error, (?P<message>.*?)(?: \[type=|$)", re.DOTALL)
 _RAISE = re.compile(r"raise (?P<type>\w+(?:\.\w+)*)\((?P<said>.*)", re.DOTALL)
 _STRING = re.compile(r"""[rbf]?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
-
-_ROLES = (
-    ("worker", "worker"),
-    ("rayworker", "worker"),
-    ("vllmworker", "worker"),
-    ("rank", "worker"),
-    ("enginecore", "engine"),
-    ("apiserver", "api"),
-)
-_FILE_ROLES = {
-    "engine.py": "engine",
-    "core.py": "engine",
-    "llm_engine.py": "engine",
-    "async_llm_engine.py": "engine",
-    "multiproc_worker_utils.py": "worker",
-    "worker_base.py": "worker",
-    "worker.py": "worker",
-    "gpu_worker.py": "worker",
-    "model_runner.py": "worker",
-    "gpu_model_runner.py": "worker",
-    "multiproc_executor.py": "worker",
-    "api_server.py": "api",
-    "launcher.py": "api",
-}
 
 
 @dataclass(slots=True)
@@ -110,17 +87,14 @@ class RecordBuilder:
         self._last_width = 0
 
     def feed(self, piece: Piece) -> list[Record]:
-        if self._partial is not None and not piece.headed:
-            piece, self._partial = piece._replace(text=self._partial.text + piece.text, number=self._partial.number), None
-        if piece.partial:  # CRI cuts long lines: the rest follows
-            self._partial = piece if len(piece.text) < MAX_MESSAGE else None
-            if self._partial:
-                return []
-        key = (
-            (piece.origin, piece.process, piece.level, piece.file, str(piece.file_line)) if piece.headed else (piece.origin, piece.process)
-        )
-        if self._continues_wrapped(piece):
+        """The records that this piece finishes."""
+        whole = self._whole(piece)
+        if whole is None or self._continues_wrapped(whole):
             return []
+        piece = whole
+        key: tuple[str, ...] = (piece.origin, piece.process)
+        if piece.headed:
+            key = (*key, piece.level, piece.file, str(piece.file_line))
         current = self._open.get(key)
         if current is not None and self._takes(current, piece):
             self._last = key
@@ -130,17 +104,26 @@ class RecordBuilder:
             if current is not None:
                 current.blank = True
             return done
-        if piece.text.startswith(_CHAINS) and not piece.headed or piece.text.lstrip().startswith(_CHAINS):
-            done += self._finish(key)
-            self._chained.add(key)
-            return done
         if current is not None and current.traceback and current.raised < 0 and _PROGRESS.match(piece.text):
             return [*done, _record(_opened(piece))]  # a progress bar in the middle of somebody's traceback
         done += self._finish(key)
+        if piece.text.lstrip().startswith(_CHAINS):
+            self._chained.add(key)
+            return done
         done += self._begin(key, piece)
         if len(self._open) > _MAX_OPEN:
             done += self._finish(next(iter(self._open)))
         return done
+
+    def _whole(self, piece: Piece) -> Piece | None:
+        """The piece with what CRI, which cuts long lines, held back of it; None if the rest is still to come."""
+        held, self._partial = self._partial, None
+        if held is not None and not piece.headed:
+            piece = held._replace(text=held.text + piece.text, partial=piece.partial)
+        if piece.partial and len(piece.text) < MAX_MESSAGE:
+            self._partial = piece
+            return None
+        return piece
 
     def flush(self) -> list[Record]:
         """All that is open, in the order of its first line."""
@@ -320,7 +303,7 @@ def _record(open_record: _Open) -> Record:
         unwrapped=unwrapped,
         level=head.level,
         process=head.process,
-        role=_role(name or head.process, head.file, frames),
+        role=role_of(name or head.process, head.file, frames),
         file=head.file,
         file_line=head.file_line,
         clock=head.clock,
@@ -362,23 +345,6 @@ def _unquoted(literal: str) -> str:
     except (ValueError, SyntaxError):
         return literal[1:-1]
     return value if isinstance(value, str) else ""
-
-
-def _role(process: str, file: str, frames: tuple[Frame, ...]) -> str:
-    """Which kind of process spoke: worker, engine, api, or "" where nothing tells."""
-    lowered = process.lower().replace(" ", "").replace("_", "")
-    for start, role in _ROLES:
-        if lowered.startswith(start):
-            return role
-    if frames:
-        paths = " ".join(frame.file for frame in frames)
-        if "/worker/" in paths or "/model_executor/" in paths:
-            return "worker"
-        if "engine/core.py" in paths or "engine/llm_engine.py" in paths or "multiprocessing/engine.py" in paths:
-            return "engine"
-        if "/entrypoints/" in paths:
-            return "api"
-    return _FILE_ROLES.get(file, "")
 
 
 class LogReader:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 CHUNK = 256 * 1024
 MAX_LINE = 16 * 1024
@@ -45,7 +45,7 @@ def open_input(path: str) -> Iterator[BinaryIO]:
     """The input's bytes, decompressed; `-` is standard input. Raises InputError."""
     with ExitStack() as stack:
         raw = sys.stdin.buffer if path == "-" else stack.enter_context(_opened(path))
-        yield stack.enter_context(_decompressed(raw, path)) if path != "-" else _decompressed(raw, path)
+        yield stack.enter_context(_decompressed(raw)) if path != "-" else _decompressed(raw)
 
 
 def _opened(path: str) -> BinaryIO:
@@ -63,12 +63,12 @@ def _opened(path: str) -> BinaryIO:
         raise InputError("error.missing", path=path.replace("\0", "?")) from None
 
 
-def _decompressed(stream: BinaryIO, path: str) -> BinaryIO:
+def _decompressed(stream: BinaryIO) -> BinaryIO:
     magic = stream.peek(4)[:4] if hasattr(stream, "peek") else b""
     if magic.startswith(_GZIP):
         import gzip
 
-        return gzip.open(stream)
+        return cast("BinaryIO", gzip.open(stream))
     if magic.startswith(_ZSTD):
         import zstandard
 
