@@ -337,6 +337,7 @@ def test_an_unknown_failure_has_no_page_and_doubts_itself() -> None:
     page = printed(dataclasses.replace(FAILED, findings=(finding,)))
     assert "qvl-doctor explain" not in page
     assert "nverified" not in page
+    assert "\nWhat to look at\n  1. Upgrade" in page
     other = printed(dataclasses.replace(FAILED, findings=(dataclasses.replace(finding, rule="known"),)))
     assert "qvl-doctor explain known" in other
     assert "Unverified: the version" in other

@@ -55,8 +55,7 @@ holds for vllm >=0.6.5,<0.12
 
 How it looks
   WARNING 02-17 03:21:12 profiling.py:187] The context length (24576) of the
-    model is too short to hold the multi-modal embeddings in the worst case
-    (81920 tokens in total, out of which {'image': 81920} are reserved for…
+    model is too short to hold the multi-modal embeddings in the worst case…
 
 Fix
   1. Switch video off, for <images> images. (only for vllm <0.10)
@@ -145,6 +144,11 @@ def test_a_console_that_wraps_loses_nothing() -> None:
 
 def test_an_old_encoding_gets_english() -> None:
     assert printed(RULE, "zh", 80, "ascii").startswith("A full-size request needs <need> tokens")
+
+
+def test_examples_stand_apart() -> None:
+    page = printed(dataclasses.replace(RULE, matches=(Example("a", "one\n\ntwo"), Example("b", "three"), Example("c", "four"))), "en", 80)
+    assert "How it looks\n  one\n  two\n\n  three\n\nFix" in page
 
 
 def test_a_long_example_keeps_its_ends() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from report_samples import DIAGNOSES, FAILED, HEALTHY, HOSTILE, text
 
+from qvl_doctor import __version__
 from qvl_doctor.model import Diagnosis, Fact, Finding, Fix, Line
 from qvl_doctor.report.markdown import code, escape, fence, render
 
@@ -59,7 +60,7 @@ References: <https://github.com/vllm-project/vllm/issues/13446>
 
 </details>
 
-<sub>qvl-doctor 0.1.0 · transformers-unknown-model-type</sub>
+<sub>qvl-doctor VERSION · transformers-unknown-model-type</sub>
 """  # noqa: E501  a paragraph is a line
 
 HEALTHY_ZH = """\
@@ -99,7 +100,7 @@ vLLM 0.7.2.dev56+gbf3b79ef · V0 · `/models/qwen/Qwen2___5-VL-7B-Instruct`
 
 </details>
 
-<sub>qvl-doctor 0.1.0</sub>
+<sub>qvl-doctor VERSION</sub>
 """
 
 
@@ -108,7 +109,7 @@ vLLM 0.7.2.dev56+gbf3b79ef · V0 · `/models/qwen/Qwen2___5-VL-7B-Instruct`
     [pytest.param(FAILED, "en", FAILED_EN, id="failed, English"), pytest.param(HEALTHY, "zh", HEALTHY_ZH, id="healthy, Chinese")],
 )
 def test_word_for_word(diagnosis: Diagnosis, lang: str, expected: str) -> None:
-    assert render(diagnosis, lang) == expected
+    assert render(diagnosis, lang) == expected.replace("VERSION", __version__)
 
 
 def shown(markdown: str) -> str:

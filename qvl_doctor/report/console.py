@@ -107,7 +107,7 @@ class _Report:
         if known.doubtful(finding):
             page.paragraph(self.say(f"doubt.{finding.confidence}"), style="yellow")
         self.evidence(finding)
-        self.fixes(finding.fixes)
+        self.fixes(finding)
         self.origin(finding)
 
     def evidence(self, finding: Finding) -> None:
@@ -128,11 +128,10 @@ class _Report:
                 gutter = page.pad(str(number) if row == 0 else "", column, right=True)
                 page.add((f"{gutter} {page.glyphs.gutter} ", "dim"), (part, ""))
 
-    def fixes(self, fixes: Sequence[Fix]) -> None:
-        if not fixes:
-            return
-        self.page.heading(self.say("report.fixes"))
-        for number, fix in enumerate(fixes[:_MAX_FIXES], start=1):
+    def fixes(self, finding: Finding) -> None:
+        if finding.fixes:
+            self.page.heading(self.say(known.fixes_heading(finding)))
+        for number, fix in enumerate(finding.fixes[:_MAX_FIXES], start=1):
             self.page.item(f"{number}.", fix.text[self.lang], label_style="bold")
             self.paste(fix, 5)
 

@@ -21,7 +21,7 @@ _PLACEHOLDER = re.compile(r'"\{(\w+)\}"|\{(\w+)\}')  # a number of a JSON value 
 _MAX_EXAMPLES = 2
 _MAX_LINES = 6
 _MAX_LINE = 300
-_MAX_ROWS = 3
+_MAX_ROWS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +126,11 @@ def _ranges(applies: Mapping[str, str]) -> str:
 
 
 def _looks(rule: Rule) -> Iterator[str]:
-    """The begin of the rule's own examples, without the indentation that YAML left."""
-    for example in rule.matches[:_MAX_EXAMPLES]:
+    """The rule's own examples, shortened, with an empty line between them."""
+    for index, example in enumerate(rule.matches[:_MAX_EXAMPLES]):
         lines = [line for line in example.log.splitlines() if line.strip()]
+        if index:
+            yield ""
         # The exception stands last in a traceback: what is left out is the middle.
         yield from lines if len(lines) <= _MAX_LINES else (*lines[:2], "  …", *lines[3 - _MAX_LINES :])
 

@@ -48,6 +48,11 @@ def doubtful(finding: Finding) -> bool:
     return finding.confidence != "certain" and finding.rule != NO_RULE
 
 
+def fixes_heading(finding: Finding) -> str:
+    """The key of the heading above the fixes: for what no rule knows there is advice, and no fix is claimed."""
+    return "report.look_at" if finding.rule == NO_RULE else "report.fixes"
+
+
 def where(finding: Finding, lang: str) -> str:
     """The line of a finding, how often it was seen, and of what is no mere symptom its rule and how sure it is, in brackets."""
     symptom = finding.role == "symptom"

@@ -102,7 +102,7 @@ def _cause(finding: Finding, diagnosis: Diagnosis, lang: str) -> Iterator[str]:
         yield from (f"_{escape(words.say(f'doubt.{finding.confidence}', lang))}_", "")
     yield from _evidence(finding)
     if finding.fixes:
-        yield from (f"**{words.say('report.fixes', lang)}**", "")
+        yield from (f"**{words.say(known.fixes_heading(finding), lang)}**", "")
     for number, fix in enumerate(finding.fixes[:_MAX_FIXES], start=1):
         yield f"{number}. {escape(fix.text[lang])}"
         yield from _change(fix, lang, len(f"{number}. "))
