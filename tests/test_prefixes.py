@@ -1,21 +1,23 @@
 """Every prefix that a log meets on its way is undone, in any nesting."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qvl_doctor.logs.prefixes import pieces
+from qvl_doctor.logs.prefixes import Piece, pieces
 from qvl_doctor.logs.source import RawLine, clean
 
 
-def only(text):
+def only(text: str) -> Piece:
     (piece,) = pieces(RawLine(1, clean(text)))
     return piece
 
 
 SAID = "Loading weights took 18.61 seconds"
+
 
 @pytest.mark.parametrize(
     ("line", "level", "process", "file"),
@@ -27,9 +29,19 @@ SAID = "Loading weights took 18.61 seconds"
         (f"(VllmWorkerProcess pid=42) INFO 08-04 16:54:59 [loader.py:238] {SAID}", "INFO", "VllmWorkerProcess 42", "loader.py"),
         (f"(VllmWorker rank=1 pid=42) INFO 08-04 16:54:59 [loader.py:238] {SAID}", "INFO", "VllmWorker rank=1 42", "loader.py"),
         (f"\x1b[1;36m(EngineCore_DP0 pid=7)\x1b[0;0m INFO 11-22 20:08:49 [loader.py:644] {SAID}", "INFO", "EngineCore_DP0 7", "loader.py"),
-        (f"(EngineCore pid=7) \x1b[32mINFO\x1b[0m \x1b[90m11-22 20:08:49\x1b[0m [loader.py:644] {SAID}", "INFO", "EngineCore 7", "loader.py"),
+        (
+            f"(EngineCore pid=7) \x1b[32mINFO\x1b[0m \x1b[90m11-22 20:08:49\x1b[0m [loader.py:644] {SAID}",
+            "INFO",
+            "EngineCore 7",
+            "loader.py",
+        ),
         (f"(Worker pid=3) (Worker_TP0 pid=3) WARNING 03-05 09:56:09 [loader.py:814] {SAID}", "WARNING", "Worker_TP0 3", "loader.py"),
-        (f"(RayWorkerWrapper pid=11305, ip=10.0.0.2) ERROR 08-27 05:12:18 loader.py:382] {SAID} [repeated 6x across cluster]", "ERROR", "RayWorkerWrapper 11305", "loader.py"),
+        (
+            f"(RayWorkerWrapper pid=11305, ip=10.0.0.2) ERROR 08-27 05:12:18 loader.py:382] {SAID} [repeated 6x across cluster]",
+            "ERROR",
+            "RayWorkerWrapper 11305",
+            "loader.py",
+        ),
         (f"INFO 08-27 05:12:18 [v1/worker/loader.py:12] {SAID}", "INFO", "", "loader.py"),
         (f"2025-05-01T10:00:00.123456789Z INFO 02-16 10:03:00 loader.py:1] {SAID}", "INFO", "", "loader.py"),
         (f"2025-05-01T10:00:00.123+02:00 stdout F INFO 02-16 10:03:00 loader.py:1] {SAID}", "INFO", "", "loader.py"),
@@ -51,7 +63,7 @@ SAID = "Loading weights took 18.61 seconds"
         (f">   | [2024-09-05T00:38:34Z] DEBUG 09-04 17:38:34 loader.py:64] {SAID}", "DEBUG", "", "loader.py"),
     ],
 )
-def test_prefix_is_undone(line, level, process, file):
+def test_prefix_is_undone(line: str, level: str, process: str, file: str) -> None:
     piece = only(line)
     assert (piece.text, piece.level, piece.process, piece.file) == (SAID, level, process, file)
 
@@ -69,14 +81,25 @@ def test_prefix_is_undone(line, level, process, file):
         {"status": "success", "data": {"resultType": "streams", "result": [{"stream": {}, "values": [["1739700180", "{line}"]]}]}},
     ],
 )
-def test_json_around_a_line_is_undone(envelope):
+def test_json_around_a_line_is_undone(envelope: dict[str, Any]) -> None:
     text = json.dumps(envelope).replace("{line}", f"(EngineCore pid=7) INFO 02-16 10:03:00 [loader.py:1] {SAID}")
     piece = only(text)
     assert (piece.text, piece.level, piece.process, piece.file_line) == (SAID, "INFO", "EngineCore 7", 1)
 
 
-def test_vllm_json_log():
-    piece = only(json.dumps({"asctime": "02-16 10:03:00", "levelname": "INFO", "name": "vllm.loader", "processName": "EngineCore", "process": 7, "message": SAID}))
+def test_vllm_json_log() -> None:
+    piece = only(
+        json.dumps(
+            {
+                "asctime": "02-16 10:03:00",
+                "levelname": "INFO",
+                "name": "vllm.loader",
+                "processName": "EngineCore",
+                "process": 7,
+                "message": SAID,
+            }
+        )
+    )
     assert (piece.text, piece.level, piece.process) == (SAID, "INFO", "EngineCore 7")
     assert piece.clock == only("INFO 02-16 10:03:00 loader.py:1] x").clock
 
@@ -92,32 +115,42 @@ def test_vllm_json_log():
         "{'image': 16384}",
     ],
 )
-def test_what_is_no_prefix_stays(text):
+def test_what_is_no_prefix_stays(text: str) -> None:
     assert only(text).text == text
 
 
-def test_indentation_of_a_traceback_survives_prefixes():
+def test_indentation_of_a_traceback_survives_prefixes() -> None:
     assert only('vllm-1  |   File "/x.py", line 3, in f').text == '  File "/x.py", line 3, in f'
     assert only('(Worker pid=1)   File "/x.py", line 3, in f').text == '  File "/x.py", line 3, in f'
 
 
-def test_fences_say_nothing():
+def test_fences_say_nothing() -> None:
     assert not list(pieces(RawLine(1, "```text")))
     assert not list(pieces(RawLine(1, "~~~~")))
 
 
-def test_nothing_that_moves_a_terminal_is_left():
+def test_nothing_that_moves_a_terminal_is_left() -> None:
     said = "a\x1b]0;owned\x07b\x1b[2Jc\x1b[31;1md\x08e\u202ef\u2028g\x9b31mh"
     assert clean(said) == "abcdefg31mh"
 
 
 @given(st.text(max_size=300))
-def test_any_line_gives_printable_pieces(text):
+def test_any_line_gives_printable_pieces(text: str) -> None:
     for piece in pieces(RawLine(1, clean(text))):
         assert "\n" not in piece.text
-        assert not any(0x20 > ord(letter) and letter != "\t" for letter in piece.text)
+        assert not any(ord(letter) < 0x20 and letter != "\t" for letter in piece.text)
 
 
-@given(st.recursive(st.none() | st.text(max_size=20) | st.integers(), lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["log", "message", "data", "result", "values", "events", "levelname", "time"]), inner, max_size=4)))
-def test_any_json_is_survived(value):
+@given(
+    st.recursive(
+        st.none() | st.text(max_size=20) | st.integers(),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(["log", "message", "data", "result", "values", "events", "levelname", "time"]), inner, max_size=4
+            )
+        ),
+    )
+)
+def test_any_json_is_survived(value: object) -> None:
     list(pieces(RawLine(1, json.dumps(value))))

@@ -36,7 +36,7 @@ SECRET = "Zk3v9QxT71pLmN8s2RwB"
         f"client_secret: {SECRET}",
     ],
 )
-def test_secret_is_masked(text):
+def test_secret_is_masked(text: str) -> None:
     assert SECRET not in redact(text)
     assert redact(redact(text)) == redact(text)
 
@@ -58,10 +58,10 @@ def test_secret_is_masked(text):
         "Invalid token: 'abc'",
     ],
 )
-def test_what_is_no_secret_stays(text):
+def test_what_is_no_secret_stays(text: str) -> None:
     assert redact(text) == text
 
 
-def test_time_is_linear_on_hostile_lines():
+def test_time_is_linear_on_hostile_lines() -> None:
     for unit in ("api_key=", "Bearer ", "://a:", "'", "token=[", "A_KEY='\\"):
         redact(unit * (16_384 // len(unit)))

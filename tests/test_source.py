@@ -2,51 +2,58 @@
 
 import gzip
 import io
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import zstandard
 
-from qvl_doctor.logs.source import CHUNK, MAX_LINE, InputError, LineSplitter, open_input, read_chunks
+from qvl_doctor.logs.source import CHUNK, MAX_LINE, InputError, LineSplitter, RawLine, open_input, read_chunks
 
 TEXT = "INFO 02-16 10:03:00 [x.py:1] hello\n启动完成\nlast line without an end"
 
 
-def lines_of(data):
+def lines_of(data: bytes) -> list[RawLine]:
     splitter = LineSplitter()
     chunks = read_chunks(io.BufferedReader(io.BytesIO(data)))
     return [line for chunk in chunks for line in splitter.feed(chunk)] + list(splitter.flush())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_encodings(encoding):
+def test_encodings(encoding: str) -> None:
     assert [line.text for line in lines_of(TEXT.encode(encoding))] == TEXT.split("\n")
 
 
-def test_broken_utf8_loses_only_its_bytes():
+def test_broken_utf8_loses_only_its_bytes() -> None:
     assert [line.text for line in lines_of(b"caf\xe9 \xff\xfe bar\nnext")] == ["caf\ufffd \ufffd\ufffd bar", "next"]
 
 
-@pytest.mark.parametrize(("name", "compress"), [("pod.log.gz", gzip.compress), ("pod.log.zst", zstandard.ZstdCompressor().compress), ("pod.log", bytes)])
-def test_compressed_files_by_their_first_bytes(tmp_path, name, compress):
+@pytest.mark.parametrize(
+    ("name", "compress"), [("pod.log.gz", gzip.compress), ("pod.log.zst", zstandard.ZstdCompressor().compress), ("pod.log", bytes)]
+)
+def test_compressed_files_by_their_first_bytes(tmp_path: Path, name: str, compress: Callable[[bytes], bytes]) -> None:
     path = tmp_path / name.replace(".gz", ".txt")
     path.write_bytes(compress(TEXT.encode()))
     with open_input(str(path)) as stream:
         assert b"".join(read_chunks(stream)) == TEXT.encode()
 
 
-def test_zst_of_several_frames(tmp_path):
+def test_zst_of_several_frames(tmp_path: Path) -> None:
     path = tmp_path / "pod.zst"
     path.write_bytes(zstandard.ZstdCompressor().compress(b"one\n") + zstandard.ZstdCompressor().compress(b"two\n"))
     with open_input(str(path)) as stream:
         assert b"".join(read_chunks(stream)) == b"one\ntwo\n"
 
 
-def test_one_endless_line_keeps_head_and_tail_and_little_memory():
+def test_one_endless_line_keeps_head_and_tail_and_little_memory() -> None:
     splitter = LineSplitter()
     block = b"x" * CHUNK
+    tracemalloc.start()
     for _ in range(40):
         assert not list(splitter.feed(block))
-        assert len(splitter._rest) <= MAX_LINE + 2 * CHUNK
+    assert tracemalloc.get_traced_memory()[1] < 6 * CHUNK
+    tracemalloc.stop()
     (line, after) = [*splitter.feed(b"the end\nafter\n")]
     assert (line.number, after.number, after.text) == (1, 2, "after")
     assert len(line.text) <= MAX_LINE + 16
@@ -54,7 +61,7 @@ def test_one_endless_line_keeps_head_and_tail_and_little_memory():
     assert line.text.endswith("the end")
 
 
-def test_numbers_count_physical_lines_whatever_the_chunks():
+def test_numbers_count_physical_lines_whatever_the_chunks() -> None:
     data = b"a\n\nb\rc\nd\r\n"
     whole = lines_of(data)
     splitter = LineSplitter()
@@ -66,14 +73,14 @@ def test_numbers_count_physical_lines_whatever_the_chunks():
 @pytest.mark.parametrize(
     ("make", "key"),
     [
-        (lambda path: None, "error.missing"),
+        (lambda _: None, "error.missing"),
         (lambda path: path.mkdir(), "error.directory"),
         (lambda path: path.write_bytes(b"\x7fELF" + bytes(5000)), "error.binary"),
         (lambda path: path.write_bytes(gzip.compress(TEXT.encode() * 99)[:-20]), "error.unreadable"),
         (lambda path: path.write_bytes(zstandard.ZstdCompressor().compress(TEXT.encode() * 99)[:9] + b"rubbish"), "error.damaged"),
     ],
 )
-def test_bad_input_is_one_error(tmp_path, make, key):
+def test_bad_input_is_one_error(tmp_path: Path, make: Callable[[Path], object], key: str) -> None:
     path = tmp_path / "input"
     make(path)
     with pytest.raises(InputError) as error, open_input(str(path)) as stream:
@@ -81,6 +88,6 @@ def test_bad_input_is_one_error(tmp_path, make, key):
     assert error.value.key == key
 
 
-def test_name_with_nul_byte():
+def test_name_with_nul_byte() -> None:
     with pytest.raises(InputError):
         open_input("a\0b").__enter__()

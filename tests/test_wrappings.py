@@ -1,10 +1,12 @@
 """Whatever a log went through on its way, it reads the same."""
 
+from pathlib import Path
+
 import pytest
+from wrappings import Wrapping, nestings, wrappings
 
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import open_input, read_chunks
-from wrappings import nestings, wrappings
 
 LOGS = [
     "article/qwen2_5_vl-keyerror.log",
@@ -17,7 +19,7 @@ LOGS = [
 ]
 
 
-def failures(path):
+def failures(path: Path) -> list[tuple[str, str]]:
     """What the log's exceptions say, white space apart: a line break in a word and one between words look alike."""
     reader = LogReader()
     with open_input(str(path)) as stream:
@@ -27,7 +29,7 @@ def failures(path):
 
 
 @pytest.mark.parametrize("wrapping", [*wrappings(), *nestings()], ids=lambda wrapping: wrapping.name)
-def test_a_wrapping_changes_nothing(wrapping, fixtures, tmp_path):
+def test_a_wrapping_changes_nothing(wrapping: Wrapping, fixtures: Path, tmp_path: Path) -> None:
     for log in LOGS:
         wrapped = tmp_path / "wrapped"
         wrapped.write_bytes(wrapping.wrap((fixtures / log).read_text(encoding="utf-8")))
