@@ -106,7 +106,7 @@ def test_message_over_several_lines() -> None:
 def test_multi_line_log_call_of_v0() -> None:
     head = "INFO 02-16 10:03:49 worker.py:267] "
     log = f"{head}Memory profiling takes 12.83 seconds\r\n"
-    f"{head}the current vLLM instance can use 16.55GiB\r\n{head}model weights take 15.63GiB\n"
+    log += f"{head}the current vLLM instance can use 16.55GiB\r\n{head}model weights take 15.63GiB\n"
     (record,) = read_records(log)
     assert record.message == "Memory profiling takes 12.83 seconds the current vLLM instance can use 16.55GiB model weights take 15.63GiB"
     (pasted,) = read_records(log.replace("\r", ""))
@@ -115,7 +115,7 @@ def test_multi_line_log_call_of_v0() -> None:
 
 def test_progress_bar_keeps_its_last_state_and_what_follows_it() -> None:
     log = "Capturing: 0%|  | 0/35\rCapturing: 50%|# | 17/35\rCapturing: 100%|##| 35/35\rINFO 02-16 "
-    "10:04:23 model_runner.py:1562] Graph capturing finished in 18 secs\n"
+    log += "10:04:23 model_runner.py:1562] Graph capturing finished in 18 secs\n"
     (record,) = read_records(log)
     assert record.message == "Graph capturing finished in 18 secs"
 
