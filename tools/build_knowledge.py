@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from qvl_doctor.versions import release, satisfies
 
 Table = dict[str, Any]
 
-#: An image's layer of requirements can be older than the release: the image of 0.11.0, a day younger than Transformers 4.57.0, lacked it.
+#: An image may have a layer of requirements that is older than its release: some were published with Qwen3-VL in vLLM and without
+#: a Transformers that reads it (QwenLM/Qwen3-VL issue 1515). After three weeks no layer is that old.
 LAYER_DAYS = 21
 
 
@@ -100,57 +101,80 @@ class Compatibility:
         return asked or (vllm in self.days and apart(self.known[first], self.days[vllm]) >= LAYER_DAYS)
 
 
-def model_types_table(
-    mined: Mapping[str, Any], spans: Table, compatibility: Compatibility, needs: Mapping[str, Mapping[str, str]]
-) -> Table:
+def model_types_table(mined: Mapping[str, Any], spans: Table, compatibility: Compatibility, traps: Mapping[str, Any]) -> Table:
     """Model type -> what to install for it: {transformers, architecture, vllm, until, image}; see `knowledge.ModelType`."""
-    transformers, vllm = mined["transformers"], mined["vllm"]
-    newest = list(transformers["releases"])[-1]
-    by_name = {loose(name): name for name in reversed(spans)}
+    transformers, vllm = mined["transformers"]["model_types"], mined["vllm"]["model_types"]
+    newest = list(mined["transformers"]["releases"])[-1]
     table: Table = {}
-    for name in sorted({*transformers["model_types"], *vllm["model_types"]}):
-        public, own = transformers["model_types"].get(name), vllm["model_types"].get(name)
+    for name in sorted({*transformers, *vllm}):
+        public, own = transformers.get(name), vllm.get(name)
         if public and public["last"] != newest:
             continue  # Transformers dropped it again: no "from … on" would be right
-        entry: Table = {}
-        if public:
-            entry["transformers"] = minor(public["first"])
-        architecture = served_as([*(public or own)["classes"], *(own["classes"] if own else [])], by_name)
-        if architecture:
-            entry["architecture"] = architecture
-            window = served_by(public, own, spans[architecture], compatibility)
-            if window and name in needs:
-                window[0] = needs[name]["vllm"]
-            if window:
-                entry.update(zip(("vllm", "until"), window, strict=False))
-                entry |= image_for(public, own, window, compatibility)
+        entry: Table = {"transformers": minor(public["first"])} if public else {}
+        if name not in traps["not_served"]:
+            reader = Reader(compatibility, public, own)
+            entry |= serving(reader, spans, traps["model_types"].get(name, {}).get("vllm", ""))
+            if "vllm" in entry and not any(map(reader.reads_with_transformers, from_on(entry["vllm"], compatibility.releases))):
+                entry.pop("transformers", None)  # vLLM reads it by itself, and runs with no Transformers that does
         if public or ("vllm" in entry and "until" not in entry):
             table[name] = entry
     return table
 
 
-def served_by(public: Table | None, own: Table | None, span: list[str], compatibility: Compatibility) -> list[str]:
-    """The newest unbroken run of vLLM releases that serve a type: [first], or [first, last] if it ended. Empty if there is none."""
+class Reader:
+    """Who reads the config of a model type: Transformers (`public`), vLLM itself (`own`), or both."""
+
+    def __init__(self, compatibility: Compatibility, public: Table | None, own: Table | None) -> None:
+        self.compatibility, self.public, self.own = compatibility, public, own
+        self.classes: list[str] = [*(public or own or {})["classes"], *(own["classes"] if own else [])]
+
+    def reads(self, vllm: str) -> bool:
+        """Whether a vLLM release reads the type, alone or with a Transformers release that it runs with."""
+        return self.alone(vllm) or self.reads_with_transformers(vllm)
+
+    def reads_with_transformers(self, vllm: str) -> bool:
+        """Whether a vLLM release runs with a Transformers release that reads the type."""
+        return bool(self.public and self.compatibility.runs(vllm, self.public["first"]))
+
+    def reads_in_image(self, vllm: str) -> bool:
+        """Whether the official image of a vLLM release surely reads the type."""
+        return self.alone(vllm) or bool(self.public and self.compatibility.brings(vllm, self.public["first"]))
+
+    def alone(self, vllm: str) -> bool:
+        """Whether a vLLM release brings a config of its own."""
+        return bool(self.own and within(vllm, [self.own["first"], self.own["last"]]))
+
+
+def serving(reader: Reader, spans: Table, needs: str) -> Table:
+    """The architecture of a type and the vLLM releases that serve it: {architecture, vllm, until, image}, as far as they are known.
+
+    What counts is the newest unbroken run of releases. `needs` is a first release known better than the tables have it.
+    """
+    architecture = served_as(reader.classes, spans)
+    if not architecture:
+        return {}
+    releases, span = reader.compatibility.releases, spans[architecture]
     run: list[str] = []
-    for vllm in reversed(compatibility.releases):
-        registered = within(vllm, span)
-        readable = bool(own and within(vllm, [own["first"], own["last"]])) or bool(public and compatibility.runs(vllm, public["first"]))
-        if registered and readable:
-            run.append(vllm)
+    for vllm in reversed(releases):
+        if within(vllm, span) and reader.reads(vllm):
+            run.insert(0, vllm)
         elif run:
             break
-    if not run:
-        return []
-    return [run[-1]] if run[0] == compatibility.releases[-1] else [run[-1], run[0]]
+    if not run or (run[-1] != releases[-1] and len(span) == 1):
+        return {
+            "architecture": architecture
+        }  # the newest vLLM has it but does not run with a Transformers that knows it: nothing is proven
+    entry = {"architecture": architecture, "vllm": needs or run[0]}
+    if run[-1] != releases[-1]:
+        entry["until"] = run[-1]
+    return entry | image_for(reader, from_on(needs, run))
 
 
-def image_for(public: Table | None, own: Table | None, window: list[str], compatibility: Compatibility) -> Table:
+def image_for(reader: Reader, run: list[str]) -> Table:
     """The official image to name for a type: the last patch release of the first minor release that surely carries all it needs."""
-    for vllm in compatibility.releases:
-        readable = bool(own and within(vllm, [own["first"], own["last"]])) or bool(public and compatibility.brings(vllm, public["first"]))
-        if readable and within(vllm, window):
-            series = [each for each in compatibility.releases if minor(each) == minor(vllm) and within(each, window)]
-            return {"image": series[-1]}
+    for vllm in run:
+        if reader.reads_in_image(vllm):
+            return {"image": [each for each in run if minor(each) == minor(vllm)][-1]}
     return {}
 
 
@@ -159,22 +183,28 @@ def apart(earlier: str, later: str) -> int:
     return (date.fromisoformat(later) - date.fromisoformat(earlier)).days
 
 
-def served_as(classes: Iterable[str], by_name: Mapping[str, str]) -> str:
+def served_as(classes: Iterable[str], spans: Table) -> str:
     """The architecture under which vLLM serves one of these classes: the same name, or the name of its config class with an ending."""
+    by_name = {loose(name): name for name in reversed(spans)}
     for cls in classes:
-        if cls.endswith("Config"):
-            stem = loose(cls.removesuffix("Config"))
-            for ending in ("", "forconditionalgeneration", "forcausallm", "model", "lmheadmodel"):
-                if stem + ending in by_name:
-                    return by_name[stem + ending]
-        elif loose(cls) in by_name:
-            return by_name[loose(cls)]
+        if cls in spans:
+            return cls
+        stem = loose(cls.removesuffix("Config"))
+        endings = ("", "forconditionalgeneration", "forcausallm", "model", "lmheadmodel") if cls.endswith("Config") else ("",)
+        for ending in endings:
+            if stem + ending in by_name:
+                return by_name[stem + ending]
     return ""
 
 
 def within(version: str, span: list[str]) -> bool:
     """Whether a release lies in [first] or [first, last], by release numbers."""
     return bool(satisfies(version, ",".join(operator + bound for operator, bound in zip((">=", "<="), span, strict=False))))
+
+
+def from_on(first: str, releases: list[str]) -> list[str]:
+    """The releases from one on; all of them if it is ""."""
+    return [each for each in releases if not first or within(each, [first])]
 
 
 def loose(name: str) -> str:
@@ -204,21 +234,21 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def main() -> None:
+def main(arguments_given: Sequence[str] | None = None) -> None:
     """Write architectures.json, pins.json, model_types.json and flags.json."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     for name in ("architectures", "pins", "flags", "model-types"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--date", required=True, help="the day on which the inputs were mined, as YYYY-MM-DD")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments_given)
     traps = json.loads((arguments.out / "traps.json").read_text(encoding="utf-8"))
     pins = pins_table(rows(arguments.pins))
     releases = list(pins)
     spans = architectures_table(rows(arguments.architectures), releases)
     mined = json.loads(arguments.model_types.read_text(encoding="utf-8"))
     compatibility = Compatibility(pins, traps["ceilings"], mined)
-    types = model_types_table(mined, spans, compatibility, traps["model_types"])
+    types = model_types_table(mined, spans, compatibility, traps)
     flags = flags_table(rows(arguments.flags), releases, traps["renamed_flags"])
 
     def header(source: str) -> dict[str, str]:

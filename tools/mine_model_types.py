@@ -14,7 +14,7 @@ import json
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -26,9 +26,8 @@ CLASS_MAPPINGS = (
     "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
     "MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES",
     "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
-    "MODEL_FOR_PRETRAINING_MAPPING_NAMES",
-    "MODEL_FOR_MASKED_LM_MAPPING_NAMES",
     "MODEL_MAPPING_NAMES",
+    "MODEL_FOR_PRETRAINING_MAPPING_NAMES",
 )
 #: Where Transformers lists its model types; from 5.6 on most of them stand in a generated file of their own.
 TYPE_FILES = ("transformers/models/auto/auto_mappings.py", "transformers/models/auto/configuration_auto.py")
@@ -133,14 +132,13 @@ def transformers_types(archive: Path) -> dict[str, list[str]]:
     if not types:
         raise SystemExit(f"{archive}: no model types found; has Transformers moved CONFIG_MAPPING_NAMES?")
     classes = mappings(read(archive, CLASS_FILE))
-    return {name: list(dict.fromkeys(serving(name, config, classes))) for name, config in types.items()}
+    return {name: list(dict.fromkeys(serving(name, classes))) for name in types}
 
 
-def serving(name: str, config: list[str], classes: Mapping[str, Mapping[str, list[str]]]) -> Iterator[str]:
-    """The classes for a model type, the ones that serve it first. None for a vision tower: what is named for it is the whole model."""
-    if not any("Vision" in each for each in config):
-        for table in CLASS_MAPPINGS:
-            yield from classes.get(table, {}).get(name, [])
+def serving(name: str, classes: Mapping[str, Mapping[str, list[str]]]) -> Iterator[str]:
+    """The classes for a model type, the ones that serve it first."""
+    for table in CLASS_MAPPINGS:
+        yield from classes.get(table, {}).get(name, [])
 
 
 def vllm_types(archive: Path) -> dict[str, list[str]]:
@@ -171,13 +169,13 @@ def dated(archives: Iterable[Path]) -> dict[str, str]:
     return dict(sorted(((version(archive), day(archive)) for archive in archives), key=lambda pair: order(pair[0])))
 
 
-def main() -> None:
+def main(arguments_given: Sequence[str] | None = None) -> None:
     """Write one JSON file with both tables and the releases that were read."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--transformers", type=Path, nargs="+", required=True, metavar="ARCHIVE")
     parser.add_argument("--vllm", type=Path, nargs="+", required=True, metavar="ARCHIVE")
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments_given)
     transformers = {version(archive): transformers_types(archive) for archive in arguments.transformers}
     vllm = {version(archive): vllm_types(archive) for archive in arguments.vllm}
     table = {

@@ -51,6 +51,20 @@ class Pin(NamedTuple):
     cuda: str
 
 
+class Removed(NamedTuple):
+    """`transformers` is the range that still has a name, "" if no release has; `vllm` is the first release that does not ask for it."""
+
+    transformers: str
+    vllm: str
+
+
+class Renamed(NamedTuple):
+    """A flag that took the place of another: `value` is what a bare old flag turns into, "" if the old flag's value stays."""
+
+    flag: str
+    value: str = ""
+
+
 def architecture(name: str) -> Span | None:
     """The vLLM releases whose registry has an architecture. None if none has."""
     found = _table("architectures")["architectures"].get(name)
@@ -79,41 +93,47 @@ def model_type_of(architecture_name: str) -> str:
 
 def newest_vllm() -> str:
     """The newest release that the tables know."""
-    return _releases()[-1]
+    return list(_releases())[-1]
 
 
 def pin(vllm: str) -> Pin | None:
     """What a vLLM release asks for; a post release or a build from source counts as its release. None if the tables do not have it."""
     numbers = release(vllm)
-    if numbers is None:
-        return None
-    known = [name for name in _releases() if release(name) == numbers]
+    known = [name for name, each in _releases().items() if each == numbers]
     if not known:
         return None
     name = vllm if vllm in known else known[-1]
     return Pin(name, **_table("pins")["releases"][name])
 
 
-def transformers_range(vllm: str) -> str:
-    """The Transformers releases that a vLLM release runs with: its own requirement, and the limits it did not know. "" if unknown."""
+def transformers_range(vllm: str, below: str = "") -> str:
+    """The Transformers releases that a vLLM release runs with, "" if unknown: its own requirement, and limits that it did not know.
+
+    `below` is one more limit, like "<4.54".
+    """
     found = pin(vllm)
     if not found:
         return ""
     parts = found.transformers.split(",")
-    if any(part.startswith("<") for part in parts):
-        return found.transformers
     limits = [each["transformers"] for each in _table("traps")["ceilings"] if satisfies(found.vllm, each["vllm"])]
+    limits += [part for part in parts if part.startswith("<")] + ([below] if below else [])
     tightest = min(limits, key=lambda limit: release(limit.lstrip("<")) or (), default="")
-    return ",".join([*parts, tightest] if tightest else parts)
+    return ",".join([*(part for part in parts if not part.startswith("<")), *([tightest] if tightest else [])])
 
 
 def vllm_for_transformers(transformers: str, at_least: str = "") -> str:
     """The first vLLM release, from `at_least` on, that runs with a Transformers version. "" if none is known to."""
     floor = release(at_least) or ()
-    for name in _releases():
-        if (release(name) or ()) >= floor and satisfies(transformers, transformers_range(name)):
+    for name, numbers in _releases().items():
+        if numbers >= floor and satisfies(transformers, transformers_range(name)):
             return name
     return ""
+
+
+def removed_name(name: str) -> Removed | None:
+    """Where to find a class or function that vLLM imported from Transformers and that Transformers has no more. None if not known."""
+    found = _table("traps")["removed_names"].get(name)
+    return Removed(found["transformers"], found["vllm"]) if found else None
 
 
 def images(model_type_name: str) -> tuple[str, ...]:
@@ -127,10 +147,10 @@ def flag(name: str) -> Span | None:
     return Span(*found) if found else None
 
 
-def renamed_flag(name: str) -> str:
-    """What took the place of a flag that newer releases no longer have, "" if nothing did."""
+def renamed_flag(name: str) -> Renamed | None:
+    """What took the place of a flag that newer releases no longer have. None if nothing did."""
     found = _table("traps")["renamed_flags"].get(name.replace("_", "-"))
-    return str(found["now"]) if found else ""
+    return Renamed(found["now"], found.get("value", "")) if found else None
 
 
 def flags() -> tuple[str, ...]:
@@ -139,9 +159,9 @@ def flags() -> tuple[str, ...]:
 
 
 @cache
-def _releases() -> tuple[str, ...]:
-    """Every vLLM release that the tables know, the oldest first."""
-    return tuple(_table("pins")["releases"])
+def _releases() -> Mapping[str, tuple[int, ...]]:
+    """Every vLLM release that the tables know with its numbers, the oldest first."""
+    return {name: release(name) or () for name in _table("pins")["releases"]}
 
 
 @cache

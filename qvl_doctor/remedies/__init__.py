@@ -16,6 +16,16 @@ Remedy = Callable[[Mapping[str, str], Facts], "Mapping[str, str] | None"]
 
 #: Module of this package -> its remedies. A module is imported when one of them is called for the first time.
 _REMEDIES: Mapping[str, tuple[str, ...]] = {
+    "memory": (
+        "as_fraction",
+        "length_that_fits",
+        "more_gpus",
+        "more_utilization",
+        "out_of_memory",
+        "short_context",
+        "smaller_batch",
+        "utilization_that_fits",
+    ),
     "parallel": (
         "lora_rank",
         "pipeline_instead_of_tensor",
@@ -27,9 +37,27 @@ _REMEDIES: Mapping[str, tuple[str, ...]] = {
     "releases": (
         "image_for_model_type",
         "releases_for_architecture",
+        "releases_for_missing_name",
         "releases_for_model_type",
         "torch_for_vllm",
         "transformers_for_vllm",
+    ),
+    "tokens": (
+        "batch_for_item",
+        "fewer_items",
+        "image_size_for_tokens",
+        "images_for_kv",
+        "images_for_kv_qwen3",
+        "items_sent",
+        "kv_and_image",
+        "longer_context",
+        "one_item_longer",
+        "smaller_images",
+        "smaller_images_qwen3",
+        "token_budget",
+        "video_off",
+        "video_unused",
+        "worst_case",
     ),
 }
 _HOME = {name: module for module, functions in _REMEDIES.items() for name in functions}

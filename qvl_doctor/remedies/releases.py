@@ -94,6 +94,20 @@ def transformers_for_vllm(values: Values, facts: Facts) -> Values | None:  # noq
     return _named(transformers_pin=wanted, vllm_needed=needed, **have)
 
 
+def releases_for_missing_name(values: Values, facts: Facts) -> Values | None:
+    """What has the `missing_name` that vLLM wants to import from Transformers.
+
+    transformers_pin is the range of the installed vLLM, or of any, that still has it (left out if no release has); vllm_needed is the
+    first release that does without.
+    """
+    removed = knowledge.removed_name(values.get("missing_name", ""))
+    if not removed:
+        return None
+    have = _installed(facts)
+    pin = knowledge.transformers_range(have.get("vllm_have", ""), removed.transformers) or removed.transformers
+    return _named(transformers_pin=removed.transformers and pin, vllm_needed=removed.vllm, **have)
+
+
 def torch_for_vllm(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
     """torch_pin, the version that the installed vLLM was built with, and cuda, that of its main wheel."""
     have = _installed(facts)

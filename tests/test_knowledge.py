@@ -1,0 +1,452 @@
+"""The tables say what vLLM's and Transformers' sources say, and the tools that write them read those sources right."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import zipfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from qvl_doctor import knowledge
+from qvl_doctor.versions import release, satisfies
+
+TABLES = sorted((Path(knowledge.__file__).parent).glob("*.json"))
+HOSTILE = ["", " ", "../../etc/passwd", "__class__", "\x00", "qwen2_5_vl\n", "{}", "名", "x" * 100_000]
+
+
+def table(name: str) -> dict[str, Any]:
+    (path,) = (path for path in TABLES if path.stem == name)
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+MODEL_TYPES: dict[str, dict[str, str]] = table("model_types")["model_types"]
+TRANSFORMERS = [f"{major}.{minor}.1" for major, minors in ((4, range(40, 58)), (5, range(24))) for minor in minors]
+RELEASES: list[str] = list(table("pins")["releases"])
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_every_table_says_where_it_is_from_and_when(path: Path) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert len(content["source"]) > 20
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", content["date"])
+
+
+def test_the_tables_stay_small() -> None:
+    assert sum(path.stat().st_size for path in TABLES) < 200_000
+
+
+@pytest.mark.parametrize(
+    ("name", "transformers", "vllm"),
+    [
+        # Where vLLM's first release with the architecture does not work, traps.json says why.
+        ("qwen2_vl", "4.45", "0.6.3"),
+        ("qwen2_5_vl", "4.49", "0.7.3"),
+        ("qwen3", "4.51", "0.8.5"),
+        ("qwen3_moe", "4.51", "0.8.4"),
+        ("qwen3_vl", "4.57", "0.11.0"),
+        ("qwen3_vl_moe", "4.57", "0.11.0"),
+        ("qwen2_5_omni", "4.52", "0.9.0"),
+        ("gemma3", "4.50", "0.8.0"),
+        ("mistral3", "4.50", "0.8.3"),
+        ("llama4", "4.51", "0.8.3"),
+        ("glm4v", "4.53", "0.9.2"),
+        ("internvl", "4.52", "0.10.2"),
+        # Registered in 0.19.0, which asks for Transformers below 5.
+        ("gemma4", "5.5", "0.19.1"),
+        # vLLM reads these itself.
+        ("kimi_vl", "", "0.8.5"),
+        ("deepseek_vl_v2", "", "0.7.0"),
+        # vLLM read it itself before Transformers did.
+        ("qwen3_next", "4.57", "0.10.2"),
+        ("qwen3_5", "5.2", "0.17.0"),
+        # No architecture of vLLM's.
+        ("pixtral", "4.45", ""),
+        ("detr", "4.40", ""),
+    ],
+)
+def test_what_a_model_type_needs(name: str, transformers: str, vllm: str) -> None:
+    known = knowledge.model_type(name)
+    assert known
+    assert (known.transformers, known.vllm) == (transformers, vllm)
+
+
+def test_a_model_type_that_vllm_dropped_has_a_last_release() -> None:
+    known = knowledge.model_type("mllama")
+    assert known
+    assert (known.vllm, known.until) == ("0.6.2", "0.10.2")
+
+
+@pytest.mark.parametrize("name", ["qwen9_vl", "Qwen2_5_VL", "llava-next-video", "internvl_chat", *HOSTILE])
+def test_what_no_table_knows(name: str) -> None:
+    assert knowledge.model_type(name) is None
+    assert knowledge.architecture(name) is None
+    assert knowledge.flag(name) is None
+    assert knowledge.renamed_flag(name) is None
+    assert knowledge.removed_name(name) is None
+    assert knowledge.pin(name) is None
+    assert knowledge.transformers_range(name) == ""
+    assert knowledge.likely_architecture(name) == ""
+    assert knowledge.model_type_of(name) == ""
+    assert knowledge.images(name) == ()
+
+
+def test_every_pair_of_releases_can_be_installed_together() -> None:
+    for name, entry in MODEL_TYPES.items():
+        if "vllm" not in entry or "transformers" not in entry or "until" in entry:
+            continue
+        # pip takes any release from the first on; one of them must accept a Transformers release from its first on.
+        ranges = [knowledge.transformers_range(each) for each in RELEASES if satisfies(each, f">={entry['vllm']}")]
+        candidates = [each for each in TRANSFORMERS if satisfies(each, f">={entry['transformers']}")]
+        assert any(satisfies(each, spec) for each in candidates for spec in ranges), name
+
+
+def test_every_release_named_for_a_model_type_has_its_architecture() -> None:
+    for name, entry in MODEL_TYPES.items():
+        for vllm in (entry[key] for key in ("vllm", "until", "image") if key in entry):
+            span = knowledge.architecture(entry["architecture"])
+            assert span, name
+            assert satisfies(vllm, f">={span.first}" + (f",<={span.last}" if span.last else "")), name
+
+
+@pytest.mark.parametrize(
+    ("name", "image"),
+    [
+        # 0.7.3 appeared three days after Transformers 4.49: its image may have an older layer.
+        ("qwen2_5_vl", "0.8.5.post1"),
+        # 0.11.0 is ten days older than Transformers 4.57.1, the first 4.57 that was not withdrawn.
+        ("qwen3_vl", "0.11.2"),
+        ("qwen2_vl", "0.6.6.post1"),
+        ("kimi_vl", "0.8.5.post1"),
+    ],
+)
+def test_an_image_surely_carries_both(name: str, image: str) -> None:
+    known = knowledge.model_type(name)
+    assert known
+    assert known.image == image
+    assert satisfies(image, f">={known.vllm}")
+
+
+def test_images_of_model_makers_belong_to_known_types() -> None:
+    assert knowledge.images("qwen2_5_vl") == ("qwenllm/qwenvl:2.5-cu121",)
+    assert set(table("images")["model_types"]) <= set(MODEL_TYPES)
+
+
+@pytest.mark.parametrize(
+    ("name", "span"),
+    [
+        ("Qwen2_5_VLForConditionalGeneration", ("0.7.2", "")),
+        ("Qwen3VLForConditionalGeneration", ("0.11.0", "")),
+        ("InternVLChatModel", ("0.6.0", "")),
+        ("MllamaForConditionalGeneration", ("0.6.2", "0.10.2")),
+    ],
+)
+def test_architectures(name: str, span: tuple[str, str]) -> None:
+    assert knowledge.architecture(name) == span
+
+
+@pytest.mark.parametrize(
+    ("backbone", "architecture"),
+    [
+        ("Qwen2_5_VLModel", "Qwen2_5_VLForConditionalGeneration"),
+        ("Qwen3VLModel", "Qwen3VLForConditionalGeneration"),
+        ("Gemma3Model", "Gemma3ForConditionalGeneration"),
+        ("Phi3Model", "Phi3ForCausalLM"),
+        ("Qwen9Model", ""),
+        ("Model", ""),
+        ("Qwen2_5_VLForConditionalGeneration", ""),
+    ],
+)
+def test_a_bare_backbone_stands_for_its_model(backbone: str, architecture: str) -> None:
+    assert knowledge.likely_architecture(backbone) == architecture
+
+
+def test_an_architecture_of_several_types_is_nobodys() -> None:
+    assert knowledge.model_type_of("Qwen2_5_VLForConditionalGeneration") == "qwen2_5_vl"
+    assert knowledge.model_type_of("GPT2LMHeadModel") == ""  # gpt2 and gpt-sw3
+
+
+@pytest.mark.parametrize(
+    ("vllm", "spec"),
+    [
+        ("0.6.6.post1", ">=4.45.2,<5"),
+        ("0.7.2", ">=4.48.2,<5"),
+        ("0.9.2", ">=4.51.1,<4.54"),
+        ("0.10.0", ">=4.53.2,<5"),
+        ("0.11.0", ">=4.55.2,<5"),
+        ("0.12.0", ">=4.56.0,<5"),
+        ("0.24.0", ">=5.5.3"),
+        ("0.33.0", ">=5.16.1,<5.21.0"),
+        ("0.99.0", ""),
+    ],
+)
+def test_transformers_that_a_release_runs_with(vllm: str, spec: str) -> None:
+    assert knowledge.transformers_range(vllm) == spec
+
+
+def test_the_tightest_limit_counts() -> None:
+    assert knowledge.transformers_range("0.9.2", below="<4.53") == ">=4.51.1,<4.53"
+    assert knowledge.transformers_range("0.9.2", below="<5") == ">=4.51.1,<4.54"
+
+
+@pytest.mark.parametrize(
+    ("transformers", "at_least", "vllm"),
+    [
+        ("4.54.1", "0.9.1", "0.10.0"),
+        ("4.57.1", "0.11.0", "0.11.0"),
+        ("5.6.2", "0.11.0", "0.19.1"),
+        ("5.1.0", "0.11.0", ""),  # every release asks for less, or excludes it by name
+        ("4.57.1", "0.30.0", ""),
+        ("no version", "", ""),
+    ],
+)
+def test_the_first_release_that_runs_with_a_transformers(transformers: str, at_least: str, vllm: str) -> None:
+    assert knowledge.vllm_for_transformers(transformers, at_least) == vllm
+
+
+@pytest.mark.parametrize(
+    ("vllm", "name", "torch", "cuda"),
+    [
+        ("0.8.5", "0.8.5", "2.6.0", "12.4"),
+        ("0.8.5.post1", "0.8.5.post1", "2.6.0", "12.4"),
+        ("0.6.6", "0.6.6.post1", "2.5.1", "12.1"),
+        ("0.7.2.dev56+gbf3b79ef", "0.7.2", "2.5.1", "12.1"),
+        ("0.20.0", "0.20.0", "2.11.0", "13.0"),
+    ],
+)
+def test_pins(vllm: str, name: str, torch: str, cuda: str) -> None:
+    found = knowledge.pin(vllm)
+    assert found
+    assert (found.vllm, found.torch, found.cuda) == (name, torch, cuda)
+
+
+def test_every_range_can_be_read() -> None:
+    assert knowledge.newest_vllm() == RELEASES[-1]
+    for vllm in RELEASES:
+        found = knowledge.pin(vllm)
+        assert found
+        assert release(found.torch)
+        # Malformed ranges raise.
+        assert satisfies("3.7", found.python) is False
+        assert satisfies("3.11", found.python) is True
+        assert satisfies("4.0", knowledge.transformers_range(vllm)) is False
+
+
+@pytest.mark.parametrize(
+    ("name", "span"),
+    [
+        ("--max-model-len", ("0.6.0", "")),
+        ("--max_model_len", ("0.6.0", "")),
+        ("--swap-space", ("0.6.0", "0.17.1")),
+        ("--mm-processor-cache-gb", ("0.10.1", "")),
+    ],
+)
+def test_flags(name: str, span: tuple[str, str]) -> None:
+    assert knowledge.flag(name) == span
+
+
+def test_a_flag_that_took_the_place_of_another_overlaps_it_or_follows() -> None:
+    for name in table("traps")["renamed_flags"]:
+        old, new = knowledge.flag(name), knowledge.renamed_flag(name)
+        assert old, name
+        assert old.last, f"{name} is still there"
+        assert new, name
+        flag = knowledge.flag(new.flag.split(".")[0].replace("--no-", "--"))
+        assert flag, new.flag
+        following = RELEASES[RELEASES.index(old.last) + 1]
+        assert satisfies(following, f">={flag.first}"), name
+
+
+def test_a_bare_flag_turns_into_one_with_a_value() -> None:
+    assert knowledge.renamed_flag("--disable-mm-preprocessor-cache") == ("--mm-processor-cache-gb", "0")
+    assert knowledge.renamed_flag("--cuda_graph_sizes") == ("--cudagraph-capture-sizes", "")
+    assert knowledge.renamed_flag("--max-model-len") is None
+    assert "--max-model-len" in knowledge.flags()
+
+
+# The tools, on made-up sources.
+
+
+@pytest.fixture(scope="module")
+def miner() -> ModuleType:
+    return importlib.import_module("tools.mine_model_types")
+
+
+@pytest.fixture(scope="module")
+def builder() -> ModuleType:
+    return importlib.import_module("tools.build_knowledge")
+
+
+def wheel(folder: Path, version: str, files: dict[str, str], day: tuple[int, int, int]) -> Path:
+    path = folder / f"transformers-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name, (*day, 0, 0, 0)), text)
+    return path
+
+
+def old_transformers(folder: Path) -> Path:
+    """One file with everything, as up to 5.5."""
+    return wheel(
+        folder,
+        "4.1.0",
+        {
+            "transformers/models/auto/configuration_auto.py": """
+raise RuntimeError("this must not be imported")
+CONFIG_MAPPING_NAMES = OrderedDict(
+    [
+        ("alpha", "AlphaConfig"),
+        ("gone", "GoneConfig"),
+    ]
+)
+""",
+            "transformers/models/auto/modeling_auto.py": """
+MODEL_MAPPING_NAMES = OrderedDict([("alpha", "AlphaModel")])
+MODEL_FOR_CAUSAL_LM_MAPPING_NAMES = OrderedDict([("alpha", "AlphaForCausalLM"), ("gone", "GoneForCausalLM")])
+""",
+        },
+        (2025, 1, 1),
+    )
+
+
+def new_transformers(folder: Path) -> Path:
+    """A generated file, corrected afterwards."""
+    return wheel(
+        folder,
+        "4.2.0",
+        {
+            "transformers/models/auto/auto_mappings.py": """
+CONFIG_MAPPING_NAMES = OrderedDict([("alpha", "AlphaConfig"), ("beta_vl", "BetaVLConfig")])
+""",
+            "transformers/models/auto/configuration_auto.py": """
+CONFIG_MAPPING_NAMES.update({"gamma": "GammaConfig"})
+CONFIG_MAPPING_NAMES = OrderedDict(**{"delta-1": "AlphaConfig"}, **CONFIG_MAPPING_NAMES)
+""",
+            "transformers/models/auto/modeling_auto.py": """
+MODEL_MAPPING_NAMES = OrderedDict([("alpha", "AlphaModel"), ("beta_vl", ("BetaVLModel", "BetaVLTower"))])
+MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES: dict = OrderedDict([("beta_vl", "BetaVLForConditionalGeneration")])
+""",
+        },
+        (2025, 3, 1),
+    )
+
+
+def vllm(folder: Path, version: str, registry: str) -> Path:
+    path = folder / version / "vllm" / "transformers_utils"
+    path.mkdir(parents=True)
+    (path / "config.py").write_text(registry, encoding="utf-8")
+    (folder / version / "PKG-INFO").touch()
+    os.utime(folder / version / "PKG-INFO", (1748779200, 1748779200))  # 2025-06-01
+    return folder / version
+
+
+def mined(miner: ModuleType, folder: Path) -> dict[str, Any]:
+    out = folder / "mined.json"
+    archives = [str(new_transformers(folder)), str(old_transformers(folder))]
+    trees = [
+        str(vllm(folder, "0.6.10", '_CONFIG_REGISTRY = LazyConfigDict(epsilon="EpsilonConfig")')),
+        str(vllm(folder, "0.6.9", '_X: T = {"epsilon": E}\n_CONFIG_REGISTRY: Dict[str, T] = {"zeta": ZetaConfig, **_X}')),
+    ]
+    miner.main(["--transformers", *archives, "--vllm", *trees, "--out", str(out)])
+    result: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    return result
+
+
+def test_model_types_are_mined_without_importing_anything(miner: ModuleType, tmp_path: Path) -> None:
+    found = mined(miner, tmp_path)
+    assert found["transformers"]["releases"] == {"4.1.0": "2025-01-01", "4.2.0": "2025-03-01"}
+    assert set(found["vllm"]["releases"].values()) == {"2025-06-01"}
+    assert found["transformers"]["model_types"] == {
+        "alpha": {"first": "4.1.0", "last": "4.2.0", "classes": ["AlphaModel", "AlphaForCausalLM"]},
+        "beta_vl": {"first": "4.2.0", "last": "4.2.0", "classes": ["BetaVLForConditionalGeneration", "BetaVLModel", "BetaVLTower"]},
+        "delta-1": {"first": "4.2.0", "last": "4.2.0", "classes": []},
+        "gamma": {"first": "4.2.0", "last": "4.2.0", "classes": []},
+        "gone": {"first": "4.1.0", "last": "4.1.0", "classes": ["GoneForCausalLM"]},
+    }
+    assert list(found["vllm"]["releases"]) == ["0.6.9", "0.6.10"]  # by number, not by letter
+    assert found["vllm"]["model_types"] == {
+        "epsilon": {"first": "0.6.10", "last": "0.6.10", "classes": ["EpsilonConfig"]},
+        "zeta": {"first": "0.6.9", "last": "0.6.9", "classes": ["ZetaConfig"]},
+    }
+
+
+def test_the_miner_says_what_is_missing(miner: ModuleType, tmp_path: Path) -> None:
+    empty = wheel(tmp_path, "4.3.0", {"transformers/__init__.py": ""}, (2025, 4, 1))
+    with pytest.raises(SystemExit, match="no model types found"):
+        miner.transformers_types(empty)
+    with pytest.raises(SystemExit, match="no config registry"):
+        miner.vllm_types(empty)
+    with pytest.raises(SystemExit, match="no version in the name"):
+        miner.version(Path("transformers.whl"))
+
+
+def build(builder: ModuleType, folder: Path, found: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The model types that the builder makes of made-up inputs: three vLLM releases, the last two below Transformers 4.2."""
+    inputs: dict[str, list[dict[str, Any]]] = {
+        "architectures": [
+            {"architecture": "AlphaForCausalLM", "first_version": "0.6.0", "last_version": "0.6.9"},
+            {"architecture": "BetaVLForConditionalGeneration", "first_version": "0.6.0", "last_version": "0.6.10"},
+            {"architecture": "EpsilonForCausalLM", "first_version": "0.6.0", "last_version": "0.6.10"},
+            {"architecture": "PluginModel", "first_version": None, "last_version": None},
+        ],
+        "pins": [
+            {"version": "0.6.0", "transformers": ">= 4.1, <4.2", "torch": "== 2.4.0", "python": ">=3.8", "main_cuda": "12.1"},
+            {"version": "0.6.9", "transformers": "<5,>= 4.1", "torch": "==2.5.1; x == 'y'", "python": ">=3.9", "main_cuda": "12.1"},
+            {"version": "0.6.10", "transformers": ">= 4.1", "torch": "==2.6.0", "python": ">=3.9", "main_cuda": "12.4"},
+        ],
+        "flags": [
+            {"type": "flag", "flag": "--old", "first_version": "0.6.0", "last_version": "0.6.9"},
+            {"type": "flag", "flag": "--new", "first_version": "0.6.9", "last_version": "0.6.10"},
+            {"type": "env", "flag": "VLLM_X", "first_version": "0.6.0", "last_version": "0.6.10"},
+        ],
+    }
+    for name, rows in inputs.items():
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    (folder / "model_types.json").write_text(json.dumps(found), encoding="utf-8")
+    traps = {
+        "model_types": {},
+        "not_served": {},
+        "ceilings": [{"vllm": "==0.6.9", "transformers": "<4.2"}],
+        "renamed_flags": {"--old": {"now": "--new"}},
+    }
+    out = folder / "out"
+    out.mkdir()
+    (out / "traps.json").write_text(json.dumps(traps), encoding="utf-8")
+    paths = [part for name in inputs for part in (f"--{name}", str(folder / f"{name}.jsonl"))]
+    builder.main([*paths, "--model-types", str(folder / "model_types.json"), "--out", str(out), "--date", "2026-01-31"])
+    tables = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in out.glob("*.json")}
+    assert {tables[name]["date"] for name in tables if name != "traps"} == {"2026-01-31"}
+    assert tables["architectures"]["architectures"]["AlphaForCausalLM"] == ["0.6.0", "0.6.9"]
+    assert "PluginModel" not in tables["architectures"]["architectures"]
+    assert tables["pins"]["releases"]["0.6.9"] == {"transformers": ">=4.1,<5", "torch": "2.5.1", "python": ">=3.9", "cuda": "12.1"}
+    assert tables["flags"]["flags"] == {"--new": ["0.6.9"], "--old": ["0.6.0", "0.6.9"]}
+    types: dict[str, dict[str, str]] = tables["model_types"]["model_types"]
+    return types
+
+
+def test_the_builder_pairs_releases_that_run_together(miner: ModuleType, builder: ModuleType, tmp_path: Path) -> None:
+    assert build(builder, tmp_path, mined(miner, tmp_path)) == {
+        "alpha": {"transformers": "4.1", "architecture": "AlphaForCausalLM", "vllm": "0.6.0", "until": "0.6.9", "image": "0.6.9"},
+        # Two older releases have the architecture: one pins Transformers too low, one breaks with it.
+        "beta_vl": {"transformers": "4.2", "architecture": "BetaVLForConditionalGeneration", "vllm": "0.6.10", "image": "0.6.10"},
+        "delta-1": {"transformers": "4.2"},
+        "epsilon": {"architecture": "EpsilonForCausalLM", "vllm": "0.6.10", "image": "0.6.10"},
+        "gamma": {"transformers": "4.2"},
+    }
+
+
+def test_an_image_as_old_as_a_transformers_release_is_not_named_for_it(miner: ModuleType, builder: ModuleType, tmp_path: Path) -> None:
+    found = mined(miner, tmp_path)
+    found["vllm"]["releases"]["0.6.10"] = "2025-03-02"
+    assert "image" not in build(builder, tmp_path, found)["beta_vl"]
+
+
+def test_a_renamed_flag_must_be_known(builder: ModuleType) -> None:
+    with pytest.raises(SystemExit, match="--never"):
+        builder.flags_table([], ["0.6.0"], {"--never": "--new"})
