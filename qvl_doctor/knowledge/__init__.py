@@ -176,6 +176,7 @@ def _types_by_architecture() -> Mapping[str, str]:
 
 @cache
 def _table(name: str) -> Mapping[str, Any]:
-    with open(os.path.join(os.path.dirname(__file__), f"{name}.json"), encoding="utf-8") as file:  # noqa: PTH118, PTH120, PTH123 (pathlib costs start-up time)
+    # Without pathlib: importing it costs start-up time.
+    with open(os.path.join(os.path.dirname(__file__), f"{name}.json"), encoding="utf-8") as file:
         table: Mapping[str, Any] = json.load(file)
     return table
