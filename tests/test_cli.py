@@ -1,0 +1,230 @@
+"""The command as people call it: exit codes, bad input, pipes that close, options read alike by both ways."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from qvl_doctor.cli import app, logs
+from qvl_doctor.cli.options import LogsOptions, read_quickly, with_command
+
+OOM = "article/oom-9.03.log"
+HEALTHY = "healthy/0.11.0-healthy-vl.log"
+FAILED = "failed/0.11.0-lora-rank.log"
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "qvl_doctor", *map(str, arguments)]
+
+
+def run(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command(*arguments), input=stdin, capture_output=True, check=False, timeout=60)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def test_failed_start_up_exits_1_and_names_its_cause(fixtures: Path) -> None:
+    done = run("logs", "--format", "json", fixtures / FAILED)
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert (report["verdict"], report["findings"][0]["role"]) == ("failed", "cause")
+
+
+def test_healthy_start_up_exits_0(fixtures: Path) -> None:
+    assert run("logs", fixtures / HEALTHY).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["-"], ["logs", "-"], ["--format", "jsonl", "-"]])
+def test_standard_input_and_the_short_form(fixtures: Path, arguments: list[str]) -> None:
+    done = run(*arguments, stdin=(fixtures / FAILED).read_bytes())
+    assert done.returncode == 1
+    assert "LoRA rank 64" in done.stdout
+
+
+def test_jsonl_is_one_report_a_line_in_the_order_of_the_inputs_unreadable_ones_too(fixtures: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.log"
+    empty.touch()
+    packed = tmp_path / "pod.gz"
+    packed.write_bytes(gzip.compress((fixtures / OOM).read_bytes()))
+    paths = [fixtures / FAILED, empty, tmp_path / "none.log", tmp_path, packed, fixtures / HEALTHY]
+    done = run("logs", "--format", "jsonl", *paths)
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [report["source"] for report in reports] == [str(path) for path in paths]
+    assert [report["verdict"] for report in reports] == ["failed", "unknown", "unknown", "unknown", "failed", "healthy"]
+    assert all(report["not_checked"] for report in reports[1:4])
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("empty.log", b"", "is empty"),
+        ("binary.log", b"\x7fELF" + bytes(9999), "binary"),
+        ("notes.txt", b"milk, eggs, and\nthree lanterns\n", "not a vLLM log"),
+        ("broken.gz", gzip.compress(b"x" * 99999)[:40], "cannot be read"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_3(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    done = run("logs", path)
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_missing_path_directory_and_unreadable_file(tmp_path: Path) -> None:
+    assert "no such file" in run("logs", tmp_path / "none.log").stderr
+    assert "is a directory" in run("logs", tmp_path).stderr
+    locked = tmp_path / "locked.log"
+    locked.write_text("x")
+    locked.chmod(0)
+    if not os.access(locked, os.R_OK):  # root may read everything
+        assert "permission denied" in run("logs", locked).stderr
+
+
+def test_200_mb_in_one_line_is_read_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "long.log"
+    with path.open("wb") as file:
+        for _ in range(200):
+            file.write(b"x" * 1_000_000)
+    script = "import resource,sys;from qvl_doctor.cli.main import main\ntry: main()\nfinally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script, "logs", str(path)], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 3
+    assert int(done.stderr.split()[-1]) < 120 * 1024
+
+
+def test_closed_pipe_is_no_error(fixtures: Path) -> None:
+    shell = f"{sys.executable} -m qvl_doctor logs --format jsonl {fixtures / FAILED} {fixtures / FAILED} {fixtures / HEALTHY} | head -c 20 >/dev/null"
+    done = subprocess.run(shell, shell=True, capture_output=True, text=True, check=False, timeout=60)  # noqa: S602 — a pipe needs a shell
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c_ends_cleanly() -> None:
+    with subprocess.Popen(command("-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        time.sleep(0.7)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+
+
+def test_follow_tells_what_it_sees_and_reports_at_the_end(fixtures: Path, tmp_path: Path) -> None:
+    path = tmp_path / "growing.log"
+    lines = (fixtures / FAILED).read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:10]), encoding="utf-8")
+    with subprocess.Popen(command("logs", "--follow", path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(0.7)
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(lines[10:])
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=20)
+    assert first.startswith("line ")
+    assert "LoRA rank 64" in first + rest
+    assert "Traceback" not in errors
+    assert process.returncode == 1
+
+
+def test_output_file_is_whole_or_not_there(fixtures: Path, tmp_path: Path) -> None:
+    target = tmp_path / "report.json"
+    assert run("logs", "--format", "json", "--output", target, fixtures / FAILED).returncode == 1
+    assert json.loads(target.read_text(encoding="utf-8"))["verdict"] == "failed"
+    assert list(tmp_path.iterdir()) == [target]
+    assert "cannot be written" in run("logs", "--output", tmp_path / "no" / "where", fixtures / FAILED).stderr
+
+
+def test_wrong_usage_exits_2(fixtures: Path) -> None:
+    for arguments in (["logs"], ["logs", "--format", "pdf", "x"], ["logs", "--colour", "x"], ["explain", "no-such-rule"]):
+        assert run(*arguments).returncode == 2, arguments
+    assert run("logs", "--format", "json", fixtures / FAILED, fixtures / HEALTHY).returncode == 2
+
+
+def test_fail_on_and_ignore(fixtures: Path) -> None:
+    assert run("logs", "--fail-on", "never", fixtures / FAILED).returncode == 0
+    report = json.loads(run("logs", "--format", "json", fixtures / FAILED).stdout)
+    ignored = [argument for finding in report["findings"] for argument in ("--ignore", finding["rule"])]
+    assert run("logs", *ignored, fixtures / FAILED).returncode == 0
+
+
+def test_secrets_are_masked_unless_asked(tmp_path: Path) -> None:
+    path = tmp_path / "pod.log"
+    path.write_text(
+        "INFO 02-16 10:03:00 api_server.py:841] args: Namespace(model='m', api_key='sk-verysecret12345')\nRuntimeError: token hf_abcdefghijklmnopqrstuvwx is bad\n"
+    )
+    masked = run("logs", "--format", "json", path).stdout
+    assert "verysecret" not in masked
+    assert "hf_abc" not in masked
+    assert "hf_abc" in run("logs", "--format", "json", "--no-redact", path).stdout
+
+
+def test_log_text_cannot_style_or_move_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "pod.log"
+    path.write_text("RuntimeError: [bold red]boo[/] \x1b[2J\x1b]0;owned\x07 \u202eevil\n", encoding="utf-8")
+    for form in ("console", "markdown"):
+        shown = run("logs", "--format", form, path).stdout
+        assert "\x1b[2J" not in shown
+        assert "\x1b]" not in shown
+        assert "\u202e" not in shown
+    assert "[bold red]boo[/]" in run("logs", path).stdout
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_format_in_both_languages(fixtures: Path, lang: str) -> None:
+    for form in ("console", "json", "jsonl", "markdown"):
+        done = run("logs", "--format", form, "--lang", lang, fixtures / OOM)
+        assert done.returncode == 1, done.stderr
+        assert "9.03 GiB" in done.stdout
+
+
+def test_both_ways_read_options_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[LogsOptions] = []
+
+    def catch(options: LogsOptions) -> int:
+        seen.append(options)
+        return 0
+
+    monkeypatch.setattr(logs, "run", catch)
+    calls = [
+        ["logs", "a.log"],
+        ["-"],
+        ["a.log", "b.log", "--format", "jsonl"],
+        ["logs", "-f", "json", "-o", "x.json", "a"],
+        ["logs", "--format=markdown", "--lang=zh", "--fail-on", "notice", "a"],
+        ["logs", "--ignore", "one", "--ignore=two", "--rules", "dir", "--override", "a"],
+        ["logs", "--pip", "pip.txt", "--follow", "--quiet", "--no-color", "--no-redact", "a"],
+        ["logs", "-q", "-", "--fail-on", "never"],
+    ]
+    for arguments in calls:
+        quick = read_quickly(with_command(arguments))
+        assert quick is not None, arguments
+        assert app.run_typer(with_command(arguments)) == 0
+        assert seen.pop() == quick, arguments
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["logs"], ["logs", "--help"], ["logs", "--format"], ["logs", "--format", "pdf", "a"], ["logs", "--nope", "a"], ["rules", "list"], []],
+)
+def test_the_quick_way_leaves_the_rest_to_typer(arguments: list[str]) -> None:
+    assert read_quickly(with_command(arguments)) is None
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["logs", "--help"], ["explain", "--help"], ["rules", "--help"], []])
+def test_help_teaches_with_examples(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert "qvl-doctor" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert len((done.stdout + done.stderr).splitlines()) > 5
+
+
+def test_version() -> None:
+    assert run("--version").stdout.startswith("qvl-doctor 0.")
