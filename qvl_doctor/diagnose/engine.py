@@ -95,7 +95,7 @@ class Diagnosing:
             findings=findings,
             runs=tuple(runs) if watch.records else (),
             timeline=watch.timeline.phases(facts),
-            not_checked=_not_checked(facts, watch),
+            not_checked=_not_checked(facts, findings, watch),
         )
 
     @property
@@ -178,8 +178,8 @@ def _summary(verdict: str, findings: Sequence[Finding], seen: Observed) -> Text:
     return both("summary.cut_off", phase=seen.phase)
 
 
-def _not_checked(facts: Facts, watch: _Watch) -> tuple[Text, ...]:
-    """What the log did not show, so that nobody takes silence for a clean bill."""
+def _not_checked(facts: Facts, findings: Sequence[Finding], watch: _Watch) -> tuple[Text, ...]:
+    """What the log did not show, so that nobody takes silence for a clean bill; and where to look if it shows nothing at all."""
     missing: list[Text] = []
     if not watch.banners and "args" not in facts:
         missing.append(both("not_checked.late_start"))
@@ -187,6 +187,7 @@ def _not_checked(facts: Facts, watch: _Watch) -> tuple[Text, ...]:
         missing.append(both("not_checked.no_release"))
     if facts["ended"].value == "cut off":
         missing.append(both("not_checked.early_end"))
-        missing.append(both(f"look_at.{watch.reached}" if watch.reached else "look_at.unknown_phase"))
-        missing.append(both("look_at.cut_off"))
+        if not findings:
+            missing.append(both(f"look_at.{watch.reached}" if watch.reached else "look_at.unknown_phase"))
+            missing.append(both("look_at.cut_off"))
     return tuple(missing)

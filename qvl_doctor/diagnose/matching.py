@@ -103,7 +103,8 @@ def evidence(record: Record, captures: Mapping[str, str]) -> tuple[Line, ...]:
     if not record.frames and not record.exception:
         return _telling(lines, captures)
     start = next((index for index in range(len(lines) - 1, -1, -1) if _raises(lines[index].text, record)), len(lines) - 1)
-    return tuple(lines[start : start + _MAX_EVIDENCE])
+    said = lines[start : start + _MAX_EVIDENCE]
+    return said[:1] + tuple(line for line in said[1:] if any(text in line.text for text in captures.values() if len(text) > 1))
 
 
 def _names(exception: str) -> tuple[str, str]:

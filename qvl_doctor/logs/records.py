@@ -36,7 +36,8 @@ _BARE = re.compile(r"(?:\w+\.)*\w*(?:Error|error|Exception|Errorr|Interrupt|Exit
 _DOTTED = re.compile(r"(?:[a-z_]\w*\.){2,}[A-Z]\w*: ")
 _STARTS = re.compile(
     r"Traceback \(most|(?:During handling of|The above exception)|Process [\w-]+:|usage: |\S+\.py:\d+: \w*Warning|\[W\d|"
-    r"\S+:\d+:\d+ \[\d+\] NCCL|[\w -]{2,60}:\s+\d+%\||Loading \w+ checkpoint|Capturing |INFO|WARNING|ERROR|DEBUG|CRITICAL"
+    r"\S+:\d+:\d+ \[\d+\] NCCL|[\w -]{2,60}:\s+\d+%\||Loading \w+ checkpoint|Capturing |INFO|WARNING|ERROR|DEBUG|CRITICAL|"
+    r"[\w.-]+@[\w.-]+:\S*[#$] |\$ |➜ "  # somebody's prompt
 )
 _PROGRESS = re.compile(r".{0,120}?(?:\d+%\||\d+% Completed|\bit/s\]|\bs/it\]|\d+%\s)")
 _PYDANTIC = re.compile(r"\d+ validation errors? for (?P<model>\S+).*?Value error, (?P<message>.*?)(?: \[type=|$)", re.DOTALL)
