@@ -55,6 +55,11 @@ def groups(pattern: str) -> tuple[frozenset[str], frozenset[str]]:
     return always, frozenset(names.values()) - always
 
 
+def begins_open(pattern: str) -> bool:
+    """Whether a match can begin with a repeat without an end: a search in a long text then takes quadratic time."""
+    return _is_open_ended(_parse(pattern)) is True
+
+
 def check(pattern: str) -> str | None:
     """What is wrong with a pattern, or None. What passes is right in `re` and in `regex` and cannot take exponential time."""
     if not pattern:
@@ -159,6 +164,25 @@ def _layout(pattern: str, parsed: Any) -> str | None:
     bare = re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "", pattern)
     if "{" in re.sub(r"\{\d*,?\d*\}", "", bare):
         return "has a '{' that starts no quantifier; write '\\{'"
+    return None
+
+
+def _is_open_ended(parsed: Any) -> bool | None:
+    """Whether a pattern can begin with a repeat without an end; None if it can be empty."""
+    for operation, argument in parsed.data:
+        name = str(operation)
+        if name in _REPEATS:
+            if str(argument[1]) == "MAXREPEAT":
+                return True
+            inside = _is_open_ended(argument[2])
+            answer = inside if inside or argument[0] else None
+        elif name in {"SUBPATTERN", "BRANCH"}:
+            answers = [_is_open_ended(child) for child in _children(name, argument)]
+            answer = True if True in answers else None if None in answers else False
+        else:
+            answer = False
+        if answer is not None:
+            return answer
     return None
 
 

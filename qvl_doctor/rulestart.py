@@ -9,12 +9,15 @@ from itertools import count
 from qvl_doctor import patterns
 from qvl_doctor.diagnose.unrecognized import FailureLog, first_unknown
 from qvl_doctor.logs.records import read_records
+from qvl_doctor.logs.source import clean
 from qvl_doctor.model import Frame, Record
 from qvl_doctor.redact import redact
 
 MAX_EXAMPLE_LINES = 60
 _MAX_MESSAGE = 160
 _FEW_WORDS = 3
+
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 #: What varies from log to log, and what may stand in its place. The first that fits, wins.
 _VARYING = re.compile(
@@ -61,12 +64,13 @@ def pattern_of(message: str) -> str:
     end = 0
     for found in _VARYING.finditer(message):
         kind = found.lastgroup or ""
-        name = next(name for name in (kind, *(f"{kind}{number}" for number in count(2))) if name not in used)
+        name = next(name for number in count(1) if (name := kind if number == 1 else f"{kind}{number}") not in used)
         used.add(name)
         quote = _QUOTE.get(kind, "")
         parts += [escape(message[end : found.start()]), f"{quote}(?P<{name}>{_TAKES[kind]}){quote}"]
         end = found.end()
-    return "".join([*parts, escape(message[end:])])
+    pattern = "".join([*parts, escape(message[end:])])
+    return rf"\b{pattern}" if patterns.begins_open(pattern) else pattern
 
 
 def escape(text: str) -> str:
@@ -88,7 +92,7 @@ def skeleton(name: str, log: str) -> str | None:
             f"id: {name}",
             "severity: fatal  # fatal: did not start, or died; degraded: serves, but badly; notice: the rest",
             "title:",
-            "  en: TODO what is wrong, in a line; {name} is replaced by a named group of the pattern",
+            "  en: TODO what is wrong, in one line",
             "  zh: TODO",
             "why:",
             "  en: TODO why it happens, for someone who has never read vLLM's source",
@@ -138,15 +142,17 @@ def _place(frame: Frame) -> str:
 
 
 def _example(record: Record, log: str) -> list[str]:
-    """The record's lines as they stand in the log, without what YAML cannot hold; of a long one, the end."""
+    """The record's lines as they stand in the log, without what YAML cannot hold; of a long one, the first and the end."""
     lines = log.split("\n")
     numbers = sorted({line.number for line in record.lines if 0 < line.number <= len(lines)})
-    return [_printable(redact(lines[number - 1])) for number in numbers[-MAX_EXAMPLE_LINES:]]
+    if len(numbers) > MAX_EXAMPLE_LINES:
+        numbers = [numbers[0], *numbers[1 - MAX_EXAMPLE_LINES :]]
+    return [_printable(redact(lines[number - 1])) for number in numbers]
 
 
 def _printable(line: str) -> str:
-    line = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).rpartition("\r")[2] if not line.endswith("\r") else line[:-1]
-    return re.sub(r"[^\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", line).expandtabs(4).rstrip()
+    """The line without what YAML cannot hold, and with blanks for tabs."""
+    return _UNPRINTABLE.sub("", clean(line).expandtabs(4)).rstrip()
 
 
 def _block(lines: Sequence[str], indent: int) -> list[str]:

@@ -48,8 +48,9 @@ fixes:
         --allowed-origins: [one, two]
         --limit-mm-per-prompt: {image: '1', video: '0'}
         --hf-overrides: {a: {b: true}}
+        '{asked}': null
       env: {VLLM_ALLOW_LONG_MAX_MODEL_LEN: '1', VLLM_USE_V1: null}
-      pip: ['transformers>=4.49,<5', 'vllm[audio]=={vllm}']
+      pip: ['transformers>=4.49,<5', 'vllm[audio]=={vllm}', 'torch{derived}']
       image: vllm/vllm-openai:v0.8.5
       pod: shm-volume
       run: ray status

@@ -10,7 +10,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qvl_doctor.patterns import LONGEST_PATTERN, check, groups, literal_words, literals
+from qvl_doctor.patterns import LONGEST_PATTERN, begins_open, check, groups, literal_words, literals
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,26 @@ def test_refused(pattern: str, problem: str) -> None:
     assert problem.lower() in (check(pattern) or "").lower()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        (r"(?P<need>\d+) tokens", True),
+        (r"'?(?:the |a )?(?P<name>\w+) is", True),
+        (r"(?:word|\w+) is", True),
+        (r"(?:abc)+ is", True),
+        (r"\b(?P<need>\d+) tokens", False),
+        (r"^\w+ is", False),
+        (r"\d{1,9} tokens", False),
+        (r"(?:word)?(?:c|d{2})\d+", False),
+        (r"(?:word)?", False),
+        (r"(?:\d+ )?word", True),
+        (r"(?:\d )?(?:word)", False),
+    ],
+)
+def test_begins_open(pattern: str, expected: bool) -> None:
+    assert begins_open(pattern) is expected
+
+
 def test_constructs_that_python_3_10_lacks_are_refused() -> None:
     assert check("(?>a)b")
     assert check("a++b")
@@ -177,7 +197,7 @@ def test_every_match_contains_every_literal(pieces: list[str], data: st.DataObje
 @pytest.mark.parametrize(
     "pattern",
     [
-        r"(?P<need>\d+) tokens in total, out of which (?P<reserved>\{[^}]+\})",
+        r"\b(?P<need>\d+) tokens in total, out of which (?P<reserved>\{[^}]+\})",
         r"first.{0,200}second.{0,200}third",
         r"model [^(]*\((?P<n>\d+)\)[^(]*too short",
         r"(?:torch\.)?(?:cuda\.)?OutOfMemoryError",

@@ -131,6 +131,11 @@ MISTAKES = {
         r"max_model_len \((?P<asked>(?:\d+)+)",
         "match[0].message: the pattern repeats something",
     ),
+    "a message that begins with a number": (
+        "message: 'asked for (?P",
+        "message: '(?:\\d+)? asked for (?P",
+        "match[1].message: begins with something of any length, which takes long; put '\\b' before it",
+    ),
     "a message of two words": (
         "'asked for (?P<asked>\\d+) tokens, but the model has (?P<derived>\\d+)'",
         "'asked (?P<asked>\\d+) has (?P<derived>\\d+)'",
@@ -175,6 +180,11 @@ MISTAKES = {
         "--max-model-len: '{derive}'",
         "fixes[0]: {derive} is no named group and no fact, and there is no remedy; did you mean 'derived'?",
     ),
+    "a placeholder for a flag that comes from nowhere": (
+        "'{asked}': null",
+        "'{aked}': null",
+        "fixes[0]: {aked} is no named group and no fact, and there is no remedy; did you mean 'asked'?",
+    ),
     "a flag without hyphens": (
         "        --enforce-eager: true",
         "        enforce-eager: true",
@@ -193,7 +203,7 @@ MISTAKES = {
     "a variable that is a list": ("VLLM_USE_V1: null", "VLLM_USE_V1: [a]", "change.env.VLLM_USE_V1: is a text, or null"),
     "a requirement with blanks": ("'transformers>=4.49,<5'", "'transformers >= 4.49'", "change.pip[0]: is a requirement without blanks"),
     "pip as a text": (
-        "      pip: ['transformers>=4.49,<5', 'vllm[audio]=={vllm}']",
+        "      pip: ['transformers>=4.49,<5', 'vllm[audio]=={vllm}', 'torch{derived}']",
         "      pip: transformers",
         "change.pip: is a list of requirements",
     ),

@@ -52,9 +52,10 @@ def test_a_rule_is_read_whole(tmp_path: Path) -> None:
                         "--allowed-origins": ["one", "two"],
                         "--limit-mm-per-prompt": {"image": "1", "video": "0"},
                         "--hf-overrides": {"a": {"b": True}},
+                        "{asked}": None,
                     },
                     "env": {"VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1", "VLLM_USE_V1": None},
-                    "pip": ["transformers>=4.49,<5", "vllm[audio]=={vllm}"],
+                    "pip": ["transformers>=4.49,<5", "vllm[audio]=={vllm}", "torch{derived}"],
                     "image": "vllm/vllm-openai:v0.8.5",
                     "pod": "shm-volume",
                     "run": "ray status",
@@ -95,7 +96,7 @@ def test_a_file_may_begin_with_a_byte_order_mark_and_have_windows_lines(tmp_path
 
 @pytest.mark.parametrize(("old", "new"), [
     ("    message: 'max_model_len \\((?P<asked>\\d+)\\) is greater than the derived max_model_len \\(\\S+=(?P<derived>\\d+)\\)'",
-     "    message: '(?P<asked>\\d+) is (?P<derived>\\d+)'\n    frame: 'config\\.py:_get_and_verify'"),
+     "    message: '\\b(?P<asked>\\d+) is (?P<derived>\\d+)'\n    frame: 'config\\.py:_get_and_verify'"),
     ("  - message: 'asked", "  - exception: OutOfMemoryError\n    frame: 'a:(?P<asked>\\w+)(?P<derived>b)'\n  - message: 'asked"),
     ("  - message: 'asked", "  - facts: {ended: abrupt, max_model_len: '>7'}\n  - message: 'asked"),
     ("title:\n  en: The length {asked} is more than the model's {derived}\n  zh: 长度 {asked} 超过模型的 {derived}",

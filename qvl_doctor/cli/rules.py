@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from qvl_doctor.model import Rule
+from qvl_doctor.rulebook import Mistake
 
 OK, FOUND, USAGE, UNREADABLE = 0, 1, 2, 3
 _MAX_LOG = 16 * 1024 * 1024
@@ -49,10 +50,11 @@ def list_rules(
     override: _Override = False,
 ) -> None:
     """List the rules: id, severity, number of examples, title."""
-    found = [rule for rule in _read(rules, override) if severity in {None, rule.severity}]
+    everyone, mistakes = _read(rules, override)
+    found = [rule for rule in everyone if severity in {None, rule.severity}]
     if format is _Format.json:
         typer.echo(json.dumps([_as_dict(rule) for rule in found], ensure_ascii=False, indent=2))
-        return
+        _end(mistakes)
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -67,24 +69,35 @@ def list_rules(
     for rule in found:
         table.add_row(rule.id, rule.severity, str(len(rule.matches) + len(rule.silent)), Text(readable(rule.title[spoken])))
     Console(highlight=False, markup=False, emoji=False).print(table)
+    _end(mistakes)
 
 
 @app.command("test")
-def check_rules(rules: _Folder = "", override: _Override = False) -> None:
+def check_rules(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[RULE]...", help="Only the examples of these.", show_default=False)] = None,
+    rules: _Folder = "",
+    override: _Override = False,
+) -> None:
     """Run every rule over every example: it speaks on its own, is silent on its near misses, and leaves the others' alone.
 
     Exit code: 0 all hold, 1 something does not, 2 wrong usage.
     """
-    from qvl_doctor.rulecheck import check_examples, slow_patterns
+    from qvl_doctor.rulecheck import Problem, check_examples, slow_patterns
 
-    found = _read(rules, override)
-    problems = [*check_examples(found), *slow_patterns(found)]
+    everyone, mistakes = _read(rules, override)
+    chosen = [rule for rule in everyone if not names or rule.id in names]
+    unknown = set(names or ()) - {rule.id for rule in everyone} - {_stem(mistake.path) for mistake in mistakes}
+    if unknown:
+        _fail(f"there is no rule '{min(unknown)}'", USAGE)
+    wrong = [mistake for mistake in mistakes if not names or _stem(mistake.path) in names]
+    problems: list[Mistake | Problem] = [*wrong, *check_examples(chosen, beside=everyone), *slow_patterns(chosen)]
     for problem in problems:
         typer.echo(str(problem))
-    examples = sum(len(rule.matches) + len(rule.silent) for rule in found)
+    examples = sum(len(rule.matches) + len(rule.silent) for rule in chosen)
     broken = len({problem.path for problem in problems})
+    files = len({*(rule.source for rule in chosen), *(mistake.path for mistake in wrong)})
     result = f"{len(problems)} problem{'s' * (len(problems) != 1)} in {broken} of them" if problems else "all hold"
-    typer.echo(f"{len(found)} rules, {examples} examples: {result}")
+    typer.echo(f"{files} rule{'s' * (files != 1)}, {examples} examples: {result}")
     raise typer.Exit(FOUND if problems else OK)
 
 
@@ -126,19 +139,25 @@ def new_rule(
     typer.echo(f"  3. qvl-doctor rules test{'' if _is_shipped(rules) else f' --rules {rules}'}")
 
 
-def _read(folder: str, override: bool) -> tuple[Rule, ...]:
-    """The shipped rules, with their examples, and those of a folder. Ends the program with all that is wrong with them."""
+def _read(folder: str, override: bool) -> tuple[tuple[Rule, ...], list[Mistake]]:
+    """The shipped rules, with their examples, and those of a folder: all that are right, and what is wrong with the others."""
     from qvl_doctor import rulebook
 
+    found, mistakes = rulebook.read(rulebook.rules_folder())
+    if not folder or _is_shipped(folder):
+        return found, mistakes
+    if not os.path.isdir(folder):
+        _fail(f"{folder}: no such folder", USAGE)
+    own, wrong = rulebook.read(folder, beside=found)
     try:
-        found = rulebook.load(rulebook.rules_folder())
-        if folder and not _is_shipped(folder):
-            found = rulebook.merge(found, rulebook.load(folder, beside=found), override=override)
+        return rulebook.merge(found, own, override=override), [*mistakes, *wrong]
     except rulebook.RuleError as error:
-        count = len(error.mistakes)
-        typer.echo(str(error), err=True)
-        _fail(f"{count} mistake{'s' * (count != 1)} in the rule files", USAGE if folder and not os.path.isdir(folder) else FOUND)
-    return found
+        own_ids = {rule.id for rule in own}
+        return (*(rule for rule in found if rule.id not in own_ids), *own), [*mistakes, *wrong, *error.mistakes]
+
+
+def _stem(path: str) -> str:
+    return os.path.basename(path).removesuffix(".yaml")
 
 
 def _is_shipped(folder: str) -> bool:
@@ -160,21 +179,25 @@ def _as_dict(rule: Rule) -> dict[str, object]:
 
 
 def _log(path: str) -> str:
-    from qvl_doctor.logs.source import InputError, open_input, read_chunks
+    """The lines of a log, decoded and without control characters; of an endless one, the beginning."""
+    from qvl_doctor.logs.source import InputError, LineSplitter, open_input, read_chunks
     from qvl_doctor.words import language, say
 
     if path == "-" and sys.stdin.isatty():
         typer.echo("Paste the log, then press Ctrl-D.", err=True)
-    data = b""
+    splitter = LineSplitter()
+    lines = []
+    size = 0
     try:
         with open_input(path) as stream:
             for chunk in read_chunks(stream, path):
-                data += chunk
-                if len(data) > _MAX_LOG:
+                lines += [line.text for line in splitter.feed(chunk)]
+                size += len(chunk)
+                if size > _MAX_LOG:
                     break
     except InputError as error:
         _fail(say(error.key, language(None, os.environ), **error.values), UNREADABLE)
-    return data[:_MAX_LOG].decode("utf-8", "replace")
+    return "\n".join([*lines, *(line.text for line in splitter.flush())])
 
 
 def _known_already(log: str) -> Sequence[str]:
@@ -183,9 +206,16 @@ def _known_already(log: str) -> Sequence[str]:
     from qvl_doctor.diagnose import diagnose
     from qvl_doctor.logs.records import read_records
 
-    rules = {rule.id: rule for rule in rulebook.shipped()}
-    findings = diagnose(read_records(log), list(rules.values())).findings
-    return [finding.rule for finding in findings if finding.role == "cause" and finding.rule in rules]
+    rules, _ = rulebook.read(rulebook.rules_folder())
+    ids = {rule.id for rule in rules}
+    findings = diagnose(read_records(log), rules).findings
+    return [finding.rule for finding in findings if finding.role == "cause" and finding.rule in ids]
+
+
+def _end(mistakes: Sequence[Mistake]) -> NoReturn:
+    for mistake in mistakes:
+        typer.echo(str(mistake), err=True)
+    raise typer.Exit(FOUND if mistakes else OK)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -9,6 +9,7 @@ from qvl_doctor.rulebook.book import (
     load_compiled,
     load_file,
     merge,
+    read,
     rules_folder,
     shipped,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "load_compiled",
     "load_file",
     "merge",
+    "read",
     "rules_folder",
     "shipped",
 ]

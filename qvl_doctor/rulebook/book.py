@@ -52,10 +52,20 @@ def load_file(path: str) -> Rule:
 
 def load(folder: str, beside: Iterable[Rule] = ()) -> tuple[Rule, ...]:
     """The rules in a folder, by id. They may name each other and the rules `beside` them. Raises RuleError."""
+    rules, mistakes = read(folder, beside)
+    if mistakes:
+        raise RuleError(mistakes)
+    return rules
+
+
+def read(folder: str, beside: Iterable[Rule] = ()) -> tuple[tuple[Rule, ...], list[Mistake]]:
+    """The rules in a folder that are right, and all mistakes in the others."""
+    from qvl_doctor.rulebook.rulefile import read_rule
+
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:
-        raise RuleError([Mistake(str(folder), 0, "", error.strerror or "cannot be read")]) from None
+        return (), [Mistake(str(folder), 0, "", error.strerror or "cannot be read")]
     rules: list[Rule] = []
     mistakes = [Mistake(os.path.join(folder, name), 0, "", "a rule file ends in .yaml") for name in names if name.endswith(".yml")]
     files = [name for name in names if name.endswith(".yaml")]
@@ -64,17 +74,13 @@ def load(folder: str, beside: Iterable[Rule] = ()) -> tuple[Rule, ...]:
             Mistake(str(folder), 0, "", f"there are {len(files)} rule files (*.yaml) in this folder; 1 to {MAX_FILES} are read")
         )
         files = []
-    from qvl_doctor.rulebook.rulefile import read_rule
-
     for name in files:
         rule, wrong = read_rule(os.path.join(folder, name))
         mistakes += wrong
-        rules += [rule] if rule else []
-    if not mistakes:  # a rule that did not load would only be missed once more
-        mistakes = link_mistakes(rules, beside)
-    if mistakes:
-        raise RuleError(mistakes)
-    return tuple(rules)
+        rules += [rule] if rule and not wrong else []
+    # A rule that is wrong is there all the same, for those that name it.
+    there = {*(name.removesuffix(".yaml") for name in files), *(rule.id for rule in beside)}
+    return tuple(rules), [*mistakes, *link_mistakes(rules, there)]
 
 
 def shipped() -> tuple[Rule, ...]:
@@ -112,18 +118,19 @@ def merge(rules: Sequence[Rule], own: Sequence[Rule], override: bool = False) ->
     return merged
 
 
-def link_mistakes(rules: Sequence[Rule], beside: Iterable[Rule] = ()) -> list[Mistake]:
-    """`explains` and `before` that name no rule, or that lead back to where they began."""
-    known = {rule.id: rule for rule in (*beside, *rules)}
+def link_mistakes(rules: Sequence[Rule], there: Iterable[str] = ()) -> list[Mistake]:
+    """`explains` and `before` that name no rule, or that lead back to where they began. `there` are ids of other rules."""
+    known = {rule.id: rule for rule in rules}
+    names = {*known, *there}
     mistakes = [
-        Mistake(rule.source or rule.id, _line_of(rule.source, name), field, f"there is no rule '{name}'{did_you_mean(name, known)}")
+        Mistake(rule.source or rule.id, _line_of(rule.source, name), field, f"there is no rule '{name}'{did_you_mean(name, names)}")
         for rule in rules
-        for field, names in (("explains", rule.explains), ("before", rule.before))
-        for name in names
-        if name not in known
+        for field, linked in (("explains", rule.explains), ("before", rule.before))
+        for name in linked
+        if name not in names
     ]
     for field in ("explains", "before"):
-        circle = _circle({rule.id: getattr(rule, field) for rule in known.values()})
+        circle = _circle({rule.id: getattr(rule, field) for rule in rules})
         if circle:
             rule = known[circle[0]]
             mistakes.append(Mistake(rule.source or rule.id, _line_of(rule.source, circle[1]), field, f"goes round: {' → '.join(circle)}"))

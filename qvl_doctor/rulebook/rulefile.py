@@ -100,6 +100,8 @@ class _Reader(Shapes):
 
     def check_message(self, line: int, field: str, found: Mapping[str, str]) -> None:
         """A message pattern must be telling, and searched only where its literal text is."""
+        if patterns.begins_open(found["message"]):
+            self.wrong(line, field, "begins with something of any length, which takes long; put '\\b' before it, or say how long it may be")
         if found["exception"] and found["frame"]:
             return
         words = patterns.literal_words(found["message"])
@@ -166,7 +168,7 @@ class _Reader(Shapes):
     def references(self, node: Node | None) -> tuple[str, ...]:
         found = [(item, field, self.string(item, field)) for item, field in self.items(node, "references", "a reference")]
         for item, field, text in found:
-            if text and not re.fullmatch(r"https?://[^\s/]+\.[^\s/]+(/\S*)?", text):
+            if text and not text.startswith("TODO") and not re.fullmatch(r"https?://[^\s/]+\.[^\s/]+(/\S*)?", text):
                 self.wrong(item.line, field, f"is a web address (https://…), not '{short(text)}'")
         return tuple(text for _, _, text in found)
 
