@@ -23,6 +23,15 @@ def test_the_flag_that_a_pattern_captured_is_changed() -> None:
     assert [fix.change for fix in found[0].fixes] == [{"flags": {"--swap-space": None}}]  # the other fix has no value, and is not shown
 
 
+def test_several_flags_at_once() -> None:
+    pattern = r"the lamps went out at (?P<gone>--[\w -]+)"
+    both = Rule(
+        "lamp", "fatal", TEXT, TEXT, (Condition(message=pattern),), (FixTemplate(TEXT, change={"flags": {"{gone}": None, "--x": "1"}}),)
+    )
+    found = diagnose(read_records("the lamps went out at --swap-space --task"), [both]).findings
+    assert found[0].fixes[0].change == {"flags": {"--swap-space": None, "--task": None, "--x": "1"}}
+
+
 def test_a_range_of_versions_is_filled_in() -> None:
     found = diagnose(read_records("the lamp went out at --x >=4.49,<5"), [rule({"pip": ["transformers{pin}"]})]).findings
     assert found[0].fixes[0].change == {"pip": ["transformers>=4.49,<5"]}

@@ -86,7 +86,8 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return fill(value, values)
     if isinstance(value, Mapping):
-        return {fill(key, values): _filled(item, values) for key, item in value.items()}
+        # A remedy may name several flags at once, with blanks between them.
+        return {name: _filled(item, values) for key, item in value.items() for name in (fill(key, values).split() if "{" in key else (key,))}
     if isinstance(value, (list, tuple)):
         return [_filled(item, values) for item in value]
     return value
