@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from qvl_doctor.cli import app, logs
 from qvl_doctor.cli.options import LogsOptions, read_quickly, with_command
 
@@ -95,14 +96,18 @@ def test_200_mb_in_one_line_is_read_in_little_memory(tmp_path: Path) -> None:
     with path.open("wb") as file:
         for _ in range(200):
             file.write(b"x" * 1_000_000)
-    script = "import resource,sys;from qvl_doctor.cli.main import main\ntry: main()\nfinally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    script = (
+        "import resource, sys\nfrom qvl_doctor.cli.main import main\n"
+        "try: main()\nfinally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    )
     done = subprocess.run([sys.executable, "-c", script, "logs", str(path)], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 3
     assert int(done.stderr.split()[-1]) < 120 * 1024
 
 
 def test_closed_pipe_is_no_error(fixtures: Path) -> None:
-    shell = f"{sys.executable} -m qvl_doctor logs --format jsonl {fixtures / FAILED} {fixtures / FAILED} {fixtures / HEALTHY} | head -c 20 >/dev/null"
+    logs_ = f"{fixtures / FAILED} {fixtures / FAILED} {fixtures / HEALTHY}"
+    shell = f"{sys.executable} -m qvl_doctor logs --format jsonl {logs_} | head -c 20 >/dev/null"
     done = subprocess.run(shell, shell=True, capture_output=True, text=True, check=False, timeout=60)  # noqa: S602 — a pipe needs a shell
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -158,7 +163,8 @@ def test_fail_on_and_ignore(fixtures: Path) -> None:
 def test_secrets_are_masked_unless_asked(tmp_path: Path) -> None:
     path = tmp_path / "pod.log"
     path.write_text(
-        "INFO 02-16 10:03:00 api_server.py:841] args: Namespace(model='m', api_key='sk-verysecret12345')\nRuntimeError: token hf_abcdefghijklmnopqrstuvwx is bad\n"
+        "INFO 02-16 10:03:00 api_server.py:841] args: Namespace(model='m', api_key='sk-verysecret12345')\n"
+        "RuntimeError: token hf_abcdefghijklmnopqrstuvwx is bad\n"
     )
     masked = run("logs", "--format", "json", path).stdout
     assert "verysecret" not in masked

@@ -24,7 +24,6 @@ from qvl_doctor.words import both
 MAX_HITS = 5000
 _VERDICTS = (("fatal", "failed"), ("degraded", "degraded"))
 _BANNER = re.compile(r"vLLM (?:API )?server version \S|█\s+version \d|^starting vLLM server")
-_PLATFORM = re.compile(r"^Automatically detected platform ")
 
 
 class _Watch:
@@ -71,15 +70,17 @@ class Diagnosing:
         """Looks at finished records; returns what rules said about them, before facts and ranking."""
         said: list[Hit] = []
         batch: list[Record] = []
+        phases: dict[int, str] = {}
         for record in records:
-            if self._starts_anew(record):
-                said += self._look(batch)
-                batch = []
-                self._end_run()
             if _BANNER.search(record.message):
+                if self._watch.banners:  # one start-up in the input ends where the next one shows its banner
+                    said += self._match(batch, phases)
+                    batch, phases = [], {}
+                    self._end_run()
                 self._watch.banners += 1
+            phases[id(record)] = self._watch.feed(record)
             batch.append(record)
-        return said + self._look(batch)
+        return said + self._match(batch, phases)
 
     def finish(self, source: str) -> Diagnosis:
         """The diagnosis of what was fed. Verdict, findings and facts are those of the last run."""
@@ -104,28 +105,11 @@ class Diagnosing:
         watch = self._watch
         return not (self._past or watch.hits or watch.failures.chains or watch.ending.was_up or watch.facts.facts())
 
-    def _look(self, batch: list[Record]) -> list[Hit]:
-        phases = {id(record): self._watch.feed(record) for record in batch}
+    def _match(self, batch: list[Record], phases: Mapping[int, str]) -> list[Hit]:
         hits = self._matcher.feed(batch, lambda record: phases[id(record)])
         room = MAX_HITS - len(self._watch.hits)
         self._watch.hits += hits[: max(0, room)]
         return hits
-
-    def _starts_anew(self, record: Record) -> bool:
-        """A second start-up in the same input: another banner, or another platform line after a death."""
-        watch = self._watch
-        if _BANNER.search(record.message) and watch.banners:
-            # The logo repeats neither its version nor its model; servers of one start-up share a banner.
-            return watch.records > 1
-        died = bool(
-            watch.ending.death_line or watch.ending.shutdown_line or any(chain[-1].role != "worker" for chain in watch.failures.chains)
-        )
-        return died and not record.process and bool(_PLATFORM.match(record.message)) and self._no_spawn(record)
-
-    def _no_spawn(self, record: Record) -> bool:
-        """The engine process of V0 also prints the platform line, but before anything has failed."""
-        chains = self._watch.failures.chains
-        return bool(chains) and chains[-1][-1].last_line < record.first_line and not self._watch.ending.was_up
 
     def _end_run(self) -> None:
         watch = self._watch
