@@ -101,6 +101,16 @@ MISTAKES = {
         "      facts: {vlm: 0.8.5}",
         "tests.matches[0].facts: there is no fact 'vlm'; did you mean 'vllm'?",
     ),
+    "a fact of an example that its log must tell": (
+        "      facts: {vllm: 0.8.5}",
+        "      facts: {phase: load}",
+        "tests.matches[0].facts: phase is told by the log; put the lines that say it into the example",
+    ),
+    "an unknown fact in the applies of a fix": (
+        "{engine: V1}",
+        "{engin: V1}",
+        "fixes[0].applies: there is no fact 'engin'; did you mean 'engine'?",
+    ),
     "captures that are no map": (
         "      captures: {asked: '131072', derived: '32768'}",
         "      captures: 131072",

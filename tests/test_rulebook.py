@@ -103,6 +103,7 @@ def test_a_file_may_begin_with_a_byte_order_mark_and_have_windows_lines(tmp_path
      "title:\n  en: Too long\n  zh: 过长"),
     ("why:\n", "remedy: shorter_context\nwhy:\n"),
     ("en: Ask less.\n    zh: 减少输入。", "en: Ask for {max_model_len}.\n    zh: 设为 {max_model_len}。"),
+    ("    applies: {engine: V1}", "    applies: {engine: V1, asked: '>=9'}"),
     ("    applies: {engine: V1}", "    remedy: shorter_context\n    applies: {what_the_remedy_answers: 'yes'}"),
 ])  # fmt: skip
 def test_what_is_legal_is_accepted(old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,3 +312,10 @@ def test_the_schema_for_editors_knows_every_key(root: Path) -> None:
         assert set(parts[what].get("required", ())) == set(required), what
         assert parts[what]["additionalProperties"] is False
     assert tuple(schema["$defs"]["change"]["properties"]["pod"]["enum"]) == POD_PATCHES
+
+
+def test_the_example_of_the_documentation_loads(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qvl_doctor.rulebook.rulefile._remedies", lambda: frozenset(["releases_for_model_type", "name_of_function"]))
+    text = (root / "docs/rules-format.md").read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
+    text = text.replace('zh: "…"', 'zh: "说明"').replace("[https://…]", "[https://docs.vllm.ai/en/latest/]")
+    assert rulebook.load_file(str(write(tmp_path, text, "max-model-len-above-model"))).fixes[0].remedy == "name_of_function"

@@ -33,6 +33,8 @@ CLOSED_FACTS: Mapping[str, tuple[str, ...]] = {
     "ready": ("yes", "no"),
     "ended": ("clean", "abrupt", "cut off", "running"),
 }
+#: Facts that an example cannot just claim, because they are about its own lines.
+TOLD_BY_THE_LOG = ("phase", "ready", "ended", "stalled_s")
 
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _PLAIN_VERSION = re.compile(r"v?\d+(?:\.\d+)+")
@@ -66,15 +68,17 @@ class _Reader(Shapes):
         elif name and name != expected:
             self.wrong(part["id"].line, "id", f"the id is the file's name: '{expected}', not '{name}'")
         match = tuple(self.condition(node, field) for node, field in self.items(part.get("match"), "match", "a match item"))
+        captured = _captured(match)
+        fixes = self.items(part.get("fixes"), "fixes", "a fix")
         rule = Rule(
             id=name,
             severity=self.one_of(part.get("severity"), "severity", SEVERITIES),
             title=self.text(part.get("title"), "title"),
             why=self.text(part.get("why"), "why"),
             match=match,
-            fixes=tuple(self.fix(node, field) for node, field in self.items(part.get("fixes"), "fixes", "a fix")),
+            fixes=tuple(self.fix(node, field, None if "remedy" in part else captured) for node, field in fixes),
             references=self.references(part.get("references")),
-            applies=self.specs(part.get("applies"), "applies", _captured(match)),
+            applies=self.specs(part.get("applies"), "applies", captured),
             explains=self.ids(part.get("explains"), "explains", name),
             before=self.ids(part.get("before"), "before", name),
             confidence=self.one_of(part.get("confidence"), "confidence", CONFIDENCES) or "certain",
@@ -127,7 +131,8 @@ class _Reader(Shapes):
         if common:
             self.wrong(line, field, f"'{common[0]}' alone says too little; add a message or a frame")
 
-    def fix(self, node: Node, field: str) -> FixTemplate:
+    def fix(self, node: Node, field: str, captured: Collection[str] | None) -> FixTemplate:
+        """A fix. It may ask for facts and what the patterns capture; beside a remedy (None) for whatever that answers."""
         part = self.map(node, field, "a fix")
         text = {language: self.string(part.get(language), f"{field}.{language}") for language in LANGUAGES}
         self.check_languages(text, node.line, field)
@@ -139,8 +144,7 @@ class _Reader(Shapes):
             text=unfolded(text),
             remedy=self.remedy(part.get("remedy"), f"{field}.remedy"),
             change=plain_change(change) if change else {},
-            # A remedy's answers may be asked for, and what they are called is its own affair.
-            applies=self.specs(part.get("applies"), f"{field}.applies", None),
+            applies=self.specs(part.get("applies"), f"{field}.applies", None if "remedy" in part else captured),
         )
 
     def tests(self, node: Node | None) -> dict[str, Any]:
@@ -161,6 +165,8 @@ class _Reader(Shapes):
             facts = {}
         for name in facts:
             self.check_fact(name, part["facts"].line, f"{field}.facts")
+            if name in TOLD_BY_THE_LOG:
+                self.wrong(part["facts"].line, f"{field}.facts", f"{name} is told by the log; put the lines that say it into the example")
         captures = self.strings(part["captures"], f"{field}.captures") if "captures" in part else None
         fixes = tuple(line.strip() for line in self.string(part["fixes"], f"{field}.fixes").splitlines()) if "fixes" in part else None
         return Example(self.string(part.get("name"), f"{field}.name"), log, facts, captures, fixes)
