@@ -141,11 +141,6 @@ MISTAKES = {
         r"max_model_len \((?P<asked>(?:\d+)+)",
         "match[0].message: the pattern repeats something",
     ),
-    "a message that begins with a number": (
-        "message: 'asked for (?P",
-        "message: '(?:\\d+)? asked for (?P",
-        "match[1].message: begins with something of any length, which takes long; put '\\b' before it",
-    ),
     "a message of two words": (
         "'asked for (?P<asked>\\d+) tokens, but the model has (?P<derived>\\d+)'",
         "'asked (?P<asked>\\d+) has (?P<derived>\\d+)'",

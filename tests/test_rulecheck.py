@@ -175,7 +175,15 @@ def test_a_good_rule_of_every_field_holds_where_its_example_says_so(tmp_path: Pa
 def test_a_slow_pattern_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qvl_doctor.rulecheck.TIME_LIMIT_S", 0.1)
     text = {"en": "x", "zh": "x"}
-    rule = Rule("slow", "fatal", text, text, (Condition(message=r"\w*\w*\w*ended at once"),), (FixTemplate(text),))
-    (problem, *_) = slow_patterns([rule])
-    assert str(problem).startswith("slow.yaml: match[0]: the pattern '\\w*\\w*\\w*ended at once' takes more than 0.1 s: ")
+    rule = Rule("slow", "fatal", text, text, (Condition(message=r"\b\w*\w*\w*ended at once"),), (FixTemplate(text),))
+    (problem,) = slow_patterns([rule])
+    assert str(problem).startswith("slow.yaml: match[0]: the pattern '\\b\\w*\\w*\\w*ended at once' takes more than 0.1 s: ")
     assert slow_patterns([replace(rule, match=(Condition(message="ended at once"),))]) == []
+
+
+def test_a_message_that_begins_with_anything_is_named() -> None:
+    text = {"en": "x", "zh": "x"}
+    rule = Rule("slow", "fatal", text, text, (Condition(message=r"(?P<need>\d+) tokens in total"),), (FixTemplate(text),))
+    (problem,) = slow_patterns([rule])
+    assert "match[0]: the pattern '(?P<need>\\d+) tokens in total' begins with something of any length" in str(problem)
+    assert slow_patterns([replace(rule, match=(Condition(message=r"\b(?P<need>\d+) tokens in total"),))]) == []
