@@ -167,15 +167,15 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
         "Initial free memory 78.5 GiB, reserved 20.0 GiB memory for KV Cache as specified by kv_cache_memory_bytes config and skipped",
         {"startup_free_gib": 78.5, "kv_gib": 20.0},
     ),
-    ("# GPU blocks: 7449, # CPU blocks: 4681", {"kv_blocks": 7449, "cpu_blocks": 4681}),
-    ("# cuda blocks: 186, # CPU blocks: 23405", {"kv_blocks": 186, "cpu_blocks": 23405}),
+    ("# GPU blocks: 7449, # CPU blocks: 4681", {"kv_blocks": 7449, "cpu_blocks": 4681, "engine": "V0"}),
+    ("# cuda blocks: 186, # CPU blocks: 23405", {"kv_blocks": 186, "cpu_blocks": 23405, "engine": "V0"}),
     ("# GPU blocks: 7449", {"kv_blocks": 7449}),
     ("vllm cache_config_info with initialization after num_gpu_blocks is: 8192", {"kv_blocks": 8192}),
-    ("GPU KV cache size: 413,456 tokens", {"kv_tokens": 413456}),
+    ("GPU KV cache size: 413,456 tokens", {"kv_tokens": 413456, "engine": "V1"}),
     ("Maximum concurrency for 1024 tokens per request: 2.91x", {"concurrency_tokens": 1024, "concurrency": 2.91}),
     (
         "CPU KV cache size: 1,048,576 tokens, Maximum concurrency for 4,096 tokens per request: 256.00x",
-        {"kv_tokens": 1048576, "concurrency_tokens": 4096, "concurrency": 256.0},
+        {"kv_tokens": 1048576, "concurrency_tokens": 4096, "concurrency": 256.0, "engine": "V1"},
     ),
     (
         (
@@ -231,7 +231,7 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ),
     (
         "Computed max_num_seqs (min(256, 24576 // 81920)) to be less than 1. Setting it to the minimum value of 1.",
-        {"max_num_seqs": 256, "mm_have_tokens": 24576, "mm_need_tokens": 81920},
+        {"max_num_seqs": 256, "mm_have_tokens": 24576, "mm_need_tokens": 81920, "engine": "V0"},
     ),
     (
         "Encoder cache will be initialized with a budget of 16,384 tokens, and profiled with 1 image items of the maximum feature size.",

@@ -87,7 +87,14 @@ def test_smallest_pool_of_the_workers_counts() -> None:
         "non_torch_memory takes 0.08GiB; PyTorch activation peak memory takes 0.19GiB;",
         "non_torch_memory takes 0.07GiB; PyTorch activation peak memory takes 1.40GiB;",
     )
-    assert facts == {"kv_gib": 7.5, "kv_tokens": 15360, "weights_gib": 15.627, "non_torch_gib": 0.08, "activation_gib": 1.4}
+    assert facts == {
+        "kv_gib": 7.5,
+        "kv_tokens": 15360,
+        "engine": "V1",
+        "weights_gib": 15.627,
+        "non_torch_gib": 0.08,
+        "activation_gib": 1.4,
+    }
 
 
 def test_shortened_context_replaces_the_first() -> None:

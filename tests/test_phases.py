@@ -167,6 +167,11 @@ def test_what_an_exception_quotes_is_no_mark() -> None:
     assert progress.reached == "config"
 
 
+def test_answered_request_tells_that_it_serves() -> None:
+    assert phase_of(said('10.196.84.25:51066 - "POST /v1/chat/completions HTTP/1.1" 500 Internal Server Error'), "") == "serving"
+    assert phase_of(said('https://huggingface.co:443 "HEAD /Qwen/x/resolve/main/config.json HTTP/1.1" 307 0'), "config") == "config"
+
+
 def test_what_a_user_wrote_is_no_mark() -> None:
     assert phase_of(said("Received request chatcmpl-1: prompt: 'Waiting for application shutdown'"), "serving") == "serving"
 

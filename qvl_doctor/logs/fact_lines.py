@@ -139,6 +139,7 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
             FactLine(
                 "Computed max_num_seqs",  # V0 with a multimodal model
                 r"min\((?P<max_num_seqs>\d+), (?P<mm_have_tokens>\d+) // (?P<mm_need_tokens>\d+)\)",
+                says={"engine": "V0"},
             ),
         ),
     ),
@@ -165,7 +166,7 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
         (
             FactLine(
                 "Encoder cache will be initialized",
-                r"budget of (?P<encoder_budget_tokens>[\d,]+) tokens,? "
+                r"budget of (?P<encoder_budget_tokens>\d[\d,]*) tokens,? "
                 r"and profiled with (?P<encoder_items>\d+) (?P<encoder_modality>\w+) item",
             ),
         ),
@@ -238,16 +239,19 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
             ),
         ),
     ),
-    ("CPU blocks:", (FactLine("CPU blocks:", r"# \w{1,20} blocks: (?P<kv_blocks>\d+), # CPU blocks: (?P<cpu_blocks>\d+)", keep="min"),)),
+    (
+        "CPU blocks:",
+        (FactLine("CPU blocks:", r"# \w{1,20} blocks: (?P<kv_blocks>\d+), # CPU blocks: (?P<cpu_blocks>\d+)", "min", {"engine": "V0"}),),
+    ),
     ("# GPU blocks:", (FactLine("# GPU blocks:", r"# GPU blocks: (?P<kv_blocks>\d+)", keep="min"),)),
     ("after num_gpu_blocks is", (FactLine("after num_gpu_blocks is", r"after num_gpu_blocks is: (?P<kv_blocks>\d+)", keep="min"),)),
-    ("KV cache size:", (FactLine("KV cache size:", r"KV cache size: (?P<kv_tokens>[\d,]+) tokens", keep="min"),)),
+    ("KV cache size:", (FactLine("KV cache size:", r"KV cache size: (?P<kv_tokens>\d[\d,]*) tokens", "min", {"engine": "V1"}),)),
     (
         "Maximum concurrency for",
         (
             FactLine(
                 "tokens per request",
-                r"Maximum concurrency for (?P<concurrency_tokens>[\d,]+) tokens per request: (?P<concurrency>[\d.]+)x",
+                r"Maximum concurrency for (?P<concurrency_tokens>\d[\d,]*) tokens per request: (?P<concurrency>[\d.]+)x",
                 keep="min",
             ),
         ),

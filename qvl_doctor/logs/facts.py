@@ -126,7 +126,7 @@ class FactReader:
             found = match.groupdict()
         line = _line_of(row.literal, record)
         for name, value in row.says.items():
-            self._set(name, value, line, _LOG, row.keep)
+            self._set(name, value, line, _LOG, "last" if row.keep == "last" else "first")
             if (name, value) == ("ready", "yes"):
                 self._became_ready(line)
         for name, shown in found.items():

@@ -125,6 +125,8 @@ _SIGNS = (
     *("oad", "KV ", "KV cache", "apturing", "blocks:", "hut", "startup", "took", "takes", "profil", "throughput", "Encoder", "requests"),
     *("args: ", "version", "platform", "engine (", "architecture", "concurrency"),
 )
+#: A request that was answered.
+_ACCESS = _Mark(' HTTP/1.1" ', "serving", "serving")
 _READY = ("Application startup complete", "ready to accept requests")
 
 
@@ -179,6 +181,8 @@ def _phase(record: Record, so_far: str, mark: _Mark | None) -> str:
 def _mark(message: str) -> _Mark | None:
     if message.startswith("Received request"):
         return None  # what a user wrote
+    if _ACCESS.words in message:
+        return _ACCESS if ' - "' in message else None
     for sign in _SIGNS:
         if sign in message:
             return next((mark for mark in _MARKS if mark.words in message), None)
