@@ -51,6 +51,7 @@ _REMEDIES: Mapping[str, tuple[str, ...]] = {
         "images_for_kv_qwen3",
         "items_sent",
         "kv_and_image",
+        "length_for_items",
         "longer_context",
         "one_item_longer",
         "smaller_images",

@@ -1,0 +1,72 @@
+"""Facts that follow from several facts: comparisons that a rule may ask for, because rules themselves cannot compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qvl_doctor.model import Fact, Facts
+
+#: Every derived fact, with what it means. What cannot be told is absent.
+DERIVED: Mapping[str, str] = {
+    "image_tokens": "tokens of one full-size image: as the log shows it, else by the model's family",
+    "kv_below_image": "yes if the KV cache holds fewer tokens than one full-size image needs, and images are allowed",
+    "oom_full_card": "yes if PyTorch held nearly the whole card when a small request failed: weights do that, a profile run does not",
+    "oom_above_card": "yes if a single request was larger than the whole card",
+    "weights_fill_card": "yes if the weights leave less than 15 % of the card: no limit makes room then",
+}
+
+#: Of the card's memory: what PyTorch holds when only weights can be the reason, and the largest request that still tells nothing else.
+_FULL, _SMALL = 0.93, 0.05
+_WEIGHTS = 0.85
+
+
+def derive(facts: Facts) -> dict[str, Fact]:
+    """The derived facts of a run. Their line is that of the number that decides."""
+    return {**_images(facts), **_out_of_memory(facts), **_weights(facts)}
+
+
+def _images(facts: Facts) -> dict[str, Fact]:
+    if "kv_tokens" not in facts:
+        return {}  # nobody asks without it, and the remedies need not be loaded
+    from qvl_doctor.remedies.tokens import image_tokens, limits
+
+    tokens = image_tokens(facts)
+    if not tokens:
+        return {}
+    found = {"image_tokens": Fact(tokens, "computed")}
+    kv = _number(facts, "kv_tokens")
+    if kv is not None and 0 < kv < tokens and limits(facts).get("image") != 0 and not _text_only(facts):
+        line = facts["kv_tokens"].line or facts.get("kv_blocks", facts["kv_tokens"]).line
+        found["kv_below_image"] = Fact("yes", "computed", line)
+    return found
+
+
+def _out_of_memory(facts: Facts) -> dict[str, Fact]:
+    total, tried = _number(facts, "gpu_total_gib"), _number(facts, "oom_tried_gib")
+    if not total or tried is None:
+        return {}
+    held = _number(facts, "oom_torch_allocated_gib") or 0.0
+    line = facts["oom_tried_gib"].line
+    found = {}
+    if tried > total:
+        found["oom_above_card"] = Fact("yes", "computed", line)
+    if held >= _FULL * total and tried <= _SMALL * total:
+        found["oom_full_card"] = Fact("yes", "computed", line)
+    return found
+
+
+def _weights(facts: Facts) -> dict[str, Fact]:
+    weights, total = _number(facts, "weights_gib"), _number(facts, "total_gib") or _number(facts, "gpu_total_gib")
+    if weights and total and weights >= _WEIGHTS * total:
+        return {"weights_fill_card": Fact("yes", "computed", facts["weights_gib"].line)}
+    return {}
+
+
+def _text_only(facts: Facts) -> bool:
+    given = facts["args"].value if "args" in facts else None
+    return isinstance(given, Mapping) and bool(given.get("language_model_only"))
+
+
+def _number(facts: Facts, name: str) -> float | None:
+    value = facts[name].value if name in facts else None
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
