@@ -1,16 +1,18 @@
 """The values that travel between the rooms: frozen, without behaviour beyond small look-ups.
 
 Records come from `logs`, rules from `rulebook`, findings from `diagnose`, and `report` prints a `Diagnosis`. Nothing here reads or prints.
+They are named tuples and not dataclasses because importing `dataclasses` and making twelve frozen ones costs more than diagnosing a log.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 SEVERITIES = ("fatal", "degraded", "notice")
 LANGUAGES = ("en", "zh")
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 #: The phases of a start-up in the order in which vLLM goes through them.
 PHASES = ("config", "load", "profile", "kv-cache", "graph-capture", "serving", "shutdown")
 
@@ -33,8 +35,7 @@ class Line(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One event of a log: a log call, an uncaught traceback, or a line of something else.
 
     `message` is the text without any prefix; for a traceback it is what the exception says. Its white space is collapsed, so
@@ -65,8 +66,7 @@ class Record:
         return self.lines[-1].number
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """One thing that is known, where it came from ("log", "pip", "option"), and on which line."""
 
     value: Any
@@ -78,8 +78,7 @@ class Fact:
 Facts = Mapping[str, Fact]
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """One item of a rule's `match`: what is set must all hold for one record ("and").
 
     Patterns are sources of regular expressions. `literals` are lower-case strings of which every matching text
@@ -90,7 +89,7 @@ class Condition:
     exception: str = ""
     frame: str = ""
     level: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = NOTHING
     literals: tuple[str, ...] = ()
 
     @property
@@ -98,29 +97,26 @@ class Condition:
         return sum(map(bool, (self.message, self.exception, self.frame, self.level))) + len(self.facts)
 
 
-@dataclass(frozen=True, slots=True)
-class FixTemplate:
+class FixTemplate(NamedTuple):
     """A fix as the rule states it; placeholders are not filled in."""
 
     text: Text
     remedy: str = ""
-    change: Mapping[str, Any] = field(default_factory=dict)
-    applies: Mapping[str, str] = field(default_factory=dict)
+    change: Mapping[str, Any] = NOTHING
+    applies: Mapping[str, str] = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """A log excerpt in a rule, with what it must (or must not) lead to."""
 
     name: str
     log: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = NOTHING
     captures: Mapping[str, str] | None = None
     fixes: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One failure: how it looks, why it happens, what to change. See docs/rules-format.md."""
 
     id: str
@@ -130,7 +126,7 @@ class Rule:
     match: tuple[Condition, ...]
     fixes: tuple[FixTemplate, ...]
     references: tuple[str, ...] = ()
-    applies: Mapping[str, str] = field(default_factory=dict)
+    applies: Mapping[str, str] = NOTHING
     explains: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     confidence: str = "certain"
@@ -141,8 +137,7 @@ class Rule:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A rule spoke on a record. `captures` are the named groups of its pattern."""
 
     rule: Rule
@@ -154,18 +149,16 @@ class Hit:
     unverified: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(NamedTuple):
     """A fix with its numbers filled in. `verified` says who checked that it will hold, and how."""
 
     text: Text
-    change: Mapping[str, Any] = field(default_factory=dict)
+    change: Mapping[str, Any] = NOTHING
     verified: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a report says about one rule: once per run, however often its text appeared (`count`)."""
+class Finding(NamedTuple):
+    """What a report says about one rule: once per run, however often its text appeared (`times`)."""
 
     rule: str
     role: str
@@ -177,19 +170,17 @@ class Finding:
     fixes: tuple[Fix, ...] = ()
     references: tuple[str, ...] = ()
     process: str = ""
-    count: int = 1
+    times: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Phase:
+class Phase(NamedTuple):
     """One step of the start-up and how long it took, where the log says so."""
 
     phase: str
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One start-up in a log."""
 
     first_line: int
@@ -198,14 +189,13 @@ class Run:
     cause: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """The answer to one input. The findings, facts and timeline are those of the last run."""
 
     source: str
     verdict: str
     summary: Text
-    facts: Facts = field(default_factory=dict)
+    facts: Facts = NOTHING
     findings: tuple[Finding, ...] = ()
     runs: tuple[Run, ...] = ()
     timeline: tuple[Phase, ...] = ()

@@ -54,7 +54,7 @@ FAILED = Diagnosis(
             title=text("The engine process failed to start", "引擎进程启动失败"),
             why=text("It follows.", "连带结果。"),
             evidence=(Line(45, "RuntimeError: Engine process failed to start. See stack trace for the root cause."),),
-            count=2,
+            times=2,
         ),
     ),
     runs=(Run(1, 50, "failed", "transformers-unknown-model-type"), Run(51, 99, "failed", "transformers-unknown-model-type")),
@@ -159,7 +159,7 @@ FINDINGS = st.builds(
     evidence=st.lists(LINES, max_size=3).map(tuple) | st.lists(LINES, min_size=9, max_size=12).map(tuple),
     fixes=st.lists(FIXES, max_size=2).map(tuple),
     references=st.lists(TEXTS, max_size=2).map(tuple),
-    count=st.integers(1, 10**6),
+    times=st.integers(1, 10**6),
 )
 VERDICTS = st.sampled_from(["failed", "degraded", "healthy", "unknown"])
 DIAGNOSES = st.builds(

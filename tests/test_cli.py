@@ -70,6 +70,7 @@ def test_jsonl_is_one_report_a_line_in_the_order_of_the_inputs_unreadable_ones_t
         ("notes.txt", b"milk, eggs, and\nthree lanterns\n", "not a vLLM log"),
         ("broken.gz", gzip.compress(b"x" * 99999)[:40], "cannot be read"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_bad_input_is_one_clear_line_and_exit_3(tmp_path: Path, name: str, content: bytes, says: str) -> None:
     path = tmp_path / name

@@ -170,7 +170,7 @@ def test_several_start_ups_are_several_runs_and_the_last_one_is_the_verdict() ->
     crash = BANNER + KV_FAILURE + ENGINE_FAILED
     diagnosis = look(crash * 14)
     assert [(run.verdict, run.cause) for run in diagnosis.runs] == [("failed", "kv-too-small")] * 14
-    assert diagnosis.findings[0].count == 1
+    assert diagnosis.findings[0].times == 1
     diagnosis = look(crash + BANNER + READY)
     assert [run.verdict for run in diagnosis.runs] == ["failed", "healthy"]
     assert (diagnosis.verdict, diagnosis.findings) == ("healthy", ())
@@ -179,7 +179,7 @@ def test_several_start_ups_are_several_runs_and_the_last_one_is_the_verdict() ->
 def test_one_finding_a_rule_however_often_it_speaks() -> None:
     workers = "".join(KV_FAILURE.replace("EngineCore_DP0 pid=2", f"Worker_TP{rank} pid={rank}") for rank in range(4))
     (finding,) = look(BANNER + workers).findings
-    assert finding.count == 4
+    assert finding.times == 4
     assert len(finding.evidence) == 4
 
 

@@ -1,6 +1,5 @@
 """The report on a terminal: word for word at 80 columns, readable at any width, and never a way into the terminal for a log."""
 
-import dataclasses
 import io
 import re
 import shlex
@@ -190,8 +189,7 @@ def test_fits(diagnosis: Diagnosis, lang: str, width: int) -> None:
 
 @given(DIAGNOSES, st.integers(1, 150), st.sampled_from(["en", "zh"]))
 def test_anything_can_be_printed(diagnosis: Diagnosis, width: int, lang: str) -> None:
-    bare = dataclasses.replace(
-        diagnosis, findings=tuple(dataclasses.replace(finding, fixes=(), references=(), rule="r") for finding in diagnosis.findings)
+    bare = diagnosis._replace(findings=tuple(finding._replace(fixes=(), references=(), rule="r") for finding in diagnosis.findings)
     )
     for line in printed(bare, lang, width).splitlines():
         assert cell_len(line) <= max(width, 24) or "qvl-doctor explain" in line
@@ -204,7 +202,7 @@ def test_a_wide_terminal_is_not_filled() -> None:
 @given(st.lists(st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"]), min_size=1), min_size=1, max_size=8))
 def test_a_continued_command_is_the_same_command(values: list[str]) -> None:
     fix = Fix(text("x", "x"), {"flags": {f"--flag-{number}": value for number, value in enumerate(values)}})
-    finding = dataclasses.replace(FAILED.findings[0], fixes=(fix,), references=(), why=text("", ""), evidence=())
+    finding = FAILED.findings[0]._replace(fixes=(fix,), references=(), why=text("", ""), evidence=())
     page = printed(Diagnosis("-", "failed", finding.title, findings=(finding,)), width=40)
     command = page[page.index("--flag-0") : page.index("\n\n  More: ")].replace("\\\n", "")  # as a shell does
     expected = [word for number, value in enumerate(values) for word in (f"--flag-{number}", value)]
@@ -246,9 +244,9 @@ def test_a_huge_line_is_cut_around_what_tells() -> None:
 def test_the_telling_part_of_a_line_is_kept() -> None:
     noise = "word " * 200
     line = Line(1, f"ERROR 02-16 09:04:35 engine.py:389] {noise}KeyError: 'qwen2_5_vl' was raised {noise}")
-    finding = dataclasses.replace(FAILED.findings[0], evidence=(line,))
+    finding = FAILED.findings[0]._replace(evidence=(line,))
     for width in (40, 80):
-        page = printed(dataclasses.replace(FAILED, findings=(finding,)), width=width)
+        page = printed(FAILED._replace(findings=(finding,)), width=width)
         shown = " ".join(row.partition("│")[2].strip() for row in page.splitlines() if "│" in row)
         assert "KeyError: 'qwen2_5_vl'" in shown
         assert shown.startswith("…")
@@ -275,8 +273,8 @@ def test_unknown_says_what_to_look_at() -> None:
 
 
 def test_degraded_puts_its_first_finding_in_the_place_of_the_cause() -> None:
-    finding = dataclasses.replace(HEALTHY.findings[0], severity="degraded")
-    page = printed(dataclasses.replace(HEALTHY, verdict="degraded", summary=text("It serves", "服务可用"), findings=(finding,)))
+    finding = HEALTHY.findings[0]._replace(severity="degraded")
+    page = printed(HEALTHY._replace(verdict="degraded", summary=text("It serves", "服务可用"), findings=(finding,)))
     assert page.startswith("! DEGRADED  It serves\n")
     assert "! The KV cache holds 2,976 tokens, one full-size image needs 16,384\n  It is small.\n" in page
     assert "Likely, not certain" in page
@@ -294,7 +292,7 @@ def test_degraded_puts_its_first_finding_in_the_place_of_the_cause() -> None:
     ],
 )
 def test_runs(runs: tuple[Run, ...], sentence: str) -> None:
-    assert f"\n{sentence}\n" in printed(dataclasses.replace(HEALTHY, runs=runs))
+    assert f"\n{sentence}\n" in printed(HEALTHY._replace(runs=runs))
 
 
 def test_one_run_is_not_worth_a_sentence() -> None:
@@ -316,7 +314,7 @@ def test_every_kind_of_change() -> None:
         "pip": ["transformers>=4.49", "torch"],
     }
     fix = Fix(text("Do this.", "这样做。"), change, {"by": "memory-model", "detail": "needs 17.9 GiB"})
-    page = printed(dataclasses.replace(FAILED, findings=(dataclasses.replace(FAILED.findings[0], fixes=(fix,)),)))
+    page = printed(FAILED._replace(findings=(FAILED.findings[0]._replace(fixes=(fix,)),)))
     assert page[page.index("  1. Do this.") : page.index("\n\n  https://")] == (
         "  1. Do this.\n"
         "     pip install 'transformers>=4.49' torch\n"
@@ -333,25 +331,25 @@ def test_every_kind_of_change() -> None:
 
 
 def test_an_unknown_failure_has_no_page_and_doubts_itself() -> None:
-    finding = dataclasses.replace(FAILED.findings[0], rule="unrecognized-failure", confidence="unverified")
-    page = printed(dataclasses.replace(FAILED, findings=(finding,)))
+    finding = FAILED.findings[0]._replace(rule="unrecognized-failure", confidence="unverified")
+    page = printed(FAILED._replace(findings=(finding,)))
     assert "qvl-doctor explain" not in page
     assert "nverified" not in page
     assert "\nWhat to look at\n  1. Upgrade" in page
-    other = printed(dataclasses.replace(FAILED, findings=(dataclasses.replace(finding, rule="known"),)))
+    other = printed(FAILED._replace(findings=(finding._replace(rule="known"),)))
     assert "qvl-doctor explain known" in other
     assert "Unverified: the version" in other
 
 
 def test_a_failed_request_for_memory_is_drawn() -> None:
     facts = {"gpu_total_gib": Fact(23.65), "gpu_free_gib": Fact(5.69), "oom_tried_gib": Fact(9.03), "weights_gib": Fact(15.63)}
-    page = printed(dataclasses.replace(FAILED, facts=facts))
+    page = printed(FAILED._replace(facts=facts))
     assert "GPU memory  23.65 GiB; asked for 9.03 GiB more\n" in page
     assert "█ weights 15.63   ▓ in use 2.33   · free 5.69\n" in page
 
 
 def test_many_short_findings_are_counted() -> None:
-    many = tuple(dataclasses.replace(HEALTHY.findings[0], rule=f"r{number}") for number in range(30))
-    page = printed(dataclasses.replace(HEALTHY, findings=many))
+    many = tuple(HEALTHY.findings[0]._replace(rule=f"r{number}") for number in range(30))
+    page = printed(HEALTHY._replace(findings=many))
     assert "18 more" in page
     assert "r29" not in page

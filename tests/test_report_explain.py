@@ -1,6 +1,5 @@
 """The page of a rule, for the terminal and as Markdown."""
 
-import dataclasses
 import io
 
 import pytest
@@ -42,8 +41,8 @@ RULE = Rule(
     ),
 )
 OTHERS = (
-    dataclasses.replace(RULE, id="request-failed", title=text("A request for {what} failed", "{what} 请求失败"), explains=()),
-    dataclasses.replace(RULE, id="deeper", title=text("Something deeper", "更深的原因"), explains=("worst-case-too-long",)),
+    RULE._replace(id="request-failed", title=text("A request for {what} failed", "{what} 请求失败"), explains=()),
+    RULE._replace(id="deeper", title=text("Something deeper", "更深的原因"), explains=("worst-case-too-long",)),
 )
 
 PAGE = """\
@@ -147,13 +146,13 @@ def test_an_old_encoding_gets_english() -> None:
 
 
 def test_examples_stand_apart() -> None:
-    page = printed(dataclasses.replace(RULE, matches=(Example("a", "one\n\ntwo"), Example("b", "three"), Example("c", "four"))), "en", 80)
+    page = printed(RULE._replace(matches=(Example("a", "one\n\ntwo"), Example("b", "three"), Example("c", "four"))), "en", 80)
     assert "How it looks\n  one\n  two\n\n  three\n\nFix" in page
 
 
 def test_a_long_example_keeps_its_ends() -> None:
     log = "\n".join(["Traceback (most recent call last):", *(f"  line {number}" for number in range(40)), "KeyError: 'x'"])
-    page = printed(dataclasses.replace(RULE, matches=(Example("x", log),)), "en", 80)
+    page = printed(RULE._replace(matches=(Example("x", log),)), "en", 80)
     assert page[page.index("How it looks") : page.index("\n\nFix")].splitlines()[1:] == [
         "  Traceback (most recent call last):",
         "    line 0",

@@ -1,6 +1,5 @@
 """The JSON report: one shape, held by the shipped schema, whatever the log was like."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -119,21 +118,21 @@ def test_facts_are_grouped() -> None:
         "graphs_gib": 1.91,
     }
     assert "packages" not in facts
-    listed = dataclasses.replace(HEALTHY, facts={"torch": Fact("2.5.1"), "my-own": Fact("1.0", "pip"), "vllm": Fact("0.7.2", "pip")})
+    listed = HEALTHY._replace(facts={"torch": Fact("2.5.1"), "my-own": Fact("1.0", "pip"), "vllm": Fact("0.7.2", "pip")})
     assert as_dict(listed)["facts"] == {"vllm": "0.7.2", "packages": {"torch": "2.5.1", "my-own": "1.0"}}
-    named = dataclasses.replace(HEALTHY, facts={"gpu_name": Fact("L4"), "kv_cache_dtype": Fact("auto")})
+    named = HEALTHY._replace(facts={"gpu_name": Fact("L4"), "kv_cache_dtype": Fact("auto")})
     assert as_dict(named)["facts"] == {"gpu_name": "L4", "kv_cache_dtype": "auto"}
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 def test_numbers_that_json_lacks_are_null(number: float) -> None:
-    report = json.loads(dumps(dataclasses.replace(HEALTHY, facts={"weights_gib": Fact(number)})))
+    report = json.loads(dumps(HEALTHY._replace(facts={"weights_gib": Fact(number)})))
     assert report["facts"]["memory"] == {"weights_gib": None}
     VALIDATOR.validate(report)
 
 
 def test_hostile_text_survives_as_text() -> None:
-    report = dumps(dataclasses.replace(FAILED, summary=text(HOSTILE, HOSTILE)))
+    report = dumps(FAILED._replace(summary=text(HOSTILE, HOSTILE)))
     assert json.loads(report)["summary"]["en"] == HOSTILE.replace("\ud800", "\ufffd")
     assert "\x1b" not in report
 

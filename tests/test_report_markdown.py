@@ -1,6 +1,5 @@
 """The report for an issue: whole in GitHub's Markdown, and nothing of a log in it but text."""
 
-import dataclasses
 import html
 import re
 
@@ -182,7 +181,7 @@ def test_hostile_text_everywhere() -> None:
 
 
 def test_a_long_line_is_cut() -> None:
-    finding = dataclasses.replace(FAILED.findings[0], evidence=(Line(1, "blah " * 2000 + "KeyError: 'qwen2_5_vl' " + "blub " * 2000),))
-    page = render(dataclasses.replace(FAILED, findings=(finding,)), "en")
+    finding = FAILED.findings[0]._replace(evidence=(Line(1, "blah " * 2000 + "KeyError: 'qwen2_5_vl' " + "blub " * 2000),))
+    page = render(FAILED._replace(findings=(finding,)), "en")
     assert "KeyError: 'qwen2_5_vl'" in page
     assert len(page) < 3000

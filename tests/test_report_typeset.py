@@ -1,6 +1,5 @@
 """Text by its width on the screen; parts of the pages that stand on their own: what to paste, bars, the telling part of a line."""
 
-import dataclasses
 import shlex
 
 import pytest
@@ -190,11 +189,11 @@ def test_hints_are_what_a_sentence_has_from_its_log() -> None:
 
 def test_sections_hold_every_finding_once() -> None:
     findings = tuple(
-        dataclasses.replace(FAILED.findings[0], rule=f"{role} {severity}", role=role, severity=severity)
+        FAILED.findings[0]._replace(rule=f"{role} {severity}", role=role, severity=severity)
         for role in ("cause", "symptom", "warning")
         for severity in ("fatal", "degraded", "notice")
     )
-    found = known.sections(dataclasses.replace(FAILED, findings=findings))
+    found = known.sections(FAILED._replace(findings=findings))
     assert sorted(finding.rule for group in found for finding in group) == sorted(finding.rule for finding in findings)
     assert [finding.role for finding in found.main] == ["cause"] * 3
     assert {finding.role for finding in found.symptoms} == {"symptom"}

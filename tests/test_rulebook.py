@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -243,7 +242,7 @@ def test_links_that_go_round(field: str, tmp_path: Path) -> None:
 def test_an_own_rule_with_a_known_id_needs_override(tmp_path: Path) -> None:
     write(tmp_path, OTHER, "engine-failed")
     own = rulebook.load(str(tmp_path))
-    known = [replace(own[0], source="", severity="notice"), replace(own[0], source="", id="another")]
+    known = [own[0]._replace(source="", severity="notice"), own[0]._replace(source="", id="another")]
     with pytest.raises(RuleError, match=r"engine-failed\.yaml:2: id: there is a rule 'engine-failed' already; .*--override"):
         rulebook.merge(known, own)
     assert rulebook.merge(known, own, override=True) == (known[1], own[0])
@@ -255,7 +254,7 @@ def test_compiled_rules_are_the_same_without_examples(tmp_path: Path) -> None:
     rules = rulebook.load(str(tmp_path))
     compiled = tmp_path / "compiled.json"
     compiled.write_text(rulebook.compile_book(rules), encoding="utf-8")
-    assert rulebook.load_compiled(str(compiled)) == tuple(replace(rule, matches=(), silent=(), source="") for rule in rules)
+    assert rulebook.load_compiled(str(compiled)) == tuple(rule._replace(matches=(), silent=(), source="") for rule in rules)
     assert str(tmp_path) not in compiled.read_text(encoding="utf-8")
 
 
@@ -283,7 +282,7 @@ def test_many_compiled_rules_load_quickly(tmp_path: Path) -> None:
     write(tmp_path, OTHER, "engine-failed")
     rule = rulebook.load(str(tmp_path))[1]
     path = tmp_path / "compiled.json"
-    path.write_text(rulebook.compile_book([replace(rule, id=f"rule-{number}") for number in range(200)]), encoding="utf-8")
+    path.write_text(rulebook.compile_book([rule._replace(id=f"rule-{number}") for number in range(200)]), encoding="utf-8")
     costs = []
     for _ in range(5):
         began = time.process_time()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,33 +106,31 @@ def test_two_rules_on_one_record_tie(read: Callable[..., Rule]) -> None:
 
 def test_before_settles_a_tie(read: Callable[..., Rule]) -> None:
     second = read(r"'address already", r"'already", name="second")
-    found = problems(replace(second, matches=()), read("match:\n", "before: [second]\nmatch:\n"))
+    found = problems(second._replace(matches=()), read("match:\n", "before: [second]\nmatch:\n"))
     assert found == []
 
 
 def test_more_conditions_win_without_a_tie(read: Callable[..., Rule]) -> None:
-    assert problems(replace(read(name="second"), matches=()), read("  - message:", "  - level: ERROR\n    message:")) == []
+    assert problems(read(name="second")._replace(matches=()), read("  - message:", "  - level: ERROR\n    message:")) == []
 
 
 def test_a_rule_that_speaks_on_the_example_of_another(read: Callable[..., Rule]) -> None:
     log = "        ERROR 02-19 18:44:51 [api_server.py:366] address already in use on port 8000\n"
     more = log + "        ERROR 02-19 18:44:52 [api_server.py:367] the server will end itself\n"
     first = read(log, more)
-    other = replace(
-        read(name="second"),
-        match=(Condition(message="the server will end itself", literals=("the server will end itself",)),),
+    other = read(name="second")._replace(match=(Condition(message="the server will end itself", literals=("the server will end itself",)),),
         matches=(),
         title=first.why,
     )
     assert problems(first, other) == ["taken: 'second' speaks here, too, and neither explains the other"]
-    assert problems(replace(first, explains=("second",)), other) == []
-    assert problems(first, replace(other, explains=("plain",))) == []
-    assert problems(first, replace(other, symptom=True)) == []
+    assert problems(first._replace(explains=("second",)), other) == []
+    assert problems(first, other._replace(explains=("plain",))) == []
+    assert problems(first, other._replace(symptom=True)) == []
 
 
 def test_rules_beside_are_not_tested_themselves(read: Callable[..., Rule]) -> None:
     wrong = read("captures: {port: '8000'}", "captures: {port: '80'}", name="second")
-    assert check_examples([replace(read(), before=("second",))], beside=[wrong, read()]) == []
+    assert check_examples([read()._replace(before=("second",))], beside=[wrong, read()]) == []
 
 
 def test_a_rule_on_facts_alone(tmp_path: Path) -> None:
@@ -178,7 +175,7 @@ def test_a_slow_pattern_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     rule = Rule("slow", "fatal", text, text, (Condition(message=r"\b\w*\w*\w*ended at once"),), (FixTemplate(text),))
     (problem,) = slow_patterns([rule])
     assert str(problem).startswith("slow.yaml: match[0]: the pattern '\\b\\w*\\w*\\w*ended at once' takes more than 0.1 s: ")
-    assert slow_patterns([replace(rule, match=(Condition(message="ended at once"),))]) == []
+    assert slow_patterns([rule._replace(match=(Condition(message="ended at once"),))]) == []
 
 
 def test_a_message_that_begins_with_anything_is_named() -> None:
@@ -186,4 +183,4 @@ def test_a_message_that_begins_with_anything_is_named() -> None:
     rule = Rule("slow", "fatal", text, text, (Condition(message=r"(?P<need>\d+) tokens in total"),), (FixTemplate(text),))
     (problem,) = slow_patterns([rule])
     assert "match[0]: the pattern '(?P<need>\\d+) tokens in total' begins with something of any length" in str(problem)
-    assert slow_patterns([replace(rule, match=(Condition(message=r"\b(?P<need>\d+) tokens in total"),))]) == []
+    assert slow_patterns([rule._replace(match=(Condition(message=r"\b(?P<need>\d+) tokens in total"),))]) == []

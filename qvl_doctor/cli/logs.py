@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from qvl_doctor.cli.options import LogsOptions
@@ -145,7 +144,7 @@ def _diagnoses(options: LogsOptions, rules: Sequence[Rule], known: dict[str, Fac
             continue
         diagnosis = without(engine.finish(path), options.ignore)
         if damage:
-            diagnosis = replace(diagnosis, not_checked=(*diagnosis.not_checked, both(damage.key, **damage.values)))
+            diagnosis = diagnosis._replace(not_checked=(*diagnosis.not_checked, both(damage.key, **damage.values)))
         yield diagnosis, True
 
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 FORMATS = ("console", "json", "jsonl", "markdown")
 FAIL_ON = ("fatal", "degraded", "notice", "never")
 COMMANDS = ("logs", "explain", "rules", "completion")
 
 
-@dataclass(frozen=True, slots=True)
-class LogsOptions:
+class LogsOptions(NamedTuple):
     """What `qvl-doctor logs` was asked for."""
 
     paths: tuple[str, ...] = ()
@@ -57,7 +55,7 @@ OPTIONS = {
 CHOICES = {"format": FORMATS, "lang": ("en", "zh"), "fail_on": FAIL_ON}
 
 
-_DEFAULTS = {field.name: field.default for field in fields(LogsOptions)}
+_DEFAULTS = LogsOptions._field_defaults
 
 
 def with_command(arguments: Sequence[str]) -> list[str]:
@@ -81,7 +79,7 @@ def read_quickly(arguments: Sequence[str]) -> LogsOptions | None:
             paths.append(word)
         elif not _take(word, rest, given):
             return None
-    return replace(LogsOptions(paths=tuple(paths)), **given) if paths else None
+    return LogsOptions(paths=tuple(paths), **given) if paths else None
 
 
 def _take(word: str, rest: deque[str], given: dict[str, Any]) -> bool:

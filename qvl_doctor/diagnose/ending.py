@@ -8,7 +8,6 @@ died.` (V0). `Starting vLLM API server on …` is no mark: it is printed while t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from qvl_doctor.model import Record
 
@@ -29,17 +28,17 @@ _HEARTBEAT = re.compile(
 )
 
 
-@dataclass(slots=True)
 class EndingReader:
     """Collects, record by record, what the end of a run will be judged by. Lines are numbers in the input, 0 = not seen."""
 
-    ready_line: int = 0
-    serving_line: int = 0
-    shutdown_line: int = 0
-    death_line: int = 0
-    last_line: int = 0
-    progress_clock: float | None = None
-    last_clock: float | None = None
+    def __init__(self) -> None:
+        self.ready_line = 0
+        self.serving_line = 0
+        self.shutdown_line = 0
+        self.death_line = 0
+        self.last_line = 0
+        self.progress_clock: float | None = None
+        self.last_clock: float | None = None
 
     def feed(self, record: Record) -> None:
         said = record.message

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from qvl_doctor.diagnose.derived import derive
 from qvl_doctor.diagnose.ending import EndingReader
@@ -138,13 +137,13 @@ def without(diagnosis: Diagnosis, ignored: Sequence[str]) -> Diagnosis:
     verdict = next((name for level, name in _VERDICTS if any(finding.severity == level for finding in kept)), "")
     if not verdict:
         ready = diagnosis.facts.get("ready")
-        verdict = "healthy" if ready and ready.value else "unknown"
+        verdict = "healthy" if ready and ready.value == "yes" else "unknown"
     summary = (
         both(f"summary.{verdict}", title=kept[0].title)
         if verdict in {"failed", "degraded"}
         else both("summary.healthy_notices", count=len(kept))
     )
-    return replace(diagnosis, findings=kept, verdict=verdict, summary=summary)
+    return diagnosis._replace(findings=kept, verdict=verdict, summary=summary)
 
 
 def _summary(verdict: str, findings: Sequence[Finding], seen: Observed) -> Text:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from qvl_doctor.diagnose.conditions import applies, as_text, facts_hold, hit_holds
 from qvl_doctor.diagnose.ending import EndingReader
@@ -16,8 +16,7 @@ _MAX_EVIDENCE = 6
 STALLED_S = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(NamedTuple):
     """All that one run showed: what `judge` needs and nothing else."""
 
     hits: Sequence[Hit]
@@ -60,7 +59,7 @@ def _speaks(hit: Hit, facts: Facts, ending: EndingReader) -> bool:
 
 def _verified(hit: Hit, facts: Facts) -> Hit:
     known = {name: as_text(fact.value) for name, fact in facts.items()} | dict(hit.captures)
-    return replace(hit, unverified=applies(hit.rule.applies, known) is None) if hit.rule.applies else hit
+    return hit._replace(unverified=applies(hit.rule.applies, known) is None) if hit.rule.applies else hit
 
 
 def _on_facts_alone(rules: Iterable[Rule], facts: Facts) -> Iterable[Hit]:
@@ -101,7 +100,7 @@ def _finding(hits: Sequence[Hit], role: str, severity: str, facts: Facts) -> Fin
         fixes=fixes_of(hit, facts),
         references=rule.references,
         process=hit.record.process if hit.record else "",
-        count=len(hits),
+        times=len(hits),
     )
 
 
@@ -124,15 +123,16 @@ def _with_unknown(
     finding = finding_of(chain, release, "notice" if request else "fatal")
     if request:
         return [*findings, finding]
-    return [finding, *(replace(other, role="symptom") if other.role == "cause" else other for other in findings)]
+    return [finding, *(other._replace(role="symptom") if other.role == "cause" else other for other in findings)]
 
 
 def _state(ending: EndingReader, *, failed: bool) -> dict[str, Fact]:
-    return {
-        "ready": Fact(ending.was_up, "log", ending.up_line),
+    """What the ending adds to the facts. Whether it was ready is known for sure only if it was."""
+    state = {
         "ended": Fact(ending.ended(failed), "log", ending.last_line),
         "stalled_s": Fact(0.0 if ending.was_up else ending.stalled_s, "log", ending.last_line),
     }
+    return state | {"ready": Fact("yes", "log", ending.up_line)} if ending.was_up else state
 
 
 def _verdict(findings: Sequence[Finding], ending: EndingReader) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from qvl_doctor.logs.prefixes import Piece, pieces
 from qvl_doctor.logs.roles import role_of
@@ -45,18 +44,18 @@ _RAISE = re.compile(r"raise (?P<type>\w+(?:\.\w+)*)\((?P<said>.*)", re.DOTALL)
 _STRING = re.compile(r"""[rbf]?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 
 
-@dataclass(slots=True)
 class _Open:
     """A record that may still grow."""
 
-    head: Piece
-    traceback: bool = False
-    raised: int = -1
-    chained: bool = False
-    numbers: list[int] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    glued: int = 0
-    blank: bool = False
+    __slots__ = ("blank", "chained", "glued", "head", "numbers", "raised", "texts", "traceback")
+
+    def __init__(self, piece: Piece) -> None:
+        self.head = piece
+        self.numbers = [piece.number]
+        self.texts = [piece.text]
+        self.chained = self.blank = False
+        self.glued = 0
+        self.look()
 
     def add(self, piece: Piece) -> None:
         if len(self.texts) < MAX_LINES:
@@ -106,7 +105,7 @@ class RecordBuilder:
                 current.blank = True
             return done
         if current is not None and current.traceback and current.raised < 0 and _PROGRESS.match(piece.text):
-            return [*done, _record(_opened(piece))]  # a progress bar in the middle of somebody's traceback
+            return [*done, _record(_Open(piece))]  # a progress bar in the middle of somebody's traceback
         done += self._finish(key)
         if piece.text.lstrip().startswith(_CHAINS):
             self._chained.add(key)
@@ -138,9 +137,9 @@ class RecordBuilder:
         text = piece.text.strip()
         if text.endswith(_HEADER) and len(text) > len(_HEADER) and not text.startswith(("+", "|")):
             said = piece._replace(text=text[: -len(_HEADER)].rstrip(" ,"))
-            done.append(_record(_opened(said)))
+            done.append(_record(_Open(said)))
             piece = piece._replace(text=_HEADER)
-        record = _opened(piece)
+        record = _Open(piece)
         record.chained = key in self._chained
         self._chained.discard(key)
         self._open[key] = record
@@ -270,13 +269,6 @@ def _plausible_rest(text: str) -> bool:
 def _is_word_rest(current: _Open, piece: Piece) -> bool:
     """`…, in _initialize_k` + `v_caches`: a single identifier after a frame is the rest of its function's name."""
     return current.head.process != "" and piece.text.isidentifier()
-
-
-def _opened(piece: Piece) -> _Open:
-    record = _Open(piece)
-    record.add(piece)
-    record.look()
-    return record
 
 
 def _record(open_record: _Open) -> Record:

@@ -114,7 +114,7 @@ class _Report:
         page, (lines, hidden) = self.page, evidence.shown(finding)
         if not lines:
             return
-        page.heading(self.say("report.evidence"), self.say("report.times", count=finding.count) if finding.count > 1 else "")
+        page.heading(self.say("report.evidence"), self.say("report.times", count=finding.times) if finding.times > 1 else "")
         column = max(len(str(line.number)) for line in lines) + 2
         width = page.width - column - 3
         rows = 3 if page.narrow else 2

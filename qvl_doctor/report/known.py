@@ -59,7 +59,7 @@ def where(finding: Finding, lang: str) -> str:
     notes = [
         "" if symptom else finding.rule,
         words.say("report.line", lang, line=finding.evidence[0].number) if finding.evidence else "",
-        words.say("report.times", lang, count=finding.count) if finding.count > 1 else "",
+        words.say("report.times", lang, count=finding.times) if finding.times > 1 else "",
         words.say(f"confidence.{finding.confidence}", lang) if doubtful(finding) and not symptom else "",
     ]
     said = words.say("report.comma", lang).join(filter(None, notes))

@@ -9,7 +9,6 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from qvl_doctor.model import Condition, FixTemplate, Rule
@@ -88,7 +87,7 @@ def shipped() -> tuple[Rule, ...]:
     compiled = os.path.join(_PACKAGE, COMPILED)
     if os.path.exists(compiled):
         return load_compiled(compiled)
-    return tuple(replace(rule, source="") for rule in load(rules_folder()))
+    return tuple(rule._replace(source="") for rule in load(rules_folder()))
 
 
 def rules_folder() -> str:
@@ -158,14 +157,14 @@ def load_compiled(path: str) -> tuple[Rule, ...]:
 
 def _compiled(rule: Rule) -> dict[str, Any]:
     left_out = ("matches", "silent", "source", "match", "fixes")
-    plain = {name: getattr(rule, name) for name in Rule.__slots__ if name not in left_out}
+    plain = {name: getattr(rule, name) for name in Rule._fields if name not in left_out}
     plain["match"] = [_set_fields(item) for item in rule.match]
     plain["fixes"] = [_set_fields(fix) for fix in rule.fixes]
     return {name: value for name, value in plain.items() if value}
 
 
 def _set_fields(item: Condition | FixTemplate) -> dict[str, Any]:
-    return {name: value for name in item.__slots__ if (value := getattr(item, name))}
+    return {name: value for name in item._fields if (value := getattr(item, name))}
 
 
 def _rule(plain: dict[str, Any]) -> Rule:
