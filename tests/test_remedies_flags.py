@@ -58,7 +58,7 @@ def test_a_near_miss_is_never_a_flag_that_is_gone() -> None:
 
 def test_underscores_and_equals_signs_are_understood() -> None:
     found = fate("--swap_space=4", "0.20.0")
-    assert (found["flag"], found["value"], found["gone"]) == ("--swap-space", "4", "--swap-space")
+    assert (found["flag"], found["value"], found["gone"], found["bare"]) == ("--swap-space", "4", "--swap-space", "no")
 
 
 def test_all_refused_flags_are_taken_away() -> None:
@@ -79,7 +79,7 @@ def test_all_refused_flags_are_taken_away() -> None:
 )
 def test_a_flag_that_moved_keeps_its_value(arguments: str, vllm: str, expected: tuple[str, str, str]) -> None:
     found = fate(arguments, vllm)
-    assert (found["new_flag"], found.get("new_value", ""), found["switch"]) == expected
+    assert (found["new_flag"], found.get("new_value", ""), found["bare"]) == expected
 
 
 def test_a_new_flag_that_the_release_does_not_have_is_not_offered() -> None:

@@ -87,7 +87,9 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
         return fill(value, values)
     if isinstance(value, Mapping):
         # A remedy may name several flags at once, with blanks between them.
-        return {name: _filled(item, values) for key, item in value.items() for name in (fill(key, values).split() if "{" in key else (key,))}
+        return {
+            name: _filled(item, values) for key, item in value.items() for name in (fill(key, values).split() if "{" in key else (key,))
+        }
     if isinstance(value, (list, tuple)):
         return [_filled(item, values) for item in value]
     return value

@@ -33,8 +33,8 @@ def refused_flag(values: Values, facts: Facts) -> Values | None:
 
     `fate` is that of the first flag: gone (releases after `last` do not have it), later (it came with `first`), elsewhere (this release has
     it: another command was asked), misspelt (`near` is a flag), unknown, dashed (it begins with a dash that is no hyphen; `near` is right),
-    or word (no flag at all, but `word`). `flag` is the flag, `value` the word behind it, `gone` all flags to take away, `others` those besides
-    the first. Where a flag took its place: `new_flag` and, if it wants one, `new_value`; `switch` is yes if there is no value.
+    or word (no flag at all, but `word`). `flag` is the flag, `value` the word behind it and `bare` whether there is none, `gone` all flags
+    to take away, `others` those besides the first. Where a flag took its place: `new_flag` and, unless it is `bare`, `new_value`.
     """
     words = values.get("arguments", "")[:_MAX_TEXT].split()[:_MAX_WORDS]
     if not words:
@@ -44,8 +44,8 @@ def refused_flag(values: Values, facts: Facts) -> Values | None:
         return _without_flag(words)
     flag, value = given[0]
     others = list(dict.fromkeys(name for name, _ in given[1:] if name != flag))
-    found = {"flag": flag, "value": value, "gone": " ".join([flag, *others]), "others": ", ".join(others)}
-    return _named(**found, **_fate(flag, _release(facts)), **_replacement(flag, value, _release(facts)))
+    found = {"flag": flag, "value": value, "bare": "no" if value else "yes", "gone": " ".join([flag, *others]), "others": ", ".join(others)}
+    return _named(**{**found, **_fate(flag, _release(facts)), **_replacement(flag, value, _release(facts))})
 
 
 def json_from_pairs(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
@@ -108,7 +108,7 @@ def _replacement(flag: str, value: str, have: str) -> dict[str, str]:
     if span is None or (have and satisfies(have, f">={span.first}") is False):
         return {}
     new_value = renamed.value or value
-    return {"new_flag": renamed.flag, "new_value": new_value, "switch": "no" if new_value else "yes"}
+    return {"new_flag": renamed.flag, "new_value": new_value, "bare": "no" if new_value else "yes"}
 
 
 def _near(flag: str) -> str:
