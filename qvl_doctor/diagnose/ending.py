@@ -18,7 +18,7 @@ _SHUTDOWN = re.compile(
     r"Received SIGTERM|SIGTERM received|Shutting down FastAPI HTTP server|Ctrl-C|KeyboardInterrupt)"
 )
 _DEATH = re.compile(
-    r"EngineDeadError|engine core (?:proc .{0,60}? )?(?:died|exited) unexpectedly|Engine process \(pid \d+\) died|"
+    r"EngineDeadError|[Ee]ngine core (?:proc .{0,60}? )?(?:died|exited) unexpectedly|Engine process \(pid \d+\) died|"
     r"Engine (?:process failed to start|core initialization failed)|Background loop has errored|Worker(?:Proc)? .{0,60}died|"
     r"AsyncEngineDeadError"
 )
