@@ -235,10 +235,13 @@ def test_batch_for_item_rounds_up() -> None:
     assert tokens.batch_for_item({"item": "abc"}, {}) is None
 
 
-def test_length_for_items_stays_within_qwen2_vl() -> None:
-    assert tokens.length_for_items({"count": "4"}, {}) == {"max_model_len": "6144"}
-    assert tokens.length_for_items({"count": "25"}, {}) is None
-    assert tokens.length_for_items({"count": "many"}, {}) is None
+@pytest.mark.parametrize(
+    ("processor", "count", "expected"),
+    [("Qwen2-VL", "4", "6144"), ("Qwen2-VL", "25", None), ("Qwen2-VL", "many", None), ("Idefics3", "4", None)],
+)
+def test_length_for_items_stays_within_qwen2_vl(processor: str, count: str, expected: str | None) -> None:
+    said = tokens.length_for_items({"processor": processor, "count": count}, {})
+    assert said == (expected and {"max_model_len": expected})
 
 
 def test_items_sent_takes_modalities_only() -> None:

@@ -194,7 +194,7 @@ def longer_context(values: Values, facts: Facts) -> Values | None:
 
 def length_for_items(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
     """The length that vLLM before 0.6.6 wants for `count` items of Qwen2-VL, which it takes for 1280 tokens each: max_model_len."""
-    count = _int(values.get("count", ""))
+    count = _int(values.get("count", "")) if values.get("processor") == "Qwen2-VL" else 0
     length = _up(count * RECOMMENDED + 1024, 1024)
     return {"max_model_len": str(length)} if count and length <= LONGEST["qwen2-vl"] else None
 
