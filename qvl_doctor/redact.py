@@ -16,15 +16,18 @@ MASK = "***"
 _VALUE = r"""(?:\[[^\]\n]*(?:\]|$)|"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$)|[^\s,;&'"\])}]+)"""
 _HARMLESS = r"""(?!None\b|null\b|True\b|False\b|true\b|false\b|\*{3}|['"]{2}(?!['"])|\[\]|\$\{?\w)"""
 
+#: What stands before "token" or "key" where they are secrets: "tokens/s" alone is on most lines of a serving log.
 _KINDS = ("api", "access", "auth", "hf", "hub", "bearer", "refresh", "session", "private", "secret")
+_WHAT = ("key", "token", "access")
 
 
 class _Mask(NamedTuple):
-    """A line must hold one of the triggers, in lower case, before the pattern is looked for."""
+    """A line must hold one of the triggers, in lower case, before the pattern is looked for; and one of the names, where there are any."""
 
     triggers: tuple[str, ...]
     pattern: re.Pattern[str]
     put: str
+    names: tuple[str, ...] = ()
 
 
 _MASKS = tuple(
@@ -33,7 +36,11 @@ _MASKS = tuple(
         (("hf_",), re.compile(r"\bhf_[A-Za-z0-9]{16,}"), f"hf_{MASK}"),
         (("sk-",), re.compile(r"\bsk-[\w.-]{6,}"), f"sk-{MASK}"),
         (("akia", "asia"), re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), MASK),
-        (("gh", "glpat-", "nvapi-", "xox"), re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|nvapi-|xox[abprs]-)[\w-]{10,}"), MASK),
+        (
+            ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "nvapi-", "xox"),
+            re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|nvapi-|xox[abprs]-)[\w-]{10,}"),
+            MASK,
+        ),
         (("eyj",), re.compile(r"\beyJ[\w-]{10,}\.[\w-]{6,}(?:\.[\w-]*)?"), MASK),
         (("bearer", "basic"), re.compile(r"(?i)\b(bearer|basic)(\s+)" + r"(?!\*{3})[\w.~+/=-]{8,}"), rf"\1\2{MASK}"),
         (("authorization",), re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?!bearer|basic|\*{3})[^\s'\",]{6,}"), rf"\1{MASK}"),
@@ -49,18 +56,13 @@ _MASKS = tuple(
             rf"\1{MASK}",
         ),
         (
-            # Exactly the names that the pattern looks for: "api" or "token" alone stand on most lines of a serving log.
-            (
-                "passw",
-                "passphrase",
-                "secret",
-                *(f"{kind}{dash}{what}" for kind in _KINDS for dash in ("_", "-", "") for what in ("key", "token", "access")),
-            ),
+            ("token", "key", "passw", "passphrase", "secret"),
             re.compile(
-                rf"(?i)(\b[\w-]*?(?:{'|'.join(_KINDS)})[_-]?(?:access[_-]?)?(?:token|key)"
-                rf"|\b[\w-]*?(?:client[_-]?secret|passw(?:or)?d|passphrase))(['\"]?\s*[:=]\s*){_HARMLESS}{_VALUE}"
+                rf"(?i)((?:{'|'.join(_KINDS)})[_-]?(?:access[_-]?)?(?:token|key)"
+                rf"|client[_-]?secret|passw(?:or)?d|passphrase)(['\"]?\s*[:=]\s*){_HARMLESS}{_VALUE}"
             ),
             rf"\1\2{MASK}",
+            ("passw", "passphrase", "secret", *(f"{kind}{dash}{what}" for kind in _KINDS for dash in ("_", "-", "") for what in _WHAT)),
         ),
         (
             ("_token", "token=", "token:", "token'", 'token"', "secret", "password", "passwd", "_key", "credential"),
@@ -75,11 +77,16 @@ def redact(text: str, masks: tuple[_Mask, ...] = _MASKS) -> str:
     """The line with its secrets masked. Linear in the length of the line."""
     lower = text.lower()
     for mask in masks:
-        for trigger in mask.triggers:
-            if trigger in lower:
-                text = mask.pattern.sub(mask.put, text)
-                break
+        if _holds(lower, mask.triggers) and (not mask.names or _holds(lower, mask.names)):
+            text = mask.pattern.sub(mask.put, text)
     return text
+
+
+def _holds(lower: str, words: tuple[str, ...]) -> bool:
+    for word in words:  # noqa: SIM110 — a generator would cost more than the search
+        if word in lower:
+            return True
+    return False
 
 
 def unmasked(text: str) -> str:
@@ -92,5 +99,5 @@ def masker(block: str) -> Callable[[str], str]:
     lower = block.lower()
     if "\\u00" in lower:
         return redact  # a JSON escape may stand inside a name
-    needed = tuple(mask for mask in _MASKS if any(trigger in lower for trigger in mask.triggers))
+    needed = tuple(mask for mask in _MASKS if _holds(lower, mask.triggers))
     return partial(redact, masks=needed) if needed else unmasked

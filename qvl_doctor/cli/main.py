@@ -6,7 +6,6 @@ import os
 import sys
 
 from qvl_doctor import __version__
-from qvl_doctor.cli.options import read_quickly, with_command
 
 USAGE, INTERRUPTED = 2, 130
 
@@ -30,11 +29,16 @@ def _run(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         sys.stdout.write(f"qvl-doctor {__version__}\n")
         return 0
+    from qvl_doctor.cli.options import read_quickly, with_command
+
     arguments = with_command(arguments)
     options = read_quickly(arguments)
     if options is not None:
+        import gc
+
         from qvl_doctor.cli.logs import run
 
+        gc.set_threshold(100_000)  # records live long and hold no cycles: looking for garbage among them only takes time
         return run(options)
     from qvl_doctor.cli.app import run_typer
 

@@ -14,18 +14,18 @@ from qvl_doctor.model import Record
 _READY = re.compile(r"Application startup complete\.|Uvicorn running on |OpenAI server is ready to accept requests")
 _SERVING = re.compile(r'"(?:POST|GET) /\S* HTTP/[\d.]+" \d{3}|Avg (?:prompt|generation) throughput: ')
 _SHUTDOWN = re.compile(
-    r"^(?:Shutting down\.?$|Waiting for application shutdown|Gracefully stopping|\[shutdown\] API server: shutdown triggered|"
+    r"(?:Shutting down\.?$|Waiting for application shutdown|Gracefully stopping|\[shutdown\] API server: shutdown triggered|"
     r"Received SIGTERM|SIGTERM received|Shutting down FastAPI HTTP server|Ctrl-C|KeyboardInterrupt)"
 )
+_STOPS = frozenset(("KeyboardInterrupt", "asyncio.exceptions.CancelledError"))
+_LOUD = frozenset(("ERROR", "WARNING", "CRITICAL"))
 _DEATH = re.compile(
     r"EngineDeadError|[Ee]ngine core (?:proc .{0,60}? )?(?:died|exited) unexpectedly|Engine process \(pid \d+\) died|"
     r"Engine (?:process failed to start|core initialization failed)|Background loop has errored|Worker(?:Proc)? .{0,60}died|"
     r"AsyncEngineDeadError"
 )
-_HEARTBEAT = re.compile(
-    r"No available shared memory broadcast block found|Waiting for \d+ (?:local|remote)|still waiting|^\(autoscaler|Retrying in \d+s|"
-    r"Waiting for creating a placement"
-)
+#: Said by processes that wait: no progress.
+_HEARTBEATS = ("No available shared memory broadcast block", "Waiting for ", "Still waiting", "still waiting", "Retrying in ")
 
 
 class EndingReader:
@@ -42,20 +42,19 @@ class EndingReader:
 
     def feed(self, record: Record) -> None:
         said = record.message
-        self.last_line = max(self.last_line, record.last_line)
-        if record.exception in {"KeyboardInterrupt", "asyncio.exceptions.CancelledError"} or _SHUTDOWN.search(said):
-            self.shutdown_line = self.shutdown_line or record.first_line
-        if not record.frames:
-            if _READY.search(said):
-                self.ready_line = self.ready_line or record.first_line
-            elif ("HTTP/" in said or "throughput: " in said) and _SERVING.search(said):
-                self.serving_line = self.serving_line or record.first_line
-        if (record.exception or record.level in {"ERROR", "WARNING", "CRITICAL"}) and _DEATH.search(f"{record.exception}: {said}"):
-            self.death_line = self.death_line or record.first_line
+        self.last_line = max(self.last_line, record.lines[-1].number)
         if record.clock is not None:
             self.last_clock = record.clock
-            if not _HEARTBEAT.search(said):
+            if not said.startswith(_HEARTBEATS):
                 self.progress_clock = record.clock
+        if not self.shutdown_line and (record.exception in _STOPS or _SHUTDOWN.match(said)):
+            self.shutdown_line = record.first_line
+        if not self.serving_line and ("HTTP/" in said or "throughput: " in said) and not record.frames and _SERVING.search(said):
+            self.serving_line = record.first_line
+        elif not self.ready_line and not record.frames and _READY.search(said):
+            self.ready_line = record.first_line
+        if not self.death_line and (record.exception or record.level in _LOUD) and _DEATH.search(f"{record.exception}: {said}"):
+            self.death_line = record.first_line
 
     @property
     def was_up(self) -> bool:

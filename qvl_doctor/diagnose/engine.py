@@ -43,8 +43,8 @@ class _Watch:
         """Looks at a record; returns the phase that it belongs to."""
         self.first_line = self.first_line or record.first_line
         self.records += 1
-        self.failures.feed(record)
         self.ending.feed(record)
+        self.failures.feed(record)
         self.facts.feed(record)
         phase = self.timeline.feed(record)
         self.reached = phase or self.reached

@@ -14,9 +14,13 @@ from qvl_doctor.model import Condition, Hit, Line, Record, Rule
 
 TIME_LIMIT_S = 0.1
 _MAX_EVIDENCE = 4
+_NAMES = re.compile(r"\w+(?:\|\w+)*")
 
 
 class _Pair(NamedTuple):
+    """A condition of a rule, and the literal that is looked for first: the longest, or "" where it has none."""
+
+    first: str
     rule: Rule
     condition: Condition
 
@@ -25,22 +29,28 @@ class Matcher:
     """Records in, hits out: every condition that holds for a record, facts apart."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self._pairs = [_Pair(rule, item) for rule in rules for item in rule.match if item.message or item.exception or item.frame]
+        self._pairs = [
+            _Pair(item.literals[0] if item.literals else "", rule, item)
+            for rule in rules
+            for item in rule.match
+            if item.message or item.exception or item.frame
+        ]
         self._compiled: dict[tuple[str, bool], Any] = {}
 
     def feed(self, records: Iterable[Record], phase: Callable[[Record], str] = lambda _: "") -> list[Hit]:
         """The hits of a batch of records, in their order. `phase` tells where in the start-up a record belongs."""
         batch = list(records)
-        text = "\n".join([f"{record.exception}\n{record.message}\n{record.unwrapped}" for record in batch]).lower()
-        live = [pair for pair in self._pairs if all(literal in text for literal in pair.condition.literals)]
+        texts = [f"{record.message}\n{record.unwrapped}".lower() if record.unwrapped else record.message.lower() for record in batch]
+        whole = "\n".join(texts)
+        live = [pair for pair in self._pairs if pair.first in whole]
         hits: list[Hit] = []
-        for record in batch:
-            where = phase(record)
-            said = f"{record.message}\n{record.unwrapped}".lower()
+        for record, said in zip(batch, texts, strict=True):
             for pair in live:
+                if pair.first not in said or (not pair.first and not record.exception):
+                    continue
                 captures = self._holds(pair, record, said)
                 if captures is not None:
-                    hits.append(Hit(pair.rule, pair.condition, record, captures, evidence(record, captures), where))
+                    hits.append(Hit(pair.rule, pair.condition, record, captures, evidence(record, captures), phase(record)))
         return hits
 
     def _holds(self, pair: _Pair, record: Record, said: str) -> Mapping[str, str] | None:
@@ -89,6 +99,8 @@ class Matcher:
             return None
 
     def _whole(self, pattern: str, text: str, own: bool) -> bool:
+        if _NAMES.fullmatch(pattern):  # `ValueError|KeyError`, as most are, needs no pattern of its own
+            return text.lower() in pattern.lower().split("|")
         return self._pattern(pattern, own).fullmatch(text) is not None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from qvl_doctor.logs.source import RawLine, clean
@@ -44,7 +45,7 @@ _OUTER = re.compile(
     | (?P<compose>[A-Za-z][\w.-]{{0,80}}[-_]\d{{1,4}}
         |[A-Za-z][\w.-]{{0,80}}(?=[ ]{{1,40}}\|[ ](?:[ ]{{2}}|\(|\[|INFO|WARN|ERROR|Traceback|[\w.]*Error)))
         [ ]{{1,40}}\|(?:[ ]|$)                                     # docker compose
-    | [^\W\d_]{{3,10}}\.?[ ]+\d{{1,2}}[ ]\d\d:\d\d:\d\d[ ]\S{{1,80}}[ ](?P<unit>[^\s:\[]{{1,60}})(?:\[\d+\])?:[ ] # journald, syslog
+    | [^\W\d_]{{3,10}}\.?[ ]+\d{{1,2}}[ ]\d\d:\d\d:\d\d[ ]\S{{1,80}}[ ][^\s:\[]{{1,60}}(?:\[\d+\])?:[ ] # journald, syslog
     | \[rank(?P<rank>\d{{1,5}})\]:(?:[ ]|$|(?=\[))                  # torch
     | rank(?P<cutrank>\d{{1,5}})\]:[ ]                             # the same, pasted without its bracket
     | \((?P<process>[A-Za-z][\w.-]{{0,60}}(?:[ ][\w=.-]{{1,40}}){{0,3}})[ ]pid=(?P<pid>\d+)(?:,[ ]ip=[\w.:]+)?\)(?:[ ]|$)
@@ -56,12 +57,11 @@ _OUTER = re.compile(
 )
 _HEAD = re.compile(
     r"""
-    (?:(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL|TRACE)[ ]
-       (?:(?P<month>\d\d)-(?P<day>\d\d)[ ](?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)|\.\.\.)[ ]
-     |(?P<month2>\d\d)-(?P<day2>\d\d)[ ](?P<hour2>\d\d):(?P<minute2>\d\d):(?P<second2>\d\d)[ ]
+    (?:(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL|TRACE)[ ](?:(?P<stamp>\d\d-\d\d[ ]\d\d:\d\d:\d\d)|\.\.\.)[ ]
+     |(?P<bare_stamp>\d\d-\d\d[ ]\d\d:\d\d:\d\d)[ ]
     )
     (?:\[?(?P<file>[\w./-]{1,120}\.(?:py|rs)):(?P<line>\d{1,6})\](?:[ ]|$))?
-    | \[(?P<file2>[\w./-]{1,120}\.py):(?P<line2>\d{1,6})\](?:[ ]|$)
+    | \[(?P<bare_file>[\w./-]{1,120}\.py):(?P<bare_line>\d{1,6})\](?:[ ]|$)
     """,
     re.VERBOSE,
 )
@@ -93,6 +93,7 @@ _JSON_MEMBER = re.compile(r'\s*"(?:message|log|line|@message|msg)":\s*("(?:[^"\\
 _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*$")
 _RAY_REPEAT = re.compile(r"\s*\[repeated \d+x across cluster\](?: \(Ray deduplicates logs.*)?$")
 _NESTED = 8
+_NO_PREFIX = ("INFO ", "WARNING ", "ERROR ", "DEBUG ", "    ", "  File ", "Traceback ")
 _DAYS = (0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335)
 
 
@@ -139,17 +140,21 @@ class _Outer(NamedTuple):
 def _outer(text: str, origin: str) -> _Outer:
     process, partial = "", False
     for _ in range(_NESTED):
-        match = _OUTER.match(text)
+        # Most lines begin with a log call or are indented: they have no further prefix, and the big pattern need not look.
+        match = None if text.startswith(_NO_PREFIX) else _OUTER.match(text)
         if match is None or not match.end():
             break
-        found = match.groupdict()
-        if found["process"]:
-            process = f"{found['process']} {found['pid']}"
-        else:
-            rank = found["rank"] or found["cutrank"]
-            process = process or (f"rank{rank}" if rank else found["ray"] or "")
-        partial = partial or found["cri"] == "P"
-        origin = found["pod"] or found["compose"] or origin
+        kind = match.lastgroup
+        if kind == "pid":
+            process = f"{match['process']} {match['pid']}"
+        elif kind in {"rank", "cutrank"}:
+            process = process or f"rank{match[kind]}"
+        elif kind == "ray":
+            process = process or match["ray"]
+        elif kind == "cri":
+            partial = partial or match["cri"] == "P"
+        elif kind in {"pod", "compose"}:
+            origin = match[kind]
         text = text[match.end() :]
     return _Outer(text, origin, process, partial)
 
@@ -165,7 +170,7 @@ def peel(number: int, text: str, *, soft: bool = False, nest: _Nest = _TOP) -> P
     match = _HEAD.match(text) or _head_later(text)
     if match is None:
         return _unheaded(Piece(number, text, origin, process, soft=soft, partial=partial, width=width))
-    found = match.groupdict()
+    level, stamp, bare_stamp, file, line, bare_file, bare_line = match.groups()
     rest = match.string[match.end() :]
     if "[repeated " in rest:
         rest = _RAY_REPEAT.sub("", rest)
@@ -177,10 +182,10 @@ def peel(number: int, text: str, *, soft: bool = False, nest: _Nest = _TOP) -> P
         rest,
         origin,
         process,
-        found["level"] or "",
-        (found["file"] or found["file2"] or "").rpartition("/")[2],
-        int(found["line"] or found["line2"] or 0),
-        _clock(found),
+        level or "",
+        (file or bare_file or "").rpartition("/")[2],
+        int(line or bare_line or 0),
+        _clock(stamp or bare_stamp),
         headed=True,
         soft=soft,
         partial=partial,
@@ -208,15 +213,15 @@ def _unheaded(piece: Piece) -> Piece:
     return piece._replace(text=text[match.end() :], level=level, headed=True)
 
 
-def _clock(found: dict[str, str | None]) -> float | None:
-    """Seconds since the year's start: vLLM prints no year."""
-    second = found["second"] or found["second2"]
-    if second is None:
+@lru_cache(maxsize=256)
+def _clock(stamp: str | None) -> float | None:
+    """Seconds since the year's start of `02-16 10:03:00`: vLLM prints no year."""
+    if stamp is None:
         return None
-    month, day, hour, minute = (int(found[part] or found[part + "2"] or 0) for part in ("month", "day", "hour", "minute"))
+    month, day, hour, minute, second = (int(stamp[at : at + 2]) for at in (0, 3, 6, 9, 12))
     if not 1 <= month <= 12:
         return None
-    return float(((_DAYS[month - 1] + day) * 24 + hour) * 3600 + minute * 60 + int(second))
+    return float(((_DAYS[month - 1] + day) * 24 + hour) * 3600 + minute * 60 + second)
 
 
 def _unpack(number: int, stripped: str, text: str, nest: _Nest) -> Iterator[Piece]:
@@ -265,8 +270,8 @@ def _inner(number: int, said: str, nest: _Nest) -> Iterator[Piece]:
 
 def _from_vllm_json(number: int, value: dict[str, Any], nest: _Nest) -> Iterator[Piece]:
     """A record of `--logging-config.formatter json` (0.32 on). Its traceback stands in the message, or in `exc_info`."""
-    stamp = _HEAD.match(f"INFO {value.get('asctime', '')} ")
-    clock = _clock(stamp.groupdict()) if stamp else None
+    head = _HEAD.match(f"INFO {value.get('asctime', '')} ")
+    clock = _clock(head["stamp"]) if head else None
     name, pid = value.get("processName"), value.get("process")
     process = f"{name} {pid}" if isinstance(name, str) and name != "MainProcess" else ""
     file = value.get("filename") or value.get("pathname") or value.get("name") or ""

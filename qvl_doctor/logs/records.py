@@ -24,6 +24,12 @@ _MAX_GLUED = 200
 _NARROWEST = 60
 _MAX_OPEN = 256
 
+#: What is logged so is neither a traceback nor an exception.
+_CALM = frozenset(("INFO", "DEBUG", "TRACE"))
+#: Lines that say that all is well: the access line of a request that went well, and how much was generated. One in many is enough.
+_ANSWERED = 'HTTP/1.1" 2'
+_STATISTICS = "Avg prompt throughput: "
+_ROUTINE_KEPT = 64
 _HEADER = "Traceback (most recent call last):"
 _HEADER_START = "Traceback (most"  # as much of it as a broken line keeps
 _CHAINS = ("During handling of the", "The above exception was")
@@ -72,6 +78,9 @@ class _Open:
     def look(self) -> None:
         """Says by its first line what this record is: a traceback, an exception without one, or neither."""
         text = self.texts[0]
+        if self.head.level in _CALM:
+            self.traceback, self.raised = False, -1
+            return
         self.traceback = bool(_FRAME.match(text)) or text.lstrip().startswith((_HEADER, "+ Exception Group Traceback"))
         self.raised = 0 if not self.traceback and (_BARE.match(text) or _DOTTED.match(text)) else -1
 
@@ -88,7 +97,7 @@ class RecordBuilder:
 
     def feed(self, piece: Piece) -> list[Record]:
         """The records that this piece finishes."""
-        whole = self._whole(piece)
+        whole = self._whole(piece) if piece.partial or self._partial is not None else piece
         if whole is None or self._continues_wrapped(whole):
             return []
         piece = whole
@@ -107,7 +116,7 @@ class RecordBuilder:
         if current is not None and current.traceback and current.raised < 0 and _PROGRESS.match(piece.text):
             return [*done, _record(_Open(piece))]  # a progress bar in the middle of somebody's traceback
         done += self._finish(key)
-        if piece.text.lstrip().startswith(_CHAINS):
+        if piece.text.startswith(_CHAINS):
             self._chained.add(key)
             return done
         done += self._begin(key, piece)
@@ -347,6 +356,7 @@ class LogReader:
         self._redacting = redacting
         self._lines = LineSplitter()
         self._wraps = TerminalWraps()
+        self._routine = 0
         self._records = RecordBuilder()
         self.line_count = 0
 
@@ -362,6 +372,10 @@ class LogReader:
         mask = masker("\n".join([line.text for line in block])) if self._redacting else unmasked
         for line in block:
             self.line_count = line.number
+            if _ANSWERED in line.text or _STATISTICS in line.text:
+                self._routine += 1
+                if self._routine > _ROUTINE_KEPT and self._routine % _ROUTINE_KEPT:
+                    continue  # most of a serving log, and those that are kept say as much
             for piece in pieces(line, mask):
                 done += self._records.feed(piece)
         return done

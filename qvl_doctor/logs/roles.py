@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from qvl_doctor.model import Frame
 
@@ -33,10 +34,9 @@ _FILE_ROLES = {
 
 def role_of(process: str, file: str, frames: Sequence[Frame]) -> str:
     """Which kind of process spoke: worker, engine, api, or "" where nothing tells."""
-    lowered = process.lower().replace(" ", "").replace("_", "")
-    for start, role in _ROLES:
-        if lowered.startswith(start):
-            return role
+    role = _role_of_process(process)
+    if role:
+        return role
     if frames:
         paths = " ".join(frame.file for frame in frames)
         if "/worker/" in paths or "/model_executor/" in paths:
@@ -46,3 +46,9 @@ def role_of(process: str, file: str, frames: Sequence[Frame]) -> str:
         if "/entrypoints/" in paths:
             return "api"
     return _FILE_ROLES.get(file, "")
+
+
+@lru_cache(maxsize=256)
+def _role_of_process(process: str) -> str:
+    lowered = process.lower().replace(" ", "").replace("_", "")
+    return next((role for start, role in _ROLES if lowered.startswith(start)), "")

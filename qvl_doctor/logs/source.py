@@ -11,7 +11,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, NamedTuple, cast
 
 CHUNK = 256 * 1024
@@ -40,12 +39,22 @@ class RawLine(NamedTuple):
     soft: bool = False
 
 
-@contextmanager
-def open_input(path: str) -> Iterator[BinaryIO]:
-    """The input's bytes, decompressed; `-` is standard input. Raises InputError."""
-    with ExitStack() as stack:
-        raw = sys.stdin.buffer if path == "-" else stack.enter_context(_opened(path))
-        yield stack.enter_context(_decompressed(raw)) if path != "-" else _decompressed(raw)
+class open_input:  # noqa: N801 — reads like open(); contextlib would cost more to import than it saves here
+    """The input's bytes, decompressed; `-` is standard input. A context manager. Raises InputError."""
+
+    def __init__(self, path: str) -> None:
+        self._raw = sys.stdin.buffer if path == "-" else _opened(path)
+        self._close = path != "-"
+        self._stream = self._raw
+
+    def __enter__(self) -> BinaryIO:
+        self._stream = _decompressed(self._raw)
+        return self._stream
+
+    def __exit__(self, *_: object) -> None:
+        if self._close:
+            self._stream.close()
+            self._raw.close()
 
 
 def _opened(path: str) -> BinaryIO:
