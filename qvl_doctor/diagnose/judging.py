@@ -66,8 +66,10 @@ def _on_facts_alone(rules: Iterable[Rule], facts: Facts) -> Iterable[Hit]:
     for rule in rules:
         for item in rule.match:
             if item.facts and not (item.message or item.exception or item.frame or item.level) and facts_hold(item.facts, facts):
-                lines = [facts[name] for name in item.facts if name in facts and facts[name].line]
-                yield Hit(rule, item, None, {}, tuple(Line(fact.line, "") for fact in lines))
+                known = [(name, facts[name]) for name in item.facts if name in facts and facts[name].line]
+                said = [pair for pair in known if pair[1].source == "log"] or known  # what follows from facts stands on no line
+                shown = tuple(Line(fact.line, f"{name} = {as_text(fact.value)}") for name, fact in said)
+                yield Hit(rule, item, None, {}, shown)
                 break
 
 

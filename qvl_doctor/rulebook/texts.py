@@ -15,7 +15,10 @@ _VARIABLE = re.compile(r"(?<![A-Za-z0-9_])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![A-Za-
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 # YAML folds a line break into a blank, which Chinese does not have.
-_FOLDED = re.compile(r"(?<=[\u2018-\u201d\u3001-\u9fff\uff01-\uff60]) (?=[\u2018-\u201d\u3001-\u9fff\uff01-\uff60])")
+_FOLDED = re.compile(
+    r"(?<=[\u3001-\u3003\uff01\uff0c\uff1a\uff1b\uff1f\uff09]) (?=\S)"
+    r"|(?<=[\u2018-\u201d\u3001-\u9fff\uff01-\uff60]) (?=[\u2018-\u201d\u3001-\u9fff\uff01-\uff60])"
+)
 
 
 def differences(text: Text) -> Iterator[str]:
