@@ -98,6 +98,14 @@ def test_stages_instead_of_shards() -> None:
     assert parallel.pipeline_instead_of_tensor({}, {}) is None
 
 
+def test_half_the_shards_and_twice_the_stages() -> None:
+    assert parallel.half_as_many_shards({}, facts(tensor_parallel_size=4)) == {"tp": "2", "pp": "2"}
+    assert parallel.half_as_many_shards({}, facts(tensor_parallel_size=8, pipeline_parallel_size=2)) == {"tp": "4", "pp": "4"}
+    assert parallel.half_as_many_shards({}, facts(tensor_parallel_size=3)) is None
+    assert parallel.half_as_many_shards({}, facts(tensor_parallel_size=1)) is None
+    assert parallel.half_as_many_shards({}, {}) is None
+
+
 @pytest.mark.parametrize(
     ("rank", "release", "allowed"),
     [

@@ -28,6 +28,7 @@ _REMEDIES: Mapping[str, tuple[str, ...]] = {
         "utilization_that_fits",
     ),
     "parallel": (
+        "half_as_many_shards",
         "lora_rank",
         "pipeline_instead_of_tensor",
         "pipeline_stages_for_heads",

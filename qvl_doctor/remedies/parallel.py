@@ -58,6 +58,13 @@ def pipeline_instead_of_tensor(_values: Mapping[str, str], facts: Facts) -> dict
     return {"gpus": str(present * stages)} if present and present > 1 else None
 
 
+def half_as_many_shards(_values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
+    """`tp` and `pp`: half of the present tensor parallel size, and twice the stages, so that as many GPUs are used."""
+    present = _known(facts, "tensor_parallel_size")
+    stages = _known(facts, "pipeline_parallel_size") or 1
+    return {"tp": str(present // 2), "pp": str(stages * 2)} if present and present % 2 == 0 else None
+
+
 def lora_rank(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
     """`max_lora_rank`: the smallest allowed value that is at least `rank`."""
     rank = _number(values, "rank")
