@@ -50,12 +50,17 @@ def first_unknown(
         first = chain[0].first_line
         if first <= after or (before and first >= before) or any(id(record) in spoken for record in chain):
             continue
-        if all(record.exception in _NO_FAILURE or not (record.exception or record.message) for record in chain):
+        if all(record.exception in _NO_FAILURE for record in chain):
             continue
         if any(record.message and any(words in record.message or record.message in words for words in said) for record in chain):
             continue
         candidates.append(chain)
-    return min(candidates, key=lambda chain: (_DEPTH.get(chain[0].role, 2), chain[0].first_line), default=None)
+    return min(candidates, key=lambda chain: (_says_nothing(chain), _DEPTH.get(chain[0].role, 2), chain[0].first_line), default=None)
+
+
+def _says_nothing(chain: Sequence[Record]) -> bool:
+    """Tracebacks that were cut before they said what was raised come last: that something failed is all they tell."""
+    return not any(record.exception or record.message for record in chain)
 
 
 def finding_of(chain: Sequence[Record], release: str, severity: str) -> Finding:
@@ -65,10 +70,11 @@ def finding_of(chain: Sequence[Record], release: str, severity: str) -> Finding:
     values = {
         "exception": inner.exception or inner.lines[0].text.strip()[:80] or "?",
         "message": _short(inner.message),
-        "where": f"{frame.file.rpartition('/')[2]}:{frame.line} {frame.function}" if frame else "",
+        "where": f"{frame.file.rpartition('/')[2]}:{frame.line} {frame.function}" if frame else "?",
         "release": release or "?",
     }
-    why = both("unrecognized.why" if frame else "unrecognized.why_no_frame", **values)
+    cut = _says_nothing(chain)
+    why = both("unrecognized.why" if frame and not cut else "unrecognized.why_no_frame", **values)
     if len(chain) > 1 and chain[-1].exception:
         more = both("unrecognized.chain", last=f"{chain[-1].exception}: {_short(chain[-1].message)}")
         why = {language: why[language] + ("" if language == "zh" else " ") + more[language] for language in LANGUAGES}
@@ -77,7 +83,7 @@ def finding_of(chain: Sequence[Record], release: str, severity: str) -> Finding:
         role="cause" if severity == "fatal" else "warning",
         severity=severity,
         confidence="unverified",
-        title=both("unrecognized.title", **values),
+        title=both("unrecognized.title_cut" if cut else "unrecognized.title", **values),
         why=why,
         evidence=tuple(line for record in chain[:_MAX_CHAIN] for line in _raised_lines(record)),
         fixes=(Fix(both("unrecognized.look")),),
