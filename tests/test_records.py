@@ -204,3 +204,10 @@ def test_records_can_be_built_from_any_line_on() -> None:
     for start in range(len(lines) - 1):
         records = list(read_records("\n".join(lines[start:])))
         assert records[-1].message.startswith("No available memory for the cache blocks.")
+
+
+def test_a_traceback_in_one_line_is_text() -> None:
+    line = 'File "/usr/lib/python3/requests/adapters.py", line 519, in send raise ConnectionError(e) ConnectionError: the harbour is closed'
+    (record,) = read_records(line)
+    assert record.message == line
+    assert not record.frames

@@ -22,7 +22,7 @@ _LOUD = frozenset(("ERROR", "WARNING", "CRITICAL"))
 _DEATH = re.compile(
     r"EngineDeadError|[Ee]ngine core (?:proc .{0,60}? )?(?:died|exited) unexpectedly|Engine process \(pid \d+\) died|"
     r"Engine (?:process failed to start|core initialization failed)|Background loop has errored|Worker(?:Proc)? .{0,60}died|"
-    r"AsyncEngineDeadError"
+    r"AsyncEngineDeadError|error while attempting to bind on address"
 )
 #: Said by processes that wait: no progress.
 _HEARTBEATS = ("No available shared memory broadcast block", "Waiting for ", "Still waiting", "still waiting", "Retrying in ")

@@ -33,7 +33,7 @@ _ROUTINE_KEPT = 64
 _HEADER = "Traceback (most recent call last):"
 _HEADER_START = "Traceback (most"  # as much of it as a broken line keeps
 _CHAINS = ("During handling of the", "The above exception was")
-_FRAME = re.compile(r'\s*(?:\| *)*File "(?P<file>[^"]{1,1000})", ?line (?P<line>\d{1,9})(?:, in (?P<function>.*?))?\s*$')
+_FRAME = re.compile(r'\s*(?:\| *)*File "(?P<file>[^"]{1,1000})", ?line (?P<line>\d{1,9})(?:, in (?P<function>\S*))?\s*$')
 _FRAME_START = re.compile(r'\s*File "[^"]*(?:"(?:, (?:l(?:i(?:n(?:e(?: \d*)?)?)?)?)?)?)?$')
 _RAISED = re.compile(r"(?P<type>[A-Za-z_]\w*(?:\.\w+)*)(?P<colon>:(?=\s|$))?\s*(?P<message>.*)$", re.DOTALL)
 #: An exception's line where no traceback proves it one.
