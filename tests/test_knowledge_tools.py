@@ -140,11 +140,6 @@ def build(builder: ModuleType, folder: Path, found: dict[str, Any]) -> dict[str,
             {"version": "0.6.9", "transformers": "<5,>= 4.1", "torch": "==2.5.1; x == 'y'", "python": ">=3.9", "main_cuda": "12.1"},
             {"version": "0.6.10", "transformers": ">= 4.1", "torch": "==2.6.0", "python": ">=3.9", "main_cuda": "12.4"},
         ],
-        "flags": [
-            {"type": "flag", "flag": "--old", "first_version": "0.6.0", "last_version": "0.6.9"},
-            {"type": "flag", "flag": "--new", "first_version": "0.6.9", "last_version": "0.6.10"},
-            {"type": "env", "flag": "VLLM_X", "first_version": "0.6.0", "last_version": "0.6.10"},
-        ],
     }
     for name, rows in inputs.items():
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
@@ -153,7 +148,6 @@ def build(builder: ModuleType, folder: Path, found: dict[str, Any]) -> dict[str,
         "model_types": {},
         "not_served": {},
         "ceilings": [{"vllm": "==0.6.9", "transformers": "<4.2"}],
-        "renamed_flags": {"--old": {"now": "--new"}},
     }
     out = folder / "out"
     out.mkdir()
@@ -165,7 +159,6 @@ def build(builder: ModuleType, folder: Path, found: dict[str, Any]) -> dict[str,
     assert tables["architectures"]["architectures"]["AlphaForCausalLM"] == ["0.6.0", "0.6.9"]
     assert "PluginModel" not in tables["architectures"]["architectures"]
     assert tables["pins"]["releases"]["0.6.9"] == {"transformers": ">=4.1,<5", "torch": "2.5.1", "python": ">=3.9", "cuda": "12.1"}
-    assert tables["flags"]["flags"] == {"--new": ["0.6.9"], "--old": ["0.6.0", "0.6.9"]}
     types: dict[str, dict[str, str]] = tables["model_types"]["model_types"]
     return types
 
@@ -185,8 +178,3 @@ def test_an_image_as_old_as_a_transformers_release_is_not_named_for_it(miner: Mo
     found = mined(miner, tmp_path)
     found["vllm"]["releases"]["0.6.10"] = "2025-03-02"
     assert "image" not in build(builder, tmp_path, found)["beta_vl"]
-
-
-def test_a_renamed_flag_must_be_known(builder: ModuleType) -> None:
-    with pytest.raises(SystemExit, match="--never"):
-        builder.flags_table([], ["0.6.0"], {"--never": "--new"})

@@ -1,11 +1,11 @@
 """Write the generated tables of `qvl_doctor/knowledge/` from what was mined out of vLLM's and Transformers' published releases.
 
-    python tools/build_knowledge.py --architectures architectures.jsonl --pins pins.jsonl --flags flags.jsonl \
+    python tools/build_knowledge.py --architectures architectures.jsonl --pins pins.jsonl \
         --model-types model_types.json --out qvl_doctor/knowledge --date 2026-11-22
 
-Inputs are JSON lines, one object for each architecture (`architecture`, `first_version`, `last_version`), vLLM release (`version`,
-`transformers`, `torch`, `python`, `main_cuda`) and flag (`flag`, `first_version`, `last_version`, `alias_of`, `defaults`, …), and what
-`mine_model_types.py` writes. `traps.json` of the output folder is read, not written: it holds what no table says.
+Inputs are JSON lines, one object for each architecture (`architecture`, `first_version`, `last_version`) and vLLM release (`version`,
+`transformers`, `torch`, `python`, `main_cuda`), and what `mine_model_types.py` writes. `traps.json` of the output folder is read, not
+written: it holds what no table says. `mine_flags.py` writes flags.json by itself.
 """
 
 from __future__ import annotations
@@ -55,20 +55,6 @@ def plain_range(text: str) -> str:
     """A requirement's range without blanks and markers, lower bounds first: '<5,>= 4.56.0; x' is '>=4.56.0,<5'."""
     parts = [part.replace(" ", "") for part in text.split(";", maxsplit=1)[0].split(",")]
     return ",".join(sorted(parts, key=lambda part: (">=", "==", "!=", "<").index(re.match(r"[<>=!]+", part)[0])))  # type: ignore[index]
-
-
-def flags_table(rows: Iterable[Mapping[str, Any]], releases: list[str], renamed: Mapping[str, str]) -> Table:
-    """The flags that are not in every release: [first] or [first, last], and what took the place of those that are gone."""
-    spans: Table = {}
-    for row in rows:
-        if row["type"] != "flag" or not row["first_version"]:
-            continue
-        first, last = row["first_version"], row["last_version"]
-        spans[row["flag"]] = [first] if last == releases[-1] else [first, last]
-    unknown = sorted(set(renamed) - set(spans))
-    if unknown:
-        raise SystemExit(f"renamed flags that no release has: {', '.join(unknown)}")
-    return dict(sorted(spans.items()))
 
 
 class Compatibility:
@@ -235,9 +221,9 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 def main(arguments_given: Sequence[str] | None = None) -> None:
-    """Write architectures.json, pins.json, model_types.json and flags.json."""
+    """Write architectures.json, pins.json and model_types.json."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    for name in ("architectures", "pins", "flags", "model-types"):
+    for name in ("architectures", "pins", "model-types"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--date", required=True, help="the day on which the inputs were mined, as YYYY-MM-DD")
@@ -249,7 +235,6 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
     mined = json.loads(arguments.model_types.read_text(encoding="utf-8"))
     compatibility = Compatibility(pins, traps["ceilings"], mined)
     types = model_types_table(mined, spans, compatibility, traps)
-    flags = flags_table(rows(arguments.flags), releases, traps["renamed_flags"])
 
     def header(source: str) -> dict[str, str]:
         return {"source": source, "date": arguments.date}
@@ -260,7 +245,6 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
     public = list(mined["transformers"]["releases"])
     source = f"auto mappings of Transformers {public[0]} to {public[-1]}; registry, config registry and requirements of {sdists}"
     write(arguments.out / "model_types.json", header(source), {"model_types": types})
-    write(arguments.out / "flags.json", header(f"argument parsers of {sdists}"), {"newest": releases[-1], "flags": flags})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Dated facts about the releases of vLLM and Transformers: what each one serves, asks for and takes.
 
-The tables are JSON files beside this module, each with its source and its date. `tools/build_knowledge.py` writes them, except
-`traps.json` and `images.json`: those hold what maintainers said and no table shows. A table is read when it is first asked.
+The tables are JSON files beside this module, each with its source and its date. `tools/build_knowledge.py` writes them, and
+`tools/mine_flags.py` the flags (`flag_table` reads what a flag takes), but not `traps.json` and `images.json`: those hold what
+maintainers said and no table shows. A table is read when it is first asked.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ def images(model_type_name: str) -> tuple[str, ...]:
 def flag(name: str) -> Span | None:
     """The vLLM releases whose command line has a flag, as `--max-model-len`. None if none has."""
     found = _table("flags")["flags"].get(name.replace("_", "-"))
-    return Span(*found) if found else None
+    return Span(*found["in"]) if found else None
 
 
 def renamed_flag(name: str) -> Renamed | None:
