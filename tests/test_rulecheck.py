@@ -134,7 +134,7 @@ def test_rules_beside_are_not_tested_themselves(read: Callable[..., Rule]) -> No
 
 
 def test_a_rule_on_facts_alone(tmp_path: Path) -> None:
-    text = OTHER.replace("  - message: Engine core initialization failed\n", "  - facts: {kv_tokens: '<100', ready: 'no'}\n")
+    text = OTHER.replace("  - message: Engine core initialization failed\n", "  - facts: {kv_tokens: '<100'}\n")
     text = text.replace("log: Engine core initialization failed}", "facts: {kv_tokens: 99}}").replace(
         "log: Engine core initialization went well}", "facts: {kv_tokens: 100}}"
     )

@@ -46,7 +46,7 @@ class Matcher:
         hits: list[Hit] = []
         for record, said in zip(batch, texts, strict=True):
             for pair in live:
-                if pair.first not in said or (not pair.first and not record.exception):
+                if pair.first not in said:
                     continue
                 captures = self._holds(pair, record, said)
                 if captures is not None:
