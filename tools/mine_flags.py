@@ -41,7 +41,7 @@ Options = dict[str, dict[str, Any]]
 
 
 def options_of(sources: Sources) -> Options:
-    """The flags of one release: --name -> {also, dest, kind, choices, default, deprecated}."""
+    """The flags of one release: --name -> {also, kind, choices, default, deprecated}."""
     found: Options = {}
     for path in PARSER_FILES:
         if sources.text(path):
@@ -56,7 +56,6 @@ def _take(found: Options, names: Sequence[str], kwargs: Kwargs) -> None:
         return
     option: dict[str, Any] = {
         "also": [name for name in names if not name.startswith("--")],
-        "dest": kwargs.get("dest", long[0][2:].replace("-", "_")),
         "kind": kind_of(kwargs),
         "choices": [] if kwargs.get("type") == FOLDED else _choices(kwargs.get("choices")),
         "default": kwargs.get("default", False if kwargs.get("action") == "store_true" else None),
@@ -107,8 +106,6 @@ def _entry(name: str, seen: Mapping[str, Mapping[str, Any]], order: list[str]) -
         return {**entry, "means": newest["means"]}
     also = {each: _span([release for release in seen if each in seen[release]["also"]], order) for each in _all_also(seen)}
     entry |= {"also": also} if also else {}
-    if newest["dest"] != name[2:].replace("-", "_"):
-        entry["dest"] = newest["dest"]
     for key, usual in (("kind", "text"), ("choices", []), ("default", None), ("deprecated", False)):
         segments = _segments({release: option[key] for release, option in seen.items()})
         if len(segments) > 1:

@@ -68,13 +68,13 @@ class Renamed(NamedTuple):
 
 def architecture(name: str) -> Span | None:
     """The vLLM releases whose registry has an architecture. None if none has."""
-    found = _table("architectures")["architectures"].get(name)
+    found = table("architectures")["architectures"].get(name)
     return Span(*found) if found else None
 
 
 def likely_architecture(name: str) -> str:
     """The architecture that a checkpoint with the class of a bare backbone means: Qwen2_5_VLModel -> Qwen2_5_VLForConditionalGeneration."""
-    known = _table("architectures")["architectures"]
+    known = table("architectures")["architectures"]
     stem = name.removesuffix(_BACKBONE)
     if stem == name or not stem:
         return ""
@@ -83,7 +83,7 @@ def likely_architecture(name: str) -> str:
 
 def model_type(name: str) -> ModelType | None:
     """What a model type needs. None if neither Transformers nor vLLM is known to read it."""
-    found = _table("model_types")["model_types"].get(name)
+    found = table("model_types")["model_types"].get(name)
     return ModelType(**found) if found else None
 
 
@@ -104,7 +104,7 @@ def pin(vllm: str) -> Pin | None:
     if not known:
         return None
     name = vllm if vllm in known else known[-1]
-    return Pin(name, **_table("pins")["releases"][name])
+    return Pin(name, **table("pins")["releases"][name])
 
 
 def transformers_range(vllm: str, below: str = "") -> str:
@@ -116,7 +116,7 @@ def transformers_range(vllm: str, below: str = "") -> str:
     if not found:
         return ""
     parts = found.transformers.split(",")
-    limits = [each["transformers"] for each in _table("traps")["ceilings"] if satisfies(found.vllm, each["vllm"])]
+    limits = [each["transformers"] for each in table("traps")["ceilings"] if satisfies(found.vllm, each["vllm"])]
     limits += [part for part in parts if part.startswith("<")] + ([below] if below else [])
     tightest = min(limits, key=lambda limit: release(limit.lstrip("<")) or (), default="")
     return ",".join([*(part for part in parts if not part.startswith("<")), *([tightest] if tightest else [])])
@@ -133,51 +133,52 @@ def vllm_for_transformers(transformers: str, at_least: str = "") -> str:
 
 def removed_name(name: str) -> Removed | None:
     """Where to find a class or function that vLLM imported from Transformers and that Transformers has no more. None if not known."""
-    found = _table("traps")["removed_names"].get(name)
+    found = table("traps")["removed_names"].get(name)
     return Removed(found["transformers"], found["vllm"]) if found else None
 
 
 def images(model_type_name: str) -> tuple[str, ...]:
     """Images other than vLLM's own that are known to serve a model type."""
-    return tuple(each["image"] for each in _table("images")["model_types"].get(model_type_name, ()))
+    return tuple(each["image"] for each in table("images")["model_types"].get(model_type_name, ()))
 
 
 def flag(name: str) -> Span | None:
     """The vLLM releases whose command line has a flag, as `--max-model-len`. None if none has."""
-    found = _table("flags")["flags"].get(name.replace("_", "-"))
+    found = table("flags")["flags"].get(name.replace("_", "-"))
     return Span(*found["in"]) if found else None
 
 
 def renamed_flag(name: str) -> Renamed | None:
     """What took the place of a flag that newer releases no longer have. None if nothing did."""
-    found = _table("traps")["renamed_flags"].get(name.replace("_", "-"))
+    found = table("traps")["renamed_flags"].get(name.replace("_", "-"))
     return Renamed(found["now"], found.get("value", "")) if found else None
 
 
 def flags() -> tuple[str, ...]:
     """Every flag that any release has had."""
-    return tuple(_table("flags")["flags"])
+    return tuple(table("flags")["flags"])
+
+
+@cache
+def table(name: str) -> Mapping[str, Any]:
+    """A whole table, by the name of its file."""
+    # Without pathlib: importing it costs start-up time.
+    with open(os.path.join(os.path.dirname(__file__), f"{name}.json"), encoding="utf-8") as file:
+        content: Mapping[str, Any] = json.load(file)
+    return content
 
 
 @cache
 def _releases() -> Mapping[str, tuple[int, ...]]:
     """Every vLLM release that the tables know with its numbers, the oldest first."""
-    return {name: release(name) or () for name in _table("pins")["releases"]}
+    return {name: release(name) or () for name in table("pins")["releases"]}
 
 
 @cache
 def _types_by_architecture() -> Mapping[str, str]:
     """Architecture -> model type, where the class belongs to one type alone."""
     owners: dict[str, str] = {}
-    for name, entry in _table("model_types")["model_types"].items():
+    for name, entry in table("model_types")["model_types"].items():
         if "architecture" in entry:
             owners[entry["architecture"]] = "" if entry["architecture"] in owners else name
     return owners
-
-
-@cache
-def _table(name: str) -> Mapping[str, Any]:
-    # Without pathlib: importing it costs start-up time.
-    with open(os.path.join(os.path.dirname(__file__), f"{name}.json"), encoding="utf-8") as file:
-        table: Mapping[str, Any] = json.load(file)
-    return table
