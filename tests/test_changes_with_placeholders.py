@@ -5,6 +5,7 @@ from __future__ import annotations
 from qvl_doctor.diagnose import diagnose
 from qvl_doctor.logs.records import read_records
 from qvl_doctor.model import Condition, FixTemplate, Rule
+from qvl_doctor.patterns import literals
 from qvl_doctor.rulebook.changes import change_mistakes
 from qvl_doctor.rulebook.texts import placeholders
 from qvl_doctor.rulebook.yamltree import read_tree
@@ -15,7 +16,7 @@ TEXT = {"en": "Text.", "zh": "文字。"}
 def rule(change: dict[str, object]) -> Rule:
     pattern = r"the lamp went out at (?P<flag>--\S+) (?P<pin>\S+)"
     fixes = (FixTemplate(TEXT, change=change), FixTemplate(TEXT, change={"flags": {"{other}": None}}))
-    return Rule("lamp", "fatal", TEXT, TEXT, (Condition(message=pattern),), fixes)
+    return Rule("lamp", "fatal", TEXT, TEXT, (Condition(message=pattern, literals=literals(pattern)),), fixes)
 
 
 def test_the_flag_that_a_pattern_captured_is_changed() -> None:
@@ -26,7 +27,12 @@ def test_the_flag_that_a_pattern_captured_is_changed() -> None:
 def test_several_flags_at_once() -> None:
     pattern = r"the lamps went out at (?P<gone>--[\w -]+)"
     both = Rule(
-        "lamp", "fatal", TEXT, TEXT, (Condition(message=pattern),), (FixTemplate(TEXT, change={"flags": {"{gone}": None, "--x": "1"}}),)
+        "lamp",
+        "fatal",
+        TEXT,
+        TEXT,
+        (Condition(message=pattern, literals=literals(pattern)),),
+        (FixTemplate(TEXT, change={"flags": {"{gone}": None, "--x": "1"}}),),
     )
     found = diagnose(read_records("the lamps went out at --swap-space --task"), [both]).findings
     assert found[0].fixes[0].change == {"flags": {"--swap-space": None, "--task": None, "--x": "1"}}
