@@ -8,6 +8,7 @@ from typing import Any
 
 from qvl_doctor import remedies
 from qvl_doctor.diagnose.conditions import applies, as_text
+from qvl_doctor.diagnose.upgrades import within_limits
 from qvl_doctor.launch.spelling import spell_flags
 from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text
 
@@ -70,7 +71,7 @@ def _fix(template: FixTemplate, known: dict[str, str], facts: Facts) -> Fix | No
         return None
     if "flags" in change:
         change["flags"] = spell_flags(change["flags"], release)
-    return Fix(text, change)
+    return within_limits(Fix(text, change), facts)
 
 
 def _remedied(name: str, values: dict[str, str], facts: Facts) -> dict[str, str] | None:

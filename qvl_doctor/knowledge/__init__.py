@@ -66,6 +66,17 @@ class Renamed(NamedTuple):
     value: str = ""
 
 
+class Ceiling(NamedTuple):
+    """The first vLLM release that a machine cannot run: `cuda` is what it is built for, `driver` the oldest driver for that.
+
+    Both are "" where the card is too old.
+    """
+
+    vllm: str
+    cuda: str
+    driver: str
+
+
 def architecture(name: str) -> Span | None:
     """The vLLM releases whose registry has an architecture. None if none has."""
     found = table("architectures")["architectures"].get(name)
@@ -105,6 +116,28 @@ def pin(vllm: str) -> Pin | None:
         return None
     name = vllm if vllm in known else known[-1]
     return Pin(name, **table("pins")["releases"][name])
+
+
+def ceiling(driver_cuda: str = "", driver: str = "", capability: str = "") -> Ceiling | None:
+    """The first vLLM release that a machine cannot run. None if nothing that is known of it stands in the way.
+
+    `driver_cuda` is the newest CUDA that its driver supports ("12.2"), `driver` the driver's version ("535.104.05"), `capability`
+    the card's ("7.0"). Within one major version of CUDA an older driver will do (NVIDIA's minor version compatibility).
+    """
+    limits = [Ceiling(card["vllm"], "", "") for card in table("cuda")["cards"] if capability and satisfies(capability, f"<{card['below']}")]
+    for name in _releases():
+        cuda = str(table("pins")["releases"][name]["cuda"])
+        needed = str(table("cuda")["drivers"].get(cuda.partition(".")[0], ""))
+        if _older(driver_cuda, cuda) or _older(driver, needed):
+            limits.append(Ceiling(name, cuda, needed))
+            break
+    return min(limits, key=lambda limit: release(limit.vllm) or (), default=None)
+
+
+def _older(have: str, needed: str) -> bool:
+    """Whether the major version of what is there is below that of what is needed; not, if either is not known."""
+    mine, wanted = release(have), release(needed)
+    return bool(mine and wanted and mine[:1] < wanted[:1])
 
 
 def transformers_range(vllm: str, below: str = "") -> str:

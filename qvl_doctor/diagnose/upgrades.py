@@ -1,0 +1,56 @@
+"""Advice to upgrade vLLM, held against what the machine in the log can run: its driver's CUDA, and its card.
+
+`pip install 'vllm>=0.7.3'` takes the newest release, and that one may be built for a CUDA that the driver does not know.
+"""
+
+from __future__ import annotations
+
+import re
+
+from qvl_doctor.diagnose.conditions import as_text
+from qvl_doctor.knowledge import Ceiling, ceiling
+from qvl_doctor.model import LANGUAGES, Facts, Fix
+from qvl_doctor.versions import release
+from qvl_doctor.words import both
+
+_OPEN_RANGE = re.compile(r"vllm>=(?P<release>[\d.]+)$")
+_IMAGE = re.compile(r"vllm/vllm-openai:v(?P<release>[\d.]+)")
+_KNOWN = ("driver_cuda", "driver", "compute_capability")
+
+
+def within_limits(fix: Fix, facts: Facts) -> Fix:
+    """The fix, with its vLLM release kept below what the machine cannot run; or with a word that it cannot run what is needed."""
+    asked = [*fix.change.get("pip", ()), str(fix.change.get("image", ""))]
+    if not any(_OPEN_RANGE.match(word) or _IMAGE.match(word) for word in asked) or not any(name in facts for name in _KNOWN):
+        return fix
+    limit = ceiling(*(as_text(facts[name].value) if name in facts else "" for name in _KNOWN))
+    if limit is None:
+        return fix
+    change = dict(fix.change)
+    change["pip"] = [_bounded(word, limit.vllm) for word in change.get("pip", ())]
+    beyond = any(_reaches(word, limit.vllm) for word in asked)
+    if not change["pip"]:
+        del change["pip"]
+        if not beyond:
+            return fix
+    note = _note(limit, facts, beyond=beyond)
+    text = {language: fix.text[language] + ("" if language == "zh" else " ") + note[language] for language in LANGUAGES}
+    return fix._replace(text=text, change=change)
+
+
+def _bounded(word: str, limit: str) -> str:
+    return f"{word},<{limit}" if _OPEN_RANGE.match(word) and not _reaches(word, limit) else word
+
+
+def _reaches(word: str, limit: str) -> bool:
+    """Whether even the oldest release that is asked for is too new."""
+    found = _OPEN_RANGE.match(word) or _IMAGE.match(word)
+    return found is not None and (release(found["release"].rstrip(".")) or ()) >= (release(limit) or ())
+
+
+def _note(limit: Ceiling, facts: Facts, *, beyond: bool) -> dict[str, str]:
+    if not limit.cuda:
+        capability = as_text(facts["compute_capability"].value)
+        return both("upgrade.card_beyond" if beyond else "upgrade.card_below", capability=capability, vllm=limit.vllm)
+    key = "upgrade.driver_beyond" if beyond else "upgrade.driver_below"
+    return both(key, vllm=limit.vllm, cuda=limit.cuda, driver=limit.driver)
