@@ -133,6 +133,13 @@ def test_engine_that_dies_while_serving() -> None:
     assert diagnosis.facts["ended"].value == "abrupt"
 
 
+def test_traceback_of_a_request_is_not_why_the_engine_died() -> None:
+    request = REQUEST.replace("At most 1 image(s) may", "Lanterns may")
+    diagnosis = look(BANNER + READY + request + DEATH)
+    assert diagnosis.verdict == "failed"
+    assert roles(diagnosis) == [("engine-dead", "cause"), ("unrecognized-failure", "warning")]
+
+
 @pytest.mark.parametrize(
     "stop",
     [

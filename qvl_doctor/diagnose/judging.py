@@ -121,7 +121,8 @@ def _with_unknown(
     chain = first_unknown(seen.chains, [*known, *symptoms], after=ending.up_line, before=stop)
     if chain is None:
         return findings
-    request = ending.was_up and not ending.death_line
+    # At a server that was up, only what failed in its engine can have killed it: the API server's tracebacks are those of requests.
+    request = ending.was_up and (not ending.death_line or chain[0].role not in {"worker", "engine"})
     finding = finding_of(chain, release, "notice" if request else "fatal")
     if request:
         return [*findings, finding]
