@@ -25,7 +25,25 @@ Examples:
   qvl-doctor logs pod.log
   qvl-doctor logs --format json pod.log.gz
   kubectl logs -f POD | qvl-doctor logs --follow -
-  qvl-doctor explain kv-cache-too-small
+  qvl-doctor explain kv-below-context
+"""
+
+# A line with \b keeps the lines after it as they are.
+_LOGS = """Find the root cause in start-up or serving logs.
+
+\b
+  qvl-doctor logs pod.log
+  kubectl logs POD --previous | qvl-doctor -
+  qvl-doctor logs --pip pip-list.txt pod.log
+  qvl-doctor logs --format jsonl logs/*.log > reports.jsonl
+
+Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 an input could not be read or is no vLLM log.
+"""
+_EXPLAIN = """Show a rule's page: what it means, why it happens, what to do.
+
+\b
+  qvl-doctor explain kv-below-context
+  qvl-doctor explain kv-below-context --lang zh
 """
 
 app = typer.Typer(
@@ -52,7 +70,7 @@ def _root(
     del version
 
 
-@app.command()
+@app.command(help=_LOGS)
 def logs(
     paths: Annotated[list[str], typer.Argument(metavar="FILE...", help="Logs: plain, .gz, .zst; - is standard input.", show_default=False)],
     form: Annotated[Format, typer.Option("--format", "-f", help="How to report.")] = "console",
@@ -70,16 +88,7 @@ def logs(
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
     no_redact: Annotated[bool, typer.Option("--no-redact", help="Do not mask API keys, tokens and passwords.")] = False,
 ) -> None:
-    r"""Find the root cause in start-up or serving logs.
-
-    \b
-      qvl-doctor logs pod.log
-      kubectl logs POD --previous | qvl-doctor -
-      qvl-doctor logs --pip pip-list.txt pod.log
-      qvl-doctor logs --format jsonl logs/*.log > reports.jsonl
-
-    Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 an input could not be read or is no vLLM log.
-    """
+    """Find the root cause in start-up or serving logs."""
     options = LogsOptions(
         tuple(paths),
         form,
@@ -108,19 +117,14 @@ def _rule_ids() -> list[str]:
     return [rule.id for rule in rulebook.shipped()]
 
 
-@app.command()
+@app.command(help=_EXPLAIN)
 def explain(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="A rule's id, as reports name it.", autocompletion=_rule_ids)],
     lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
     rules: Annotated[list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own.")] = None,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
 ) -> None:
-    r"""Show a rule's page: what it means, why it happens, what to do.
-
-    \b
-      qvl-doctor explain kv-cache-too-small
-      qvl-doctor explain kv-cache-too-small --lang zh
-    """
+    """Show a rule's page."""
     from qvl_doctor.cli.explain import run
 
     raise typer.Exit(run(rule, lang or "", tuple(rules or ()), no_color=no_color))

@@ -38,7 +38,7 @@ def run(options: LogsOptions, out: TextIO | None = None) -> int:
         rules = rule_book(options)
         known = package_facts(options.pip)
     except (UsageError, InputError) as error:
-        text = say(error.key, lang, **error.values) if isinstance(error, InputError) else str(error)
+        text = _told(error, lang) if isinstance(error, InputError) else str(error)
         sys.stderr.write(f"qvl-doctor: {text}\n")
         return USAGE
     code = OK
@@ -48,7 +48,7 @@ def run(options: LogsOptions, out: TextIO | None = None) -> int:
                 _print(diagnosis, options, lang, file)
                 code = max(code, exit_code(diagnosis, options.fail_on) if readable else UNREADABLE)
     except InputError as error:
-        sys.stderr.write(f"qvl-doctor: {say(error.key, lang, **error.values)}\n")
+        sys.stderr.write(f"qvl-doctor: {_told(error, lang)}\n")
         return UNREADABLE
     return code
 
@@ -139,13 +139,18 @@ def _diagnoses(options: LogsOptions, rules: Sequence[Rule], known: dict[str, Fac
             damage = read_one(path, engine, redacting=not options.no_redact, seen=seen)
         except InputError as error:
             if options.format == "console":
-                sys.stderr.write(f"qvl-doctor: {say(error.key, lang, **error.values)}\n")
+                sys.stderr.write(f"qvl-doctor: {_told(error, lang)}\n")
             yield unread(path, error), False
             continue
         diagnosis = without(engine.finish(path), options.ignore)
         if damage:
             diagnosis = diagnosis._replace(not_checked=(*diagnosis.not_checked, both(damage.key, **damage.values)))
         yield diagnosis, True
+
+
+def _told(error: InputError, lang: str) -> str:
+    path = error.values.get("path", "")
+    return say(error.key, lang, **{**error.values, "path": say("report.stdin", lang) if path == "-" else path})
 
 
 def unread(path: str, error: InputError) -> Diagnosis:
