@@ -134,6 +134,9 @@ class Rule(NamedTuple):
     remedy: str = ""
     matches: tuple[Example, ...] = ()
     silent: tuple[Example, ...] = ()
+    #: For those who keep the rules: ranges of releases whose sources have the text (tools/verify_rules.py writes them), and what was read.
+    seen_in: tuple[str, ...] = ()
+    checked: str = ""
     source: str = ""
 
 

@@ -145,7 +145,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def compile_book(rules: Iterable[Rule]) -> str:
-    """The rules as JSON for `load_compiled`, without their examples: those are for tests."""
+    """The rules as JSON for `load_compiled`, without their examples and what was read for them: those are for tests and documents."""
     return json.dumps([_compiled(rule) for rule in rules], ensure_ascii=False, separators=(",", ":"))
 
 
@@ -156,7 +156,7 @@ def load_compiled(path: str) -> tuple[Rule, ...]:
 
 
 def _compiled(rule: Rule) -> dict[str, Any]:
-    left_out = ("matches", "silent", "source", "match", "fixes")
+    left_out = ("matches", "silent", "seen_in", "checked", "source", "match", "fixes")
     plain = {name: getattr(rule, name) for name in Rule._fields if name not in left_out}
     plain["match"] = [_set_fields(item) for item in rule.match]
     plain["fixes"] = [_set_fields(fix) for fix in rule.fixes]

@@ -19,7 +19,7 @@ from qvl_doctor.rulebook.changes import change_mistakes, plain, plain_change
 from qvl_doctor.rulebook.shapes import Shapes, listed, short
 from qvl_doctor.rulebook.texts import differences, placeholders, unfolded
 from qvl_doctor.rulebook.yamltree import MAX_BYTES, Node, read_tree
-from qvl_doctor.versions import is_spec, satisfies
+from qvl_doctor.versions import is_spec, release, satisfies
 
 CONFIDENCES = ("certain", "likely")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -37,6 +37,7 @@ CLOSED_FACTS: Mapping[str, tuple[str, ...]] = {
 TOLD_BY_THE_LOG = ("phase", "ready", "ended", "stalled_s")
 
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_RELEASES = re.compile(r"\d+(?:\.\d+)+(?:\.post\d+)?(?:–\d+(?:\.\d+)+(?:\.post\d+)?)?")
 _PLAIN_VERSION = re.compile(r"v?\d+(?:\.\d+)+")
 
 
@@ -85,6 +86,8 @@ class _Reader(Shapes):
             symptom=self.one_of(part.get("symptom"), "symptom", ("yes", "no")) == "yes",
             remedy=self.remedy(part.get("remedy"), "remedy"),
             **self.tests(part.get("tests")),
+            seen_in=self.releases(part.get("seen_in")),
+            checked=" ".join(self.string(part.get("checked"), "checked").split()),
             source=self.path,
         )
         self.check_placeholders(rule, part)
@@ -174,6 +177,14 @@ class _Reader(Shapes):
         for item, field, text in found:
             if text and not text.startswith("TODO") and not re.fullmatch(r"https?://[^\s/]+\.[^\s/]+(/\S*)?", text):
                 self.wrong(item.line, field, f"is a web address (https://…), not '{short(text)}'")
+        return tuple(text for _, _, text in found)
+
+    def releases(self, node: Node | None) -> tuple[str, ...]:
+        found = [(item, field, self.string(item, field)) for item, field in self.items(node, "seen_in", "a range of releases")]
+        for item, field, text in found:
+            ends = [release(end) or () for end in text.split("–")]
+            if text and not (_RELEASES.fullmatch(text) and ends == sorted(ends)):
+                self.wrong(item.line, field, f"is a release or two, '0.8.0–0.10.2', not '{short(text)}'; tools/verify_rules.py writes it")
         return tuple(text for _, _, text in found)
 
     # Texts
