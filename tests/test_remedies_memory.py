@@ -226,3 +226,16 @@ def test_odd_facts_raise_nothing(value: Any) -> None:
         said = remedy({"tried": "x", "asked": "9" * 40, "needed": "nan", "available": "1e9"}, facts)
         assert said is None or all(isinstance(text, str) for text in said.values())
     assert all(isinstance(fact, Fact) for fact in derive(facts).values())
+
+
+def test_short_context_helps_only_where_the_length_decides() -> None:
+    facts = {"max_model_len": Fact(40960), "chunked_prefill": Fact("yes")}
+    assert memory.short_context({}, facts) is None
+    assert memory.short_context({}, facts | {"chunked_prefill": Fact("no")}) == {"max_model_len": "4096"}
+
+
+def test_smaller_batch_still_holds_a_prompt_without_chunked_prefill() -> None:
+    facts = {"max_num_batched_tokens": Fact(16384), "max_model_len": Fact(16384), "chunked_prefill": Fact("no")}
+    assert memory.smaller_batch({}, facts) is None
+    assert memory.smaller_batch({}, facts | {"max_model_len": Fact(8192)}) == {"batched_tokens": "8192"}
+    assert memory.smaller_batch({}, facts | {"chunked_prefill": Fact("yes")}) == {"batched_tokens": "8192"}

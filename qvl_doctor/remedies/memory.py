@@ -61,15 +61,30 @@ def out_of_memory(values: Values, facts: Facts) -> Values:
 
 
 def short_context(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
-    """A length to start with, where the length decides how large the profile run is: max_model_len. None if it is as short already."""
+    """A length to start with, where the length decides how large the profile run is: max_model_len. None if it is as short already.
+
+    With chunked prefill the batch decides, not the length: V0 switches it on by itself for text above 32K, and a short length would
+    switch it off again and profile more.
+    """
+    if _says(facts, "chunked_prefill", "yes"):
+        return None
     length = _whole(facts, "max_model_len")
     return None if length and length <= _FLOOR else {"max_model_len": str(_FIRST_LENGTH)}
 
 
 def smaller_batch(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
-    """Half of the batch that is known (V1 profiles it), never below 2048: batched_tokens."""
+    """Half of the batch that is known (V1 profiles it), never below 2048: batched_tokens.
+
+    Without chunked prefill a batch must hold a whole prompt: None if the half would not (vLLM refuses such a start).
+    """
     batch = _whole(facts, "max_num_batched_tokens")
-    return {"batched_tokens": str(max(2048, batch // 2))} if batch and batch > 2048 else None
+    if not batch or batch <= 2048:
+        return None
+    half = max(2048, batch // 2)
+    length = _whole(facts, "max_model_len")
+    if _says(facts, "chunked_prefill", "no") and (length is None or half < length):
+        return None
+    return {"batched_tokens": str(half)}
 
 
 def more_gpus(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
@@ -232,3 +247,7 @@ def _int(text: str) -> int:
 
 def _float(text: str) -> float | None:
     return float(text) if re.fullmatch(r"-?\d{1,12}(?:\.\d{1,12})?", text) else None
+
+
+def _says(facts: Facts, name: str, value: str) -> bool:
+    return name in facts and str(facts[name].value) == value
