@@ -1,0 +1,62 @@
+"""Tensors of a profile run by name: what they are made of, how large they are, and which flags scale them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Flags that scale a tensor, as vLLM spells them.
+LENGTH, BATCH, SEQUENCES = "--max-model-len", "--max-num-batched-tokens", "--max-num-seqs"
+TENSOR_PARALLEL, PIXELS, ITEMS, DTYPE = "--tensor-parallel-size", "--mm-processor-kwargs", "--limit-mm-per-prompt", "--dtype"
+KV_DTYPE, UTILIZATION = "--kv-cache-dtype", "--gpu-memory-utilization"
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One factor of a tensor's size, with what it counts: (128000, "tokens")."""
+
+    size: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTensor:
+    """A tensor of a profile run.
+
+    `bytes` is the product of `factors`; `scaled_by` are the flags that change one of them, most effective first.
+    """
+
+    name: str
+    factors: tuple[Factor, ...]
+    scaled_by: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        size = 1.0
+        for factor in self.factors:
+            size *= factor.size
+        return int(size)
+
+    @property
+    def formula(self) -> str:
+        """The arithmetic in words: "128000 tokens × 37888 (gate and up) × 2 bytes"."""
+        return " × ".join(
+            f"{factor.size:g} {factor.what}" if factor.size != int(factor.size) else f"{int(factor.size)} {factor.what}"
+            for factor in self.factors
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is alive at one moment of the profile run, beside the weights."""
+
+    name: str
+    tensors: tuple[NamedTensor, ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(tensor.bytes for tensor in self.tensors)
+
+
+def tensor(name: str, *factors: tuple[float, str], scaled_by: tuple[str, ...] = ()) -> NamedTensor:
+    """A tensor from pairs of size and name."""
+    return NamedTensor(name, tuple(Factor(*factor) for factor in factors), scaled_by)
