@@ -137,6 +137,8 @@ class Rule(NamedTuple):
     #: For those who keep the rules: ranges of releases whose sources have the text (tools/verify_rules.py writes them), and what was read.
     seen_in: tuple[str, ...] = ()
     checked: str = ""
+    #: Title, why, fixes and references of a compiled rule; most rules of a book never speak. `rulebook.complete` puts them in their place.
+    packed: str = ""
     source: str = ""
 
 

@@ -15,7 +15,7 @@ def run(name: str, lang: str, folders: tuple[str, ...], *, no_color: bool = Fals
     """Prints the page; an unknown name gets the closest ones."""
     lang = language(lang, os.environ)
     try:
-        rules = rule_book(LogsOptions(rules=folders))
+        rules = rule_book(LogsOptions(rules=folders), packed=False)
     except UsageError as error:
         sys.stderr.write(f"qvl-doctor: {error}\n")
         return USAGE

@@ -53,12 +53,12 @@ def run(options: LogsOptions, out: TextIO | None = None) -> int:
     return code
 
 
-def rule_book(options: LogsOptions) -> tuple[Rule, ...]:
+def rule_book(options: LogsOptions, *, packed: bool = True) -> tuple[Rule, ...]:
     """The shipped rules and those of --rules. Raises UsageError for a rule file that does not load."""
     from qvl_doctor import rulebook
 
     try:
-        rules = rulebook.shipped()
+        rules = rulebook.shipped(packed=packed)
         for folder in options.rules:
             rules = rulebook.merge(rules, rulebook.load(folder, beside=rules), override=options.override)
     except (rulebook.RuleError, OSError) as error:

@@ -11,6 +11,7 @@ from qvl_doctor.diagnose.fixing import fill_text, fixes_of, values_of
 from qvl_doctor.diagnose.ranking import order, roles, winners
 from qvl_doctor.diagnose.unrecognized import finding_of, first_unknown
 from qvl_doctor.model import Fact, Facts, Finding, Hit, Line, Record, Rule
+from qvl_doctor.rulebook import complete
 
 _MAX_EVIDENCE = 6
 STALLED_S = 120
@@ -86,8 +87,8 @@ def _severity(hits: Sequence[Hit], ending: EndingReader) -> str:
 
 
 def _finding(hits: Sequence[Hit], role: str, severity: str, facts: Facts) -> Finding:
-    hit = hits[0]
-    rule = hit.rule
+    rule = complete(hits[0].rule)
+    hit = hits[0]._replace(rule=rule)
     values = values_of(hit, facts)
     lines = {line.number: line for found in hits for line in found.evidence}
     confidence = "unverified" if any(found.unverified for found in hits) else "likely" if hit.record and hit.record.cut else rule.confidence

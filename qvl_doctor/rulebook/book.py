@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import binascii
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from qvl_doctor.model import Condition, FixTemplate, Rule
+from qvl_doctor.model import NOTHING, Condition, FixTemplate, Rule
 
 MAX_FILES = 2000
 COMPILED = "rulebook.json"
@@ -82,11 +84,15 @@ def read(folder: str, beside: Iterable[Rule] = ()) -> tuple[tuple[Rule, ...], li
     return tuple(rules), [*mistakes, *link_mistakes(rules, there)]
 
 
-def shipped() -> tuple[Rule, ...]:
-    """The rules of this package: compiled in a wheel, read from YAML in a source tree. Their `source` is empty."""
+def shipped(*, packed: bool = False) -> tuple[Rule, ...]:
+    """The rules of this package: compiled in a wheel, read from YAML in a source tree. Their `source` is empty.
+
+    With `packed` they may lack their texts, which `complete` gives them: enough to match, and quicker to load.
+    """
     compiled = os.path.join(_PACKAGE, COMPILED)
     if os.path.exists(compiled):
-        return load_compiled(compiled)
+        rules = load_compiled(compiled)
+        return rules if packed else tuple(map(complete, rules))
     return tuple(rule._replace(source="") for rule in load(rules_folder()))
 
 
@@ -146,20 +152,30 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def compile_book(rules: Iterable[Rule]) -> str:
     """The rules as JSON for `load_compiled`, without their examples and what was read for them: those are for tests and documents."""
-    return json.dumps([_compiled(rule) for rule in rules], ensure_ascii=False, separators=(",", ":"))
+    return json.dumps([_compiled(rule) for rule in rules], separators=(",", ":"))
 
 
 def load_compiled(path: str) -> tuple[Rule, ...]:
-    """The rules in a file that `compile_book` made."""
-    with open(path, encoding="utf-8") as file:
+    """The rules in a file that `compile_book` made, packed."""
+    with open(path, encoding="ascii") as file:
         return tuple(map(_rule, json.load(file)))
 
 
+def complete(rule: Rule) -> Rule:
+    """The rule with its texts; one that has them already stays as it is."""
+    if not rule.packed:
+        return rule
+    texts = json.loads(zlib.decompress(binascii.a2b_base64(rule.packed)))
+    fixes = tuple(FixTemplate(**fix) for fix in texts["fixes"])
+    return rule._replace(title=texts["title"], why=texts["why"], fixes=fixes, references=tuple(texts["references"]), packed="")
+
+
 def _compiled(rule: Rule) -> dict[str, Any]:
-    left_out = ("matches", "silent", "seen_in", "checked", "source", "match", "fixes")
+    texts = {"title": rule.title, "why": rule.why, "fixes": [_set_fields(fix) for fix in rule.fixes], "references": rule.references}
+    left_out = ("matches", "silent", "seen_in", "checked", "source", "match", "packed", *texts)
     plain = {name: getattr(rule, name) for name in Rule._fields if name not in left_out}
     plain["match"] = [_set_fields(item) for item in rule.match]
-    plain["fixes"] = [_set_fields(fix) for fix in rule.fixes]
+    plain["packed"] = binascii.b2a_base64(zlib.compress(json.dumps(texts).encode(), 9), newline=False).decode()
     return {name: value for name, value in plain.items() if value}
 
 
@@ -168,14 +184,13 @@ def _set_fields(item: Condition | FixTemplate) -> dict[str, Any]:
 
 
 def _rule(plain: dict[str, Any]) -> Rule:
-    for name in ("references", "explains", "before"):
+    for name in ("explains", "before"):
         if name in plain:
             plain[name] = tuple(plain[name])
     for item in plain["match"]:
         item["literals"] = tuple(item.get("literals", ()))
     plain["match"] = tuple(Condition(**item) for item in plain["match"])
-    plain["fixes"] = tuple(FixTemplate(**fix) for fix in plain["fixes"])
-    return Rule(**plain)
+    return Rule(title=NOTHING, why=NOTHING, fixes=(), **plain)
 
 
 def _circle(links: Mapping[str, Sequence[str]]) -> list[str]:
