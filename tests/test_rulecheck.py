@@ -118,7 +118,8 @@ def test_a_rule_that_speaks_on_the_example_of_another(read: Callable[..., Rule])
     log = "        ERROR 02-19 18:44:51 [api_server.py:366] address already in use on port 8000\n"
     more = log + "        ERROR 02-19 18:44:52 [api_server.py:367] the server will end itself\n"
     first = read(log, more)
-    other = read(name="second")._replace(match=(Condition(message="the server will end itself", literals=("the server will end itself",)),),
+    other = read(name="second")._replace(
+        match=(Condition(message="the server will end itself", literals=("the server will end itself",)),),
         matches=(),
         title=first.why,
     )
