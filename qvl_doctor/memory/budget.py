@@ -24,15 +24,8 @@ _GRAPHS_INSIDE: Since[bool] = (((0, 6, 0), False), ((0, 20, 0), True))
 #: From here on a start needs free memory for everything that is requested (request_memory).
 _CHECKS_FREE_SINCE: Release = (0, 9, 1)
 
-#: Verdicts, worst first.
-PROFILE_OOM, NO_BLOCKS, TOO_LONG, ITEM_TOO_LONG, NO_ROOM_FOR_GRAPHS, FITS = (
-    "profile-oom",
-    "no-blocks",
-    "too-long",
-    "item-too-long",
-    "graphs-oom",
-    "fits",
-)
+#: Verdicts: the profile run does not fit, no block is left, one request of max_model_len does not fit, the graphs do not, or all is well.
+PROFILE_OOM, NO_BLOCKS, TOO_LONG, NO_ROOM_FOR_GRAPHS, FITS = "profile-oom", "no-blocks", "too-long", "graphs-oom", "fits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +133,16 @@ def _stage(shape: ModelShape, settings: Settings, gpu: Gpu, known: _Known, stage
         detail=detail,
         notes=_notes(settings, gpu, detail),
     )
-    return replace(made, verdict=_verdict(made, settings))
+    return replace(made, verdict=_verdict(made))
 
 
-def _verdict(made: Plan, settings: Settings) -> str:
+def _verdict(made: Plan) -> str:
     if made.weights + made.activation + made.non_torch > made.total:
         return PROFILE_OOM
     if made.kv <= 0 or made.pool.blocks == 0:
         return NO_BLOCKS
     if made.kv < made.request:
         return TOO_LONG
-    if max(made.detail.dummies.largest.values(), default=0) > settings.max_model_len:
-        return ITEM_TOO_LONG
     return NO_ROOM_FOR_GRAPHS if made.spare < 0 else FITS
 
 
@@ -214,6 +205,8 @@ def _notes(settings: Settings, gpu: Gpu, detail: Activation) -> tuple[str, ...]:
     notes = []
     if detail.dummies.dropped:
         notes.append("dummies-dropped")
+    if max(detail.dummies.largest.values(), default=0) > settings.max_model_len:
+        notes.append("largest-item-longer-than-prompt")
     if gpu.nominal:
         notes.append("card-size-nominal")
     if gpu.shared:

@@ -84,7 +84,8 @@ def _size_fits(card: Gpu, sizes: set[float]) -> bool:
 
 
 def _tokens(name: str) -> frozenset[str]:
-    words = re.findall(r"[a-z]+[0-9]+[a-z]*|[0-9]+[a-z]*|[a-z]+", name.lower())
+    spaced = re.sub(r"(rtx|gtx)(?=[0-9])", r"\1 ", name.lower())
+    words = re.findall(r"[a-z]+[0-9]+[a-z]*|[0-9]+[a-z]*|[a-z]+", spaced)
     return frozenset(re.sub(r"^([0-9]+)gi?b?$", r"\1", word) for word in words if word not in _NOISE)
 
 

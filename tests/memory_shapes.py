@@ -1,0 +1,49 @@
+"""Models, cards and settings that the tests of the memory model share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qvl_doctor.memory import cards
+from qvl_doctor.memory.gpus import Gpu, find, of_size
+from qvl_doctor.memory.releases import Release
+from qvl_doctor.memory.settings import Settings, resolve
+from qvl_doctor.memory.shape import ModelShape
+
+#: A small decoder as config.json writes it.
+TINY: dict[str, Any] = {
+    "architectures": ["Qwen2ForCausalLM"],
+    "model_type": "qwen2",
+    "num_hidden_layers": 4,
+    "hidden_size": 256,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "intermediate_size": 512,
+    "vocab_size": 1000,
+    "max_position_embeddings": 4096,
+    "tie_word_embeddings": False,
+}
+
+
+def model(name: str) -> ModelShape:
+    """The shape of a bundled card."""
+    card = cards.find(name)
+    assert card is not None, name
+    return card.shape
+
+
+def card(name: str) -> Gpu:
+    """A known GPU."""
+    found = find(name)
+    assert found is not None, name
+    return found
+
+
+#: The article's card: 24 GB, of which torch sees 23.65 GiB.
+ARTICLE_CARD = of_size(23.65)
+
+
+def serve(name: str, gpu: Gpu | str, release: Release, **flags: Any) -> tuple[ModelShape, Settings, Gpu]:
+    """A model, the settings of `vllm serve` with these flags, and the card."""
+    shape, where = model(name), card(gpu) if isinstance(gpu, str) else gpu
+    return shape, resolve(shape, where, release, **flags), where
