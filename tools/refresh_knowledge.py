@@ -1,0 +1,210 @@
+"""Takes new vLLM releases into the tables of `qvl_doctor/knowledge/` and into the catalogue of messages.
+
+    python tools/refresh_knowledge.py 0.34.0                         fetches the sdist from pip's index and reads it; nothing of it is run
+    python tools/refresh_knowledge.py 0.34.0 --transformers 5.24.0   the same, and a new Transformers release with its model types
+    python tools/refresh_knowledge.py 0.34.0 --sources DIR           keeps, or finds, the sources in DIR/vllm-0.34.0
+
+All files have one entry a line: `git diff` is what the release changed. Then `verify_rules.py` tells which rules have to follow,
+`verify_rules.py fill` writes what they have in common with it, and `build_docs.py` the documents.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import catalogue
+import mine_flags
+import mine_model_types
+import mine_release
+from build_knowledge import Compatibility, Table, model_types_table, write
+from catalogue import Catalogue
+from fetch_sdist import FetchError, download, fetch
+from mine_messages import messages_of
+from vllm_source import Sources, version_key
+
+KNOWLEDGE = Path(__file__).resolve().parent.parent / "qvl_doctor" / "knowledge"
+#: The model types of all Transformers and vLLM releases that were read, as `mine_model_types.py` writes them.
+MODEL_TYPES = catalogue.DEFAULT.with_name("model_types.json")
+
+
+class Tables:
+    """All tables, as they are on disk and with what new releases add."""
+
+    def __init__(self, knowledge: Path, messages: Path, model_types: Path, day: str) -> None:
+        self.knowledge, self.messages_file, self.types_file, self.day = knowledge, messages, model_types, day
+        self.pins: dict[str, Any] = _read(knowledge / "pins.json")["releases"]
+        self.architectures: Table = _read(knowledge / "architectures.json")["architectures"]
+        self.flags = _read(knowledge / "flags.json")
+        self.types = _read(model_types)
+        self.messages = catalogue.read(messages) if messages.exists() else Catalogue((), ())
+        self.changes: list[str] = []
+
+    def add(self, release: str, folder: Path) -> None:
+        """Take in a vLLM release from its unpacked sources."""
+        releases = list(self.pins)
+        self._add_flags(release, releases, folder)
+        architectures = expanded(self.architectures, releases) | {release: mine_release.architectures(folder)}
+        self.pins = dict(sorted({**self.pins, release: mine_release.pins(folder)}.items(), key=lambda pair: version_key(pair[0])))
+        self._replace("architectures", self.architectures, spans(architectures, list(self.pins)))
+        self.types["vllm"] = with_types(self.types["vllm"], release, mine_model_types.vllm_types(folder), mine_model_types.day(folder))
+        before = {row.text for row in self.messages.rows if not self.messages.releases or self.messages.releases[-1] in row.releases}
+        self.messages = catalogue.with_release(self.messages, release, messages_of(folder))
+        after = {row.text for row in self.messages.rows if release in row.releases}
+        self.changes.append(f"{release}: {len(after - before)} messages that {len(before)} did not have, {len(before - after)} gone")
+        self.changes.append(f"{release}: asks for {', '.join(f'{name} {value}' for name, value in self.pins[release].items())}")
+
+    def add_transformers(self, release: str, archive: Path) -> None:
+        """Take in the model types of a Transformers release."""
+        types = mine_model_types.transformers_types(archive)
+        new = sorted(set(types) - set(self.types["transformers"]["model_types"]))
+        self.types["transformers"] = with_types(self.types["transformers"], release, types, mine_model_types.day(archive))
+        self.changes.append(f"transformers {release}: new model types: {', '.join(new) or 'none'}")
+
+    def save(self) -> None:
+        """Write all files."""
+        traps = _read(self.knowledge / "traps.json")
+        releases, public = list(self.pins), list(self.types["transformers"]["releases"])
+        compatibility = Compatibility(self.pins, traps["ceilings"], self.types)
+        sdists = f"vLLM's published sources, {releases[0]} to {releases[-1]}"
+        mappings = f"auto mappings of Transformers {public[0]} to {public[-1]}; registry, config registry and requirements of {sdists}"
+        types = model_types_table(self.types, self.architectures, compatibility, traps)
+        self._write("architectures", f"model registry of {sdists}", {"architectures": self.architectures})
+        self._write("pins", f"requirement files of {sdists}", {"releases": self.pins})
+        self._write("model_types", mappings, {"model_types": types})
+        flags = mine_flags.written(self.flags["flags"], self.flags["inverse_from"], self.flags["newest"], self.day)
+        (self.knowledge / "flags.json").write_text(flags, encoding="utf-8")
+        write_types(self.types, self.types_file)
+        catalogue.write(self.messages, self.messages_file)
+
+    def _write(self, name: str, source: str, body: Mapping[str, Any]) -> None:
+        write(self.knowledge / f"{name}.json", {"source": source, "date": self.day}, body)
+
+    def _add_flags(self, release: str, releases: Sequence[str], folder: Path) -> None:
+        options = options_of_releases(self.flags["flags"], releases)
+        if mine_flags.table(options) != self.flags["flags"]:
+            raise SystemExit("flags.json says more than this tool reads; write it with mine_flags.py and the sources of all releases")
+        sources = Sources(folder)
+        options[release] = mine_flags.options_of(sources)
+        self.flags["newest"] = max(options, key=version_key)
+        if not self.flags["inverse_from"] and mine_flags.INVERSE_CLASS in sources.text("vllm/utils/argparse_utils.py"):
+            self.flags["inverse_from"] = release
+        self._replace("flags", self.flags["flags"], mine_flags.table(options))
+
+    def _replace(self, name: str, old: Table, new: Table) -> None:
+        """Put a new table in the place of the old one, and say what is new in it."""
+        added, ended = sorted(set(new) - set(old)), sorted(key for key in new if key in old and _ends(new[key]) and not _ends(old[key]))
+        self.changes.append(f"{name}: new: {', '.join(added) or 'none'}; gone: {', '.join(ended) or 'none'}")
+        old.clear()
+        old.update(new)
+
+
+def expanded(table: Table, releases: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Release -> names, from a table of names and their first and last release."""
+    return {release: frozenset(name for name, span in table.items() if _within(release, span, releases)) for release in releases}
+
+
+def spans(names: Mapping[str, Iterable[str]], releases: Sequence[str]) -> Table:
+    """Name -> [first release] or [first, last] for those that the newest release has no more: the reverse of `expanded`."""
+    found: dict[str, list[str]] = {}
+    for release in releases:
+        for name in names[release]:
+            found.setdefault(name, []).append(release)
+    return {name: [has[0]] if has[-1] == releases[-1] else [has[0], has[-1]] for name, has in sorted(found.items())}
+
+
+def options_of_releases(flags: Table, releases: Sequence[str]) -> dict[str, mine_flags.Options]:
+    """Release -> flags, out of the table that `mine_flags.table` made of them."""
+    options: dict[str, mine_flags.Options] = {release: {} for release in releases}
+    for name, entry in flags.items():
+        for release in releases:
+            if _within(release, entry["in"], releases):
+                options[release][name] = _option(entry, release, releases)
+    return options
+
+
+def with_types(known: Table, release: str, types: Mapping[str, list[str]], day: str) -> Table:
+    """The model types of one project with one more release: {releases, model_types}."""
+    releases = dict(sorted({**known["releases"], release: day}.items(), key=lambda pair: version_key(pair[0])))
+    entries = {name: dict(entry) for name, entry in known["model_types"].items()}
+    for name, classes in types.items():
+        entry = entries.setdefault(name, {"first": release, "last": release, "classes": []})
+        newest = version_key(release) >= version_key(entry["last"])
+        entry["first"] = min(entry["first"], release, key=version_key)
+        entry["last"] = max(entry["last"], release, key=version_key)
+        entry["classes"] = list(dict.fromkeys([*classes, *entry["classes"]] if newest else [*entry["classes"], *classes]))
+    return {"releases": releases, "model_types": dict(sorted(entries.items()))}
+
+
+def write_types(types: Mapping[str, Table], path: Path) -> None:
+    """The file of model types, one a line."""
+    parts = []
+    for project, table in types.items():
+        rows = ",\n".join(f"   {json.dumps(name)}: {json.dumps(entry)}" for name, entry in table["model_types"].items())
+        parts.append(f' "{project}": {{\n  "releases": {json.dumps(table["releases"])},\n  "model_types": {{\n{rows}\n  }}\n }}')
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+
+
+def _option(entry: Table, release: str, releases: Sequence[str]) -> dict[str, Any]:
+    """What a flag is in one release."""
+    if "means" in entry:
+        return {"means": entry["means"], "also": []}
+    option: dict[str, Any] = {"also": [each for each, span in entry.get("also", {}).items() if _within(release, span, releases)]}
+    for key, usual in (("kind", "text"), ("choices", []), ("default", None), ("deprecated", False)):
+        option[key] = entry.get(key, usual)
+        for begins, value in entry.get(f"{key}_from", ()):
+            if version_key(begins) <= version_key(release):
+                option[key] = value
+    return option
+
+
+def _within(release: str, span: Sequence[str], releases: Sequence[str]) -> bool:
+    """Whether a release lies in [first] or [first, last]."""
+    last = span[1] if len(span) > 1 else releases[-1]
+    return version_key(span[0]) <= version_key(release) <= version_key(last)
+
+
+def _ends(entry: Any) -> bool:
+    """Whether a name is gone from the newest release."""
+    return len(entry["in"] if isinstance(entry, dict) else entry) > 1
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("releases", nargs="+", metavar="VERSION", help="a vLLM release")
+    parser.add_argument("--transformers", nargs="*", default=[], metavar="VERSION", help="a Transformers release")
+    parser.add_argument("--sources", type=Path, help="a folder for the sources; without it they are fetched and deleted again")
+    parser.add_argument("--knowledge", type=Path, default=KNOWLEDGE)
+    parser.add_argument("--messages", type=Path, default=catalogue.DEFAULT)
+    parser.add_argument("--model-types", type=Path, default=MODEL_TYPES)
+    parser.add_argument("--date", default=date.today().isoformat())  # noqa: DTZ011 — the day on the author's calendar
+    options = parser.parse_args(arguments)
+    tables = Tables(options.knowledge, options.messages, options.model_types, options.date)
+    with tempfile.TemporaryDirectory(prefix="qvl-doctor-") as scratch:
+        folder = options.sources or Path(scratch)
+        try:
+            for release in sorted(options.releases, key=version_key):
+                tables.add(release, fetch(release, folder))
+            for release in sorted(options.transformers, key=version_key):
+                tables.add_transformers(release, download("transformers", release, folder))
+        except FetchError as error:
+            print(f"{error}; nothing was written", file=sys.stderr)
+            return 1
+    tables.save()
+    print("\n".join(tables.changes))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
