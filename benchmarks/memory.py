@@ -4,9 +4,8 @@
     benchmarks/memory.py POINTS.jsonl [--verbose]
 
 A point is one start-up: {"vllm_version", "engine", "model", "gpu", "gpu_total_gib", "flags": {…, "_assumed": {…}}, "observed": {…}}.
-`flags` use vLLM's names
-(tp and pp for the parallel sizes); `_assumed` are defaults that the log did not print. What has no card, or lacks what a prediction
-needs, is counted.
+`flags` use vLLM's names (tp and pp for the parallel sizes); `_assumed` are defaults that the log did not print. What has no card, or lacks
+what a prediction needs, is counted.
 """
 
 from __future__ import annotations
@@ -78,7 +77,11 @@ class Case:
 
     @property
     def observed(self) -> Mapping[str, Any]:
-        return self.point["observed"]  # type: ignore[no-any-return]
+        return self.point.get("observed") or {}
+
+    @property
+    def name(self) -> str:
+        return str(self.point["model"])
 
     @property
     def groups(self) -> Iterator[str]:
@@ -98,24 +101,28 @@ def main() -> int:
     with open(options.points, encoding="utf-8") as file:
         points = [json.loads(line) for line in file if line.strip()]
     table, vision, graphs = Table(), [], Table()
+    within: list[bool] = []
     for point in points:
         case = _case(point, table)
         if case is None:
             continue
-        for quantity, predicted, seen in predictions(case):
-            table.add(quantity, predicted, seen, point["model"])
+        try:
+            found, first = list(predictions(case)), plans(case.card.shape, case.settings, case.gpu)[0]
+        except (ValueError, TypeError, KeyError, ArithmeticError) as error:
+            table.missing[f"numbers: {error}"].append(case.name)
+            continue
+        for quantity, predicted, seen in found:
+            table.add(quantity, predicted, seen, case.name)
             for group in case.groups:
-                table.add(f"{quantity} [{group}]", predicted, seen, point["model"])
+                table.add(f"{quantity} [{group}]", predicted, seen, case.name)
             if case.card.shape.vision:
                 vision.append((point, quantity, predicted, seen))
-        graphs.add(
-            "CUDA graphs",
-            plans(case.card.shape, case.settings, case.gpu)[0].graphs / GIB,
-            case.observed.get("cudagraph_gib"),
-            point["model"],
-        )
+            if quantity == "KV GiB end to end" and seen:
+                within.append(abs(predicted - seen) <= first.error / GIB)
+        graphs.add("CUDA graphs", first.graphs / GIB, case.observed.get("cudagraph_gib"), case.name)
     print(f"{len(points)} points, {sum(map(len, table.missing.values()))} of them not predicted")
     _print_errors(table, options.verbose)
+    print(f"\nKV GiB end to end within the plan's own error band: {sum(within)} of {len(within)}")
     print("\nrough, for the error band only")
     _print_errors(graphs, verbose=False)
     _print_vision(vision)

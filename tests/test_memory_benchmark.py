@@ -76,8 +76,11 @@ def test_points_that_cannot_be_predicted_are_counted_and_named(root: Path, tmp_p
         {**POINT, "flags": {"quantization": "wna16", "max_model_len": None, "tp": 2, "limit_mm": {"image": 3}}},
         {**POINT, "observed": {"oom": True, "weights_gib": None, "kv_cache_gib": -7.8}},
         {**POINT, "note": "rank-1 line"},
+        {name: value for name, value in POINT.items() if name != "observed"},
+        {**POINT, "flags": {"max_model_len": "auto", "max_num_batched_tokens": "8k", "tp": 1}},
+        {**POINT, "observed": {**POINT["observed"], "kv_cache_gib": "58.53"}},
     ]
     output = benchmark(root, tmp_path, *strange)
-    assert output.startswith("8 points, 4 of them not predicted")
+    assert output.startswith("11 points, 6 of them not predicted")
     assert "no card of this model" in output
     assert "acme/Unheard-Of-9B" in output

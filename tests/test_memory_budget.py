@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -183,3 +184,15 @@ def test_without_video_there_is_never_less(case: tuple[str, Release, int, float,
 @given(CASES)
 def test_a_plan_is_the_same_every_time(case: tuple[str, Release, int, float, int]) -> None:
     assert plan(*drawn(case)) == plan(*drawn(case))
+
+
+def _fitted() -> list[constants.Fitted]:
+    single = [value for value in vars(constants).values() if isinstance(value, constants.Fitted)]
+    return [row.fitted for row in constants.NON_TORCH] + single
+
+
+def test_the_page_shows_every_fitted_constant_as_it_is(root: Path) -> None:
+    page = (root / "docs/memory-model.md").read_text(encoding="utf-8")
+    table = page.partition("## Fitted constants")[2].partition("\n## ")[0]
+    shown = [line.split(" | ", 1)[1] for line in table.splitlines() if line.startswith("| ")][1:]
+    assert shown == [f"{each.value:g} {each.unit} | {each.points} | {each.origin} |" for each in _fitted()]

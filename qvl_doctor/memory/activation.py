@@ -1,8 +1,7 @@
 """The activation peak of vLLM's profile run: what is alive at each moment of it, tensor by tensor.
 
-Peak = max over moments of the tensors alive then, plus what stays for the whole run. "PyTorch activation peak memory" and "peak
-activation" of the logs are
-this number: the increase of torch's peak over the weights.
+Peak = max over moments of the tensors alive then, plus what stays for the whole run. "PyTorch activation peak memory" and "peak activation"
+of the logs are this number: the increase of torch's peak over the weights.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from qvl_doctor.memory.shape import Experts, ModelShape, VisionShape
 from qvl_doctor.memory.towers_live import live
 from qvl_doctor.memory.vision import Item
 
-#: PyTorch's workspace for cuBLAS, allocated with the first product (aten/src/ATen/cuda/CublasHandlePool.cpp): :4096:2:16:8, and 32 MiB
-#: on Hopper.
+#: PyTorch's workspace for cuBLAS, allocated with the first product (aten/src/ATen/cuda/CublasHandlePool.cpp): :4096:2:16:8, and 32 MiB on
+#: Hopper.
 _CUBLAS, _CUBLAS_HOPPER = 2 * 4096 * KIB + 8 * 16 * KIB, 32 * MIB
 #: Buffers of the fused experts: three, from 0.8 two of them share one, from 0.17 both belong to a workspace that stays
 #: (fused_moe/modular_kernel.py).
 _EXPERT_BUFFERS: Since[str] = (((0, 6, 0), "three"), ((0, 8, 0), "shared"), ((0, 17, 0), "kept"))
 _EXPERT_CHUNK = 65536
-#: Bytes of a pixel on the card, and how many copies are alive: float32 until the processor's output is cast, a second copy where inputs
-#: are joined.
+#: Bytes of a pixel on the card, and how many copies are alive: float32 until the processor's output is cast, a second copy where inputs are
+#: joined.
 _PIXEL_BYTES: Since[int] = (((0, 6, 0), 4), ((0, 9, 2), 2))
 _PIXEL_COPIES: Since[int] = (((0, 6, 0), 2), ((0, 10, 1), 1))
 #: While it profiles, MLA makes room for the keys and values of the largest chunk of context (v1/attention/backends/mla/common.py), from

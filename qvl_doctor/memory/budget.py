@@ -18,8 +18,8 @@ from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.weights import weights
 
-#: From here on vLLM takes its estimate of the CUDA graphs off the KV cache (VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS); before, they come
-#: on top.
+#: From here on vLLM takes its estimate of the CUDA graphs off the KV cache (VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS); before, they come on
+#: top.
 _GRAPHS_INSIDE: Since[bool] = (((0, 6, 0), False), ((0, 20, 0), True))
 #: From here on a start needs free memory for everything that is requested (request_memory).
 _CHECKS_FREE_SINCE: Release = (0, 9, 1)
@@ -44,9 +44,8 @@ class Observed:
 class Plan:
     """The budget of one rank, in bytes. `kv` may be negative: so much is missing before the first block.
 
-    `graphs` come on top of the request before 0.20 (`graphs_inside` False) and out of it from then on. `spare`: what stays free after
-    the start.
-    `request`: bytes of one request of max_model_len; `longest`: the longest request that the pool holds, in tokens. `error`: how far
+    `graphs` come on top of the request before 0.20 (`graphs_inside` False) and out of it from then on. `spare`: what stays free after the
+    start. `request`: bytes of one request of max_model_len; `longest`: the longest request that the pool holds, in tokens. `error`: how far
     `kv` may be off.
     """
 
@@ -128,7 +127,7 @@ def _stage(shape: ModelShape, settings: Settings, gpu: Gpu, known: _Known, stage
         request=request_bytes(shape, settings, settings.max_model_len),
         longest=longest_request(shape, settings, kv),
         spare=gpu.total_bytes - weight - outside - max(kv, 0) - captured,
-        error=_error(shape, seen, active, captured if inside else 0),
+        error=_error(shape, settings, seen, (weight, active, captured if inside else 0)),
         verdict=FITS,
         detail=detail,
         notes=_notes(settings, gpu, detail),
@@ -189,15 +188,23 @@ def _non_torch(settings: Settings, gpu: Gpu, seen: Observed) -> int:
     return int(constants.non_torch(settings.engine, settings.release, gpu.data_centre, settings.tp, settings.pp).value * GIB)
 
 
-def _error(shape: ModelShape, seen: Observed, active: int, captured: int) -> int:
-    """How far the KV cache may be off: the spread of what is not known from a log, added up as if it were independent."""
-    share = (constants.VISION_ERROR if shape.vision else constants.ACTIVATION_ERROR).value
-    parts = (
-        0 if seen.activation_gib is not None else active * share,
+def _error(shape: ModelShape, settings: Settings, seen: Observed, parts: tuple[int, int, int]) -> int:
+    """How far the KV cache may be off: the spread of what is not known from a log, added up as if it were independent.
+
+    `parts`: bytes of weights, of activation, and of the graphs that the KV cache makes room for.
+    """
+    if settings.kv_cache_bytes:
+        return 0
+    weight, active, captured = parts
+    stored = constants.QUANTIZED_ERROR if settings.quantization else constants.WEIGHTS_ERROR
+    running = constants.VISION_ERROR if shape.vision else constants.ACTIVATION_ERROR
+    unknown = (
+        0 if seen.weights_gib is not None else weight * stored.value,
+        0 if seen.activation_gib is not None else active * running.value,
         0 if seen.non_torch_gib is not None else constants.NON_TORCH_ERROR.value * GIB,
         0 if seen.graphs_gib is not None else captured * constants.GRAPHS_ERROR.value,
     )
-    return int(math.sqrt(sum(part * part for part in parts)))
+    return int(math.sqrt(sum(part * part for part in unknown)))
 
 
 def _notes(settings: Settings, gpu: Gpu, detail: Activation) -> tuple[str, ...]:

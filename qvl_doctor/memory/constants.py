@@ -50,8 +50,8 @@ NON_TORCH: tuple[NonTorch, ...] = (
     NonTorch("V1", (0, 8, 0), "other", "one", _gib(0.03, 3, "0.10.2 and 0.13 on L40S and a 48 GB card: 0.02, 0.03; 0.26 on 16 GB: 0.07")),
     NonTorch("V1", (0, 8, 0), "hopper", "one", _gib(0.13, 3, "0.10 to 0.17 on H100: 0.07 to 0.17")),
     NonTorch("V1", (0, 18, 0), "hopper", "one", _gib(0.25, 21, "0.19.0 on H100: 0.24 to 0.27, once 0.46; 0.23 on a B200: 0.23")),
-    NonTorch("V1", (0, 8, 0), "other", "several", _gib(0.30, 0, "between what V0 shows on PCIe cards (0.20 to 0.25) and 0.4")),
-    NonTorch("V1", (0, 8, 0), "hopper", "several", _gib(0.60, 0, "seen with NVLink before 0.17; logs not kept")),
+    NonTorch("V1", (0, 8, 0), "other", "several", _gib(0.30, 0, "no log; a little above what V0 shows on PCIe cards (0.20 to 0.25)")),
+    NonTorch("V1", (0, 8, 0), "hopper", "several", _gib(0.60, 0, "NVLink before 0.17; no log at hand, so a guess to be replaced")),
     NonTorch("V1", (0, 17, 0), "hopper", "several", _gib(2.09, 8, "0.19.0 on H100 with NVLink: 2.06 to 2.13")),
 )
 
@@ -70,8 +70,12 @@ GRAPHS_V0 = _gib(0.20, 9, "0.7.2 to 0.9: 0.13 to 0.58 for models up to 8B, 1.12 
 #: 8-bit activations: the input of down_proj is held in 8 bits beside its 16-bit original.
 QUANTIZED_INPUT = Fitted(1.0, "bytes an element", 1, "0.19.0, Mistral-Small w8a8 on an H100: 2.18 GiB instead of 2.03")
 
-#: How far a prediction may be off, as a part of the activation and in GiB (the 95th percentile of docs/memory-model.md).
-ACTIVATION_ERROR = Fitted(0.05, "of the activation", 41, "95th percentile over text and vision models")
+#: How far a prediction may be off: about what 95 in 100 logs stay below, more where a log shows nothing.
+WEIGHTS_ERROR = Fitted(0.0025, "of 16-bit weights", 44, "95th percentile of docs/memory-model.md")
+QUANTIZED_ERROR = Fitted(0.014, "of quantized weights", 10, "the largest miss, bitsandbytes in 4 bits")
+ACTIVATION_ERROR = Fitted(
+    0.05, "of the activation", 45, "twice the 95th percentile of docs/memory-model.md, for releases that no log shows"
+)
 VISION_ERROR = Fitted(0.15, "of the activation", 9, "vision towers that no log shows at work, by comparing neighbouring releases")
 NON_TORCH_ERROR = _gib(0.15, 40, "spread of the logs above")
 GRAPHS_ERROR = Fitted(0.5, "of the graphs", 24, "spread of the logs above")

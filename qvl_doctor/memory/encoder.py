@@ -1,8 +1,7 @@
 """Which images and videos a profile run makes up: the encoder budget of V1, and the dummies that V0 drops when they do not fit.
 
 V0: worker/model_runner.py (profile_run) and multimodal/profiling.py. V1: v1/worker/gpu_model_runner.py (profile_run),
-v1/core/encoder_cache_manager.py,
-v1/worker/utils.py (MultiModalBudget, to 0.14) and multimodal/encoder_budget.py.
+v1/core/encoder_cache_manager.py, v1/worker/utils.py (MultiModalBudget, to 0.14) and multimodal/encoder_budget.py.
 """
 
 from __future__ import annotations
@@ -37,12 +36,11 @@ _QWEN3_FACTOR = 12.5
 class Dummies:
     """What the encoder of a profile run works on.
 
-    `largest`: the largest single item of each modality, by vLLM's own count. `budget`: the encoder budget in tokens (0 without an
-    encoder run).
-    `ran`: what really runs, by modality; V1 runs the largest modality alone, V0 one after the other. `items`: how many of it. `rows`:
-    decoder rows per
-    sampled sequence. `sequences`: dummy sequences of V0. `needed`: tokens that one prompt of the worst case would take. `dropped`: V0
-    left them out.
+    - `largest`: tokens of the largest single item of each modality, by vLLM's own count.
+    - `budget`: the encoder budget in tokens (0 where no encoder runs); `padded`: outputs are copied into a tensor of that length.
+    - `ran`: what really runs, by modality, all items together; V1 runs the largest modality alone, V0 one after the other.
+    - `items`: how many items that is. `sequences`: dummy sequences. `tokens`: rows that the decoder runs on.
+    - `needed`: tokens that one prompt of the worst case would take. `dropped`: V0 left the dummies out.
     """
 
     largest: dict[str, int]

@@ -23,8 +23,8 @@ _SIZE = re.compile(r"(?<![0-9.])([0-9]{1,4}(?:\.[0-9]{1,4})?) ?(?:gi?b|g)\b")
 class Gpu:
     """One card as torch sees it.
 
-    `capability`, `sms` and `l2_bytes` are 0 where they are not known. `nominal`: the size is the vendor's, not torch's.
-    `shared`: the memory is the host's, and what other processes take looks like vLLM's.
+    `capability`, `sms` and `l2_bytes` are 0 where they are not known. `nominal`: the size is the vendor's, not torch's. `shared`: the
+    memory is the host's, and what other processes take looks like vLLM's.
     """
 
     name: str

@@ -21,9 +21,9 @@ DTYPE_BYTES: Mapping[str, int] = {
 class Method:
     """A quantization method: bits of a weight, and what else is stored for it.
 
-    `channel`: bytes for each output row · `group`: weights that share a scale, `group_bytes`: bytes for each such group · `block`: side
-    of a square
-    that shares a float32 scale · `only_experts`: everything else stays in 16 bits · `tables`: embedding and head are quantized as well.
+    `channel`: bytes for each output row · `group`: weights that share a scale, `group_bytes`: bytes for each such group · `block`: side of
+    a square that shares a float32 scale · `only_experts`: everything else stays in 16 bits · `tables`: embedding and head are quantized as
+    well.
     """
 
     bits: float

@@ -1,8 +1,8 @@
 """What a vision tower holds at its peak, in copies of its hidden states and of its MLP's width, by tower and release.
 
-Counted in the code of the blocks (vllm/model_executor/models/*.py, `forward` of block, attention and MLP): locals of every frame that is
-on the stack, the
-arguments that torch's module calls keep, and the temporaries of the statement at the peak. The tower runs eagerly in all releases.
+Counted in the code of the blocks (vllm/model_executor/models/*.py, `forward` of block, attention and MLP): locals of every frame that is on
+the stack, the arguments that torch's module calls keep, and the temporaries of the statement at the peak. The tower runs eagerly in all
+releases.
 """
 
 from __future__ import annotations
