@@ -82,13 +82,45 @@ def test_tensor_parallel_size_fits_the_gpus(gpus: str, stages: int | None, tp: s
 )
 def test_shards_are_whole_groups(part: str, group: str, present: int, tp: str | None) -> None:
     known = facts(tensor_parallel_size=present)
-    assert parallel.tensor_parallel_for_groups({"part": part, "group": group}, known) == ({"tp": tp} if tp else None)
+    values = {"part": part, "group": group, "shard": "input_size_per_partition"}
+    assert parallel.tensor_parallel_for_groups(values, known) == ({"tp": tp} if tp else None)
 
 
 def test_shards_need_the_present_size() -> None:
-    assert parallel.tensor_parallel_for_groups({"part": "96", "group": "64"}, {}) is None
-    assert parallel.tensor_parallel_for_groups({"part": "96", "group": "0"}, facts(tensor_parallel_size=2)) is None
-    assert parallel.tensor_parallel_for_groups({"part": "96", "group": "64"}, facts(tensor_parallel_size=1)) is None
+    values = {"part": "96", "group": "64", "shard": "input_size_per_partition"}
+    assert parallel.tensor_parallel_for_groups(values, {}) is None
+    assert parallel.tensor_parallel_for_groups({**values, "group": "0"}, facts(tensor_parallel_size=2)) is None
+    assert parallel.tensor_parallel_for_groups(values, facts(tensor_parallel_size=1)) is None
+
+
+@pytest.mark.parametrize("shard", ["output_size_per_partition", "output_partition_size", ""])
+def test_shards_that_may_be_replicated_give_no_whole(shard: str) -> None:
+    values = {"part": "64", "group": "128", "shard": shard}
+    assert parallel.tensor_parallel_for_groups(values, facts(tensor_parallel_size=8)) is None
+
+
+def test_experts_that_are_spread_otherwise_give_no_whole() -> None:
+    values = {"part": "96", "group": "128", "shard": "input_size of down's weight"}
+    assert parallel.tensor_parallel_for_groups(values, facts(tensor_parallel_size=8)) == {"tp": "2"}
+    assert parallel.tensor_parallel_for_groups(values, facts(tensor_parallel_size=8, data_parallel_size=2)) is None
+    assert parallel.tensor_parallel_for_groups(values, facts(tensor_parallel_size=8, args={"enable_expert_parallel": True})) is None
+
+
+def test_other_divisors_than_powers_of_two_may_not_go_with_the_heads() -> None:
+    values = {"part": "64", "group": "128", "shard": "input_size_per_partition"}  # three key/value heads go with 6 and 3, not with 2
+    assert parallel.tensor_parallel_for_groups(values, facts(tensor_parallel_size=6)) == {"tp": "1"}
+
+
+@pytest.mark.parametrize(
+    ("whole", "parts", "present", "stages"),
+    [
+        ("28", "8", 2, {"tp": "4", "pp": "4"}),  # 16 GPUs before and after
+        ("4", "3", 2, {"tp": "2", "pp": "3"}),  # six GPUs, none left over
+        ("4", "3", 1, None),
+    ],
+)
+def test_stages_that_exist_are_counted(whole: str, parts: str, present: int, stages: dict[str, str] | None) -> None:
+    assert parallel.pipeline_stages_for_heads({"whole": whole, "parts": parts}, facts(pipeline_parallel_size=present)) == stages
 
 
 def test_stages_instead_of_shards() -> None:
@@ -96,14 +128,6 @@ def test_stages_instead_of_shards() -> None:
     assert parallel.pipeline_instead_of_tensor({}, facts(tensor_parallel_size=4, pipeline_parallel_size=2)) == {"gpus": "8"}
     assert parallel.pipeline_instead_of_tensor({}, facts(tensor_parallel_size=1)) is None
     assert parallel.pipeline_instead_of_tensor({}, {}) is None
-
-
-def test_half_the_shards_and_twice_the_stages() -> None:
-    assert parallel.half_as_many_shards({}, facts(tensor_parallel_size=4)) == {"tp": "2", "pp": "2"}
-    assert parallel.half_as_many_shards({}, facts(tensor_parallel_size=8, pipeline_parallel_size=2)) == {"tp": "4", "pp": "4"}
-    assert parallel.half_as_many_shards({}, facts(tensor_parallel_size=3)) is None
-    assert parallel.half_as_many_shards({}, facts(tensor_parallel_size=1)) is None
-    assert parallel.half_as_many_shards({}, {}) is None
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,6 @@ _REMEDIES: Mapping[str, tuple[str, ...]] = {
         "utilization_that_fits",
     ),
     "parallel": (
-        "half_as_many_shards",
         "lora_rank",
         "pipeline_instead_of_tensor",
         "pipeline_stages_for_heads",
@@ -36,6 +35,7 @@ _REMEDIES: Mapping[str, tuple[str, ...]] = {
         "tensor_parallel_for_groups",
         "tensor_parallel_for_heads",
     ),
+    "parsers": ("tool_call_parser",),
     "releases": (
         "image_for_model_type",
         "releases_for_architecture",

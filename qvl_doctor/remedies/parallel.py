@@ -11,6 +11,9 @@ from qvl_doctor.versions import satisfies
 _RANKS_BEFORE_0_8 = (8, 16, 32, 64, 128, 256)
 _RANKS = (*_RANKS_BEFORE_0_8, 320, 512)
 
+#: What the messages of FP8 call the parts of an expert.
+_EXPERT_SHARDS = ("output_size of gate's and up's weight", "input_size of down's weight")
+
 #: No model has more heads, and no cluster more GPUs; what is longer is not looked at.
 _LONGEST_NUMBER = 9
 
@@ -24,13 +27,15 @@ def tensor_parallel_for_heads(values: Mapping[str, str], _facts: Facts) -> dict[
     return {"tp": str(_fitting(whole, parts))} if whole and parts and parts > 1 else None
 
 
-def pipeline_stages_for_heads(values: Mapping[str, str], _facts: Facts) -> dict[str, str] | None:
-    """`tp` and `pp` that use as many of the `parts` GPUs as possible, where `whole` cannot be shared by all of them."""
+def pipeline_stages_for_heads(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
+    """`tp` and `pp` that use as many GPUs as possible of `parts` × the present stages, where `whole` cannot be shared by `parts`."""
     whole, parts = _number(values, "whole"), _number(values, "parts")
+    stages = _known(facts, "pipeline_parallel_size") or 1
     if not whole or not parts or parts < 2:
         return None
     tp = _fitting(whole, parts)
-    return {"tp": str(tp), "pp": str(parts // tp)} if parts // tp > 1 else None
+    more = parts * stages // tp
+    return {"tp": str(tp), "pp": str(more)} if more > stages else None
 
 
 def tensor_parallel_for_gpus(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
@@ -41,13 +46,17 @@ def tensor_parallel_for_gpus(values: Mapping[str, str], facts: Facts) -> dict[st
 
 
 def tensor_parallel_for_groups(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
-    """`tp`: the largest size below the present one whose shards are whole groups: `part` is a shard's width, `group` a group's."""
+    """`tp`: the largest size below the present one whose shards are whole groups: `part` is a shard's width, `group` a group's.
+
+    `shard` says what the part is of, in the words of the message. Only where it is surely the whole over the present size is there an
+    answer: the outputs of the key/value projection are not, as their heads are replicated where there are fewer of them than GPUs.
+    """
     part, group = _number(values, "part"), _number(values, "group")
     present = _known(facts, "tensor_parallel_size")
-    if not part or not group or not present or present < 2:
+    if not part or not group or not present or present < 2 or not _is_equal_part(values.get("shard", "").lower(), facts):
         return None
     whole = part * present
-    fitting = [size for size in range(1, present) if present % size == 0 and whole // size % group == 0]
+    fitting = [size for size in _surely_possible(present) if whole % size == 0 and whole // size % group == 0]
     return {"tp": str(fitting[-1])} if fitting else None
 
 
@@ -58,13 +67,6 @@ def pipeline_instead_of_tensor(_values: Mapping[str, str], facts: Facts) -> dict
     return {"gpus": str(present * stages)} if present and present > 1 else None
 
 
-def half_as_many_shards(_values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
-    """`tp` and `pp`: half of the present tensor parallel size, and twice the stages, so that as many GPUs are used."""
-    present = _known(facts, "tensor_parallel_size")
-    stages = _known(facts, "pipeline_parallel_size") or 1
-    return {"tp": str(present // 2), "pp": str(stages * 2)} if present and present % 2 == 0 else None
-
-
 def lora_rank(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
     """`max_lora_rank`: the smallest allowed value that is at least `rank`."""
     rank = _number(values, "rank")
@@ -72,6 +74,25 @@ def lora_rank(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
     old = release is not None and satisfies(str(release.value), "<0.8") is True
     allowed = [size for size in (_RANKS_BEFORE_0_8 if old else _RANKS) if rank and size >= rank]
     return {"max_lora_rank": str(allowed[0])} if allowed else None
+
+
+def _is_equal_part(shard: str, facts: Facts) -> bool:
+    """Whether shards of this kind times the tensor parallel size are the whole layer.
+
+    Inputs of a linear layer are (MLP, and query heads, which are never replicated); experts are unless they are spread otherwise: over
+    the copies of the model, too, or whole ones with expert parallelism.
+    """
+    if shard == "input_size_per_partition":
+        return True
+    args = facts["args"].value if "args" in facts else None
+    spread = isinstance(args, Mapping) and bool(args.get("enable_expert_parallel"))
+    return shard in _EXPERT_SHARDS and not spread and (_known(facts, "data_parallel_size") or 1) == 1
+
+
+def _surely_possible(present: int) -> list[int]:
+    """Sizes below the present one that the heads surely allow, as they allow that: other divisors need not go with replicated ones."""
+    powers = [1 << shift for shift in range(present.bit_length() - 1)]
+    return powers if _power_of_two(present) == present else [1]
 
 
 def _fitting(whole: int, parts: int) -> int:
