@@ -83,11 +83,13 @@ def unpack(archive: Path, target: Path) -> None:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(data)
                 os.utime(place, (day, day))  # PKG-INFO tells on which day a release was built
+        if not (building / "vllm").is_dir():
+            raise FetchError(f"{archive.name}: there is no vllm/ in it")
+        building.rename(target)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise FetchError(f"{archive.name}: cannot be unpacked: {error}") from error
-    if not (building / "vllm").is_dir():
-        raise FetchError(f"{archive.name}: there is no vllm/ in it")
-    building.rename(target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
 
 
 def _contents(sdist: tarfile.TarFile) -> Iterator[tuple[PurePosixPath, int, bytes]]:

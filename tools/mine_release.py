@@ -35,7 +35,7 @@ def architectures(folder: Path) -> frozenset[str]:
 def pins(folder: Path) -> dict[str, str]:
     """What a release asks for: {transformers, torch, python, cuda}, as `qvl_doctor.knowledge.Pin` has it."""
     said = HeaderParser().parsestr((folder / "PKG-INFO").read_text(encoding="utf-8"))
-    asked = {}
+    asked: dict[str, str] = {}
     for line in said.get_all("Requires-Dist", []):
         found = _REQUIREMENT.fullmatch(line.strip())
         if found and "extra" not in (found[3] or ""):

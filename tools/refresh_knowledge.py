@@ -48,6 +48,7 @@ class Tables:
 
     def add(self, release: str, folder: Path) -> None:
         """Take in a vLLM release from its unpacked sources."""
+        self.changes.append(f"vLLM {release}")
         releases = list(self.pins)
         self._add_flags(release, releases, folder)
         architectures = expanded(self.architectures, releases) | {release: mine_release.architectures(folder)}
@@ -57,15 +58,15 @@ class Tables:
         before = {row.text for row in self.messages.rows if not self.messages.releases or self.messages.releases[-1] in row.releases}
         self.messages = catalogue.with_release(self.messages, release, messages_of(folder))
         after = {row.text for row in self.messages.rows if release in row.releases}
-        self.changes.append(f"{release}: {len(after - before)} messages that {len(before)} did not have, {len(before - after)} gone")
-        self.changes.append(f"{release}: asks for {', '.join(f'{name} {value}' for name, value in self.pins[release].items())}")
+        self.changes.append(f"messages: {len(after - before)} new, {len(before - after)} gone, {len(after & before)} as before")
+        self.changes.append(f"asks for {', '.join(f'{name} {value}' for name, value in self.pins[release].items())}")
 
     def add_transformers(self, release: str, archive: Path) -> None:
         """Take in the model types of a Transformers release."""
         types = mine_model_types.transformers_types(archive)
         new = sorted(set(types) - set(self.types["transformers"]["model_types"]))
         self.types["transformers"] = with_types(self.types["transformers"], release, types, mine_model_types.day(archive))
-        self.changes.append(f"transformers {release}: new model types: {', '.join(new) or 'none'}")
+        self.changes.append(f"Transformers {release}: new model types: {', '.join(new) or 'none'}")
 
     def save(self) -> None:
         """Write all files."""

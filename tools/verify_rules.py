@@ -58,7 +58,8 @@ def with_seen_in(text: str, releases: Sequence[str]) -> str:
         end += 1
         while end < len(lines) and re.match(r"\s+\S|- ", lines[end]):
             end += 1
-    return "".join([*lines[:start], *_written(releases), *lines[end:]])
+    line_end = "\r\n" if lines[start].endswith("\r\n") else "\n"
+    return "".join([*lines[:start], *(line + line_end for line in _written(releases)), *lines[end:]])
 
 
 def other_texts(path: Path = OTHER_TEXTS) -> dict[str, frozenset[str]]:
@@ -131,10 +132,10 @@ def _print_rows(rows: Sequence[catalogue.Row], known: Catalogue) -> None:
 
 
 def _written(releases: Sequence[str]) -> list[str]:
-    line = f"seen_in: [{_listed(releases)}]\n"
+    line = f"seen_in: [{_listed(releases)}]"
     if not releases or len(line) <= _LONGEST_LINE:
         return [line] if releases else []
-    return ["seen_in:\n", *(f"  - {each}\n" for each in releases)]
+    return ["seen_in:", *(f"  - {each}" for each in releases)]
 
 
 def _listed(releases: Sequence[str]) -> str:
