@@ -4,7 +4,7 @@ import html
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from report_samples import DIAGNOSES, FAILED, HEALTHY, HOSTILE, text
@@ -14,6 +14,8 @@ from qvl_doctor.model import Diagnosis, Fact, Finding, Fix, Line
 from qvl_doctor.report.markdown import code, escape, fence, render
 
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+EMPTY = {"en": "", "zh": ""}
+NAMELESS = Finding("a", "cause", "fatal", "certain", {"en": "\r", "zh": ""}, EMPTY)
 ANY = st.text(st.characters(codec=None)) | st.text("\\`*_[]()<>#+-=.!|&~$@:/ aw1\n", max_size=40) | st.just(HOSTILE)
 
 FAILED_EN = """\
@@ -154,6 +156,7 @@ def test_fences_hold(lines: list[str], indent: int) -> None:
 
 
 @given(DIAGNOSES, st.sampled_from(["en", "zh"]))
+@example(diagnosis=Diagnosis("", "failed", EMPTY, {}, (NAMELESS,)), lang="en")
 def test_any_report_holds_nothing_but_text(diagnosis: Diagnosis, lang: str) -> None:
     page = render(diagnosis, lang)
     assert page.encode("utf-8")

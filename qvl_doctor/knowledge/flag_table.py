@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from qvl_doctor.knowledge import Span, renamed_flag, table
@@ -18,8 +19,11 @@ from qvl_doctor.versions import release as numbers_of
 COMPUTED = "?"
 #: `--speculative-config.model X` stands for a key of the JSON from this release on (vllm/utils.py: `create_nested_dict`).
 DOTTED_SINCE = "0.9.0"
-#: `vllm serve --model X` without a positional model: from this release on the positional one may be missing (vllm/entrypoints/cli/serve.py).
+#: From this release on `vllm serve` may go without a positional model (vllm/entrypoints/cli/serve.py).
 MODEL_OPTION_SINCE = "0.8.3"
+
+#: What the parser itself makes of `-O3`, from a release on (vllm/utils/argparse_utils.py).
+_LEVEL = ("-O", "--optimization-level", "0.12.0")
 
 _NEGATIVE = "--no-"
 _INVERSE = {"--enable-": "--disable-", "--disable-": "--enable-"}
@@ -73,14 +77,21 @@ def option(name: str, release: str = "") -> Option | None:
         kind=_at(entry, "kind", release, "text"),
         choices=tuple(_at(entry, "choices", release, ())),
         default=default,
-        deprecated=_at(entry, "deprecated", release, False),
+        deprecated=bool(_at(entry, "deprecated", release, None)),
     )
+
+
+def variants(name: str) -> tuple[Option, ...]:
+    """A flag in every way in which releases have had it, the oldest first."""
+    entry = _flags().get(name, {})
+    changes = {first for key in ("kind_from", "choices_from") for first, _ in entry.get(key, ())} or set(entry.get("in", ())[:1])
+    found = (option(name, release) for release in sorted(changes, key=_numbers))
+    return tuple(each for each in found if each)
 
 
 def has(name: str, release: str) -> bool:
     """Whether a release has a flag, by its canonical name: `--max-model-len`, `--no-enable-prefix-caching`."""
-    found = _direct(name, release) or _inverted(name, release)
-    return bool(found) and (not release or _within(_flags()[found.option.name]["in"], release))
+    return _alive(_direct(name, release), release) or _inverted(name, release) is not None
 
 
 def match(word: str, release: str = "") -> Match | None:
@@ -92,7 +103,7 @@ def match(word: str, release: str = "") -> Match | None:
         return _short(word, release)
     name = word.replace("_", "-")
     exact = _direct(name, release)
-    if exact and (not release or has(exact.name, release)):
+    if _alive(exact, release):
         return exact
     inverse = _inverted(name, release)
     if inverse:
@@ -115,6 +126,24 @@ def completions(name: str, release: str = "") -> tuple[str, ...]:
 def names(release: str = "") -> tuple[str, ...]:
     """Every flag of a release, with the negative forms."""
     return tuple(_names(release))
+
+
+def defaults(name: str) -> tuple[Any, ...]:
+    """Every default that a flag has had."""
+    entry = _flags().get(name, {})
+    return tuple(value for _, value in entry.get("default_from", ())) or (entry.get("default"),)
+
+
+def first_with(name: str, kind: str) -> str:
+    """The first release in which a flag's kind names a way of writing values (json, pairs, pair); "" if none does."""
+    return next((first for first, each in _kinds(name) if kind in each.split("-or-")), "")
+
+
+def last_with(name: str, kind: str) -> str:
+    """The last release in which it does; "" if the newest still does, or none did."""
+    kinds = [(first, kind in each.split("-or-")) for first, each in _kinds(name)]
+    ends = [first for (_, has_it), (first, still) in pairwise(kinds) if has_it and not still]
+    return _before(ends[-1]) if ends else ""
 
 
 def replacement(name: str, release: str) -> str:
@@ -164,6 +193,10 @@ def _direct(name: str, release: str) -> Match | None:
     return None
 
 
+def _alive(found: Match | None, release: str) -> bool:
+    return found is not None and (not release or _within(_flags()[found.option.name]["in"], release))
+
+
 def _inverted(name: str, release: str) -> Match | None:
     """`--disable-x` where the release has `--enable-x` and takes both for one flag, and the other way round; with `--no-` too."""
     since = table("flags")["inverse_from"]
@@ -178,6 +211,8 @@ def _inverted(name: str, release: str) -> Match | None:
 
 
 def _short(word: str, release: str) -> Match | None:
+    if word == _LEVEL[0] and release and at_least(release, _LEVEL[2]):
+        return _direct(_LEVEL[1], release)
     names = _shorts().get(word, ())
     alive = [name for name in names if not release or _within(_flags()[name]["also"][word], release)]
     found = option((alive or names)[0], release) if names else None
@@ -195,6 +230,17 @@ def _at(entry: Mapping[str, Any], key: str, release: str, usual: Any) -> Any:
         if wanted is None or _numbers(first) <= wanted:
             value = changed
     return value
+
+
+def _kinds(name: str) -> list[tuple[str, str]]:
+    entry = _flags().get(name, {})
+    return [(first, kind) for first, kind in entry.get("kind_from", ())] or [(entry["in"][0], entry.get("kind", "text"))]
+
+
+def _before(release: str) -> str:
+    """The release before one."""
+    names = list(table("pins")["releases"])
+    return names[names.index(release) - 1] if release in names[1:] else ""
 
 
 def _kind(name: str, release: str) -> str:

@@ -94,8 +94,10 @@ def _blocks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
 
 
 def _cause(finding: Finding, diagnosis: Diagnosis, lang: str) -> Iterator[str]:
-    if finding.title[lang] not in diagnosis.summary[lang]:
-        yield from (f"**{escape(finding.title[lang])}**", "")
+    title = escape(finding.title[lang])
+    # Two stars around nothing would be a rule across the page.
+    if title and finding.title[lang] not in diagnosis.summary[lang]:
+        yield from (f"**{title}**", "")
     for part in filter(str.strip, finding.why[lang].split("\n")):
         yield from (escape(part), "")
     if known.doubtful(finding):
