@@ -1,0 +1,248 @@
+"""What vLLM's own parser would say to a command, and what it would silently misunderstand, before anything is started.
+
+The kinds of `Problem`, by what is wrong:
+
+- **names** unknown (`replacement`: what it looks like), removed (`last`, `replacement`), not-yet (`first`), ambiguous (`expected`: the
+  flags that it may stand for), taken-as (argparse reads it as a short form of `replacement`), deprecated, typed-dash (a long dash),
+  no-negative (`first` that has one);
+- **values** missing-value, unexpected-value, wrong-type (`expected`: the kind), wrong-choice (`expected`: the choices), bad-json,
+  smart-quotes, pairs-refused (`a=1` where only JSON is read; `last` that took it), json-refused (the other way round; `first`),
+  dotted-not-yet (`first`);
+- **the whole** repeated (the last one counts: `replacement`), json-and-dotted (the JSON is lost), stray-word, words-in-one (flag and value
+  in one word), positional-model (the module does not read it), model-option (`first` that takes the model so), no-model;
+- **the text** comment-after-backslash, comment-at-end, comment-between, line-between, blank-after-backslash, backslash-lost, newline-lost,
+  not-a-text (a number or a truth where Kubernetes wants text), not-a-list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from qvl_doctor.knowledge import flag_table
+from qvl_doctor.knowledge.flag_table import Match, Option
+from qvl_doctor.launch.command import NOWHERE, Command, Flag, Place, Problem
+from qvl_doctor.launch.spelling import SMART_QUOTES, read_map, read_pairs, spell_map
+from qvl_doctor.launch.words import DASHES
+
+_INTEGER = re.compile(r"\s*[+-]?\d+(?:_\d+)*\s*")
+#: A number with a suffix, as newer releases take it inside JSON.
+_SUFFIXED = re.compile(r"(?<=[:\[,\s])\d+(?:\.\d+)?[kKmMgGtT]\b")
+#: Filled in before vLLM sees it: variables of the shell and Kubernetes, templates of Helm.
+_FILLED_IN = re.compile(r"\$|`|\{\{")
+
+
+def check(command: Command, release: str = "") -> list[Problem]:
+    """Everything that is wrong with a command for a release, in the order of its text; for an unknown one, what is wrong for all."""
+    found: list[Problem] = []
+    if command.source:
+        found += [*command.source.problems, *(_placed(command, each) for each in command.source.reading.problems)]
+    found += _model(command, release)
+    for flag in command.flags:
+        found += _flag(command, flag, release)
+    found += _repeated(command, release)
+    return sorted(found, key=lambda problem: (problem.place.line, problem.place.column, problem.place.argument))
+
+
+def _place(command: Command, at: int) -> Place:
+    return command.source.place(at) if command.source and at >= 0 else NOWHERE
+
+
+def _placed(command: Command, problem: Problem) -> Problem:
+    place = _place(command, problem.place.argument)
+    return Problem(problem.kind, problem.flag, problem.value, place)
+
+
+def _model(command: Command, release: str) -> Iterator[Problem]:
+    named, at = command.flag("--model"), command.source.reading.model_at if command.source else -1
+    serve = command.program[-1:] == ("serve",)
+    if command.model is None:
+        if serve and not command.flag("--config"):
+            yield Problem("no-model")
+    elif serve and command.positional is None and named and not flag_table.at_least(release, flag_table.MODEL_OPTION_SINCE):
+        yield Problem("model-option", "--model", command.model, _place(command, named.at), first=flag_table.MODEL_OPTION_SINCE)
+    elif command.positional is not None and command.program and not serve:
+        yield Problem("positional-model", "--model", command.model, _place(command, at))
+
+
+def _flag(command: Command, flag: Flag, release: str) -> Iterator[Problem]:
+    place = _place(command, flag.at)
+    if not flag.name:
+        yield Problem("stray-word", value=flag.value or "", place=place)
+        return
+    if flag.spelled[:1] in DASHES or flag.spelled[1:2] in DASHES:
+        yield Problem("typed-dash", flag.spelled, place=place, replacement=flag.name)
+    found = _match(flag, release)
+    problem = _name(flag, found, release, place)
+    if problem:
+        yield problem
+    if found and (problem is None or problem.kind in {"deprecated", "taken-as"}):
+        yield from _values(flag, found, release, place)
+
+
+def _match(flag: Flag, release: str) -> Match | None:
+    spelled = flag.spelled.partition(".")[0]
+    return flag_table.match(spelled if spelled.startswith("-") else flag.name, release) or flag_table.match(flag.name, release)
+
+
+def _name(flag: Flag, found: Match | None, release: str, place: Place) -> Problem | None:
+    """What is wrong with the flag itself for the release."""
+    name = flag.name
+    longer = flag_table.completions(name, release)
+    if found is None:
+        return _unknown(name, longer, release, place)
+    option = found.option
+    if not release or flag_table.has(found.name, release):
+        if name != found.name and name == option.name:
+            return Problem("taken-as", name, place=place, replacement=found.name)
+        if option.deprecated and release:
+            return Problem("deprecated", name, place=place, replacement=flag_table.replacement(option.name, release))
+        return None
+    if len(longer) == 1 and longer[0] != name:
+        return Problem("taken-as", name, place=place, last=option.span.last, replacement=longer[0])
+    if not flag_table.at_least(release, option.span.first):
+        return Problem("not-yet", name, place=place, first=option.span.first)
+    return Problem("removed", name, place=place, last=option.span.last, replacement=flag_table.replacement(option.name, release))
+
+
+def _unknown(name: str, longer: tuple[str, ...], release: str, place: Place) -> Problem:
+    positive = flag_table.match("--" + name[5:], release) if name.startswith("--no-") else None
+    if positive and not positive.negative:
+        return Problem("no-negative", name, place=place, first=flag_table.first_with(positive.option.name, "pair"))
+    if len(longer) > 1:
+        return Problem("ambiguous", name, place=place, expected=", ".join(longer[:8]))
+    return Problem("unknown", name, place=place, replacement=_near(name, release))
+
+
+@lru_cache(maxsize=64)
+def _near(name: str, release: str) -> str:
+    """The flag that a name is most likely a misspelling of."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, flag_table.names(release), n=1, cutoff=0.75) if len(name) < 80 else []
+    return next(iter(near), "")
+
+
+def _values(flag: Flag, found: Match, release: str, place: Place) -> Iterator[Problem]:
+    if flag.keys:
+        yield from _dotted(flag, release, place)
+        return
+    option = found.option
+    variants = (option,) if release else flag_table.variants(option.name)
+    if found.negative or all(each.bare for each in variants):
+        if flag.values:
+            yield _unexpected(flag.name, option, flag.values[0], place)
+        return
+    if not flag.values:
+        if not any(each.bare or each.kind == "truth" or each.kind.endswith("?") for each in variants):
+            yield Problem("missing-value", flag.name, place=place, expected=option.value_kind)
+        return
+    for value in flag.values:
+        problems = [] if _FILLED_IN.search(value) else [_value(flag.name, each, value, release, place) for each in variants]
+        if problems and all(problems):
+            yield from filter(None, problems[-1:])
+
+
+def _unexpected(name: str, option: Option, value: str, place: Place) -> Problem:
+    """A value behind a flag that takes none; `--x false` means --no-x."""
+    meant = {"true": name, "false": "--no-" + name[2:] if option.kind == "pair" and name == option.name else ""}
+    return Problem("unexpected-value", name, value, place, replacement=meant.get(value.lower(), ""))
+
+
+def _dotted(flag: Flag, release: str, place: Place) -> Iterator[Problem]:
+    if not flag_table.at_least(release, flag_table.DOTTED_SINCE):
+        yield Problem("dotted-not-yet", flag.name, flag.value or "", place, first=flag_table.DOTTED_SINCE)
+    elif not flag.values:
+        yield Problem("missing-value", flag.spelled, place=place)
+
+
+def _value(name: str, option: Option, value: str, release: str, place: Place) -> Problem | None:
+    kind = option.value_kind
+    plain = value.translate(SMART_QUOTES)
+    if plain != value and (kind != "text" or (plain[:1], plain[-1:]) == (value[:1].translate(SMART_QUOTES), plain[:1])):
+        return Problem("smart-quotes", name, value, place, replacement=_without_smart_quotes(plain, option, release))
+    if option.bare:
+        return _unexpected(name, option, value, place)
+    if kind in {"json", "pairs", "json-or-pairs", "json-or-text"}:
+        return _map(name, option, value, release, place)
+    if not _is_of(kind, value):
+        return Problem("wrong-type", name, value, place, expected=kind)
+    if option.choices and value not in {"", "None", *map(str, option.choices)}:
+        near = next((str(choice) for choice in option.choices if str(choice) == value.lower()), "")
+        return Problem("wrong-choice", name, value, place, replacement=near, expected=", ".join(map(str, option.choices)))
+    return None
+
+
+def _without_smart_quotes(plain: str, option: Option, release: str) -> str:
+    """What was meant, where that is plain to see."""
+    bare = plain.strip("\"'")
+    if option.value_kind in {"json", "pairs", "json-or-pairs", "json-or-text"}:
+        found = read_map(plain) or read_map(bare)
+        return spell_map(found, option.name, release) if found else ""
+    return bare if _is_of(option.value_kind, bare) else ""
+
+
+def _is_of(kind: str, value: str) -> bool:
+    """Whether a text is a value of a kind. Most flags take "None" for none at all."""
+    if value in {"", "None"} or kind == "text":
+        return True
+    if kind == "truth":
+        return value.lower() in {"true", "false"}
+    if kind == "int":
+        return bool(_INTEGER.fullmatch(value))
+    if kind in {"size", "size-or-auto"}:
+        return flag_table.size(value) is not None or (kind == "size-or-auto" and value.lower() == "auto")
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _map(name: str, option: Option, value: str, release: str, place: Place) -> Problem | None:
+    """What is wrong with JSON, or with `a=1,b=2`, for a release that reads one or the other."""
+    kind = option.value_kind
+    pairs = read_pairs(value)
+    if kind == "pairs":
+        if value.lstrip().startswith("{"):
+            found = read_map(value)
+            better = spell_map(found, name, release) if found else ""
+            return Problem("json-refused", name, value, place, first=flag_table.first_with(option.name, "json"), replacement=better)
+        fine = pairs is not None and all(isinstance(each, int) for each in pairs.values())
+        return None if fine else Problem("wrong-type", name, value, place, expected=kind)
+    if kind == "json-or-text" and not value.strip().startswith("{"):
+        return None
+    if value in {"", "None"} or (kind == "json-or-pairs" and pairs is not None) or _reads(value):
+        return None
+    if pairs is not None:
+        better = spell_map(pairs, name, release)
+        return Problem("pairs-refused", name, value, place, last=flag_table.last_with(option.name, "pairs"), replacement=better)
+    mended = read_map(value)
+    return Problem("bad-json", name, value, place, replacement=spell_map(mended, name, release) if mended is not None else "")
+
+
+def _reads(value: str) -> bool:
+    try:
+        json.loads(_SUFFIXED.sub("0", value))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _repeated(command: Command, release: str) -> Iterator[Problem]:
+    """Flags that stand there twice. argparse takes the last; dotted keys are joined and then win over JSON."""
+    seen: dict[tuple[str, tuple[str, ...]], Flag] = {}
+    for flag in command.flags:
+        found = flag_table.match(flag.name, release) or flag_table.match(flag.name)
+        if not flag.name or (found and found.option.kind.endswith("&")):
+            continue
+        key = (found.option.name if found else flag.name, flag.keys)
+        if key in seen:
+            yield Problem("repeated", flag.name, seen[key].value or "", _place(command, seen[key].at), replacement=flag.value or "")
+        seen[key] = flag
+    dotted = {name for name, keys in seen if keys}
+    for (name, keys), flag in seen.items():
+        if name in dotted and not keys:
+            yield Problem("json-and-dotted", name, flag.value or "", _place(command, flag.at))

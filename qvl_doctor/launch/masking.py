@@ -1,0 +1,74 @@
+"""The secrets of a command, masked by the same rules as those of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from qvl_doctor.launch.command import Command, Edit, Flag
+from qvl_doctor.launch.yamledit import replaced
+from qvl_doctor.launch.yamltree import Node
+from qvl_doctor.redact import MASK, redact
+
+
+def masked(command: Command) -> Command:
+    """The command with the values of secret flags and variables replaced by `***`."""
+    return replace(
+        command,
+        model=None if command.model is None else redact(command.model),
+        flags=tuple(_flag(flag) for flag in command.flags),
+        env={name: secret(name, value) for name, value in command.env.items()},
+    )
+
+
+def secret(name: str, value: str) -> str:
+    """What may be shown of the value of a name: of all that looks like a secret, the mask."""
+    if not value or redact(f"{name}={value}") == f"{name}={value}":
+        return value
+    shown = redact(value)
+    return shown if shown != value else MASK
+
+
+def _flag(flag: Flag) -> Flag:
+    shown = tuple(secret(flag.name or "word", value) for value in flag.values)
+    return flag if shown == flag.values else replace(flag, values=shown)
+
+
+def masking_edits(documents: list[Node]) -> Iterator[Edit]:
+    """The edits that mask the secrets of a manifest: of all variables, of arguments behind a secret flag, and of objects of kind Secret."""
+    for document in documents:
+        for node in document.walk():
+            yield from _in_map(node) if node.kind == "map" else _in_list(node)
+
+
+def _in_map(node: Node) -> Iterator[Edit]:
+    name, value = node.text("name"), node.get("value")
+    if name and value and value.kind == "scalar":
+        yield from _masking(name, value)
+    is_secret = node.text("kind") == "Secret"
+    for key, each in node.pairs:
+        if each.kind == "scalar" and key.value not in {"name", "value"}:
+            yield from _masking(key.value, each)
+        if is_secret and key.value in {"data", "stringData"}:
+            yield from (replaced(entry, MASK) for _, entry in each.pairs if entry.kind == "scalar")
+
+
+def _in_list(node: Node) -> Iterator[Edit]:
+    name = ""
+    for item in node.items:
+        if item.kind == "scalar":
+            if name and not item.value.startswith("-"):
+                yield from _masking(name, item)
+            elif "=" in item.value:
+                before, _, value = item.value.partition("=")
+                shown = secret(before, value)
+                if shown != value:
+                    yield replaced(item, f"{before}={shown}")
+            name = item.value if item.value.startswith("-") and "=" not in item.value else ""
+
+
+def _masking(name: str, node: Node) -> Iterator[Edit]:
+    if "\n" not in node.value:
+        shown = secret(name, node.value)
+        if shown != node.value:
+            yield replaced(node, shown)

@@ -1,0 +1,153 @@
+"""A changed command written back to where it came from: the user's own text, or a patch for `kubectl`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from qvl_doctor.launch import yamledit
+from qvl_doctor.launch.command import Changes, Command, Edit, Flag, Splice, splice_text
+from qvl_doctor.launch.manifest import ManifestSource
+from qvl_doctor.launch.masking import masked, masking_edits
+from qvl_doctor.launch.yamltree import Node, documents
+from qvl_doctor.redact import redact
+
+#: The kinds that `kubectl patch` can merge by the names of containers; for others a patch would replace the list.
+_MERGED = frozenset(
+    ("Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob", "PodTemplate")
+)
+
+
+def changes_of(command: Command) -> Changes:
+    """How a command differs from what was read where it came from."""
+    source = command.source
+    if source is None:
+        return Changes()
+    env: dict[str, str | None] = {name: value for name, value in command.env.items() if source.env.get(name) != value}
+    env |= {name: None for name in source.env if name not in command.env}
+    image = command.image or ""
+    return Changes(tuple(_splices(command)), env, image if image != source.image else "")
+
+
+def edits_of(command: Command) -> list[Edit]:
+    """The edits of the text that a command came from; none if there is no text."""
+    return list(command.source.edits(changes_of(command))) if command.source else []
+
+
+def patched(command: Command, *, reveal: bool = False) -> str:
+    """The whole text that the command came from, changed where the command was changed and nowhere else. "" where there is none.
+
+    Shell text, a manifest or a compose file: comments, order and quotes stay. What a shell would misunderstand (a comment behind a
+    backslash, a lost backslash) is put right in the same go. Secrets are masked, in the rest of the text too, unless `reveal`.
+    """
+    source = command.source
+    if source is None or not source.text:
+        return ""
+    if reveal:
+        return splice_text(source.text, edits_of(command))
+    edits = edits_of(masked(command))
+    if isinstance(source, ManifestSource):
+        edits += masking_edits(documents(source.text))
+    return "\n".join(map(redact, splice_text(source.text, edits).split("\n")))
+
+
+def patch(command: Command, *, reveal: bool = False) -> str:
+    """A strategic-merge patch for the container of a manifest (`kubectl patch --patch-file`, kustomize); "" if that cannot be.
+
+    It holds what was changed of command, args, env and image. Lists of words are whole: Kubernetes replaces them.
+    """
+    source = command.source
+    if not isinstance(source, ManifestSource) or source.box.spot.shape != "kubernetes":
+        return ""
+    spot = source.box.spot
+    kind = spot.root.text("kind") or ""
+    if (kind and kind not in _MERGED) or not spot.path or not spot.name:
+        return ""
+    shown = command if reveal else masked(command)
+    changed = _changed_container(shown)
+    lines = list(_head(spot.root)) if kind else []
+    indent = ""
+    for key in spot.path:
+        lines.append(f"{indent}{key}:")
+        indent += "  "
+    lines += [f"{indent}- name: {yamledit.scalar(spot.name, _PLAIN)}", *(f"{indent}  {line}" for line in _container_lines(shown, changed))]
+    text = "\n".join(lines) + "\n"
+    return text if reveal else "\n".join(map(redact, text.split("\n")))
+
+
+_PLAIN = Node("scalar", 0, 0, 0)
+
+
+def _head(root: Node) -> Iterator[str]:
+    for key in ("apiVersion", "kind"):
+        yield f"{key}: {yamledit.scalar(root.text(key) or '', _PLAIN)}"
+    metadata = root.get("metadata")
+    yield "metadata:"
+    for key in ("name", "namespace"):
+        value = metadata.text(key) if metadata else None
+        if value:
+            yield f"  {key}: {yamledit.scalar(value, _PLAIN)}"
+
+
+def _changed_container(command: Command) -> Node:
+    """The container as it is in the changed text."""
+    source = command.source
+    if not isinstance(source, ManifestSource):
+        raise TypeError("no manifest")
+    text = splice_text(source.text, edits_of(command))
+    return source.box.again(text)
+
+
+def _container_lines(command: Command, changed: Node) -> Iterator[str]:
+    changes = changes_of(command)
+    if changes.image:
+        yield f"image: {json.dumps(changes.image)}"
+    for key in ("command", "args"):
+        node = changed.get(key)
+        before = command.source.box.spot.container.get(key) if isinstance(command.source, ManifestSource) else None
+        if node and _texts(node) != (_texts(before) if before else None):
+            yield f"{key}:"
+            for text in _texts(node):
+                yield from _item(text)
+    if changes.env:
+        yield "env:"
+        for name, value in changes.env.items():
+            yield f"- name: {name}"
+            yield "  $patch: delete" if value is None else f"  value: {json.dumps(value, ensure_ascii=False)}"
+
+
+def _texts(node: Node) -> list[str]:
+    return [item.resolved.value for item in node.resolved.items]
+
+
+def _item(text: str) -> Iterator[str]:
+    """An entry of a list of texts; a script keeps its lines."""
+    if "\n" not in text.strip("\n") or not all(line.isprintable() for line in text.split("\n")) or text.startswith(" "):
+        yield f"- {yamledit.scalar(text)}"
+        return
+    yield "- |" if text.endswith("\n") else "- |-"
+    for line in text.rstrip("\n").split("\n"):
+        yield f"  {line}" if line else ""
+
+
+def _splices(command: Command) -> Iterator[Splice]:
+    source = command.source
+    if source is None:
+        return
+    reading = source.reading
+    if reading.model_at >= 0 and command.positional not in {None, source.words[reading.model_at]}:
+        yield Splice(reading.model_at, reading.model_at + 1, ((str(command.positional),),))
+    kept = {flag.at: flag for flag in command.flags if flag.at >= 0}
+    for flag, count in zip(reading.flags, reading.counts, strict=True):
+        yield from _splice(kept.get(flag.at), source.words[flag.at : flag.at + count], flag)
+    added = tuple(flag.words for flag in command.flags if flag.at < 0)
+    if added:
+        yield Splice(reading.end, reading.end, added)
+
+
+def _splice(now: Flag | None, before: Sequence[str], flag: Flag) -> Iterator[Splice]:
+    words = tuple(before)
+    if now is None:
+        yield Splice(flag.at, flag.at + len(words), ())
+    elif now.words != words:
+        yield Splice(flag.at, flag.at + len(words), (now.words,))
