@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from memory_shapes import ARTICLE_CARD, card, model, serve
 
@@ -172,6 +172,8 @@ def peak(name: str, release: Release, gpu: Gpu, **flags: Any) -> int:
 @given(ANY, st.integers(0, 100_000))
 def test_a_longer_context_never_takes_less(drawn: tuple[str, Release, int, int], more: int) -> None:
     name, release, length, ranks = drawn
+    # 0.11 and 0.12 count a video of Qwen3-VL 12.5 times: from some length on it is profiled instead of an image that is really larger.
+    assume(not (name.startswith("Qwen3-VL") and (0, 11, 0) <= release < (0, 13, 0)))
     flags: dict[str, Any] = {"tp": ranks, "chunked_prefill": False}
     assert peak(name, release, ARTICLE_CARD, max_model_len=length + more, **flags) >= peak(
         name, release, ARTICLE_CARD, max_model_len=length, **flags

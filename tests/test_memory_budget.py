@@ -178,6 +178,8 @@ def test_fp8_never_holds_fewer_tokens(case: tuple[str, Release, int, float, int]
 @given(CASES)
 def test_without_video_there_is_never_less(case: tuple[str, Release, int, float, int]) -> None:
     assume(case[1] >= (0, 11, 0))
+    # 0.11 and 0.12 count a video of Qwen3-VL 12.5 times: it is profiled instead of an image that is really larger.
+    assume(not (case[0].startswith("Qwen3-VL") and case[1] < (0, 13, 0)))
     assert plan(*drawn(case, limits={"image": 1, "video": 0})).kv >= plan(*drawn(case)).kv
 
 
