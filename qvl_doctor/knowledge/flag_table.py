@@ -65,6 +65,7 @@ class Match(NamedTuple):
     negative: bool = False
 
 
+@lru_cache(maxsize=2048)
 def option(name: str, release: str = "") -> Option | None:
     """A flag by its own name, `--max-model-len`, as a release has it; one that a release does not have, as the nearest one has it."""
     entry = _flags().get(name)
@@ -94,6 +95,7 @@ def has(name: str, release: str) -> bool:
     return _alive(_direct(name, release), release) or _inverted(name, release) is not None
 
 
+@lru_cache(maxsize=2048)
 def match(word: str, release: str = "") -> Match | None:
     """What a word like `--max_model_len`, `-tp`, `--no-enable-prefix-caching` or `--max-model` means, without value and dotted keys.
 

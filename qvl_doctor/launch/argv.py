@@ -11,7 +11,7 @@ from qvl_doctor.launch.command import Flag, LaunchError, Place, Problem, Reading
 from qvl_doctor.launch.words import DASHES
 
 #: No command line is longer: vLLM has some 400 flags.
-MAX_WORDS = 4096
+MAX_WORDS = 2000
 MODULE = "vllm.entrypoints."
 _SCRIPT = re.compile(r"vllm/entrypoints/(?:openai/)?api_server\.py$")
 _NUMBER = re.compile(r"-(?:\d+|\d*\.\d+)(?:[eE][+-]?\d+)?$")
