@@ -63,14 +63,13 @@ def patch(command: Command, *, reveal: bool = False) -> str:
     kind = spot.root.text("kind") or ""
     if (kind and kind not in _MERGED) or not spot.path or not spot.name:
         return ""
-    shown = command if reveal else masked(command)
-    changed = _changed_container(shown)
     lines = list(_head(spot.root)) if kind else []
     indent = ""
     for key in spot.path:
         lines.append(f"{indent}{key}:")
         indent += "  "
-    lines += [f"{indent}- name: {yamledit.scalar(spot.name, _PLAIN)}", *(f"{indent}  {line}" for line in _container_lines(shown, changed))]
+    lines.append(f"{indent}- name: {yamledit.scalar(spot.name, _PLAIN)}")
+    lines += [f"{indent}  {line}" for line in _container_lines(command, source, reveal=reveal)]
     text = "\n".join(lines) + "\n"
     return text if reveal else "\n".join(map(redact, text.split("\n")))
 
@@ -89,35 +88,27 @@ def _head(root: Node) -> Iterator[str]:
             yield f"  {key}: {yamledit.scalar(value, _PLAIN)}"
 
 
-def _changed_container(command: Command) -> Node:
-    """The container as it is in the changed text."""
-    source = command.source
-    if not isinstance(source, ManifestSource):
-        raise TypeError("no manifest")
-    text = splice_text(source.text, edits_of(command))
-    return source.box.again(text)
-
-
-def _container_lines(command: Command, changed: Node) -> Iterator[str]:
-    changes = changes_of(command)
+def _container_lines(command: Command, source: ManifestSource, *, reveal: bool) -> Iterator[str]:
+    """What was changed of the container. A secret that only was masked is no change."""
+    shown, changes = command if reveal else masked(command), changes_of(command)
+    before, after = source.box.spot.container, source.box.again(splice_text(source.text, edits_of(command)))
+    written = source.box.again(splice_text(source.text, edits_of(shown)))
     if changes.image:
         yield f"image: {json.dumps(changes.image)}"
     for key in ("command", "args"):
-        node = changed.get(key)
-        before = command.source.box.spot.container.get(key) if isinstance(command.source, ManifestSource) else None
-        if node and _texts(node) != (_texts(before) if before else None):
+        if _texts(after.get(key)) != _texts(before.get(key)):
             yield f"{key}:"
-            for text in _texts(node):
+            for text in _texts(written.get(key)):
                 yield from _item(text)
     if changes.env:
         yield "env:"
-        for name, value in changes.env.items():
-            yield f"- name: {name}"
-            yield "  $patch: delete" if value is None else f"  value: {json.dumps(value, ensure_ascii=False)}"
+    for name, value in changes.env.items():
+        yield f"- name: {name}"
+        yield "  $patch: delete" if value is None else f"  value: {json.dumps(shown.env[name], ensure_ascii=False)}"
 
 
-def _texts(node: Node) -> list[str]:
-    return [item.resolved.value for item in node.resolved.items]
+def _texts(node: Node | None) -> list[str]:
+    return [item.resolved.value for item in node.resolved.items] if node else []
 
 
 def _item(text: str) -> Iterator[str]:
