@@ -113,11 +113,13 @@ def _texts(node: Node | None) -> list[str]:
 
 def _item(text: str) -> Iterator[str]:
     """An entry of a list of texts; a script keeps its lines."""
-    if "\n" not in text.strip("\n") or not all(line.isprintable() for line in text.split("\n")) or text.startswith(" "):
+    body = text.removesuffix("\n")
+    lines = body.split("\n")
+    if len(lines) == 1 or not lines[-1] or text[0] in " \n" or not all(map(str.isprintable, lines)):
         yield f"- {yamledit.scalar(text)}"
         return
     yield "- |" if text.endswith("\n") else "- |-"
-    for line in text.rstrip("\n").split("\n"):
+    for line in lines:
         yield f"  {line}" if line else ""
 
 

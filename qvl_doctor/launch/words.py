@@ -204,8 +204,9 @@ class _Lexer:
             self.at += joined.end()
             self.line_start = self.at
             return ""
-        self.at += 2
-        return self.text[self.at - 1 : self.at]
+        escaped = self.text[self.at + 1 : self.at + 2]
+        self.at += 1 + len(escaped)
+        return escaped
 
     def _single(self) -> str:
         end = self._closing("'", self.at + 1)

@@ -120,7 +120,9 @@ class _Builder:
             node.stop = event.end_mark.index if node.flow else _last(node)
         elif name == "AliasEvent":
             node = self._node(event, "alias")
-            node.target = self._anchors.get(event.anchor, None)
+            node.target = self._anchors.get(event.anchor)
+            if node.target is None:
+                raise LaunchError("broken-yaml", Place(event.start_mark.line + 1, event.start_mark.column + 1), f"*{event.anchor}")
             self._place(node, None)
 
     def _node(self, event: Any, kind: str, **more: Any) -> Node:
