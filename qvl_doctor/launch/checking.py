@@ -78,7 +78,7 @@ def _flag(command: Command, flag: Flag, release: str) -> Iterator[Problem]:
     problem = _name(flag, found, release, place)
     if problem:
         yield problem
-    if found and (problem is None or problem.kind in {"deprecated", "taken-as"}):
+    if found and (problem is None or problem.kind == "deprecated"):
         yield from _values(flag, found, release, place)
 
 

@@ -30,7 +30,7 @@ def spell_map(value: Mapping[str, Any], flag: str, release: str, like: str = "")
         pairs = ",".join(f"{key}={item}" for key, item in value.items())
         if read_pairs(pairs) == plain_values(value):
             return pairs
-    dense = bool(like) and ": " not in like and ", " not in like and read_pairs(like) is None
+    dense = like.lstrip().startswith("{") and ": " not in like and ", " not in like
     return json.dumps(plain_values(value), ensure_ascii=False, separators=(",", ":") if dense else None)
 
 
