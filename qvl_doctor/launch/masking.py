@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -9,6 +10,9 @@ from qvl_doctor.launch.command import Command, Edit, Flag
 from qvl_doctor.launch.yamledit import replaced
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.redact import MASK, redact
+
+#: `--api-key=…`, `HF_TOKEN=…`
+_PAIR = re.compile(r"[\w.-]+=\S*")
 
 
 def masked(command: Command) -> Command:
@@ -27,6 +31,16 @@ def secret(name: str, value: str) -> str:
         return value
     shown = redact(value)
     return shown if shown != value else MASK
+
+
+def masked_text(text: str) -> str:
+    """A text with the secrets of each line masked; a mask that stands in quotes already keeps them."""
+    return "\n".join(map(_masked_line, text.split("\n")))
+
+
+def _masked_line(line: str) -> str:
+    bare = line.replace(f'"{MASK}"', MASK).replace(f"'{MASK}'", MASK)
+    return line if redact(bare) == bare else redact(line)
 
 
 def _flag(flag: Flag) -> Flag:
@@ -59,7 +73,7 @@ def _in_list(node: Node) -> Iterator[Edit]:
         if item.kind == "scalar":
             if name and not item.value.startswith("-"):
                 yield from _masking(name, item)
-            elif "=" in item.value:
+            elif _PAIR.fullmatch(item.value):
                 before, _, value = item.value.partition("=")
                 shown = secret(before, value)
                 if shown != value:

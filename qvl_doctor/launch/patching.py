@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from qvl_doctor.launch import yamledit
 from qvl_doctor.launch.command import Changes, Command, Edit, Flag, Splice, splice_text
 from qvl_doctor.launch.manifest import ManifestSource
-from qvl_doctor.launch.masking import masked, masking_edits
+from qvl_doctor.launch.masking import masked, masked_text, masking_edits
 from qvl_doctor.launch.yamltree import Node, documents
-from qvl_doctor.redact import redact
 
 #: The kinds that `kubectl patch` can merge by the names of containers; for others a patch would replace the list.
 _MERGED = frozenset(
@@ -48,7 +47,7 @@ def patched(command: Command, *, reveal: bool = False) -> str:
     edits = edits_of(masked(command))
     if isinstance(source, ManifestSource):
         edits += masking_edits(documents(source.text))
-    return "\n".join(map(redact, splice_text(source.text, edits).split("\n")))
+    return masked_text(splice_text(source.text, edits))
 
 
 def patch(command: Command, *, reveal: bool = False) -> str:
@@ -71,7 +70,7 @@ def patch(command: Command, *, reveal: bool = False) -> str:
     lines.append(f"{indent}- name: {yamledit.scalar(spot.name, _PLAIN)}")
     lines += [f"{indent}  {line}" for line in _container_lines(command, source, reveal=reveal)]
     text = "\n".join(lines) + "\n"
-    return text if reveal else "\n".join(map(redact, text.split("\n")))
+    return text if reveal else masked_text(text)
 
 
 _PLAIN = Node("scalar", 0, 0, 0)

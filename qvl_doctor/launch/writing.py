@@ -12,9 +12,8 @@ from difflib import SequenceMatcher
 
 from qvl_doctor.launch.command import Command, Flag, splice_text
 from qvl_doctor.launch.docker import DockerSource
-from qvl_doctor.launch.masking import masked
+from qvl_doctor.launch.masking import masked, masked_text
 from qvl_doctor.launch.patching import edits_of
-from qvl_doctor.redact import redact
 
 #: Where the image's entry point is the program, this starts the same server.
 _PROGRAM = ("vllm", "serve")
@@ -68,7 +67,7 @@ def quoted(word: str) -> str:
 
 
 def _out(text: str, *, reveal: bool) -> str:
-    return text if reveal else "\n".join(map(redact, text.split("\n")))
+    return text if reveal else masked_text(text)
 
 
 def _lines(command: Command, *, reveal: bool) -> Iterator[list[str]]:

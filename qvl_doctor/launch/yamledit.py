@@ -153,11 +153,14 @@ def _runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def entry_list(text: str, parent: Node, key: str, entries: Sequence[Entry], after: Node | None = None) -> Edit:
-    """A new list under a new key of a map, behind the value `after` or at the end."""
-    last = after or parent.pairs[-1][1]
-    new = Node("list", 0, 0, 0, flow=parent.flow)
+    """A new list under a key of a map that has nothing yet: in its place, or else behind the value `after` or at the end."""
+    last, there = after or parent.pairs[-1][1], parent.get(key)
+    new = Node("list", 0, 0, 0, flow=parent.flow or there is not None)
+    in_brackets = f"[{', '.join(_entry(new, entry, '') for entry in entries)}]"
+    if there:
+        return Edit(there.start, there.stop, in_brackets if there.stop > there.start else f" {in_brackets}")
     if parent.flow:
-        return Edit(last.stop, last.stop, f", {json.dumps(key)}: [{', '.join(_entry(new, entry, '') for entry in entries)}]")
+        return Edit(last.stop, last.stop, f", {json.dumps(key)}: {in_brackets}")
     indent = " " * parent.pairs[0][0].column
     nested = indent + _list_indent(parent)
     body = "".join(f"\n{nested}- {_entry(new, entry, nested + '  ')}" for entry in entries)
