@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from qvl_doctor.launch import yamledit
@@ -93,7 +92,7 @@ def _container_lines(command: Command, source: ManifestSource, *, reveal: bool) 
     before, after = source.box.spot.container, source.box.again(splice_text(source.text, edits_of(command)))
     written = source.box.again(splice_text(source.text, edits_of(shown)))
     if changes.image:
-        yield f"image: {json.dumps(changes.image)}"
+        yield f"image: {yamledit.scalar(changes.image)}"
     for key in ("command", "args"):
         if _texts(after.get(key)) != _texts(before.get(key)):
             yield f"{key}:"
@@ -103,7 +102,7 @@ def _container_lines(command: Command, source: ManifestSource, *, reveal: bool) 
         yield "env:"
     for name, value in changes.env.items():
         yield f"- name: {name}"
-        yield "  $patch: delete" if value is None else f"  value: {json.dumps(shown.env[name], ensure_ascii=False)}"
+        yield "  $patch: delete" if value is None else f"  value: {yamledit.scalar(shown.env[name])}"
 
 
 def _texts(node: Node | None) -> list[str]:
@@ -127,7 +126,9 @@ def _splices(command: Command) -> Iterator[Splice]:
     if source is None:
         return
     reading = source.reading
-    if reading.model_at >= 0 and command.positional not in {None, source.words[reading.model_at]}:
+    if reading.model_at >= 0 and command.model is None:
+        yield Splice(reading.model_at, reading.model_at + 1, ())
+    elif reading.model_at >= 0 and command.positional not in {None, source.words[reading.model_at]}:
         yield Splice(reading.model_at, reading.model_at + 1, ((str(command.positional),),))
     kept = {flag.at: flag for flag in command.flags if flag.at >= 0}
     for flag, count in zip(reading.flags, reading.counts, strict=True):

@@ -14,6 +14,7 @@ from qvl_doctor.launch.yamltree import Node
 #: What may stand without quotes: it begins like a word, a path or a flag (a number would be read as one), and holds nothing that ends it.
 _PLAIN = re.compile(r"(?:-{1,2}[A-Za-z]|[A-Za-z_/$])(?:[^\s:#]|:(?=\S)|(?<=\S)#| (?=[^\s#]))*")
 _MEANS_MORE = re.compile(r"(?:true|false|null|yes|no|on|off|y|n)", re.IGNORECASE)
+_UNWRITABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _FLOW_SIGNS = frozenset(",[]{}")
 _HEADER = re.compile(r"[|>][+\-0-9]*[^\n]*\n")
 
@@ -31,7 +32,12 @@ def scalar(text: str, like: Node | None = None, *, flow: bool = False) -> str:
     plain = _PLAIN.fullmatch(text) and not _MEANS_MORE.fullmatch(text) and text.isprintable()
     if style == "" and plain and not (flow and _FLOW_SIGNS & set(text)):
         return text
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    return double_quoted(text)
+
+
+def double_quoted(text: str) -> str:
+    """A text in the quotes that JSON and YAML share. What YAML would take for the end of a line, or not take at all, is escaped."""
+    return _UNWRITABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
 def view_of(whole: View, node: Node) -> View:
@@ -107,11 +113,11 @@ def _entry(parent: Node, entry: Entry, indent: str) -> str:
     """A new entry as text. `indent` is where further lines of it begin."""
     if parent.kind == "map":
         (key, value), *_ = entry
-        return f"{json.dumps(key)}: {json.dumps(value)}" if parent.flow else f"{key}: {scalar(value)}"
+        return f"{double_quoted(key)}: {double_quoted(value)}" if parent.flow else f"{key}: {scalar(value)}"
     if not entry[0][0]:
         return scalar(entry[0][1], _quoting(parent.items), flow=parent.flow)
     if parent.flow:
-        return json.dumps(dict(entry), ensure_ascii=False)
+        return "{" + ", ".join(f"{double_quoted(key)}: {double_quoted(value)}" for key, value in entry) + "}"
     return f"\n{indent}".join(f"{key}: {scalar(value, _PLAIN_NODE if key == 'name' else None)}" for key, value in entry)
 
 
