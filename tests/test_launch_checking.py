@@ -48,6 +48,17 @@ def only(words: str, release: str) -> Problem:
         ("--limit-mm-per-prompt '{“image”: 1}'", "0.11.0", "smart-quotes", {"replacement": '{"image": 1}'}),
         ("--served-model-name “x”", "0.11.0", "smart-quotes", {"replacement": "x"}),
         ("--limit-mm-per-prompt.image 1", "0.8.5", "dotted-not-yet", {"first": "0.9.0"}),
+        ("--max-model-len.image 1", "0.11.0", "no-keys", {"flag": "--max-model-len.image"}),
+        ("--limit-mm-per-prompt 3", "0.9.0", "bad-json", {}),
+        ("--limit-mm-per-prompt image=one", "0.9.0", "wrong-type", {"expected": "pairs"}),
+        ("--kv-transfer-config 3", "0.9.0", "bad-json", {}),
+        ("""--kv-transfer-config '{"bytes": 80m}'""", "0.19.1", "bad-json", {}),
+        # Up to 0.8.5 Python's own literals are read there, where true is no value.
+        ("""--compilation-config '{"use_inductor": true}'""", "0.8.5", "bad-json", {}),
+        ("-cc.level 3", "0.11.0", "not-yet", {"flag": "-cc", "first": "0.12.0", "replacement": "--compilation-config"}),
+        ("--device-memory-utilization 0.9", "0.30.0", "not-yet", {"first": "0.31.0", "replacement": "--gpu-memory-utilization"}),
+        ("-ep", "0.9.0", "not-yet", {"first": "0.14.0", "replacement": "--enable-expert-parallel"}),
+        ("--enable-chunk", "0.33.0", "ambiguous", {"expected": "--enable-chunked-mm-input, --enable-chunked-prefill"}),
         ("--max-model-len 4k", "0.8.3", "wrong-type", {"expected": "int"}),
         ("--max-model-len auto", "0.13.0", "wrong-type", {"expected": "size"}),
         ("--gpu-memory-utilization 90%", "0.9.0", "wrong-type", {"expected": "float"}),
@@ -61,6 +72,7 @@ def only(words: str, release: str) -> Problem:
         ("n --port 1", "0.9.0", "stray-word", {"value": "n"}),
         ("--port 1 --dtype half --port 2", "0.9.0", "repeated", {"value": "1", "replacement": "2"}),
         ("""--hf-overrides '{"a": 1}' --hf-overrides.b 2""", "0.11.0", "json-and-dotted", {"value": '{"a": 1}'}),
+        ("-tp2", "0.9.0", "words-in-one", {"flag": "--tensor-parallel-size", "value": "-tp2"}),
         ("'--port 8000'", "0.9.0", "words-in-one", {"flag": "--port", "value": "--port 8000"}),
     ],
 )
@@ -86,6 +98,8 @@ def test_problems(words: str, release: str, kind: str, expected: dict[str, str])
         ("--max-model-len auto", "0.14.0"),
         ("-tp 2 -pp 2 -q awq", "0.6.0"),
         ("-O3", "0.9.0"),
+        ("-O 3", "0.11.0"),
+        ("""--compilation-config "{'level': 3}" """, "0.8.5"),
         ("-O3 -cc.cudagraph_mode NONE", "0.12.0"),
         ("--middleware a --middleware b", "0.9.0"),
         ("--hf-overrides some.module", "0.9.0"),
@@ -113,6 +127,12 @@ def test_what_a_release_accepts_is_no_problem(words: str, release: str) -> None:
 )
 def test_of_an_unknown_release_only_what_is_always_wrong_is_said(words: str, kinds: list[str]) -> None:
     assert [problem.kind for problem in problems(f"vllm serve m {words}", "")] == kinds
+
+
+@pytest.mark.parametrize("release", ["latest", "nightly", "1.x", "0.7.2-custom build"])
+def test_what_is_no_release_is_an_unknown_one(release: str) -> None:
+    text = "vllm serve m --swap-space 4 --limit-mm-per-prompt image=1 --max-model-len 4x"
+    assert problems(text, release) == problems(text, "")
 
 
 @pytest.mark.parametrize(

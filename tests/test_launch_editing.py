@@ -28,7 +28,8 @@ def edited(words: str, flags: dict[str, Any], release: str = "") -> str:
         ("--max_model_len=8192", {"--max-model-len": 4096}, "m --max_model_len=4096"),
         ("--max-model 8192", {"--max-model-len": 4096}, "m --max-model 4096"),
         ("-tp 1 --port 1", {"--tensor-parallel-size": 2}, "m -tp 2 --port 1"),
-        ("-tp1", {"--tensor-parallel-size": 2}, "m -tp2"),
+        ("-O1", {"--compilation-config": 2}, "m -O2"),
+        ("-tp1", {"--tensor-parallel-size": 2}, "m -tp 2"),
         # New ones are spelled as the others are.
         (
             "--gpu_memory_utilization=0.9 --max_num_seqs=1",

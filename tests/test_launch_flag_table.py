@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from qvl_doctor.knowledge import flag_table, table
+from qvl_doctor.launch.spelling import spell_flags
 
 
 @pytest.mark.parametrize(
@@ -113,27 +114,25 @@ def test_sizes(text: str, number: int | None) -> None:
     assert flag_table.size(text) == number
 
 
+def test_maps_are_spelled_as_the_table_says() -> None:
+    for release in table("pins")["releases"]:
+        for name in flag_table.names(release):
+            found = flag_table.match(name, release)
+            assert found
+            pairs = spell_flags({name: {"image": "1"}}, release)[name] == "image=1"
+            assert pairs == (found.option.kind == "pairs"), (name, release)
+
+
+KINDS = {"switch", "pair", "truth", "int", "size", "size-or-auto", "float", "text", "pairs"} | flag_table.JSON_KINDS
+
+
 def test_every_entry_can_be_asked_for_every_release() -> None:
     for release in ("", *table("pins")["releases"]):
         for name in flag_table.names(release):
             found = flag_table.match(name, release)
             assert found, (name, release)
             assert not release or flag_table.has(name, release), (name, release)
-            assert found.option.value_kind in {
-                "switch",
-                "pair",
-                "truth",
-                "int",
-                "size",
-                "size-or-auto",
-                "float",
-                "text",
-                "json",
-                "pairs",
-            } | {
-                "json-or-pairs",
-                "json-or-text",
-            }
+            assert found.option.value_kind in KINDS
 
 
 def test_the_newest_release_is_that_of_the_other_tables() -> None:

@@ -66,7 +66,7 @@ def changes(draw: st.DrawFn) -> dict[str, Any]:
         assert found
         if found.negative or found.option.bare or found.option.kind == "truth":
             change[name] = draw(st.sampled_from([True, None]))
-        elif "json" in found.option.kind:
+        elif found.option.value_kind in flag_table.JSON_KINDS:
             change[name] = draw(maps | st.none())
         else:
             change[name] = draw(st.none() | VALUES | st.integers(0, 99) | (st.lists(VALUES, min_size=1, max_size=2)))

@@ -25,6 +25,7 @@ def split(text: str) -> list[list[str]]:
         ('"a\\"b\\\\c\\$d\\n"', [['a"b\\c$d\\n']]),
         ("$'a\\nb'", [["a\nb"]]),
         ('"$HOME/x" ${A:-b c} $(date +%s) `id -u`', [["$HOME/x", "${A:-b c}", "$(date +%s)", "`id -u`"]]),
+        ('"a$\'b"', [["a$'b"]]),
         ("a \\\n  b \\\r\n c", [["a", "b", "c"]]),
         ("a # b\nc", [["a"], ["c"]]),
         ("a b#c", [["a", "b#c"]]),

@@ -24,7 +24,7 @@ def miner(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 #: Every argument written out, as up to 0.8.3.
 OLD = {
     "vllm/engine/arg_utils.py": """
-from vllm.config import LoadFormat, TaskOption
+from vllm.config import CompilationConfig, LoadFormat, PoolerConfig, TaskOption
 DEVICES = ["auto", "cuda"]
 
 class EngineArgs:
@@ -46,11 +46,19 @@ class EngineArgs:
         parser.add_argument("--rope-scaling", type=json.loads)
         parser.add_argument("--served-model-name", nargs="+", type=str)
         parser.add_argument("--workers", default=count_cpus())
+        parser.add_argument("--compilation-config", "-O", type=CompilationConfig.from_cli)
+        parser.add_argument("--pooler-config", type=PoolerConfig.from_json)
 """,
     "vllm/config.py": """
 TaskOption = Literal["auto", "generate"]
 class LoadFormat(str, enum.Enum):
     AUTO = "auto"
+class CompilationConfig:
+    def from_cli(cls, text):
+        return CompilationConfig(**ast.literal_eval(text))
+class PoolerConfig:
+    def from_json(text):
+        return PoolerConfig(**json.loads(text))
 """,
     "vllm/scripts.py": """
 def main():
@@ -177,6 +185,7 @@ def mined(miner: ModuleType, folder: Path, **releases: dict[str, str]) -> dict[s
 
 def test_arguments_that_are_written_out(miner: ModuleType, tmp_path: Path) -> None:
     assert mined(miner, tmp_path, v0_7_2=OLD)["flags"] == {
+        "--compilation-config": {"in": ["0.7.2"], "also": {"-O": ["0.7.2"]}, "kind": "literal"},
         "--config": {"in": ["0.7.2"], "default": ""},
         "--device": {"in": ["0.7.2"], "choices": ["auto", "cuda"]},
         "--enable-chunked-prefill": {"in": ["0.7.2"], "kind": "truth"},
@@ -184,6 +193,7 @@ def test_arguments_that_are_written_out(miner: ModuleType, tmp_path: Path) -> No
         "--limit-mm-per-prompt": {"in": ["0.7.2"], "kind": "pairs"},
         "--load-format": {"in": ["0.7.2"], "default": "auto"},
         "--model": {"in": ["0.7.2"], "default": "facebook/opt-125m"},
+        "--pooler-config": {"in": ["0.7.2"], "kind": "json"},
         "--rope-scaling": {"in": ["0.7.2"], "kind": "json"},
         "--served-model-name": {"in": ["0.7.2"], "kind": "text*"},
         "--swap-space": {"in": ["0.7.2"], "kind": "float", "default": 4},
@@ -199,7 +209,7 @@ def test_arguments_that_come_from_type_hints(miner: ModuleType, tmp_path: Path) 
     assert table["flags"] == {
         "--allowed-origins": {"in": ["0.33.0"], "kind": "json", "default": ["*"]},
         "--api-key": {"in": ["0.33.0"], "kind": "text*"},
-        "--compilation-config": {"in": ["0.33.0"], "also": {"-cc": ["0.33.0"]}, "kind": "json", "default": "?"},
+        "--compilation-config": {"in": ["0.33.0"], "also": {"-cc": ["0.33.0"]}, "kind": "object", "default": "?"},
         "--device-memory-utilization": {"in": ["0.33.0"], "means": "--gpu-memory-utilization"},
         "--enforce-eager": {"in": ["0.33.0"], "kind": "pair", "default": False},
         "--gpu-memory-utilization": {"in": ["0.33.0"], "kind": "float", "default": 0.9},

@@ -128,9 +128,11 @@ class Reader:
             kind = self._type(value.args[0])
             return self.json_kind if kind == "json" and _dotted(value.func) in {"optional_type", "parse_type"} else kind
         name = _dotted(value)
-        if name == "json.loads" or name.endswith((".from_json", ".from_cli")):
-            return "json"
-        return _TYPES.get(name, "text")
+        owner, _, method = name.rpartition(".")
+        if method in {"from_json", "from_cli"}:
+            found = self.module.find_class(owner)
+            return _made_by(found, method) if found else "json"
+        return "json" if name == "json.loads" else _TYPES.get(name, "text")
 
     def _frontend(self) -> Iterator[tuple[list[str], Kwargs]]:
         fields = {name: dict(kwargs) for name, kwargs in self.fields(FRONTEND[0]).items()}
@@ -158,7 +160,7 @@ class Reader:
             simple = "text" if hints.optional or "str" in hints.atoms else self._plain(name, hints)
             return kwargs if "bool" in hints.atoms else kwargs | {"type": simple}
         if hints.dataclass and "is_dataclass" in self.rules:
-            return kwargs | {"type": "json"}
+            return kwargs | {"type": _made_by(hints.dataclass, "from_cli") if "from_cli" in self.rules else "object"}
         if hints.atoms == {"bool", "str"} and hints.optional and "const" in self.rules:
             return kwargs | {"type": "text", "nargs": "?"}
         if "bool" in hints.atoms:
@@ -192,7 +194,7 @@ class Hints:
     def __init__(self, module: Module, annotation: ast.expr) -> None:
         self.atoms: set[str] = set()
         self.optional = False
-        self.dataclass = False
+        self.dataclass: Meaning | None = None
         self.choices: list[Any] = []
         self.element = ""
         self.element_choices: list[Any] = []
@@ -254,7 +256,16 @@ class Hints:
             self.atoms.add("dict")
         else:
             self.atoms.add("other")
-            self.dataclass |= any("config" in ast.unparse(each) or "dataclass" in ast.unparse(each) for each in found.node.decorator_list)
+            if any("config" in ast.unparse(each) or "dataclass" in ast.unparse(each) for each in found.node.decorator_list):
+                self.dataclass = found
+
+
+def _made_by(owner: Meaning, method: str) -> str:
+    """What a class makes itself from: an object of JSON, or what its own method reads."""
+    functions = [node for node in ast.walk(owner.node) if isinstance(node, ast.FunctionDef) and node.name == method]
+    if not functions:
+        return "object"
+    return "literal" if "literal_eval" in ast.unparse(functions[0]) else "json"
 
 
 def literal(module: Module, node: ast.AST, steps: int = 12) -> Any:

@@ -7,8 +7,8 @@ is imported: each call of `add_argument` is read from the syntax tree (`vllm_sou
 type hint (`get_kwargs.py`). Give all releases at once, since a flag's span is what they say together.
 
 Kinds: `switch` (bare), `pair` (bare, with `--no-…`), `truth` (true or false, or bare), `int`, `size` (int, or 4k, 1M), `size-or-auto`,
-`float`, `text`, `json`, `pairs` (a=1,b=2), `json-or-pairs`, `json-or-text`. Behind it `?`: the value may be missing; `*`: several values;
-`&`: may be repeated.
+`float`, `text`, `json`, `object` (JSON in braces), `literal` (of Python), `pairs` (a=1,b=2), `json-or-pairs`, `json-or-text`. Behind it
+`?`: the value may be missing; `*`: several values; `&`: may be repeated.
 """
 
 from __future__ import annotations

@@ -19,6 +19,11 @@ from qvl_doctor.versions import release as numbers_of
 COMPUTED = "?"
 #: `--speculative-config.model X` stands for a key of the JSON from this release on (vllm/utils.py: `create_nested_dict`).
 DOTTED_SINCE = "0.9.0"
+#: From this release on numbers in JSON may have suffixes, where a config class reads it (`_expand_json_human_readable_numbers`).
+SUFFIXES_SINCE = "0.20.0"
+#: The kinds whose value is JSON, or may be.
+JSON_KINDS = frozenset(("json", "object", "literal", "json-or-pairs", "json-or-text"))
+
 #: From this release on `vllm serve` may go without a positional model (vllm/entrypoints/cli/serve.py).
 MODEL_OPTION_SINCE = "0.8.3"
 
@@ -112,7 +117,7 @@ def match(word: str, release: str = "") -> Match | None:
         return inverse
     longer = completions(name, release)
     if len(longer) == 1 and not exact:
-        return _direct(longer[0], release)
+        return _direct(longer[0], release) or _inverted(longer[0], release)
     return exact
 
 
@@ -120,7 +125,7 @@ def completions(name: str, release: str = "") -> tuple[str, ...]:
     """The flags of a release that begin with a name: what argparse takes an abbreviation for. Two names of one flag count once."""
     if len(name) < 4:
         return ()
-    found = {each: _direct(each, release) for each in names(release) if each.startswith(name)}
+    found = {each: _direct(each, release) or _inverted(each, release) for each in names(release) if each.startswith(name)}
     return tuple({(hit.option.name, hit.negative): each for each, hit in found.items() if hit}.values())
 
 
@@ -134,6 +139,16 @@ def defaults(name: str) -> tuple[Any, ...]:
     """Every default that a flag has had."""
     entry = _flags().get(name, {})
     return tuple(value for _, value in entry.get("default_from", ())) or (entry.get("default"),)
+
+
+def spelling_span(spelled: str) -> Span | None:
+    """The releases that know a second name of a flag, like -cc; None for a first name."""
+    if spelled == _LEVEL[0]:
+        return None  # it has always meant something
+    for name in _shorts().get(spelled, ()):
+        return Span(*_flags()[name]["also"][spelled])
+    entry = _flags().get(spelled.replace("_", "-"), {})
+    return Span(*entry["in"]) if "means" in entry else None
 
 
 def first_with(name: str, kind: str) -> str:
@@ -168,6 +183,11 @@ def newest() -> str:
     return str(table("flags")["newest"])
 
 
+def known(release: str) -> str:
+    """A release as it is if it is one, else "": what it says of flags is then unknown."""
+    return release if numbers_of(release) else ""
+
+
 def at_least(release: str, first: str) -> bool:
     """Whether a release is `first` or newer. An unknown one is."""
     return not release or _numbers(release) >= _numbers(first)
@@ -180,6 +200,14 @@ def _names(release: str) -> Iterator[str]:
         yield name
         if _kind(name, release) == "pair":
             yield _NEGATIVE + name[2:]
+            yield from _inverses(name, release)
+
+
+def _inverses(name: str, release: str) -> Iterator[str]:
+    """`--disable-x` of `--enable-x` where the release takes both for one flag, and the other way round."""
+    since = table("flags")["inverse_from"]
+    if release and since and at_least(release, since):
+        yield from (other + name[len(prefix) :] for prefix, other in _INVERSE.items() if name.startswith(prefix))
 
 
 def _direct(name: str, release: str) -> Match | None:
@@ -200,15 +228,11 @@ def _alive(found: Match | None, release: str) -> bool:
 
 
 def _inverted(name: str, release: str) -> Match | None:
-    """`--disable-x` where the release has `--enable-x` and takes both for one flag, and the other way round; with `--no-` too."""
-    since = table("flags")["inverse_from"]
-    if not release or not since or not at_least(release, since):
-        return None
-    for prefix, other in _INVERSE.items():
-        if name.startswith(prefix):
-            found = option(other + name[len(prefix) :], release)
-            if found and found.kind == "pair" and _within([found.span.first, *filter(None, [found.span.last])], release):
-                return Match(name, found, negative=True)
+    """What `--disable-x` means where the release has `--enable-x` and takes both for one flag."""
+    for other in _inverses(name, release):
+        found = option(other, release)
+        if found and found.kind == "pair" and _within(_flags()[other]["in"], release):
+            return Match(name, found, negative=True)
     return None
 
 

@@ -28,6 +28,7 @@ def read_log_line(text: str, release: str = "") -> Command | None:
 
 def from_arguments(values: Mapping[str, Any], release: str = "") -> Command:
     """A command that gives these arguments, by their names in vLLM. What is the release's default is left out."""
+    release = flag_table.known(release)
     model = values.get("model_tag") or values.get("model")
     flags = [flag for dest, value in values.items() if dest not in _NO_FLAGS for flag in _flags(str(dest), value, release)]
     return Command(("vllm", "serve"), str(model) if model else None, tuple(flags))
@@ -65,7 +66,7 @@ def _list(option: flag_table.Option, values: Sequence[Any]) -> Iterator[Flag]:
         yield from [Flag(name, tuple(texts), name)] if texts else []
     elif option.kind.endswith("&"):
         yield from (Flag(name, (text,), name) for text in texts)
-    elif "json" in option.kind:
+    elif option.value_kind in flag_table.JSON_KINDS:
         yield Flag(name, (json.dumps(list(values)),), name)
     elif texts:
         yield Flag(name, (",".join(texts),), name)

@@ -14,6 +14,7 @@ from qvl_doctor.launch.words import DASHES
 MAX_WORDS = 2000
 MODULE = "vllm.entrypoints."
 _SCRIPT = re.compile(r"vllm/entrypoints/(?:openai/)?api_server\.py$")
+_LONGEST_SHORT = 20
 _NUMBER = re.compile(r"-(?:\d+|\d*\.\d+)(?:[eE][+-]?\d+)?$")
 _TYPED_DASH = re.compile(rf"[-{DASHES}]{{1,2}}(?=[A-Za-z])")
 _JOINED = re.compile(r"(--[A-Za-z][\w.-]*)\s+(\S.*)", re.DOTALL)
@@ -91,26 +92,30 @@ def _flag(words: Sequence[str], at: int, release: str) -> tuple[Flag, int]:
     name = canonical(spelled, release)
     if equals:
         return Flag(name, (value,), spelled, "equals", at), 1
+    short = _short_name(words[at], release)
+    if short:
+        return Flag(canonical(short, release), (words[at][len(short) :],), short, "attached", at), 1
     found = flag_table.match(name, release)
-    if found is None and not words[at].startswith("--"):
-        attached = _attached(words[at], release)
-        if attached:
-            return Flag(canonical(attached, release), (words[at][len(attached) :],), attached, "attached", at), 1
     # Behind a dotted flag argparse never looks: the next word is its value, whatever it is.
     values = tuple(words[at + 1 : at + 2]) if "." in spelled else _values(words, at + 1, found.option if found else None)
     return Flag(name, values, spelled, "separate" if values else "bare", at), 1 + len(values)
 
 
 def _joined(word: str, release: str) -> Flag | None:
-    """The flag in a word that holds its value too, `"--port 8000"`, as lists of YAML often do."""
+    """The flag in a word that holds its value too: `"--port 8000"`, as lists of YAML often have it, or `-tp2`, which argparse refuses."""
+    short = _short_name(word, release)
+    if short and len(short) > 2:
+        return Flag(canonical(short, release), (word[len(short) :],), short)
     found = _JOINED.fullmatch(word)
     known = flag_table.match(canonical(found[1], release), release) if found else None
     return Flag(known.name, (found[2],), found[1]) if found and known and not known.option.bare and not is_flag(found[2]) else None
 
 
-def _attached(word: str, release: str) -> str:
-    """The short name in `-tp2` and `-O3`."""
-    return next((word[:end] for end in range(len(word) - 1, 1, -1) if flag_table.match(word[:end], release)), "")
+def _short_name(word: str, release: str) -> str:
+    """The short name in `-O3` and `-tp2`, "" if it begins with none or is one."""
+    if word.startswith("--") or "=" in word or flag_table.match(word.partition(".")[0], release):
+        return ""
+    return next((word[:end] for end in range(min(len(word), _LONGEST_SHORT) - 1, 1, -1) if flag_table.match(word[:end], release)), "")
 
 
 def _values(words: Sequence[str], at: int, option: flag_table.Option | None) -> tuple[str, ...]:

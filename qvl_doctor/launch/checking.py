@@ -7,9 +7,10 @@ The kinds of `Problem`, by what is wrong:
   no-negative (`first` that has one);
 - **values** missing-value, unexpected-value, wrong-type (`expected`: the kind), wrong-choice (`expected`: the choices), bad-json,
   smart-quotes, pairs-refused (`a=1` where only JSON is read; `last` that took it), json-refused (the other way round; `first`),
-  dotted-not-yet (`first`);
+  dotted-not-yet (`first`), no-keys (a dotted flag that takes no JSON);
 - **the whole** repeated (the last one counts: `replacement`), json-and-dotted (the JSON is lost), stray-word, words-in-one (flag and value
-  in one word), positional-model (the module does not read it), model-option (`first` that takes the model so), no-model;
+  in one word: `-tp2`, `"--port 1"`), positional-model (the module does not read it), model-option (`first` that takes the model so),
+  no-model;
 - **the text** comment-after-backslash, comment-at-end, comment-between, line-between, blank-after-backslash, backslash-lost, newline-lost,
   not-a-text (a number or a truth where Kubernetes wants text), not-a-list.
 """
@@ -22,12 +23,14 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from qvl_doctor.knowledge import flag_table
-from qvl_doctor.knowledge.flag_table import Match, Option
+from qvl_doctor.knowledge.flag_table import JSON_KINDS, Match, Option
 from qvl_doctor.launch.command import NOWHERE, Command, Flag, Place, Problem
 from qvl_doctor.launch.spelling import SMART_QUOTES, read_map, read_pairs, spell_map
 from qvl_doctor.launch.words import DASHES
 
 _INTEGER = re.compile(r"\s*[+-]?\d+(?:_\d+)*\s*")
+_LEVELS = frozenset("0123")
+_LONGEST_LITERAL = 4096
 #: A number with a suffix, as newer releases take it inside JSON.
 _SUFFIXED = re.compile(r"(?<=[:\[,\s])\d+(?:\.\d+)?[kKmMgGtT]\b")
 #: Filled in before vLLM sees it: variables of the shell and Kubernetes, templates of Helm.
@@ -36,6 +39,7 @@ _FILLED_IN = re.compile(r"\$|`|\{\{")
 
 def check(command: Command, release: str = "") -> list[Problem]:
     """Everything that is wrong with a command for a release, in the order of its text; for an unknown one, what is wrong for all."""
+    release = flag_table.known(release)
     found: list[Problem] = []
     if command.source:
         found += [*command.source.problems, *(_placed(command, each) for each in command.source.reading.problems)]
@@ -95,6 +99,9 @@ def _name(flag: Flag, found: Match | None, release: str, place: Place) -> Proble
         return _unknown(name, longer, release, place)
     option = found.option
     if not release or flag_table.has(found.name, release):
+        other = _other_spelling(flag, release, place)
+        if other:
+            return other
         if name != found.name and name == option.name:
             return Problem("taken-as", name, place=place, replacement=found.name)
         if option.deprecated and release:
@@ -105,6 +112,17 @@ def _name(flag: Flag, found: Match | None, release: str, place: Place) -> Proble
     if not flag_table.at_least(release, option.span.first):
         return Problem("not-yet", name, place=place, first=option.span.first)
     return Problem("removed", name, place=place, last=option.span.last, replacement=flag_table.replacement(option.name, release))
+
+
+def _other_spelling(flag: Flag, release: str, place: Place) -> Problem | None:
+    """A second name, like -cc, that the release does not know for a flag that it has."""
+    spelled = flag.spelled.partition(".")[0]
+    span = flag_table.spelling_span(spelled) if release else None
+    if span and not flag_table.at_least(release, span.first):
+        return Problem("not-yet", spelled, place=place, first=span.first, replacement=flag.name)
+    if span and span.last and not flag_table.at_least(span.last, release):
+        return Problem("removed", spelled, place=place, last=span.last, replacement=flag.name)
+    return None
 
 
 def _unknown(name: str, longer: tuple[str, ...], release: str, place: Place) -> Problem:
@@ -126,11 +144,11 @@ def _near(name: str, release: str) -> str:
 
 
 def _values(flag: Flag, found: Match, release: str, place: Place) -> Iterator[Problem]:
-    if flag.keys:
-        yield from _dotted(flag, release, place)
-        return
     option = found.option
     variants = (option,) if release else flag_table.variants(option.name)
+    if flag.keys:
+        yield from _dotted(flag, release, place, takes_keys=any(each.value_kind in JSON_KINDS for each in variants))
+        return
     if found.negative or all(each.bare for each in variants):
         if flag.values:
             yield _unexpected(flag.name, option, flag.values[0], place)
@@ -139,6 +157,8 @@ def _values(flag: Flag, found: Match, release: str, place: Place) -> Iterator[Pr
         if not any(each.bare or each.kind == "truth" or each.kind.endswith("?") for each in variants):
             yield Problem("missing-value", flag.name, place=place, expected=option.value_kind)
         return
+    if flag.spelled == "-O" and flag.values[0] in _LEVELS:
+        return  # the parser itself makes a level of it
     for value in flag.values:
         problems = [] if _FILLED_IN.search(value) else [_value(flag.name, each, value, release, place) for each in variants]
         if problems and all(problems):
@@ -151,8 +171,10 @@ def _unexpected(name: str, option: Option, value: str, place: Place) -> Problem:
     return Problem("unexpected-value", name, value, place, replacement=meant.get(value.lower(), ""))
 
 
-def _dotted(flag: Flag, release: str, place: Place) -> Iterator[Problem]:
-    if not flag_table.at_least(release, flag_table.DOTTED_SINCE):
+def _dotted(flag: Flag, release: str, place: Place, *, takes_keys: bool) -> Iterator[Problem]:
+    if not takes_keys:
+        yield Problem("no-keys", flag.spelled, flag.value or "", place)
+    elif not flag_table.at_least(release, flag_table.DOTTED_SINCE):
         yield Problem("dotted-not-yet", flag.name, flag.value or "", place, first=flag_table.DOTTED_SINCE)
     elif not flag.values:
         yield Problem("missing-value", flag.spelled, place=place)
@@ -165,7 +187,7 @@ def _value(name: str, option: Option, value: str, release: str, place: Place) ->
         return Problem("smart-quotes", name, value, place, replacement=_without_smart_quotes(plain, option, release))
     if option.bare:
         return _unexpected(name, option, value, place)
-    if kind in {"json", "pairs", "json-or-pairs", "json-or-text"}:
+    if kind in JSON_KINDS or kind == "pairs":
         return _map(name, option, value, release, place)
     if not _is_of(kind, value):
         return Problem("wrong-type", name, value, place, expected=kind)
@@ -178,7 +200,7 @@ def _value(name: str, option: Option, value: str, release: str, place: Place) ->
 def _without_smart_quotes(plain: str, option: Option, release: str) -> str:
     """What was meant, where that is plain to see."""
     bare = plain.strip("\"'")
-    if option.value_kind in {"json", "pairs", "json-or-pairs", "json-or-text"}:
+    if option.value_kind in JSON_KINDS or option.value_kind == "pairs":
         found = read_map(plain) or read_map(bare)
         return spell_map(found, option.name, release) if found else ""
     return bare if _is_of(option.value_kind, bare) else ""
@@ -205,28 +227,50 @@ def _map(name: str, option: Option, value: str, release: str, place: Place) -> P
     """What is wrong with JSON, or with `a=1,b=2`, for a release that reads one or the other."""
     kind = option.value_kind
     pairs = read_pairs(value)
+    whole = pairs is not None and all(isinstance(each, int) for each in pairs.values())
     if kind == "pairs":
-        if value.lstrip().startswith("{"):
-            found = read_map(value)
-            better = spell_map(found, name, release) if found else ""
-            return Problem("json-refused", name, value, place, first=flag_table.first_with(option.name, "json"), replacement=better)
-        fine = pairs is not None and all(isinstance(each, int) for each in pairs.values())
-        return None if fine else Problem("wrong-type", name, value, place, expected=kind)
-    if kind == "json-or-text" and not value.strip().startswith("{"):
+        return None if whole else _no_pairs(name, option, value, release, place)
+    if value in {"", "None"} or (kind == "json-or-text" and not value.strip().startswith("{")):
         return None
-    if value in {"", "None"} or (kind == "json-or-pairs" and pairs is not None) or _reads(value):
+    if whole if kind == "json-or-pairs" and not value.startswith("{") else _reads(kind, value, release):
         return None
-    if pairs is not None:
+    if pairs is not None and "text" not in kind:
         better = spell_map(pairs, name, release)
+        if kind == "json-or-pairs":
+            return Problem("wrong-type", name, value, place, expected="pairs", replacement=better)
         return Problem("pairs-refused", name, value, place, last=flag_table.last_with(option.name, "pairs"), replacement=better)
     mended = read_map(value)
     return Problem("bad-json", name, value, place, replacement=spell_map(mended, name, release) if mended is not None else "")
 
 
-def _reads(value: str) -> bool:
+def _no_pairs(name: str, option: Option, value: str, release: str, place: Place) -> Problem:
+    if not value.lstrip().startswith("{"):
+        return Problem("wrong-type", name, value, place, expected="pairs")
+    found = read_map(value)
+    better = spell_map(found, name, release) if found else ""
+    return Problem("json-refused", name, value, place, first=flag_table.first_with(option.name, "json"), replacement=better)
+
+
+def _reads(kind: str, value: str, release: str) -> bool:
+    """Whether vLLM reads a text that should be JSON."""
+    if kind == "literal":
+        return _is_literal(value)
+    if kind == "object" and flag_table.at_least(release, flag_table.SUFFIXES_SINCE):
+        value = _SUFFIXED.sub("0", value)
     try:
-        json.loads(_SUFFIXED.sub("0", value))
+        found = json.loads(value)
     except (ValueError, RecursionError):
+        return False
+    return kind != "object" or isinstance(found, dict)
+
+
+def _is_literal(value: str) -> bool:
+    """Whether Python reads a text as a value: so did the first releases read JSON, which is why `true` was no value there."""
+    import ast
+
+    try:
+        ast.literal_eval(value[:_LONGEST_LITERAL])
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return False
     return True
 

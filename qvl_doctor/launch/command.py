@@ -61,7 +61,7 @@ class Problem:
 class Flag:
     """One flag. `name` is canonical (`--max-model-len`; the negative keeps its `--no-`), `spelled` is what the user wrote, without value.
 
-    `form`: separate (`--x 1`), equals (`--x=1`), bare (`--x`), attached (`-tp2`). A word that belongs to no flag has no name.
+    `form`: separate (`--x 1`), equals (`--x=1`), bare (`--x`), attached (`-O3`). A word that belongs to no flag has no name.
     `at` is the index of its first word in the arguments that were read, -1 for a flag that was added.
     """
 

@@ -23,6 +23,7 @@ def edit(command: Command, change: Mapping[str, Any], release: str = "") -> Comm
     command. What is there is changed where it stands, the rest goes to the end; nothing appears twice. Making a change again changes
     nothing.
     """
+    release = flag_table.known(release)
     for name, value in (change.get("flags") or {}).items():
         command = _with_flag(command, str(name), value, release)
     env = dict(command.env)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import islice
 
+from qvl_doctor.knowledge import flag_table
 from qvl_doctor.launch import argv
 from qvl_doctor.launch.arguments import is_arguments, read_log_line
 from qvl_doctor.launch.command import Changes, Command, Edit, LaunchError, Place, Problem, Reading
@@ -52,6 +53,7 @@ def read(source: str | Sequence[str], release: str = "") -> list[Command]:
 
     `release` settles what a flag means where releases differ; "" reads it as the newest that has it.
     """
+    release = flag_table.known(release)
     if not isinstance(source, str):
         return [read_argv(source, release)]
     text = checked_text(source.removeprefix("\ufeff"))

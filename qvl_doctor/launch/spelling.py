@@ -11,10 +11,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from qvl_doctor.versions import satisfies
+
 #: Quotes that word processors and chat programs put in the place of plain ones.
 SMART_QUOTES = str.maketrans(
     {**dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02", '"'), **dict.fromkeys("\u2018\u2019\u201a\uff07", "'")}
 )
+#: Flags, and the releases that read no JSON there. `knowledge.flag_table` says it too, but a report need not load all flags for it.
+_ONLY_PAIRS = {"--limit-mm-per-prompt": "<0.8.5"}
 _PAIR = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*([^,=]*?)\s*")
 _LONGEST = 64 * 1024
 
@@ -71,14 +75,16 @@ def plain_values(value: Any) -> Any:
 
 
 def _as_pairs(flag: str, release: str, like: str) -> bool:
+    if not like:
+        return flag in _ONLY_PAIRS and bool(release) and satisfies(release, _ONLY_PAIRS[flag]) is True
     from qvl_doctor.knowledge import flag_table
 
     found = flag_table.match(flag.partition(".")[0], release)
     kind = found.option.kind if found else ""
-    if release and kind in {"pairs", "json"}:
+    if release and kind in {"pairs", "json", "object"}:
         return kind == "pairs"
     # The release takes both, or is unknown: as the user wrote it.
-    return bool(like) and read_pairs(like) is not None
+    return read_pairs(like) is not None
 
 
 def _mended(text: str) -> Any:

@@ -17,7 +17,7 @@ _FLAG_START = rf"(?:-|[{DASHES}]){{1,2}}[A-Za-z]"
 _BLANK = " \t\r"
 _OPERATORS = ";&|()<>"
 _PLAIN = re.compile(rf"[^\s\\'\"`${re.escape(_OPERATORS)}]+")
-_DOUBLE = re.compile(r'[^"\\`$]+')
+_DOUBLE = re.compile(r'[^"\\`$]+|\$')
 _CONTINUED = re.compile(r"\\(?P<blank>[ \t]*)(?P<comment>(?<=[ \t])#[^\r\n]*)?(?:\r?\n|\Z)")
 _NEWLINE_LOST = re.compile(r"\\[ \t]+")
 #: Behind a line's end: the next line that is not empty and no comment begins with a flag.
@@ -224,7 +224,7 @@ class _Lexer:
                 escaped = self.text[self.at + 1 : self.at + 2]
                 pieces.append("" if escaped == "\n" else escaped if escaped in '$`"\\' else char + escaped)
                 self.at += 2
-            elif char in "$`":
+            elif char in "$`" and not self.text.startswith("$'", self.at):
                 pieces.append(self._expansion())
             else:
                 plain = _DOUBLE.match(self.text, self.at)
