@@ -197,6 +197,12 @@ def test_a_compose_file() -> None:
     assert (folded.model, folded.value("--max-num-seqs")) == ("${MODEL}", "8")
 
 
+def test_other_containers_may_hold_anything() -> None:
+    other = """  - name: sidecar\n    command: [sh, -c, 'echo "']\n  - name: odd\n    command: [sh, -c, {a: b}]\n    args: "it's"\n"""
+    assert one(fixture("pod-script.yaml") + other).where == "Pod/gemma/gemma"
+    assert len(read(fixture("compose.yaml") + "  x:\n    image: busybox\n    command: echo it's\n")) == 3
+
+
 def test_a_container_alone() -> None:
     assert one("image: vllm/vllm-openai\nargs: [--model, m]").model == "m"
     assert one("- name: a\n  command: [vllm, serve, m]").where == "a"

@@ -20,6 +20,7 @@ from qvl_doctor.launch.yamltree import Node, documents
 _VLLM_IMAGE = re.compile(r"(?:^|[/_.-])vllm", re.IGNORECASE)
 #: What YAML takes for something else than a text, and Kubernetes then refuses in `args` and in the value of a variable.
 _NO_TEXT = re.compile(r"[-+]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|0x[0-9a-fA-F]+|true|false|yes|no|on|off|null|~|", re.IGNORECASE)
+_NAME = "vllm"
 _CONTAINERS = ("containers", "initContainers")
 _SHM = "/dev/shm"  # noqa: S108 — nothing is written there
 
@@ -116,18 +117,20 @@ def _entry_point_is_vllm(box: Container) -> bool:
 def _inner(text: str, box: Container, release: str) -> Iterator[Command]:
     """The commands of a script, or of words that are written as one text."""
     whole = WholeText(text)
-    if box.script >= 0 and box.items[box.script].kind == "scalar":
+    # What does not name vLLM need not even be shell text that we can read.
+    if box.script >= 0 and box.items[box.script].kind == "scalar" and _NAME in box.words[box.script]:
         yield from shell.read_shell(yamledit.view_of(whole, box.items[box.script]), release)
     if box.string is None:
         return
     view = yamledit.view_of(whole, box.string)
+    arguments = _entry_point_is_vllm(box) or argv.first_argument(box.words) == len(box.words) > 0
     if box.spot.shape != "compose":
-        yield from shell.read_shell(view, release)
+        yield from shell.read_shell(view, release) if _NAME in view.text else ()
         return
-    for part in parts(view.text):
+    for part in parts(view.text) if arguments or _NAME in view.text else ():
         found = list(shell.read_part(view, part, (), release, 0))
         yield from found
-        if not found and (_entry_point_is_vllm(box) or argv.first_argument(box.words) == len(box.words) > 0):
+        if arguments and not found:
             yield shell.read_words(view, part, box.words, release)
 
 
