@@ -299,6 +299,20 @@ def test_what_cannot_be_read_is_an_error_with_its_place(text: str, kind: str, pl
     assert str(caught.value.place).startswith(place) if place.endswith(":") else str(caught.value.place) == place
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("kind: Pod\nspec:\n  containers:\n  - command: [sh, -c]\n    args:\n    - |\n      true\n      vllm serve 'm\n", "8:18"),
+        ("services:\n  a:\n    command: vllm serve 'm\n", "3:14"),
+        ("docker run img sh -c 'vllm serve \"m'", "1:34"),
+    ],
+)
+def test_mistakes_in_scripts_have_their_place_in_the_whole(text: str, place: str) -> None:
+    with pytest.raises(LaunchError, match="unclosed-quote") as caught:
+        read(text)
+    assert str(caught.value.place) == place
+
+
 @pytest.mark.parametrize(("words", "place"), [(["vllm", "serve", "m\0"], "[2]"), ([], ""), (["ls"], "")])
 def test_arguments_that_cannot_be_read(words: list[str], place: str) -> None:
     with pytest.raises(LaunchError) as caught:

@@ -75,7 +75,7 @@ def _list(option: flag_table.Option, values: Sequence[Any]) -> Iterator[Flag]:
 def _text(value: Any) -> str:
     """One value of a list; an adapter, which vLLM keeps as name and path, in the short form if that says it all."""
     if isinstance(value, Mapping):
-        given = {key: item for key, item in value.items() if item is not None}
+        given = {key: item for key, item in value.items() if item is not None and item is not False}
         if set(given) <= {"name", "path"} and "name" in given and "path" in given:
             return f"{given['name']}={given['path']}"
         return json.dumps(given)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from qvl_doctor.launch import argv, shell, yamledit
 from qvl_doctor.launch.command import Changes, Command, Edit, LaunchError, Place, Problem, Reading, Source, Splice
 from qvl_doctor.launch.views import WholeText
-from qvl_doctor.launch.words import parts, place_of
+from qvl_doctor.launch.words import place_of
 from qvl_doctor.launch.yamltree import Node, documents
 
 _VLLM_IMAGE = re.compile(r"(?:^|[/_.-])vllm", re.IGNORECASE)
@@ -127,7 +127,7 @@ def _inner(text: str, box: Container, release: str) -> Iterator[Command]:
     if box.spot.shape != "compose":
         yield from shell.read_shell(view, release) if _NAME in view.text else ()
         return
-    for part in parts(view.text) if arguments or _NAME in view.text else ():
+    for part in shell.parts_of(view) if arguments or _NAME in view.text else ():
         found = list(shell.read_part(view, part, (), release, 0))
         yield from found
         if arguments and not found:

@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from qvl_doctor.launch import argv, docker
-from qvl_doctor.launch.command import Changes, Command, Edit, Place, Problem, Reading
+from qvl_doctor.launch.command import Changes, Command, Edit, LaunchError, Place, Problem, Reading
 from qvl_doctor.launch.shelltext import ShellText
 from qvl_doctor.launch.views import View, in_word
-from qvl_doctor.launch.words import Part, Word, parts
+from qvl_doctor.launch.words import Part, Word, offset_of, parts
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 _SHELLS = frozenset(("sh", "bash", "zsh", "dash", "ash", "ksh"))
@@ -83,10 +83,18 @@ class Variables:
 def read_shell(view: View, release: str = "", depth: int = 0) -> Iterator[Command]:
     """Every vLLM command in a shell text. Raises LaunchError where the text is no shell text."""
     exports: list[Part] = []
-    for part in parts(view.text):
+    for part in parts_of(view):
         if any(word.text == "export" for word in part.words[:2]):  # the first may be a prompt
             exports.append(part)
         yield from read_part(view, part, exports, release, depth)
+
+
+def parts_of(view: View) -> list[Part]:
+    """The simple commands of a text. Raises LaunchError with the place in the whole input."""
+    try:
+        return parts(view.text)
+    except LaunchError as error:
+        raise LaunchError(error.kind, view.place(offset_of(view.text, error.place)), error.detail) from None
 
 
 def read_part(view: View, part: Part, exports: Sequence[Part], release: str, depth: int) -> Iterator[Command]:

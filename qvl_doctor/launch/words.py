@@ -58,6 +58,12 @@ def place_of(text: str, offset: int) -> Place:
     return Place(text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1)
 
 
+def offset_of(text: str, place: Place) -> int:
+    """The offset of a line and column."""
+    lines = text.split("\n")[: max(place.line - 1, 0)]
+    return min(sum(len(line) + 1 for line in lines) + max(place.column - 1, 0), len(text))
+
+
 def checked_text(text: str) -> str:
     """The text, if it may be read at all. Raises LaunchError."""
     if len(text) > MAX_SIZE:
