@@ -78,6 +78,16 @@ class Fact(NamedTuple):
 Facts = Mapping[str, Fact]
 
 
+class Seen(NamedTuple):
+    """What a look at a command, a manifest or a machine gave: facts, and observations of what there may be several of."""
+
+    facts: Facts = NOTHING
+    observations: tuple[Record, ...] = ()
+
+    def __or__(self, other: Seen) -> Seen:
+        return Seen({**self.facts, **other.facts}, (*self.observations, *other.observations))
+
+
 class Condition(NamedTuple):
     """One item of a rule's `match`: what is set must all hold for one record ("and").
 
@@ -107,13 +117,18 @@ class FixTemplate(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A log excerpt in a rule, with what it must (or must not) lead to."""
+    """A log excerpt in a rule, with what it must (or must not) lead to.
+
+    `seen` are observations, one a line with their level in front; `command` is a command to launch. Both stand beside the log or alone.
+    """
 
     name: str
-    log: str
+    log: str = ""
     facts: Mapping[str, Any] = NOTHING
     captures: Mapping[str, str] | None = None
     fixes: tuple[str, ...] | None = None
+    seen: str = ""
+    command: str = ""
 
 
 class Rule(NamedTuple):

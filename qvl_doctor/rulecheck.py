@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 from qvl_doctor import patterns
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.conditions import applies, as_text, hit_holds
+from qvl_doctor.diagnose.matching import match
 from qvl_doctor.logs.packages import KNOWN
 from qvl_doctor.logs.records import read_records
-from qvl_doctor.model import LANGUAGES, Diagnosis, Example, Fact, Finding, Hit, Record, Rule
+from qvl_doctor.model import LANGUAGES, Diagnosis, Example, Fact, Finding, Hit, Record, Rule, Seen
+from qvl_doctor.observations import read_observations
 from qvl_doctor.report.paste import pieces
 
 #: The longest that a pattern may search a message of the greatest length.
@@ -69,6 +71,20 @@ def facts_of(example: Example) -> dict[str, Fact]:
     return {name: Fact(_typed(value, name), "log") for name, value in example.facts.items()}
 
 
+def seen_of(example: Example) -> Seen:
+    """What an example says was seen beside the log: observations, and the command. A command that cannot be read says nothing."""
+    seen = Seen(observations=tuple(read_observations(example.seen)))
+    if not example.command:
+        return seen
+    from qvl_doctor.launch.command import LaunchError
+    from qvl_doctor.launch.observing import observe_text
+
+    try:
+        return seen | observe_text(example.command, str(example.facts.get("vllm", "")))
+    except LaunchError:
+        return seen
+
+
 def fix_lines(finding: Finding) -> tuple[str, ...]:
     """The changes of a finding's fixes as a user would paste them, one a line. A flag to take away is `remove --flag`."""
     found = (piece for fix in finding.fixes for piece in pieces(fix.change))
@@ -90,9 +106,9 @@ def _check_rule(rule: Rule, everyone: Sequence[Rule]) -> Iterator[tuple[str, str
 
 
 def _said(example: Example, rules: Sequence[Rule]) -> _Said:
-    engine = Diagnosing(rules, facts_of(example))
+    engine = Diagnosing(rules, facts_of(example), seen_of(example))
     records = tuple(sorted(read_records(example.log), key=lambda record: record.first_line))
-    hits = tuple(engine.feed(records))
+    hits = (*engine.feed(records), *match(seen_of(example).observations, rules))
     diagnosis = engine.finish(example.name)
     known = {name: as_text(fact.value) for name, fact in diagnosis.facts.items()}
     allowed = (hit for hit in hits if hit_holds(hit, diagnosis.facts) and applies(hit.rule.applies, {**known, **hit.captures}) is not False)

@@ -17,7 +17,7 @@ from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.diagnose.unrecognized import FailureLog
 from qvl_doctor.logs.facts import FactReader
 from qvl_doctor.logs.phases import Timeline
-from qvl_doctor.model import Diagnosis, Fact, Facts, Finding, Hit, Record, Rule, Run, Text
+from qvl_doctor.model import Diagnosis, Fact, Facts, Finding, Hit, Record, Rule, Run, Seen, Text
 from qvl_doctor.words import both
 
 MAX_HITS = 5000
@@ -56,11 +56,15 @@ class _Watch:
 
 
 class Diagnosing:
-    """One input, from its first record to its diagnosis. `known` are facts from elsewhere; what the log says wins."""
+    """One input, from its first record to its diagnosis.
 
-    def __init__(self, rules: Sequence[Rule], known: Mapping[str, Fact] | None = None) -> None:
+    `known` are facts from elsewhere, `seen` what was seen of the machine, the pod or the command; what the log says wins.
+    """
+
+    def __init__(self, rules: Sequence[Rule], known: Mapping[str, Fact] | None = None, seen: Seen | None = None) -> None:
         self._rules = rules
-        self._known = dict(known or {})
+        self._seen = seen or Seen()
+        self._known = {**self._seen.facts, **(known or {})}
         self._matcher = Matcher(rules)
         self._watch = _Watch()
         self._past: list[tuple[Run, tuple[Finding, ...]]] = []
@@ -84,6 +88,7 @@ class Diagnosing:
     def finish(self, source: str) -> Diagnosis:
         """The diagnosis of what was fed. Verdict, findings and facts are those of the last run."""
         watch = self._watch
+        watch.hits += self._matcher.feed(self._seen.observations)  # they are about how things are now, so about the last run
         observed = watch.observed(self._known)
         findings, facts, verdict = judge(observed, self._rules)
         runs = [run for run, _ in self._past] + [_run(watch, verdict, findings)]

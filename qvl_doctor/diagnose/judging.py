@@ -11,9 +11,11 @@ from qvl_doctor.diagnose.fixing import fill_text, fixes_of, values_of
 from qvl_doctor.diagnose.ranking import order, roles, winners
 from qvl_doctor.diagnose.unrecognized import finding_of, first_unknown
 from qvl_doctor.model import Fact, Facts, Finding, Hit, Line, Record, Rule
+from qvl_doctor.observations import MANIFEST, is_observation
 from qvl_doctor.rulebook import complete
 
 _MAX_EVIDENCE = 6
+_DEADLY = frozenset(("worker", "engine"))
 STALLED_S = 120
 
 
@@ -37,7 +39,7 @@ def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], F
     best = winners(_verified(hit, facts) for hit in kept)
     by_rule: dict[str, list[Hit]] = {}
     for hit in sorted(best, key=lambda hit: hit.record.first_line if hit.record else 0):
-        by_rule.setdefault(hit.rule.id, []).append(hit)
+        by_rule.setdefault(_name(hit), []).append(hit)
     severity = {name: _severity(found, ending) for name, found in by_rule.items()}
     ordered = order(by_rule, severity)
     role = roles(ordered, severity)
@@ -55,7 +57,13 @@ def _speaks(hit: Hit, facts: Facts, ending: EndingReader) -> bool:
     known = {name: as_text(fact.value) for name, fact in facts.items()} | dict(hit.captures)
     if applies(hit.rule.applies, known) is False:
         return False
-    return not (ending.stopped and hit.record and hit.record.first_line >= ending.shutdown_line and hit.rule.severity == "fatal")
+    logged = hit.record if not is_observation(hit.record) else None
+    return not (ending.stopped and logged and logged.first_line >= ending.shutdown_line and hit.rule.severity == "fatal")
+
+
+def _name(hit: Hit) -> str:
+    """What becomes one finding: a rule; of observations, a rule on one thing, because a command has many flags."""
+    return f"{hit.rule.id} {sorted(hit.captures.items())}" if is_observation(hit.record) and hit.captures else hit.rule.id
 
 
 def _verified(hit: Hit, facts: Facts) -> Hit:
@@ -79,18 +87,23 @@ def _severity(hits: Sequence[Hit], ending: EndingReader) -> str:
     severity = hits[0].rule.severity
     if severity != "fatal" or not ending.was_up:
         return severity
-    after = [hit for hit in hits if hit.record is None or hit.record.first_line > ending.up_line]
+    after = [hit for hit in hits if hit.record is None or _since(hit.record, ending.up_line)]
     if not after:
         return "notice"  # it started all the same
-    deadly = bool(ending.death_line) or any(hit.record and hit.record.role in {"worker", "engine"} for hit in after)
+    deadly = bool(ending.death_line) or any(hit.record and (hit.record.role in _DEADLY or is_observation(hit.record)) for hit in after)
     return severity if deadly else "notice"
+
+
+def _since(record: Record, line: int) -> bool:
+    """Whether a record is about what came after a line. What was seen of command and machine is about the start; of a pod, about now."""
+    return record.level == MANIFEST if is_observation(record) else record.first_line > line
 
 
 def _finding(hits: Sequence[Hit], role: str, severity: str, facts: Facts) -> Finding:
     rule = complete(hits[0].rule)
     hit = hits[0]._replace(rule=rule)
     values = values_of(hit, facts)
-    lines = {line.number: line for found in hits for line in found.evidence}
+    lines = {line.number or line.text: line for found in hits for line in found.evidence}
     confidence = "unverified" if any(found.unverified for found in hits) else "likely" if hit.record and hit.record.cut else rule.confidence
     return Finding(
         rule=rule.id,

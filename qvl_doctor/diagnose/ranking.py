@@ -36,9 +36,9 @@ def beats(hit: Hit, other: Hit) -> bool:
 
 
 def order(findings: Mapping[str, Sequence[Hit]], severity: Mapping[str, str]) -> list[str]:
-    """Rule ids, causes first: by severity, symptoms after what is none, explained after what explains it, by depth, by line."""
+    """Names of findings, causes first: by severity, symptoms after others, explained after what explains it, by depth, by line."""
     rules = {name: hits[0].rule for name, hits in findings.items()}
-    explained = {name for name in rules if any(name in other.explains for other in rules.values())}
+    explained = {name for name, rule in rules.items() if any(rule.id in other.explains for other in rules.values())}
 
     def place(name: str) -> tuple[int, bool, bool, int, int]:
         hits = findings[name]

@@ -6,7 +6,7 @@ What the engine says wins over the arguments, and both over what is computed. No
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -174,9 +174,8 @@ class FactReader:
             self._set("api_key", "yes", line, _ARGUMENT)
 
     def _settings(self, values: Mapping[str, Any], line: int, rank: int) -> None:
-        for setting, name in _SETTINGS.items():
-            if setting in values:
-                self._set(name, _setting(name, values[setting], rank), line, rank)
+        for name, value in settings(values, rank):
+            self._set(name, value, line, rank)
         if "speculative_config" in values or values.get("speculative_model"):
             value = values.get("speculative_config") or values.get("speculative_model")
             method = value.get("method") or value.get("model") or value.get("draft_model") if isinstance(value, dict) else value
@@ -213,6 +212,11 @@ class FactReader:
             if engine:
                 computed["engine"] = Fact(engine, "inferred")
         return computed | _kv_in_tokens(known)
+
+
+def settings(values: Mapping[str, Any], rank: int = _ARGUMENT) -> Iterator[tuple[str, Any]]:
+    """Arguments by their names in vLLM, as facts; None where an argument leaves the choice to vLLM."""
+    return ((name, _setting(name, values[setting], rank)) for setting, name in _SETTINGS.items() if setting in values)
 
 
 def read_facts(records: Iterable[Record]) -> dict[str, Fact]:

@@ -55,6 +55,7 @@ _OUTER = re.compile(
     """,
     re.VERBOSE,
 )
+_LEVELS = frozenset(("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 _HEAD = re.compile(
     r"""
     (?:(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL|TRACE)[ ](?:(?P<stamp>\d\d-\d\d[ ]\d\d:\d\d:\d\d)|\.\.\.)[ ]
@@ -277,8 +278,9 @@ def _from_vllm_json(number: int, value: dict[str, Any], nest: _Nest) -> Iterator
     file = value.get("filename") or value.get("pathname") or value.get("name") or ""
     file = str(file).rpartition("/")[2]
     line = value.get("lineno")
+    level = value["levelname"] if value["levelname"] in _LEVELS else ""
     texts = [value["message"]] + [value[key] for key in ("exc_info", "exception", "stack_info") if isinstance(value.get(key), str)]
     for text in "\n".join(texts).split("\n"):
         shown = nest.mask(clean(text.rstrip("\r")))
         at = line if isinstance(line, int) else 0
-        yield Piece(number, shown, nest.origin, process, value["levelname"], file[:120], at, clock, headed=True)
+        yield Piece(number, shown, nest.origin, process, level, file[:120], at, clock, headed=True)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from qvl_doctor import patterns
+from qvl_doctor import observations, patterns
 from qvl_doctor.model import LANGUAGES, PHASES, SEVERITIES, Condition, Example, FixTemplate, Rule, Text
 from qvl_doctor.rulebook.book import Mistake, did_you_mean
 from qvl_doctor.rulebook.changes import change_mistakes, plain, plain_change
@@ -22,7 +22,7 @@ from qvl_doctor.rulebook.yamltree import MAX_BYTES, Node, read_tree
 from qvl_doctor.versions import is_spec, release, satisfies
 
 CONFIDENCES = ("certain", "likely")
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", *observations.LEVELS)
 LEAST_WORDS = 3
 LONG_LITERAL = 25
 
@@ -157,9 +157,14 @@ class _Reader(Shapes):
 
     def example(self, node: Node, field: str, what: str) -> Example:
         part = self.map(node, field, what)
-        if isinstance(node.value, dict) and not ("log" in part or "facts" in part):
-            self.wrong(node.line, field, "has neither a log nor facts")
-        log = self.string(part.get("log"), f"{field}.log")
+        if isinstance(node.value, dict) and not {"log", "seen", "command", "facts"} & part.keys():
+            self.wrong(node.line, field, "has neither a log nor facts, nor what else was seen")
+        log, seen, command = (self.string(part.get(name), f"{field}.{name}") for name in ("log", "seen", "command"))
+        try:
+            list(observations.read_observations(seen))
+        except ValueError as error:
+            self.wrong(part["seen"].line, f"{field}.seen", str(error))
+            seen = ""
         facts = plain(part["facts"]) if "facts" in part else {}
         if not isinstance(facts, dict):
             self.wrong(part["facts"].line, f"{field}.facts", "is a map of facts and their values, such as {vllm: 0.8.5}")
@@ -170,7 +175,7 @@ class _Reader(Shapes):
                 self.wrong(part["facts"].line, f"{field}.facts", f"{name} is told by the log; put the lines that say it into the example")
         captures = self.strings(part["captures"], f"{field}.captures") if "captures" in part else None
         fixes = tuple(line.strip() for line in self.string(part["fixes"], f"{field}.fixes").splitlines()) if "fixes" in part else None
-        return Example(self.string(part.get("name"), f"{field}.name"), log, facts, captures, fixes)
+        return Example(self.string(part.get("name"), f"{field}.name"), log, facts, captures, fixes, seen, command)
 
     def references(self, node: Node | None) -> tuple[str, ...]:
         found = [(item, field, self.string(item, field)) for item, field in self.items(node, "references", "a reference")]
@@ -247,7 +252,11 @@ class _Reader(Shapes):
     def check_fact(self, name: str, line: int, field: str) -> None:
         known = _known_facts()
         if name not in known:
-            self.wrong(line, field, f"there is no fact '{name}'{did_you_mean(name, known)}; qvl_doctor/logs/fact_table.py lists them")
+            self.wrong(
+                line,
+                field,
+                f"there is no fact '{name}'{did_you_mean(name, known)}; fact_table.py of logs/ and probe/ list them",
+            )
 
     def remedy(self, node: Node | None, field: str) -> str:
         name = self.string(node, field)
@@ -301,8 +310,9 @@ def _known_facts() -> frozenset[str]:
     from qvl_doctor.diagnose.derived import DERIVED
     from qvl_doctor.logs.fact_table import FACTS
     from qvl_doctor.logs.packages import KNOWN
+    from qvl_doctor.probe.fact_table import FACTS as SEEN
 
-    return frozenset((*FACTS, *KNOWN, *DERIVED))
+    return frozenset((*FACTS, *KNOWN, *DERIVED, *SEEN))
 
 
 @lru_cache(maxsize=1)

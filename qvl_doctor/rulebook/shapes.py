@@ -18,8 +18,8 @@ KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a match item": ((), ("message", "exception", "frame", "level", "facts")),
     "a fix": (LANGUAGES, ("remedy", "applies", "change")),
     "tests": (("matches", "silent"), ()),
-    "an example that matches": (("name",), ("log", "facts", "captures", "fixes")),
-    "an example that stays silent": (("name",), ("log", "facts")),
+    "an example that matches": (("name",), ("log", "seen", "command", "facts", "captures", "fixes")),
+    "an example that stays silent": (("name",), ("log", "seen", "command", "facts")),
 }
 
 
