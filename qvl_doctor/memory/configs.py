@@ -6,13 +6,13 @@ Errors name the field; an unknown architecture is a value, not a guess.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from qvl_doctor.memory.families import ARCHITECTURES, TEXTS, Text
 from qvl_doctor.memory.fields import LARGEST, kind, number, share
 from qvl_doctor.memory.quants import method_name
-from qvl_doctor.memory.shape import FULL, Experts, Latent, LayerKind, ModelShape, RopeCache, ShapeError, UnknownArchitecture
+from qvl_doctor.memory.shape import FULL, Experts, Latent, LayerKind, ModelShape, RopeCache, ShapeError, Traits, UnknownArchitecture
 from qvl_doctor.memory.towers import read_vision
 
 Config = Mapping[str, Any]
@@ -67,12 +67,11 @@ def _decoder(name: str, where: str, text: Config, outer: Config, traits: Text) -
     if heads % kv_heads:
         raise ShapeError(f"{where}num_key_value_heads", f"{kv_heads} does not divide the {heads} attention heads")
     positions = number(text, "max_position_embeddings", where, traits.positions)
-    layers = _layers(text, where, traits)
-    tied = _flag(text, outer, "tie_word_embeddings", traits.tied)
+    made = _made(text, outer, traits)
     return ModelShape(
         architecture=name,
         model_type=str(text.get("model_type") or outer.get("model_type") or ""),
-        layers=layers,
+        layers=_layers(text, where, traits),
         hidden=hidden,
         heads=heads,
         kv_heads=kv_heads,
@@ -80,23 +79,23 @@ def _decoder(name: str, where: str, text: Config, outer: Config, traits: Text) -
         intermediate=number(text, "intermediate_size", where, 4 * hidden if not traits.gated else None),
         vocab=number(text, "vocab_size", where),
         positions=positions,
-        tied=tied,
-        gated=traits.gated,
-        qkv_bias=bool(text.get("attention_bias", text.get("qkv_bias", traits.qkv_bias))),
-        out_bias=bool(text.get("attention_bias", False)) if traits.qkv_bias is False else traits.out_bias,
-        mlp_bias=bool(text.get("mlp_bias", traits.mlp_bias)),
-        head_bias=traits.head_bias,
-        qk_norm=traits.qk_norm,
-        norm_sizes=traits.norm_sizes,
-        norm_bias=traits.norm_bias,
-        sinks=traits.sinks,
-        keeps_gate_up=traits.keeps_gate_up,
-        soft_cap=bool(text.get("final_logit_softcapping")),
+        **{each.name: getattr(made, each.name) for each in fields(Traits)},
         dtype=_dtype(text, outer),
         quantization=_quantization(text, outer),
         rope=_rope(text, where, traits, positions, latent.rope_dim if latent else head_dim),
         experts=_experts(text, where, traits),
         latent=latent,
+    )
+
+
+def _made(text: Config, outer: Config, traits: Text) -> Traits:
+    """The traits, where config.json says otherwise as it says."""
+    return replace(
+        traits,
+        tied=_flag(text, outer, "tie_word_embeddings", traits.tied),
+        qkv_bias=bool(text.get("attention_bias", text.get("qkv_bias", traits.qkv_bias))),
+        out_bias=traits.out_bias if traits.qkv_bias else bool(text.get("attention_bias", False)),
+        mlp_bias=bool(text.get("mlp_bias", traits.mlp_bias)),
     )
 
 

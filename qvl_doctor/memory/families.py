@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from qvl_doctor.memory.shape import Traits
+
 
 @dataclass(frozen=True, slots=True)
 class ExpertNames:
@@ -25,25 +27,14 @@ class ExpertNames:
     bias: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A kind of decoder layer; the fields are those of `ModelShape`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text(Traits):
+    """A kind of decoder layer, where config.json says nothing else.
 
     `sliding`: how many layers share one full layer where config.json has a sliding window (2: every other layer is full, 1: none is, 0: the
     window is not used). `positions`: the default of max_position_embeddings.
     """
 
-    gated: bool = True
-    qkv_bias: bool = False
-    out_bias: bool = False
-    mlp_bias: bool = False
-    head_bias: bool = False
-    qk_norm: bool = False
-    norm_sizes: int = 2
-    norm_bias: bool = False
-    sinks: bool = False
-    keeps_gate_up: bool = False
-    tied: bool = False
     sliding: int = 0
     chunked: bool = False
     local_rope: bool = False

@@ -104,12 +104,32 @@ class VisionShape:
         return 3 * self.temporal_patch * self.patch * self.patch
 
 
-@dataclass(frozen=True, slots=True)
-class ModelShape:
-    """A decoder with everything about it that costs memory. Sizes in elements, counts in pieces.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What the layers of a decoder are made of.
 
     `norm_sizes` are the norm weights of one layer, as multiples of the hidden size; `keeps_gate_up` says that the model's code holds on to
-    the output of gate_up_proj while down_proj runs; `rope` are the tables of the rotary embedding, shared by all layers.
+    the output of gate_up_proj while down_proj runs.
+    """
+
+    tied: bool = False
+    gated: bool = True
+    qkv_bias: bool = False
+    out_bias: bool = False
+    mlp_bias: bool = False
+    head_bias: bool = False
+    qk_norm: bool = False
+    norm_sizes: int = 2
+    norm_bias: bool = False
+    sinks: bool = False
+    keeps_gate_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape(Traits):
+    """A decoder with everything about it that costs memory. Sizes in elements, counts in pieces.
+
+    `rope` are the tables of the rotary embedding, shared by all layers.
     """
 
     architecture: str
@@ -122,18 +142,6 @@ class ModelShape:
     intermediate: int
     vocab: int
     positions: int
-    tied: bool = False
-    gated: bool = True
-    qkv_bias: bool = False
-    out_bias: bool = False
-    mlp_bias: bool = False
-    head_bias: bool = False
-    qk_norm: bool = False
-    norm_sizes: int = 2
-    norm_bias: bool = False
-    sinks: bool = False
-    keeps_gate_up: bool = False
-    soft_cap: bool = False
     dtype: str = "bfloat16"
     quantization: str = ""
     rope: tuple[RopeCache, ...] = ()

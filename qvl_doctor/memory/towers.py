@@ -7,6 +7,7 @@ vllm/model_executor/models/{qwen2_vl,qwen2_5_vl,qwen3_vl,siglip,clip,pixtral,mis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from qvl_doctor.memory.fields import number
@@ -19,6 +20,26 @@ Config = Mapping[str, Any]
 _LARGEST = 10**6
 #: Towers whose patch embedding has a bias.
 _PATCH_BIAS = frozenset({"qwen3", "siglip", "llava_onevision", "intern", "glm4v", "minicpm", "moonvit"})
+
+#: Under which names configs write what every tower has: most of them, and Qwen's and GLM's.
+_COMMON = {
+    "depth": "num_hidden_layers",
+    "hidden": "hidden_size",
+    "intermediate": "intermediate_size",
+    "heads": "num_attention_heads",
+    "patch": "patch_size",
+    "image_size": "image_size",
+}
+_QWEN = {
+    **_COMMON,
+    "depth": "depth",
+    "heads": "num_heads",
+    "out_hidden": "out_hidden_size",
+    "merge": "spatial_merge_size",
+    "temporal_patch": "temporal_patch_size",
+}
+#: What a config that says nothing of them means: the sizes of SigLIP so400m.
+_SIGLIP = {"depth": 27, "hidden": 1152, "intermediate": 4304, "heads": 16}
 
 
 def read_vision(kind: str, config: Config, text_hidden: int) -> VisionShape:
@@ -33,48 +54,28 @@ def _qwen2(vision: Config, _config: Config, text_hidden: int) -> VisionShape:
     hidden = _number(vision, "embed_dim", 1280)
     return VisionShape(
         kind="qwen2",
-        depth=_number(vision, "depth", 32),
         hidden=hidden,
         intermediate=hidden * _number(vision, "mlp_ratio", 4),
-        heads=_number(vision, "num_heads", 16),
-        patch=_number(vision, "patch_size", 14),
         out_hidden=text_hidden,
-        merge=_number(vision, "spatial_merge_size", 2),
-        temporal_patch=_number(vision, "temporal_patch_size", 2),
+        **_numbers(vision, _QWEN, depth=32, heads=16, patch=14, merge=2, temporal_patch=2),
     )
 
 
 def _qwen2_5(vision: Config, _config: Config, text_hidden: int) -> VisionShape:
-    return VisionShape(
-        kind="qwen2_5",
-        depth=_number(vision, "depth", 32),
-        hidden=_number(vision, "hidden_size", 1280),
-        intermediate=_number(vision, "intermediate_size", 3420),
-        heads=_number(vision, "num_heads", 16),
-        patch=_number(vision, "patch_size", 14),
-        out_hidden=_number(vision, "out_hidden_size", text_hidden),
-        merge=_number(vision, "spatial_merge_size", 2),
-        temporal_patch=_number(vision, "temporal_patch_size", 2),
-        gated=True,
-    )
+    sizes = {"depth": 32, "hidden": 1280, "intermediate": 3420, "heads": 16, "patch": 14, "merge": 2, "temporal_patch": 2}
+    return VisionShape(kind="qwen2_5", gated=True, **_numbers(vision, _QWEN, out_hidden=text_hidden, **sizes))
 
 
 def _qwen3(vision: Config, _config: Config, text_hidden: int) -> VisionShape:
     deepstack = vision.get("deepstack_visual_indexes", [8, 16, 24])
     if not isinstance(deepstack, list):
         raise ShapeError("vision_config.deepstack_visual_indexes", "must be a list")
+    sizes = {"depth": 27, "hidden": 1152, "intermediate": 4304, "heads": 16, "patch": 16, "merge": 2, "temporal_patch": 2}
     return VisionShape(
         kind="qwen3",
-        depth=_number(vision, "depth", 27),
-        hidden=_number(vision, "hidden_size", 1152),
-        intermediate=_number(vision, "intermediate_size", 4304),
-        heads=_number(vision, "num_heads", 16),
-        patch=_number(vision, "patch_size", 16),
-        out_hidden=_number(vision, "out_hidden_size", text_hidden),
-        merge=_number(vision, "spatial_merge_size", 2),
-        temporal_patch=_number(vision, "temporal_patch_size", 2),
         position_rows=_number(vision, "num_position_embeddings", 2304),
         extra={"deepstack": len(deepstack)},
+        **_numbers(vision, _QWEN, out_hidden=text_hidden, **sizes),
     )
 
 
@@ -82,20 +83,14 @@ def _square(kind: str, **extra_names: str) -> Callable[[Config, Config, int], Vi
     """A tower that sees squares of one size: SigLIP, CLIP, InternViT and their users."""
 
     def read(vision: Config, config: Config, text_hidden: int) -> VisionShape:
-        patch = _number(vision, "patch_size", 14)
-        size = _number(vision, "image_size", 336 if "llava" in kind else 896)
-        rows = (size // patch) ** 2
+        sizes = _numbers(vision, _COMMON, **_SIGLIP, patch=14, image_size=336 if "llava" in kind else 896)
         return VisionShape(
             kind=kind,
-            depth=_number(vision, "num_hidden_layers", 27),
-            hidden=_number(vision, "hidden_size", 1152),
-            intermediate=_number(vision, "intermediate_size", 4304),
-            heads=_number(vision, "num_attention_heads", 16),
-            patch=patch,
             out_hidden=text_hidden,
-            image_size=size,
-            position_rows=rows + (0 if kind in {"siglip", "llava_onevision"} else 1),  # CLIP and InternViT put a class token in front
+            position_rows=_grid(sizes)
+            + (0 if kind in {"siglip", "llava_onevision"} else 1),  # CLIP and InternViT put a class token in front
             extra={name: config[key] for name, key in extra_names.items() if key in config},
+            **sizes,
         )
 
     return read
@@ -104,15 +99,10 @@ def _square(kind: str, **extra_names: str) -> Callable[[Config, Config, int], Vi
 def _pixtral(vision: Config, config: Config, text_hidden: int) -> VisionShape:
     return VisionShape(
         kind="pixtral",
-        depth=_number(vision, "num_hidden_layers", 24),
-        hidden=_number(vision, "hidden_size", 1024),
-        intermediate=_number(vision, "intermediate_size", 4096),
-        heads=_number(vision, "num_attention_heads", 16),
-        patch=_number(vision, "patch_size", 16),
         out_hidden=text_hidden,
         merge=_number(config, "spatial_merge_size", 1, where=""),
-        image_size=_number(vision, "image_size", 1024),
         gated=True,
+        **_numbers(vision, _COMMON, depth=24, hidden=1024, intermediate=4096, heads=16, patch=16, image_size=1024),
     )
 
 
@@ -123,38 +113,27 @@ def _llava(vision: Config, config: Config, text_hidden: int) -> VisionShape:
 
 
 def _glm4v(vision: Config, _config: Config, _text_hidden: int) -> VisionShape:
-    patch, size = _number(vision, "patch_size", 14), _number(vision, "image_size", 336)
-    out = _number(vision, "out_hidden_size", 4096)
+    sizes = _numbers(vision, _QWEN, depth=24, hidden=1536, heads=12, patch=14, out_hidden=4096, merge=2, temporal_patch=2)
     return VisionShape(
         kind="glm4v",
-        depth=_number(vision, "depth", 24),
-        hidden=_number(vision, "hidden_size", 1536),
-        intermediate=out,  # the blocks are as wide as the output, and the merger as wide as intermediate_size
-        heads=_number(vision, "num_heads", 12),
-        patch=patch,
-        out_hidden=out,
-        merge=_number(vision, "spatial_merge_size", 2),
-        temporal_patch=_number(vision, "temporal_patch_size", 2),
+        intermediate=sizes["out_hidden"],  # the blocks are as wide as the output, and the merger as wide as intermediate_size
         gated=True,
-        position_rows=(size // patch) ** 2,
+        position_rows=(_number(vision, "image_size", 336) // sizes["patch"]) ** 2,
         extra={"merger": _number(vision, "intermediate_size", 13696)},
+        **sizes,
     )
 
 
 def _minicpm(vision: Config, config: Config, text_hidden: int) -> VisionShape:
-    patch, size = _number(vision, "patch_size", 14), _number(vision, "image_size", 980)
-    return VisionShape(
+    sizes = _numbers(vision, _COMMON, **_SIGLIP, patch=14, image_size=980)
+    shape = VisionShape(
         kind="minicpm",
-        depth=_number(vision, "num_hidden_layers", 27) - int(bool(config.get("drop_vision_last_layer"))),
-        hidden=_number(vision, "hidden_size", 1152),
-        intermediate=_number(vision, "intermediate_size", 4304),
-        heads=_number(vision, "num_attention_heads", 16),
-        patch=patch,
         out_hidden=text_hidden,
-        image_size=size,
-        position_rows=(size // patch) ** 2,
+        position_rows=_grid(sizes),
         extra={"queries": _number(config, "query_num", 64, where=""), "slices": _slices(config)},
+        **sizes,
     )
+    return replace(shape, depth=shape.depth - 1) if config.get("drop_vision_last_layer") else shape
 
 
 def _slices(config: Config) -> int:
@@ -165,32 +144,19 @@ def _slices(config: Config) -> int:
 def _moonvit(vision: Config, _config: Config, text_hidden: int) -> VisionShape:
     height, width = (_number(vision, f"init_pos_emb_{side}", 64) for side in ("height", "width"))
     return VisionShape(
-        kind="moonvit",
-        depth=_number(vision, "num_hidden_layers", 27),
-        hidden=_number(vision, "hidden_size", 1152),
-        intermediate=_number(vision, "intermediate_size", 4304),
-        heads=_number(vision, "num_attention_heads", 16),
-        patch=_number(vision, "patch_size", 14),
-        out_hidden=text_hidden,
-        merge=2,
-        position_rows=height * width,
+        kind="moonvit", out_hidden=text_hidden, merge=2, position_rows=height * width, **_numbers(vision, _COMMON, **_SIGLIP, patch=14)
     )
 
 
 def _llama4(vision: Config, _config: Config, text_hidden: int) -> VisionShape:
-    patch, size = _number(vision, "patch_size", 14), _number(vision, "image_size", 336)
+    sizes = _numbers(vision, _COMMON, depth=34, hidden=1408, intermediate=5632, heads=16, patch=14, image_size=336)
     return VisionShape(
         kind="llama4",
-        depth=_number(vision, "num_hidden_layers", 34),
-        hidden=_number(vision, "hidden_size", 1408),
-        intermediate=_number(vision, "intermediate_size", 5632),
-        heads=_number(vision, "num_attention_heads", 16),
-        patch=patch,
         out_hidden=text_hidden,
         merge=2,
-        image_size=size,
-        position_rows=(size // patch) ** 2 + 1,
+        position_rows=_grid(sizes) + 1,
         extra={"projector": _number(vision, "projector_output_dim", 4096)},
+        **sizes,
     )
 
 
@@ -346,6 +312,16 @@ _MERGERS: Mapping[str, Callable[[VisionShape, Shards], Iterator[Piece]]] = {
     "moonvit": _moon_merger,
     "llama4": _llama4_merger,
 }
+
+
+def _numbers(section: Config, names: Mapping[str, str], **defaults: int) -> dict[str, Any]:
+    """Fields of a tower from a section, each with its default."""
+    return {field: _number(section, names[field], default) for field, default in defaults.items()}
+
+
+def _grid(sizes: Mapping[str, int]) -> int:
+    """How many patches a square of the tower's size has."""
+    return int((sizes["image_size"] // sizes["patch"]) ** 2)
 
 
 def _number(section: Config, key: str, default: int, where: str = "vision_config.") -> int:
