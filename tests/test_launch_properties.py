@@ -89,6 +89,17 @@ def in_script(command: Command) -> str:
     return f"spec:\n  containers:\n  - name: c\n    command: [sh, -c]\n    args:\n    - |\n        # first\n{lines}        wait # last\n"
 
 
+def changed_in(text: str, command: Command, change: dict[str, Any], release: str) -> tuple[Command, str]:
+    """The command of a text with a change made, and the text with it: both read as the same."""
+    (found,) = read(text)
+    assert (found.model, found.flags, found.env) == (command.model, command.flags, command.env)
+    assert patched(found, reveal=True) == text
+    changed = edit(found, change, release)
+    written = patched(changed, reveal=True)
+    assert read(written) == [changed]
+    return changed, written
+
+
 @settings(max_examples=40)
 @given(commands())
 def test_what_is_written_reads_as_the_same_command(command: Command) -> None:
@@ -132,12 +143,7 @@ def test_what_a_change_does_not_name_stays(command: Command, change: dict[str, A
 @given(commands(), changes(), st.sampled_from(RELEASES))
 def test_a_patched_manifest_differs_only_where_it_was_changed(command: Command, change: dict[str, Any], release: str) -> None:
     text = in_list(command)
-    (found,) = read(text)
-    assert (found.model, found.flags, found.env) == (command.model, command.flags, command.env)
-    assert patched(found, reveal=True) == text
-    changed = edit(found, change, release)
-    written = patched(changed, reveal=True)
-    assert read(written) == [changed]
+    changed, written = changed_in(text, command, change, release)
     # Lines that stay, stay as they are and in their order; a comment goes only with its own line.
     kept = [line for line in text.splitlines() if line in written.splitlines()]
     words = set(changed.words)
@@ -156,12 +162,7 @@ def test_a_patched_manifest_differs_only_where_it_was_changed(command: Command, 
 @given(commands(), changes(), st.sampled_from(RELEASES))
 def test_a_patched_script_keeps_its_lines(command: Command, change: dict[str, Any], release: str) -> None:
     text = in_script(command)
-    (found,) = read(text)
-    assert (found.model, found.flags, found.env) == (command.model, command.flags, command.env)
-    assert patched(found, reveal=True) == text
-    changed = edit(found, change, release)
-    written = patched(changed, reveal=True)
-    assert read(written) == [changed]
+    changed, written = changed_in(text, command, change, release)
     assert written.startswith(text[: text.index("# first") + 7])
     assert written.endswith("wait # last\n") or changed.env.keys() > command.env.keys()
 

@@ -34,10 +34,10 @@ def unpacked(built: Path) -> Path:
     return folder
 
 
-def run(unpacked: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run(unpacked: Path, *arguments: str | Path, start: tuple[str, str] = ("-m", "qvl_doctor")) -> subprocess.CompletedProcess[str]:
     """Runs the wheel's qvl-doctor, far from the source tree."""
     return subprocess.run(
-        [sys.executable, "-m", "qvl_doctor", *arguments],
+        [sys.executable, *start, *arguments],
         cwd=unpacked.parent,
         env=os.environ | {"PYTHONPATH": str(unpacked)},
         capture_output=True,
@@ -90,23 +90,8 @@ def test_wheel_diagnoses_as_the_tree_does(root: Path, fixtures: Path, unpacked: 
 
 
 def test_wheel_needs_no_yaml_to_diagnose(fixtures: Path, unpacked: Path) -> None:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; sys.modules['yaml'] = None; from qvl_doctor.cli.main import main; main()",
-            "logs",
-            "--format",
-            "json",
-            fixtures / "article/oom-9.03.log",
-        ],
-        cwd=unpacked.parent,
-        env=os.environ | {"PYTHONPATH": str(unpacked)},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
+    without_yaml = "import sys; sys.modules['yaml'] = None; from qvl_doctor.cli.main import main; main()"
+    done = run(unpacked, "logs", "--format", "json", fixtures / "article/oom-9.03.log", start=("-c", without_yaml))
     assert json.loads(done.stdout)["verdict"] == "failed", done.stderr
 
 

@@ -46,11 +46,10 @@ class Repair(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One simple command: its words and repairs, and the operator that ends it."""
+    """One simple command: its words and repairs."""
 
     words: tuple[Word, ...]
     repairs: tuple[Repair, ...] = ()
-    ended_by: str = ""
 
 
 def place_of(text: str, offset: int) -> Place:
@@ -104,12 +103,12 @@ class _Lexer:
                 self._operator(char)
             elif char != "\\" or not self._continued():
                 self._word()
-        self._close("")
+        self._close()
         return self.found
 
-    def _close(self, operator: str) -> None:
+    def _close(self) -> None:
         if self.words:
-            self.found.append(Part(tuple(self.words), tuple(self.repairs), operator))
+            self.found.append(Part(tuple(self.words), tuple(self.repairs)))
         self.words, self.repairs, self.notes = [], [], []
         self.skip_word = False
         self.line_start = 0
@@ -124,7 +123,7 @@ class _Lexer:
         """Ends the command, unless what follows can only be its next flag."""
         follows = _FLAG_FOLLOWS.match(self.text, self.at + 1) if self.words else None
         if follows is None:
-            self._close("\n")
+            self._close()
             self.at += 1
             return
         between = self.text[self.at : follows.end()]
@@ -167,7 +166,7 @@ class _Lexer:
             self._redirection()
             return
         operator = char * 2 if char in "&|;" and self.text.startswith(char * 2, self.at) else char
-        self._close(operator)
+        self._close()
         self.at += len(operator)
 
     def _redirection(self) -> None:

@@ -358,7 +358,6 @@ class LogReader:
         self._wraps = TerminalWraps()
         self._routine = 0
         self._records = RecordBuilder()
-        self.line_count = 0
 
     def feed(self, chunk: bytes) -> list[Record]:
         return self._build(self._wraps.join(list(self._lines.feed(chunk))))
@@ -371,7 +370,6 @@ class LogReader:
         done: list[Record] = []
         mask = masker("\n".join([line.text for line in block])) if self._redacting else unmasked
         for line in block:
-            self.line_count = line.number
             if _ANSWERED in line.text or _STATISTICS in line.text:
                 self._routine += 1
                 if self._routine > _ROUTINE_KEPT and self._routine % _ROUTINE_KEPT:

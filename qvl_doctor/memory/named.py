@@ -7,7 +7,6 @@ from dataclasses import dataclass
 #: Flags that scale a tensor, as vLLM spells them.
 LENGTH, BATCH, SEQUENCES = "--max-model-len", "--max-num-batched-tokens", "--max-num-seqs"
 TENSOR_PARALLEL, PIXELS, ITEMS, DTYPE = "--tensor-parallel-size", "--mm-processor-kwargs", "--limit-mm-per-prompt", "--dtype"
-KV_DTYPE, UTILIZATION = "--kv-cache-dtype", "--gpu-memory-utilization"
 
 
 @dataclass(frozen=True, slots=True)
