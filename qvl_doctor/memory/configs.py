@@ -35,11 +35,7 @@ def read(config: object) -> ModelShape | UnknownArchitecture:
     if traits is None:
         return UnknownArchitecture(f"{name} on {text.get('model_type')}")
     shape = _decoder(name, where, text, config, traits)
-    return shape if not family.vision else _with_vision(shape, config, family.vision)
-
-
-def _with_vision(shape: ModelShape, config: Config, kind: str) -> ModelShape:
-    return replace(shape, vision=read_vision(kind, config, shape.hidden))
+    return replace(shape, vision=read_vision(family.vision, config, shape.hidden)) if family.vision else shape
 
 
 def _architecture(config: Config) -> str:

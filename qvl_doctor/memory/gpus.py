@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
+from qvl_doctor.knowledge import table
 from qvl_doctor.memory.releases import GIB
 
 #: Nobody's name for a card is longer.
@@ -73,11 +71,6 @@ def find(name: str) -> Gpu | None:
     return max(inside, key=lambda item: item[0])[1] if inside else None
 
 
-def known() -> tuple[Gpu, ...]:
-    """Every card of the table."""
-    return _cards()
-
-
 def _size_fits(card: Gpu, sizes: set[float]) -> bool:
     """Whether a size in a name can be this card's: torch sees up to a tenth less than the vendor prints."""
     return not sizes or any(0.9 * size <= card.total_gib <= 1.02 * size for size in sizes)
@@ -92,14 +85,15 @@ def _tokens(name: str) -> frozenset[str]:
 @cache
 def _by_tokens() -> Mapping[frozenset[str], Gpu]:
     found: dict[frozenset[str], Gpu] = {}
-    for entry, card in zip(_table()["cards"], _cards(), strict=True):
+    for entry, card in zip(table("gpus")["cards"], known(), strict=True):
         for name in (entry["name"], *entry["aliases"]):
             found.setdefault(_tokens(name), card)
     return found
 
 
 @cache
-def _cards() -> tuple[Gpu, ...]:
+def known() -> tuple[Gpu, ...]:
+    """Every card of the table."""
     return tuple(
         Gpu(
             name=entry["name"],
@@ -112,13 +106,5 @@ def _cards() -> tuple[Gpu, ...]:
             source=entry["source"],
             note=entry.get("note", ""),
         )
-        for entry in _table()["cards"]
+        for entry in table("gpus")["cards"]
     )
-
-
-@cache
-def _table() -> Mapping[str, Any]:
-    path = os.path.join(os.path.dirname(os.path.dirname(__file__)), "knowledge", "gpus.json")
-    with open(path, encoding="utf-8") as file:
-        table: Mapping[str, Any] = json.load(file)
-    return table
