@@ -15,5 +15,16 @@ GPU: Mapping[str, str] = {}
 HOST: Mapping[str, str] = {}
 MODEL: Mapping[str, str] = {}
 MANIFEST: Mapping[str, str] = {}
+#: What the cluster says of a pod; of several, of the one that is worst off.
+POD: Mapping[str, str] = {
+    "pod": "its name",
+    "pod_phase": "Pending, Running, Succeeded, Failed or Unknown",
+    "pod_node": "the node that it is on",
+    "pod_state": "running, terminated, or why the container of vLLM waits, such as CrashLoopBackOff",
+    "pod_ready": "yes if all its containers are ready, else no",
+    "pod_restarts": "how often the container was started again",
+    "pod_exit_code": "the exit code of the container's last end",
+    "pod_lasted_s": "seconds from the last start that ended to its end",
+}
 
-FACTS: Mapping[str, str] = {**COMMAND, **PACKAGES, **GPU, **HOST, **MODEL, **MANIFEST}
+FACTS: Mapping[str, str] = {**COMMAND, **PACKAGES, **GPU, **HOST, **MODEL, **MANIFEST, **POD}

@@ -1,0 +1,238 @@
+"""Pods and events → facts and observations: fixed sentences that rules match, about what is true now.
+
+What has passed is left out. A pod on a node did not fail to be scheduled, a container that runs was pulled, a probe that failed while the
+model loaded and ended nothing is how every start looks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from qvl_doctor.kube.pod import Container, Event, Pod, Probe, Start
+from qvl_doctor.model import Fact, Record, Seen
+from qvl_doctor.observations import MANIFEST, observe
+
+MAX_TOLD = 200
+#: From here on a container that runs and is not ready is worth a word, and a death before a container that is ready no longer is.
+LONG_S = 1200
+PAST_S = 3600
+_SIGNALS: Mapping[int, tuple[str, str]] = {
+    129: ("was stopped", "SIGHUP"),
+    130: ("was stopped", "SIGINT"),
+    132: ("crashed", "SIGILL"),
+    134: ("crashed", "SIGABRT"),
+    135: ("crashed", "SIGBUS"),
+    136: ("crashed", "SIGFPE"),
+    137: ("was killed", "SIGKILL"),
+    139: ("crashed", "SIGSEGV"),
+    143: ("was stopped", "SIGTERM"),
+}
+#: Reasons that say no more than the exit code does; with them a container is waiting because that is how starts begin.
+_PLAIN = frozenset(("", "Error", "Completed"))
+_USUAL = frozenset(("", "ContainerCreating", "PodInitializing"))
+_NOT_STARTED = frozenset(("StartError", "ContainerCannotRun"))
+#: What ends a container that a probe gave up: its own answer to SIGTERM, or SIGKILL after the grace period.
+_BY_PROBE = frozenset((0, 137, 143))
+_KILLED_BY_PROBE = re.compile(r"failed (liveness|startup) probe, will be restarted")
+_PROBE_FAILED = re.compile(r"(Liveness|Startup|Readiness) probe (?:failed|errored)")
+#: An event that says that what went before it is over.
+_OVER = {
+    "Scheduled": ("FailedScheduling",),
+    "SuccessfulAttachVolume": ("FailedAttachVolume",),
+    "Pulled": ("Failed", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"),
+    "Created": ("Failed", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "InspectFailed"),
+    "Started": ("Failed", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "InspectFailed"),
+    "SuccessfulCreate": ("FailedCreate",),
+}
+_BEFORE_RUNNING = frozenset(("FailedScheduling", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedCreatePodContainer"))
+#: Warnings that say nothing of their own, and the normal events that do.
+_MUTE = frozenset(("FailedToUpdateEndpointSlices", "DNSConfigForming", "FailedGetResourceMetric", "FailedComputeMetricsReplicas"))
+_TELLING = frozenset(("Killing", "Preempted", "TaintManagerEviction", "NodeNotReady", "Preempting"))
+_ROUTINE = re.compile(
+    r"Pulling|Successful|Scaling|Starting|Registered|Removing|Node(?:Has|Allocatable|Ready|Schedulable)|(?:External)?Provisioning|WaitFor"
+)
+_OF_PODS = frozenset(("Pod", "ReplicaSet", "StatefulSet", "Deployment", "Job", "LeaderWorkerSet", "Node", "PersistentVolumeClaim"))
+
+
+def tell(pods: Sequence[Pod], events: Sequence[Event], now: float | None = None) -> Seen:
+    """What rules may know of pods and their events. Of several pods those count that run vLLM, if any does."""
+    mine = [pod for pod in pods if pod.serves] or list(pods)
+    names = {pod.name for pod in mine}
+    others = {pod.name for pod in pods} - names
+    current = [event for event in _standing(events) if event.name not in others]
+    clock = now or max([pod.newest for pod in mine] + [event.when or 0.0 for event in events], default=0.0)
+    told: dict[str, Record] = {}
+    for pod in mine:
+        of_pod = [event for event in current if event.name == pod.name]
+        for record in _of_pod(pod, of_pod, clock):
+            told.setdefault(record.message, record)
+    for event in current:
+        if event.name not in names and not _is_probe(event):
+            record = _event(event)
+            told.setdefault(record.message, record)
+    return Seen(_facts(mine), tuple(told.values())[:MAX_TOLD])
+
+
+def _of_pod(pod: Pod, events: Sequence[Event], clock: float) -> Iterator[Record]:
+    who = f"pod {pod.name}"
+    if pod.unscheduled and not pod.node:
+        yield observe(MANIFEST, f"{who} is not scheduled: {pod.unscheduled}", pod.line)
+    if pod.reason == "Evicted":
+        yield observe(MANIFEST, f"{who} was evicted{_behind(pod.message)}", pod.line)
+    elif pod.phase in {"Failed", "Unknown"} and pod.reason:
+        yield observe(MANIFEST, f"{who} failed: {pod.reason}{_behind(pod.message)}", pod.line)
+    for container in pod.containers:
+        yield from _of_container(pod, container, events, clock)
+    for event in events:
+        if _tells(pod, event):
+            yield _event(event)
+
+
+def _of_container(pod: Pod, container: Container, events: Sequence[Event], clock: float) -> Iterator[Record]:
+    who = f"pod {pod.name}: {'init container' if container.init else 'container'} {container.name}"
+    now, death = container.now, container.death
+    if now.state == "waiting" and now.reason not in _USUAL:
+        yield observe(MANIFEST, f"{who} is waiting: {now.reason}{_behind(now.message)}", now.line)
+    if death.state and _matters(pod, container, death, clock):
+        yield observe(MANIFEST, f"{who} {_end(pod, container, death)}", death.line)
+        if death.message and death.reason not in _NOT_STARTED:
+            yield observe(MANIFEST, f"{who} said at its end: {death.message}", death.line)
+    since = clock - now.started if now.state == "running" and now.started and clock else 0.0
+    if since >= LONG_S and not container.ready and not container.init:
+        refused = next((f"; {event.message}" for event in reversed(events) if event.message.startswith("Readiness probe")), "")
+        yield observe(MANIFEST, f"{who} runs for {since:.0f} s and is not ready; restarts: {container.restarts}{refused}", now.line)
+
+
+def _behind(message: str) -> str:
+    return f": {message}" if message else ""
+
+
+def _matters(pod: Pod, container: Container, death: Start, clock: float) -> bool:
+    """Whether an end of a container is still news: not that of an init container that did its work, nor one long before a good start."""
+    if death is container.now:
+        done = death.exit_code == 0
+        return not (done and (container.init or pod.phase == "Succeeded"))
+    if container.init:
+        return container.now.state == "waiting"
+    now = container.now
+    return not (container.ready and now.started and clock - now.started >= PAST_S)
+
+
+def _end(pod: Pod, container: Container, death: Start) -> str:
+    """How a container ended: by what, after how long, and what fits the one or the other."""
+    code = death.exit_code if death.exit_code is not None else 128 + death.signal if death.signal else -1
+    lasted = death.lasted
+    after = f" {lasted:.0f} s after its start" if lasted is not None else ""
+    restarts = f"; restarts: {container.restarts}"
+    if death.reason in _NOT_STARTED:
+        return f"could not be started ({death.reason}, exit code {code}){restarts}{_behind(death.message)}"
+    if death.reason == "OOMKilled":
+        limit = f"; its memory limit is {container.memory_limit}" if container.memory_limit else ""
+        return f"was killed at its memory limit (OOMKilled, exit code {code}){after}{limit}{restarts}"
+    verb, signal = _SIGNALS.get(code, ("ended with", ""))
+    how = f"{verb} (exit code {code}, {signal})" if signal else f"ended with exit code {code}"
+    reason = "" if death.reason in _PLAIN else f" ({death.reason})"
+    probe = _gave_up(pod, container, death) if code in _BY_PROBE and (signal or container.restarts) else None
+    fits = f", about when its {probe.kind} probe gives up ({probe.delay} s + {probe.failures} x {probe.period} s)" if probe else ""
+    return f"{how}{reason}{after}{fits}{restarts}"
+
+
+def _gave_up(pod: Pod, container: Container, death: Start) -> Probe | None:
+    """The probe that fails for the last time just when the container ended, had it never succeeded.
+
+    The first failure may come up to one period after the delay; the container then has its grace period to end by itself.
+    """
+    lasted = death.lasted
+    probe = next(iter(container.probes), None)  # a startup probe holds the liveness probe back
+    if probe is None or lasted is None:
+        return None
+    first = probe.delay + probe.period * (probe.failures - 1)
+    last = first + 2 * probe.period + (pod.grace if death.exit_code == 137 else min(pod.grace, 15)) + 5
+    return probe if first - 2 <= lasted <= last else None
+
+
+def _standing(events: Sequence[Event]) -> Iterator[Event]:
+    """Events that no later one of the same object refutes; of one reason and kind of message the newest. They come oldest first."""
+    over: dict[tuple[str, str], float] = {}
+    for event in events:
+        for reason in _OVER.get(event.reason, ()):
+            over[event.name, reason] = event.order
+    newest: dict[tuple[str, str, str], Event] = {}
+    for event in events:
+        if not event.message or event.kind not in _OF_PODS or event.reason in _MUTE or not _warns(event):
+            continue
+        if event.order < over.get((event.name, event.reason), float("-inf")):
+            continue
+        key = (event.name, event.reason, "" if event.reason == "FailedScheduling" else _kind(event.message))
+        newest.pop(key, None)
+        newest[key] = event
+    yield from newest.values()
+
+
+def _warns(event: Event) -> bool:
+    return event.reason in _TELLING or (event.reason not in _OVER and not _ROUTINE.match(event.reason))
+
+
+def _kind(message: str) -> str:
+    """A message without its numbers and names: two of a kind say the same."""
+    return re.sub(r'"[^"]*"|\d+', "", message)[:80]
+
+
+def _tells(pod: Pod, event: Event) -> bool:
+    """Whether an event says something of the pod as it is now."""
+    container = max(pod.containers, key=lambda each: (each.serves, each.restarts), default=Container(""))
+    if event.reason == "FailedScheduling":
+        return not pod.node and not pod.unscheduled
+    started = container.now.state == "running" or container.restarts > 0
+    if event.reason in _BEFORE_RUNNING:
+        return not started
+    if event.reason == "Failed":
+        return container.now.state != "running"
+    if event.reason == "BackOff":
+        return container.now.state != "running" or not pod.ready
+    probe = _PROBE_FAILED.match(event.message)
+    if probe:
+        return (
+            probe[1] != "Readiness"
+            and not pod.ready
+            and container.restarts > 0
+            and container.death.exit_code in _BY_PROBE
+            and container.death.reason != "OOMKilled"
+        )
+    if _KILLED_BY_PROBE.search(event.message):
+        return container.death.reason != "OOMKilled"
+    return event.reason != "Killing"
+
+
+def _is_probe(event: Event) -> bool:
+    """Whether an event alone tells only that a server does not answer yet. Three failures of a liveness probe end a container."""
+    probe = _PROBE_FAILED.match(event.message)
+    if probe:
+        return probe[1] != "Liveness" or event.times < 3
+    return event.reason == "Killing" and not _KILLED_BY_PROBE.search(event.message)
+
+
+def _event(event: Event) -> Record:
+    times = f" ({event.times} times)" if event.times > 1 else ""
+    return observe(MANIFEST, f"{event.kind.lower()} {event.name}: event {event.reason}{times}: {event.message}", event.line, event.text)
+
+
+def _facts(pods: Iterable[Pod]) -> dict[str, Fact]:
+    """Facts on the one pod that the look is about: the one that is worst off."""
+    pod = max(pods, key=lambda each: (not each.ready, sum(one.restarts for one in each.containers)), default=None)
+    if pod is None:
+        return {}
+    container = max((one for one in pod.containers if not one.init), key=lambda each: (each.serves, each.restarts), default=Container(""))
+    death = container.death
+    found: dict[str, str | int | float | None] = {
+        "pod": pod.name,
+        "pod_phase": pod.phase,
+        "pod_node": pod.node,
+        "pod_state": container.now.reason if container.now.state == "waiting" else container.now.state,
+        "pod_ready": "yes" if pod.ready else "no",
+        "pod_restarts": container.restarts if container.name else None,
+        "pod_exit_code": death.exit_code,
+        "pod_lasted_s": death.lasted,
+    }
+    return {name: Fact(value, "manifest", pod.line) for name, value in found.items() if value not in {None, ""}}
