@@ -114,6 +114,14 @@ def test_closed_pipe_is_no_error(fixtures: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_closed_standard_input_is_said() -> None:
+    shell = f"{sys.executable} -m qvl_doctor - <&-"
+    done = subprocess.run(shell, shell=True, capture_output=True, text=True, check=False, timeout=60)  # noqa: S602 — only a shell closes it
+    assert done.returncode == 3
+    assert done.stderr.startswith("qvl-doctor: standard input: cannot be read")
+    assert done.stderr.count("\n") == 1
+
+
 def test_ctrl_c_ends_cleanly() -> None:
     with subprocess.Popen(command("-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         time.sleep(0.7)

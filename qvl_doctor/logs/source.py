@@ -6,6 +6,7 @@ Nothing holds more than one chunk and one line: a line longer than MAX_LINE keep
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import re
 import sys
@@ -43,7 +44,7 @@ class open_input:  # noqa: N801 — reads like open(); contextlib would cost mor
     """The input's bytes, decompressed; `-` is standard input. A context manager. Raises InputError."""
 
     def __init__(self, path: str) -> None:
-        self._raw = sys.stdin.buffer if path == "-" else _opened(path)
+        self._raw = _standard_input() if path == "-" else _opened(path)
         self._close = path != "-"
         self._stream = self._raw
 
@@ -55,6 +56,12 @@ class open_input:  # noqa: N801 — reads like open(); contextlib would cost mor
         if self._close:
             self._stream.close()
             self._raw.close()
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:  # closed by who started this: `qvl-doctor - <&-`
+        raise InputError("error.unreadable", path="-", reason=os.strerror(errno.EBADF))
+    return sys.stdin.buffer
 
 
 def _opened(path: str) -> BinaryIO:
