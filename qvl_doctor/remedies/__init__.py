@@ -35,7 +35,7 @@ _REMEDIES: Mapping[str, tuple[str, ...]] = {
         "tensor_parallel_for_groups",
         "tensor_parallel_for_heads",
     ),
-    "parsers": ("tool_call_parser",),
+    "parsers": ("tool_call_parser", "tool_call_parser_and_template"),
     "releases": (
         "image_for_model_type",
         "releases_for_architecture",
