@@ -146,6 +146,8 @@ class Rule(NamedTuple):
     before: tuple[str, ...] = ()
     confidence: str = "certain"
     symptom: bool = False
+    #: It is about the card's memory: the memory model may say what the request was for, and which change fits.
+    memory: bool = False
     remedy: str = ""
     matches: tuple[Example, ...] = ()
     silent: tuple[Example, ...] = ()
@@ -191,6 +193,27 @@ class Finding(NamedTuple):
     references: tuple[str, ...] = ()
     process: str = ""
     times: int = 1
+    memory: bool = False
+
+
+class Alternative(NamedTuple):
+    """Another way to make it fit: what it gives up, what it changes, and what it leaves (tokens of the KV cache, length, concurrency)."""
+
+    text: Text
+    change: Mapping[str, Any]
+    leaves: Mapping[str, Any]
+    verified: Mapping[str, str] | None = None
+
+
+class Commands(NamedTuple):
+    """The start command as it was, and with the first cause's first fix applied, as shell text. Secrets are masked.
+
+    `lines` is what they differ in: (same, removed or added, text), one for each flag.
+    """
+
+    before: str
+    after: str
+    lines: tuple[tuple[str, str], ...] = ()
 
 
 class Phase(NamedTuple):
@@ -220,3 +243,6 @@ class Diagnosis(NamedTuple):
     runs: tuple[Run, ...] = ()
     timeline: tuple[Phase, ...] = ()
     not_checked: tuple[Text, ...] = ()
+    command: Commands | None = None
+    alternatives: tuple[Alternative, ...] = ()
+    patch: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from qvl_doctor.model import PHASES, SEVERITIES, Diagnosis, Fact, Finding, Fix, Line, Phase, Run
+from qvl_doctor.model import PHASES, SEVERITIES, Alternative, Commands, Diagnosis, Fact, Finding, Fix, Line, Phase, Run
 
 
 def text(en: str, zh: str) -> dict[str, str]:
@@ -147,6 +147,14 @@ CHANGES = st.fixed_dictionaries(
     },
 )
 FIXES = st.builds(Fix, BOTH, CHANGES, st.none() | st.fixed_dictionaries({"by": TEXTS, "detail": TEXTS}))
+ALTERNATIVES = st.builds(
+    Alternative,
+    BOTH,
+    CHANGES,
+    st.dictionaries(PLAIN, st.integers() | st.floats() | TEXTS, max_size=3),
+    st.none() | st.fixed_dictionaries({"by": TEXTS, "detail": TEXTS}),
+)
+DIFFS = st.lists(st.tuples(st.sampled_from(["same", "removed", "added"]), TEXTS), max_size=4).map(tuple)
 LINES = st.builds(Line, st.integers(0, 10**7), TEXTS)
 FINDINGS = st.builds(
     Finding,
@@ -172,4 +180,7 @@ DIAGNOSES = st.builds(
     runs=st.lists(st.builds(Run, st.integers(1, 99), st.integers(1, 10**6), VERDICTS, PLAIN), max_size=3).map(tuple),
     timeline=st.lists(st.builds(Phase, st.sampled_from(PHASES), st.floats(0, 1e6)), max_size=3).map(tuple),
     not_checked=st.lists(BOTH, max_size=2).map(tuple),
+    command=st.none() | st.builds(Commands, TEXTS, TEXTS, DIFFS),
+    alternatives=st.lists(ALTERNATIVES, max_size=2).map(tuple),
+    patch=TEXTS,
 )

@@ -113,7 +113,8 @@ def test_a_command_gives_the_facts_of_a_log_with_its_arguments() -> None:
     facts = {name: fact.value for name, fact in seen.facts.items()}
     assert facts["model"] == "Qwen/Qwen2.5-VL-7B-Instruct"
     assert (facts["tensor_parallel_size"], facts["max_model_len"], facts["enforce_eager"]) == (2, 8000, "yes")
-    assert facts["image_limit_items"] == 3
+    assert facts["limit_mm_per_prompt"] == {"image": 3}
+    assert facts["eager_asked"] == "yes"
 
 
 def test_the_shipped_rules_examine_without_a_log() -> None:

@@ -39,6 +39,16 @@ _LOGS = """Find the root cause in start-up or serving logs.
 
 Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 an input could not be read or is no vLLM log.
 """
+_PLAN = """Say whether a command will fit a card, before anything is started, and which flags make it fit.
+
+\b
+  qvl-doctor plan --gpu L4 --vllm 0.8.5 -- vllm serve Qwen/Qwen2.5-VL-7B-Instruct --max-model-len 32768
+  qvl-doctor plan --gpu-memory 23.65GiB --vllm 0.7.2 --command deployment.yaml
+  qvl-doctor plan --gpu H100 --model-dir ./my-model -- vllm serve ./my-model
+
+No GPU is needed and nothing is downloaded: sizes come from bundled cards of models, or from the files in --model-dir.
+Exit code: 0 it fits, 1 it does not or the command is wrong, 2 wrong usage, 3 the input could not be read.
+"""
 _EXPLAIN = """Show a rule's page: what it means, why it happens, what to do.
 
 \b
@@ -87,6 +97,11 @@ def logs(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
     no_redact: Annotated[bool, typer.Option("--no-redact", help="Do not mask API keys, tokens and passwords.")] = False,
+    command: Annotated[
+        str, typer.Option("--command", metavar="FILE", help="The command that was started: shell text, a manifest, compose, docker run.")
+    ] = "",
+    gpu: Annotated[str, typer.Option("--gpu", metavar="NAME", help="The card, where the log does not say it.")] = "",
+    model_dir: Annotated[str, typer.Option("--model-dir", metavar="DIR", help="The model's folder, for its exact sizes.")] = "",
 ) -> None:
     """Find the root cause in start-up or serving logs."""
     options = LogsOptions(
@@ -103,12 +118,50 @@ def logs(
         quiet,
         no_color,
         no_redact,
+        command,
+        gpu,
+        model_dir,
     )
     try:
         code = logs_command.run(options)
     except KeyboardInterrupt:
         code = INTERRUPTED
     raise typer.Exit(code)
+
+
+def _gpu_names() -> list[str]:
+    from qvl_doctor.memory import gpus
+
+    return [card.name for card in gpus.known()]
+
+
+@app.command(help=_PLAN)
+def plan(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="-- vllm serve ...", help="The command, behind --.", show_default=False)
+    ] = None,
+    gpu: Annotated[str, typer.Option("--gpu", metavar="NAME", help="The card: L4, A100-80GB, RTX 4090 …", autocompletion=_gpu_names)] = "",
+    gpu_memory: Annotated[str, typer.Option("--gpu-memory", metavar="SIZE", help="Its memory as torch sees it: 23.65GiB.")] = "",
+    vllm: Annotated[str, typer.Option("--vllm", metavar="RELEASE", help="The release: 0.7.2. Default: the newest that is known.")] = "",
+    model_dir: Annotated[str, typer.Option("--model-dir", metavar="DIR", help="The model's folder, for its exact sizes.")] = "",
+    command: Annotated[
+        str, typer.Option("--command", metavar="FILE", help="Read the command from a script, manifest or compose file.")
+    ] = "",
+    form: Annotated[Format, typer.Option("--format", "-f", help="How to report.")] = "console",
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
+    lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
+    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit 1 from this severity on.")] = "degraded",
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
+) -> None:
+    """Say whether a command will fit a card."""
+    from qvl_doctor.cli.plan import PlanOptions, run
+
+    report = LogsOptions(
+        format=form, output=output, lang=lang or "", fail_on=fail_on, ignore=tuple(ignore or ()), quiet=quiet, no_color=no_color
+    )
+    raise typer.Exit(run(PlanOptions(tuple(words or ()), gpu, gpu_memory, vllm, model_dir, command, report)))
 
 
 def _rule_ids() -> list[str]:

@@ -22,6 +22,9 @@ from qvl_doctor.words import both, language, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from qvl_doctor.launch.command import Command
+    from qvl_doctor.sizing.case import Known
+
 OK, FOUND, USAGE, UNREADABLE = 0, 1, 2, 3
 _PROGRESS_FROM = 64 * 1024 * 1024
 
@@ -37,18 +40,19 @@ def run(options: LogsOptions, out: TextIO | None = None) -> int:
         _check(options)
         rules = rule_book(options)
         known = package_facts(options.pip)
+        extra = _Extra(options, lang)
     except (UsageError, InputError) as error:
-        text = _told(error, lang) if isinstance(error, InputError) else str(error)
+        text = told(error, lang) if isinstance(error, InputError) else str(error)
         sys.stderr.write(f"qvl-doctor: {text}\n")
         return USAGE
     code = OK
     try:
-        with _Output(options.output, out) as file:
-            for diagnosis, readable in _diagnoses(options, rules, known, lang):
-                _print(diagnosis, options, lang, file)
+        with Output(options.output, out) as file:
+            for diagnosis, readable in _diagnoses(options, rules, known, extra, lang):
+                print_report(diagnosis, options, lang, file)
                 code = max(code, exit_code(diagnosis, options.fail_on) if readable else UNREADABLE)
     except InputError as error:
-        sys.stderr.write(f"qvl-doctor: {_told(error, lang)}\n")
+        sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
         return UNREADABLE
     return code
 
@@ -128,7 +132,9 @@ def _check(options: LogsOptions) -> None:
         raise UsageError("standard input (-) can be read once only")
 
 
-def _diagnoses(options: LogsOptions, rules: Sequence[Rule], known: dict[str, Fact], lang: str) -> Iterator[tuple[Diagnosis, bool]]:
+def _diagnoses(
+    options: LogsOptions, rules: Sequence[Rule], known: dict[str, Fact], extra: _Extra, lang: str
+) -> Iterator[tuple[Diagnosis, bool]]:
     """A diagnosis for each input, and whether it could be read; the others are read all the same."""
     for path in options.paths:
         engine = Diagnosing(rules, known)
@@ -139,16 +145,50 @@ def _diagnoses(options: LogsOptions, rules: Sequence[Rule], known: dict[str, Fac
             damage = read_one(path, engine, redacting=not options.no_redact, seen=seen)
         except InputError as error:
             if options.format == "console":
-                sys.stderr.write(f"qvl-doctor: {_told(error, lang)}\n")
+                sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
             yield unread(path, error), False
             continue
-        diagnosis = without(engine.finish(path), options.ignore)
+        extra.show(engine)
+        diagnosis = extra.advised(without(engine.finish(path), options.ignore))
         if damage:
             diagnosis = diagnosis._replace(not_checked=(*diagnosis.not_checked, both(damage.key, **damage.values)))
         yield diagnosis, True
 
 
-def _told(error: InputError, lang: str) -> str:
+class _Extra:
+    """What --command, --gpu and --model-dir say, and what the memory model adds to a diagnosis. Loaded only where needed."""
+
+    def __init__(self, options: LogsOptions, lang: str) -> None:
+        self._known: Known | None = None
+        self._command: Command | None = None
+        if options.gpu or options.model_dir:
+            from qvl_doctor.cli.known import known_of
+
+            self._known = known_of(options.gpu, "", options.model_dir, "", lang)
+        if options.command:
+            from qvl_doctor.cli.known import read_command
+
+            self._command = read_command(options.command, "", lang)[0]
+
+    def show(self, engine: Diagnosing) -> None:
+        """Shows the engine the command, for the release that the log names."""
+        if self._command is not None:
+            from qvl_doctor.launch.observing import observe_command
+
+            release = engine.facts.get("vllm")
+            engine.see(observe_command(self._command, str(release.value) if release else ""))
+
+    def advised(self, diagnosis: Diagnosis) -> Diagnosis:
+        """The diagnosis with the corrected command and the memory model's word, where there is something to add."""
+        if not any(finding.memory or finding.fixes for finding in diagnosis.findings if finding.role == "cause"):
+            return diagnosis
+        from qvl_doctor.sizing.advice import advise, wanted
+
+        return advise(diagnosis, self._known, self._command) if self._command or wanted(diagnosis) else diagnosis
+
+
+def told(error: InputError, lang: str) -> str:
+    """What is wrong with an input, in words."""
     path = error.values.get("path", "")
     return say(error.key, lang, **{**error.values, "path": say("report.stdin", lang) if path == "-" else path})
 
@@ -159,7 +199,8 @@ def unread(path: str, error: InputError) -> Diagnosis:
     return Diagnosis(source=path, verdict="unknown", summary=reason, not_checked=(reason,))
 
 
-def _print(diagnosis: Diagnosis, options: LogsOptions, lang: str, file: TextIO) -> None:
+def print_report(diagnosis: Diagnosis, options: LogsOptions, lang: str, file: TextIO) -> None:
+    """Writes the report in the format that was asked for."""
     if options.format in {"json", "jsonl"}:
         from qvl_doctor.report.as_json import dumps
 
@@ -168,7 +209,7 @@ def _print(diagnosis: Diagnosis, options: LogsOptions, lang: str, file: TextIO) 
         from qvl_doctor.report.markdown import render
 
         file.write(render(diagnosis, lang) + "\n")
-    elif diagnosis.runs:
+    elif diagnosis.runs or diagnosis.verdict != "unknown":
         from rich.console import Console
 
         from qvl_doctor.report import console
@@ -201,10 +242,10 @@ def _progress(size: int) -> None:
         sys.stderr.flush()
 
 
-class _Output:
+class Output:
     """Where reports go: standard output, or a file that replaces an older one only when it is whole."""
 
-    def __init__(self, path: str, out: TextIO | None) -> None:
+    def __init__(self, path: str, out: TextIO | None = None) -> None:
         self._path, self._file, self._temporary = path, out or sys.stdout, ""
 
     def __enter__(self) -> TextIO:

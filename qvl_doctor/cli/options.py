@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 FORMATS = ("console", "json", "jsonl", "markdown")
 FAIL_ON = ("fatal", "degraded", "notice", "never")
-COMMANDS = ("logs", "explain", "rules", "completion")
+COMMANDS = ("logs", "plan", "explain", "rules", "completion")
 
 
 class LogsOptions(NamedTuple):
@@ -31,6 +31,9 @@ class LogsOptions(NamedTuple):
     quiet: bool = False
     no_color: bool = False
     no_redact: bool = False
+    command: str = ""
+    gpu: str = ""
+    model_dir: str = ""
 
 
 #: Option → field of LogsOptions. A field that is a bool takes no value, one that is a tuple may come several times.
@@ -50,6 +53,9 @@ OPTIONS = {
     "-q": "quiet",
     "--no-color": "no_color",
     "--no-redact": "no_redact",
+    "--command": "command",
+    "--gpu": "gpu",
+    "--model-dir": "model_dir",
 }
 #: The values that an option may have, where the list is closed.
 CHOICES = {"format": FORMATS, "lang": ("en", "zh"), "fail_on": FAIL_ON}

@@ -8,6 +8,7 @@ from qvl_doctor.model import Fact, Facts
 
 #: Every derived fact, with what it means. What cannot be told is absent.
 DERIVED: Mapping[str, str] = {
+    "largest_limit_items": "the largest count in --limit-mm-per-prompt",
     "image_tokens": "tokens of one full-size image: as the log shows it, else by the model's family",
     "kv_below_image": "yes if the KV cache holds fewer tokens than one full-size image needs, and images are allowed",
     "oom_full_card": "yes if PyTorch held nearly the whole card when a small request failed: weights do that, a profile run does not",
@@ -22,7 +23,16 @@ _WEIGHTS = 0.85
 
 def derive(facts: Facts) -> dict[str, Fact]:
     """The derived facts of a run. Their line is that of the number that decides."""
-    return {**_images(facts), **_out_of_memory(facts), **_weights(facts)}
+    return {**_limit(facts), **_images(facts), **_out_of_memory(facts), **_weights(facts)}
+
+
+def _limit(facts: Facts) -> dict[str, Fact]:
+    if "limit_mm_per_prompt" not in facts:
+        return {}
+    from qvl_doctor.remedies.tokens import limits
+
+    largest = max(limits(facts).values(), default=0)
+    return {"largest_limit_items": Fact(largest, "computed", facts["limit_mm_per_prompt"].line)} if largest else {}
 
 
 def _images(facts: Facts) -> dict[str, Fact]:

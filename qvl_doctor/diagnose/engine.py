@@ -103,6 +103,16 @@ class Diagnosing:
             not_checked=_not_checked(facts, findings, watch),
         )
 
+    def see(self, seen: Seen) -> None:
+        """Adds what was seen of the command, the machine or the pod after the log was read."""
+        self._seen |= seen
+        self._known = {**seen.facts, **self._known}
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of the last run so far."""
+        return {**self._known, **self._watch.facts.facts()}
+
     @property
     def empty(self) -> bool:
         """No fact, no rule, no exception: this is no vLLM log."""

@@ -117,6 +117,7 @@ def _finding(hits: Sequence[Hit], role: str, severity: str, facts: Facts) -> Fin
         references=rule.references,
         process=hit.record.process if hit.record else "",
         times=len(hits),
+        memory=rule.memory,
     )
 
 

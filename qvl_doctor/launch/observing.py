@@ -97,12 +97,8 @@ def facts_of(command: Command, release: str = "") -> dict[str, Fact]:
     facts["args"] = Fact({name: value for name, value in masked.items() if name != "api_key"}, "command")
     if isinstance(given.get("swap_space"), (int, float)):
         facts["swap_space"] = Fact(given["swap_space"], "command")
-    limits = given.get("limit_mm_per_prompt")
-    for kind in ("image", "video"):
-        count = limits.get(kind) if isinstance(limits, dict) else None
-        count = count.get("count") if isinstance(count, dict) else count
-        if isinstance(count, int) and not isinstance(count, bool):
-            facts[f"{kind}_limit_items"] = Fact(count, "command")
+    if given.get("enforce_eager") is True:
+        facts["eager_asked"] = Fact("yes", "command")
     return facts
 
 

@@ -7,8 +7,21 @@ from collections.abc import Mapping
 #: What a command to launch says; its flags are facts under the names that a log's arguments have.
 COMMAND: Mapping[str, str] = {
     "swap_space": "GiB of --swap-space, where it is given",
-    "image_limit_items": "images that --limit-mm-per-prompt allows in one prompt, where it is given",
-    "video_limit_items": "videos that it allows",
+    "eager_asked": "yes if --enforce-eager is given",
+    "plan": "verdict of the memory model: fits, profile-oom, no-blocks, too-long, graphs-oom",
+    "plan_error_gib": "how far its KV cache may be off",
+    "plan_missing_gib": "how much is missing on the card, or for one request of full length",
+    "plan_request_gib": "KV cache of one request of full length",
+    "plan_longest_tokens": "longest request that the KV cache holds",
+    "plan_peak": "what makes the activation peak of the profile run",
+    "plan_image_tokens": "tokens of the largest image",
+    "plan_video_tokens": "tokens of the largest video",
+    "plan_dummies_dropped": "yes if the V0 engine leaves images out of its profile run",
+    "plan_largest_item_longer_than_prompt": "yes if the largest item does not fit into a prompt",
+    "plan_card_size_nominal": "yes if the card's size is the vendor's",
+    "plan_memory_shared_with_host": "yes if the card's memory is the host's",
+    "plan_quantization_unknown": "yes if the model's quantization is not known",
+    "plan_card_unknown": "yes if only the card's size is known",
 }
 PACKAGES: Mapping[str, str] = {}
 GPU: Mapping[str, str] = {}

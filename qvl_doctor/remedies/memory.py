@@ -43,7 +43,7 @@ def out_of_memory(values: Values, facts: Facts) -> Values:
     one feed-forward product of a model of Qwen in a profile run at full length · multimodal: yes for a known vision-language family.
     """
     answer = {"others": "no", "utilization_known": "no", "sequences_known": "no"}
-    others = _others_gib(values, facts)
+    others = others_gib(values, facts)
     if others:
         answer |= {"others": "yes", "others_gib": f"{others:.0f}"}
     lower = _lower(values, facts)
@@ -154,7 +154,7 @@ def in_gib(text: str) -> float | None:
     return float(found[1]) * _GIB[found[2][0].lower()] if found else None
 
 
-def _others_gib(values: Values, facts: Facts) -> float | None:
+def others_gib(values: Values, facts: Facts) -> float | None:
     """What is neither free nor this process's. Its own CUDA context and NCCL buffers may be 2 GiB, so small remainders say nothing."""
     total, free = _asked(values, facts, "total", "gpu_total_gib"), _asked(values, facts, "free", "gpu_free_gib")
     held = _size(facts, "oom_torch_allocated_gib")
@@ -179,8 +179,8 @@ def _lower(values: Values, facts: Facts) -> str | None:
 def _profile_products(values: Values, facts: Facts) -> Iterator[tuple[int, int]]:
     """(tokens, width) for which tokens × 2 × width × 2 bytes is the request, as far as its two decimals tell."""
     tried = _asked(values, facts, "tried", "oom_tried_gib")
-    if tried is None or tried < 1:
-        return
+    if tried is None or tried < 1 or {"model", "vllm"} <= facts.keys():
+        return  # with model and release the memory model says more
     known, length = family(facts), _whole(facts, "max_model_len")
     ranks = _whole(facts, "tensor_parallel_size") or 1
     for name, (longest, widths) in _WIDTHS.items():

@@ -10,7 +10,7 @@ from typing import Any
 
 from qvl_doctor import __version__
 from qvl_doctor.logs.packages import KNOWN
-from qvl_doctor.model import Diagnosis, Fact, Facts, Finding, Fix
+from qvl_doctor.model import Alternative, Diagnosis, Fact, Facts, Finding, Fix
 
 SCHEMA = "qvl-doctor/report/1"
 
@@ -38,12 +38,12 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
         "summary": dict(diagnosis.summary),
         "facts": _facts(diagnosis.facts),
         "findings": [_finding(finding) for finding in diagnosis.findings],
-        "command": None,
+        "command": {"before": diagnosis.command.before, "after": diagnosis.command.after} if diagnosis.command else None,
         "runs": [{"first_line": run.first_line, "last_line": run.last_line, "verdict": run.verdict} for run in diagnosis.runs],
         "timeline": [{"phase": phase.phase, "seconds": plain(phase.seconds)} for phase in diagnosis.timeline],
         "checks": [],
-        "alternatives": [],
-        "patch": None,
+        "alternatives": [_alternative(way) for way in diagnosis.alternatives],
+        "patch": diagnosis.patch or None,
         "not_checked": [text["en"] for text in diagnosis.not_checked],
     }
 
@@ -59,6 +59,15 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "evidence": [{"line": line.number, "text": line.text} for line in finding.evidence],
         "fixes": [_fix(fix) for fix in finding.fixes],
         "references": list(finding.references),
+    }
+
+
+def _alternative(way: Alternative) -> dict[str, Any]:
+    return {
+        "text": dict(way.text),
+        "change": plain(way.change) if way.change else None,
+        "leaves": plain(way.leaves),
+        "verified": dict(way.verified) if way.verified else None,
     }
 
 

@@ -26,6 +26,8 @@ _PARTS = {
     "free": "dim",
 }
 _PASTE = "cyan"
+#: How a line of a changed command is shown: its sign and its style.
+_DIFF = {"same": (" ", "dim"), "removed": ("-", "red"), "added": ("+", "green")}
 _MAX_REFERENCES = 3
 _MAX_FIXES = 6
 _MAX_SHORT = 12
@@ -73,6 +75,8 @@ class _Report:
         self.head()
         for index, finding in enumerate(self.sections.main):
             self.cause(finding, first=index == 0)
+        self.command()
+        self.alternatives()
         self.symptoms()
         self.others("report.warnings", self.sections.warnings)
         self.others("report.notices", self.sections.notices)
@@ -148,6 +152,23 @@ class _Report:
             page.add(("  " + url, "dim"))
         if finding.rule != known.NO_RULE:
             page.add(("  " + self.say("report.explain", rule=finding.rule), "dim"))
+
+    def command(self) -> None:
+        """The user's command with the first fix in it, as a diff."""
+        if self.diagnosis.command is None:
+            return
+        self.page.heading(self.say("report.command"), self.say("report.corrected"))
+        for kind, text in self.diagnosis.command.lines:
+            sign, style = _DIFF[kind]
+            self.page.item(sign, self.page.clean(text), 2, style=style, label_style=style)
+
+    def alternatives(self) -> None:
+        """Other ways to make it fit: what each gives up, and what it leaves."""
+        if self.diagnosis.alternatives:
+            self.page.heading(self.say("report.alternatives"))
+        for way in self.diagnosis.alternatives:
+            self.page.item(self.page.glyphs.dot, way.text[self.lang])
+            put_pieces(self.page, pieces(way.change), 4, self.lang)
 
     def symptoms(self) -> None:
         found = self.sections.symptoms

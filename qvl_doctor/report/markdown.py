@@ -17,6 +17,7 @@ _MAX_SHORT = 20
 _MAX_TEXT = 4000
 _MAX_EVIDENCE = 600
 
+_DIFF = {"same": " ", "removed": "-", "added": "+"}
 _BREAKS = re.compile(r"\s+")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
 _SPECIAL = re.compile(r"[\\`*#\[\]<>|~&]|(?<![^\W_])_|_(?![^\W_])")
@@ -83,6 +84,8 @@ def _blocks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
         yield from (" · ".join(head), "")
     for finding in main:
         yield from _cause(finding, diagnosis, lang)
+    yield from _command(diagnosis, lang)
+    yield from _alternatives(diagnosis, lang)
     yield from _short("report.symptoms", symptoms, lang)
     yield from _short("report.warnings", warnings, lang, fixes=True)
     yield from _short("report.notices", notices, lang, fixes=True)
@@ -113,6 +116,25 @@ def _cause(finding: Finding, diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     found = links(finding.references)
     if found:
         yield from (words.say("report.references", lang) + words.say("report.colon", lang) + " · ".join(found), "")
+
+
+def _command(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
+    """The user's command with the first fix in it, as a diff."""
+    if diagnosis.command is None:
+        return
+    yield from (f"**{words.say('report.command', lang)} ({words.say('report.corrected', lang)})**", "")
+    yield from fence((f"{_DIFF[kind]} {text}" for kind, text in diagnosis.command.lines), "diff")
+    yield ""
+
+
+def _alternatives(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
+    if not diagnosis.alternatives:
+        return
+    yield from (f"**{words.say('report.alternatives', lang)}**", "")
+    for way in diagnosis.alternatives:
+        yield f"- {escape(way.text[lang])}"
+        yield from change_lines(pieces(way.change), lang, 2)
+    yield ""
 
 
 def _evidence(finding: Finding) -> Iterator[str]:

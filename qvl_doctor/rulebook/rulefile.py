@@ -84,6 +84,7 @@ class _Reader(Shapes):
             before=self.ids(part.get("before"), "before", name),
             confidence=self.one_of(part.get("confidence"), "confidence", CONFIDENCES) or "certain",
             symptom=self.one_of(part.get("symptom"), "symptom", ("yes", "no")) == "yes",
+            memory=self.one_of(part.get("memory"), "memory", ("yes", "no")) == "yes",
             remedy=self.remedy(part.get("remedy"), "remedy"),
             **self.tests(part.get("tests")),
             seen_in=self.releases(part.get("seen_in")),

@@ -12,7 +12,7 @@ from qvl_doctor.rulebook.yamltree import Node
 KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a rule": (
         ("id", "severity", "title", "why", "match", "fixes", "references", "tests"),
-        ("confidence", "applies", "explains", "before", "symptom", "remedy", "seen_in", "checked"),
+        ("confidence", "applies", "explains", "before", "symptom", "memory", "remedy", "seen_in", "checked"),
     ),
     "a text": (LANGUAGES, ()),
     "a match item": ((), ("message", "exception", "frame", "level", "facts")),

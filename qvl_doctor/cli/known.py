@@ -1,0 +1,72 @@
+"""Options that say what an input does not: the card, the model's folder, the command. Each mistake is told with what would be right."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+
+from qvl_doctor.cli.logs import UsageError
+from qvl_doctor.launch.command import Command, LaunchError
+from qvl_doctor.launch.reading import read
+from qvl_doctor.logs.source import open_input, read_chunks
+from qvl_doctor.memory import gpus
+from qvl_doctor.memory.checkpoint import read_checkpoint
+from qvl_doctor.memory.gpus import Gpu
+from qvl_doctor.memory.releases import parse
+from qvl_doctor.memory.tensors import CheckpointError
+from qvl_doctor.sizing.case import Known
+from qvl_doctor.words import say
+
+_SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,4})?)\s*(GiB|GB|G|MiB|MB|M)?", re.IGNORECASE)
+_MOST_BYTES = 1 << 20
+
+
+def known_of(gpu: str, memory: str, model_dir: str, release: str, lang: str) -> Known:
+    """What the options say. Raises UsageError."""
+    if release and parse(release) is None:
+        raise UsageError(say("error_plan.release", lang, release=release))
+    card = _card(gpu, memory, lang)
+    if not model_dir:
+        return Known(gpu=card, release=release)
+    try:
+        found = read_checkpoint(model_dir)
+    except CheckpointError as error:
+        raise UsageError(str(error)) from None
+    return Known(found.shape, found.quantization, card, release, found.tensors)
+
+
+def read_command(path: str, release: str, lang: str) -> tuple[Command, ...]:
+    """The commands of a file or of standard input. Raises UsageError or InputError."""
+    with open_input(path) as stream:
+        data = b"".join(read_chunks(stream, path))[:_MOST_BYTES]
+    return commands_of(data.decode("utf-8", "replace"), release, path, lang)
+
+
+def commands_of(source: str | list[str], release: str, path: str, lang: str) -> tuple[Command, ...]:
+    """The commands of a text or of arguments. Raises UsageError that says where it breaks."""
+    try:
+        return tuple(read(source, release))
+    except LaunchError as error:
+        place = f" {error.place}" if str(error.place) else ""
+        detail = f": {error.detail}" if error.detail else ""
+        raise UsageError(say("error_plan.command", lang, path=path, kind=error.kind, place=place, detail=detail)) from None
+
+
+def _card(name: str, memory: str, lang: str) -> Gpu | None:
+    found = gpus.find(name) if name else None
+    if name and found is None:
+        names = [card.name for card in gpus.known()]
+        near = get_close_matches(name, names, n=5, cutoff=0.3) or sorted(names)
+        raise UsageError(say("error_plan.unknown_gpu", lang, name=name, known=", ".join(near)))
+    if not memory:
+        return found
+    size = _SIZE.fullmatch(memory.strip())
+    gib = float(size[1]) / (1024 if (size[2] or "g")[0].lower() == "m" else 1) if size else 0.0
+    if not 1 <= gib <= 4096:
+        raise UsageError(say("error_plan.gpu_memory", lang, size=memory))
+    asked = gpus.of_size(gib)
+    if found is None:
+        return asked
+    from dataclasses import replace
+
+    return replace(found, total_bytes=asked.total_bytes, nominal=False)

@@ -1,0 +1,1 @@
+"""The memory model put to work on a command or a log: what was asked for, will it fit, and which change makes it fit."""

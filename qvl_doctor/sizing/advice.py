@@ -1,0 +1,211 @@
+"""A diagnosis with what the user's command and the memory model add: what a request was for, checked fixes, the command corrected.
+
+Nothing is judged here: which findings there are, and what is their cause, is decided before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qvl_doctor.launch.arguments import from_arguments
+from qvl_doctor.launch.command import Command
+from qvl_doctor.launch.editing import edit
+from qvl_doctor.launch.observing import arguments_of
+from qvl_doctor.launch.patching import patched
+from qvl_doctor.launch.writing import diff, docker_line, shell_line
+from qvl_doctor.memory import forensics
+from qvl_doctor.memory.solver import Case, alternatives, holds, lacks, solve
+from qvl_doctor.model import LANGUAGES, Commands, Diagnosis, Facts, Finding, Fix, Text
+from qvl_doctor.remedies.memory import others_gib
+from qvl_doctor.sizing import telling
+from qvl_doctor.sizing.case import Known, Unsized, of_arguments, of_facts
+from qvl_doctor.words import both
+
+#: Flags that change what a start takes on a card.
+SIZING_FLAGS = frozenset(
+    (
+        "--max-model-len",
+        "--max-num-seqs",
+        "--max-num-batched-tokens",
+        "--gpu-memory-utilization",
+        "--limit-mm-per-prompt",
+        "--mm-processor-kwargs",
+        "--kv-cache-dtype",
+        "--kv-cache-memory-bytes",
+        "--enforce-eager",
+        "--tensor-parallel-size",
+        "--pipeline-parallel-size",
+        "--cpu-offload-gb",
+        "--language-model-only",
+        "--skip-mm-profiling",
+    )
+)
+_TRIED = re.compile(r"Tried to allocate ([\d.]{1,12}) (bytes|[KMG]iB)")
+#: The model's arithmetic on numbers that make no sense.
+_BROKEN = (ValueError, ArithmeticError, TypeError, KeyError, IndexError)
+
+
+def wanted(diagnosis: Diagnosis) -> bool:
+    """Whether anything can be added: a finding about memory, or a fix that changes a command that the input shows."""
+    shown = "args" in diagnosis.facts
+    return any(finding.memory or (shown and any(_edits(fix.change) for fix in finding.fixes)) for finding in diagnosis.findings)
+
+
+def advise(diagnosis: Diagnosis, known: Known | None = None, command: Command | None = None) -> Diagnosis:
+    """The diagnosis with all that can be added. `command` is the user's own where the input is not it; `known` as for `of_facts`."""
+    release = str(diagnosis.facts["vllm"].value) if "vllm" in diagnosis.facts else (known.release if known else "")
+    given = command or _logged_command(diagnosis.facts, release)
+    case = _case(diagnosis.facts, known, command, release)
+    if isinstance(case, Unsized):
+        findings = diagnosis.findings
+        notes: tuple[Text, ...] = (both(f"sizing.{case.reason}", detail=case.detail),) if any(each.memory for each in findings) else ()
+    else:
+        try:
+            findings, notes = _sized(diagnosis, case, given, release), ()
+        except _BROKEN as error:
+            findings, notes = diagnosis.findings, (both("sizing.numbers", detail=str(error)[:120]),)
+    advised = diagnosis._replace(findings=findings, not_checked=(*diagnosis.not_checked, *notes))
+    if isinstance(case, Case) and any(_short(finding, case, diagnosis.facts) for finding in findings):
+        best = solve(case)
+        ways = tuple(telling.alternative_of(case, trade, found) for trade, found in alternatives(case, best))
+        advised = advised._replace(alternatives=ways)
+    return _with_command(advised, given, release)
+
+
+def _case(facts: Facts, known: Known | None, command: Command | None, release: str) -> Case | Unsized:
+    if command is None:
+        return of_facts(facts, known)
+    logged = of_facts(facts, known)
+    if isinstance(logged, Case) and any(fact.source == "log" for fact in facts.values()):
+        return logged  # what ran counts, and it has measured something
+    found = known or Known()
+    gpu = found.gpu or (logged.gpu if isinstance(logged, Case) else None)
+    asked = Known(found.shape, found.quantization, gpu, release)
+    return of_arguments(arguments_of(command, release), asked, command.env)
+
+
+def _sized(diagnosis: Diagnosis, case: Case, command: Command | None, release: str) -> tuple[Finding, ...]:
+    found = []
+    solved = False
+    for finding in diagnosis.findings:
+        changed = _explained(finding, case) if finding.memory else finding
+        changed = _checked(changed, case, command, release, diagnosis.facts)
+        if not solved and _short(finding, case, diagnosis.facts):
+            changed, solved = _solved(changed, case), True
+        found.append(changed)
+    return tuple(found)
+
+
+def _short(finding: Finding, case: Case, facts: Facts) -> bool:
+    """Whether the model sees the shortage that a finding is about. What other processes hold, or what came later, it does not see."""
+    if not finding.memory or finding.role == "symptom" or others_gib({}, facts):
+        return False
+    return not holds(case, case.settings)
+
+
+def _explained(finding: Finding, case: Case) -> Finding:
+    """The finding with what the failed request was for."""
+    tried = next((found for line in finding.evidence if (found := _TRIED.search(line.text))), None)
+    if tried is None or tried[2] in {"bytes", "KiB"}:
+        return finding
+    suspects = forensics.explain(float(tried[1]), tried[2], case.shape, case.settings, case.gpu)
+    if not suspects and tried[2] == "MiB" and float(tried[1]) < 100:
+        return finding  # small requests fail anywhere once a card is full
+    more = telling.explained(f"{tried[1]} {tried[2]}", suspects)
+    glue = {"en": " ", "zh": ""}
+    return finding._replace(why={lang: f"{finding.why[lang]}{glue[lang]}{more[lang]}" for lang in LANGUAGES})
+
+
+def _checked(finding: Finding, case: Case, command: Command | None, release: str, facts: Facts) -> Finding:
+    """The finding with each fix that touches memory checked; those that do not suffice by themselves go to the end and say so."""
+    base_holds = holds(case, case.settings)
+    if finding.memory and base_holds:
+        return finding  # the model does not see the problem, so it cannot tell what ends it
+    enough: list[Fix] = []
+    short: list[Fix] = []
+    for fix in finding.fixes:
+        flags = fix.change.get("flags") or {}
+        settings = _settings_after(case, command, fix.change, release) if SIZING_FLAGS & flags.keys() and command else None
+        if settings is None:
+            enough.append(fix)
+            continue
+        made = case.plan(settings)
+        lack = lacks(case, settings, made)
+        if not lack:
+            enough.append(fix._replace(verified={"by": telling.BY, "detail": telling.detail(made, settings)}))
+        elif finding.memory and not others_gib({}, facts):
+            more = telling.not_enough(lack, made, settings)
+            glue = {"en": " ", "zh": ""}
+            short.append(fix._replace(text={lang: f"{fix.text[lang]}{glue[lang]}{more[lang]}" for lang in LANGUAGES}))
+        else:
+            enough.append(fix)
+    return finding._replace(fixes=(*enough, *short))
+
+
+def _settings_after(case: Case, command: Command, change: Mapping[str, Any], release: str) -> Any:
+    from qvl_doctor.sizing.case import given_of
+
+    after = arguments_of(edit(command, change, release), release)
+    before = arguments_of(command, release)
+    quantization = str(case.given.get("quantization") or "")
+    old, new = (given_of(each, case.release, quantization) for each in (before, after))
+    changed = {name: value for name, value in new.items() if old.get(name) != value}
+    for gone in old.keys() - new.keys():
+        changed[gone] = None
+    return case.settings_with(changed)
+
+
+def _solved(finding: Finding, case: Case) -> Finding:
+    """The finding with the change that has the least loss in front."""
+    best = solve(case)
+    if best is None:
+        none = both("advice.no_way")
+        glue = {"en": " ", "zh": ""}
+        return finding._replace(why={lang: f"{finding.why[lang]}{glue[lang]}{none[lang]}" for lang in LANGUAGES})
+    first = telling.fix_of(case, best)
+    others = tuple(fix for fix in finding.fixes if fix.change != first.change)
+    return finding._replace(fixes=(first, *others)) if best.steps else finding
+
+
+def _logged_command(facts: Facts, release: str) -> Command | None:
+    """The command that a log's arguments stand for."""
+    args = facts["args"].value if "args" in facts else None
+    return from_arguments(args, release) if isinstance(args, Mapping) and args else None
+
+
+def _with_command(diagnosis: Diagnosis, command: Command | None, release: str) -> Diagnosis:
+    """The report's command: the user's own, with the first fix of the first cause."""
+    if command is None:
+        return diagnosis
+    change = next((fix.change for fix in _first(diagnosis.findings) if _edits(fix.change)), None)
+    if change is None:
+        return diagnosis
+    after = edit(command, change, release)
+    before, changed = _line(command), _line(after)
+    if changed == before:
+        return diagnosis
+    return diagnosis._replace(command=Commands(before, changed, tuple(diff(command, after))), patch=_patched(after))
+
+
+def _line(command: Command) -> str:
+    docker = command.source is not None and command.source.shape == "docker"
+    return docker_line(command) if docker else shell_line(command)
+
+
+def _patched(command: Command) -> str:
+    """The user's whole text with the command changed in it; "" where the command was all of it, on one line."""
+    source = command.source
+    whole = source is not None and source.text and (source.shape not in {"argv", "shell"} or "\n" in source.text.strip())
+    return patched(command) if whole else ""
+
+
+def _first(findings: Sequence[Finding]) -> tuple[Fix, ...]:
+    """The fixes of what the report is about: the first cause, or else the first finding."""
+    cause = next((finding for finding in findings if finding.role == "cause"), None)
+    return cause.fixes[:1] if cause else ()
+
+
+def _edits(change: Mapping[str, Any]) -> bool:
+    return bool(change.get("flags") or change.get("env"))
