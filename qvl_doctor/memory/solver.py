@@ -173,7 +173,16 @@ class _Search:
             if found is None:
                 return None
             fixed = found
-        return tuple(fixed.get(index, 0) for index in range(len(self.levers)))
+        return self._without_needless(tuple(fixed.get(index, 0) for index in range(len(self.levers))))
+
+    def _without_needless(self, choice: Choice) -> Choice:
+        """The choice without what was needed only beside the last rungs of cheaper levers; rare, where one lever works against another."""
+        for index in reversed(range(len(choice))):
+            for rung in range(choice[index]):
+                less = (*choice[:index], rung, *choice[index + 1 :])
+                if self.holds(less):
+                    return self._without_needless(less)
+        return choice
 
     def solution(self, choice: Choice) -> Solution:
         """A choice as what a reader needs; a context that was cut is as long as it can be."""
