@@ -9,7 +9,7 @@ from memory_shapes import ARTICLE_CARD, serve
 
 from qvl_doctor.memory import cards
 from qvl_doctor.memory.activation import profile_tensors
-from qvl_doctor.memory.forensics import explain, requested_bytes
+from qvl_doctor.memory.forensics import CACHE_LAYER, Progress, explain, requested_bytes
 from qvl_doctor.memory.releases import GIB, MIB
 
 VL = "Qwen2.5-VL-7B-Instruct"
@@ -64,3 +64,21 @@ def test_copies_are_requests_of_their_own() -> None:
     shape, settings, gpu = serve(VL, ARTICLE_CARD, (0, 7, 2), limits={"image": 5, "video": 5})
     one = 128000 * shape.hidden * 2
     assert any(each.tensor.bytes == one for each in explain(*as_printed(one), shape, settings, gpu))
+
+
+def test_weights_are_named_until_they_are_loaded() -> None:
+    shape, settings, gpu = serve("mixtral-8x7b-instruct-v0.1", "H100", (0, 10, 2), max_model_len=8192)
+    size = 8 * 2 * 14336 * 4096 * 2  # gate and up of all experts
+    found = explain(*as_printed(requested_bytes(size)), shape, settings, gpu)
+    assert any(each.tensor.name.startswith("weight ") and "8 experts" in each.tensor.formula for each in found)
+    later = explain(*as_printed(requested_bytes(size)), shape, settings, gpu, Progress(loaded=True))
+    assert not any(each.tensor.name.startswith("weight ") for each in later)
+
+
+def test_a_layer_of_the_kv_cache_is_the_likeliest_once_its_blocks_are_counted() -> None:
+    shape, settings, gpu = serve(VL, ARTICLE_CARD, (0, 7, 2), max_model_len=8192)
+    blocks = 4000
+    size = blocks * 16 * 2 * 4 * 128 * 2
+    first, *_ = explain(*as_printed(requested_bytes(size)), shape, settings, gpu, Progress(loaded=True, blocks=blocks))
+    assert first.tensor.name == CACHE_LAYER
+    assert first.tensor.bytes == size

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qvl_doctor.memory.activation import profile_tensors
+from qvl_doctor.memory.decoder import decoder_pieces
 from qvl_doctor.memory.gpus import Gpu
-from qvl_doctor.memory.named import Factor, NamedTensor
+from qvl_doctor.memory.kv import layer_token_bytes
+from qvl_doctor.memory.named import TENSOR_PARALLEL, Factor, NamedTensor, tensor
+from qvl_doctor.memory.quants import DTYPE_BYTES, METHODS
 from qvl_doctor.memory.releases import KIB, MIB, up
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
+from qvl_doctor.memory.towers import vision_pieces
 
 #: How PyTorch rounds a request before it asks the driver (c10/cuda/CUDACachingAllocator.cpp: `get_allocation_size`): up to 1 MiB a
 #: buffer of 2 MiB, below 10 MiB one of 20 MiB, otherwise whole pieces of 2 MiB. The size in the message is the rounded one.
@@ -22,6 +28,8 @@ _TOLERANCE = 0.002
 _UNITS = {"bytes": 1, "KiB": KIB, "MiB": MIB, "GiB": 1 << 30}
 #: Factors that count separate tensors of one size: each is a request of its own.
 _SEPARATE = {"copies", "states"}
+CACHE_LAYER = "one layer of the KV cache"
+_LAYER = re.compile(r"\.\d+\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +48,57 @@ def requested_bytes(size: float) -> int:
     return _LARGE_BUFFER if size < _LARGE else up(int(size), _PIECE)
 
 
-def explain(number: float, unit: str, shape: ModelShape, settings: Settings, gpu: Gpu) -> tuple[Suspect, ...]:
-    """Every tensor of the profile run that a request of `number` `unit` fits, the closest first; () where none does: unexplained.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the start had come when a request failed, as far as a log says. `blocks`: of the KV cache, 0 if they were not counted yet."""
 
-    `unit` is PyTorch's: bytes, KiB, MiB or GiB. Buffers of 2 and of 20 MiB stand for any small tensor and are not explained.
+    loaded: bool = False
+    blocks: int = 0
+
+
+def explain(  # noqa: PLR0913, PLR0917  # a request, and the start that it belongs to
+    number: float, unit: str, shape: ModelShape, settings: Settings, gpu: Gpu, progress: Progress = Progress()
+) -> tuple[Suspect, ...]:
+    """Every tensor that a request of `number` `unit` fits, the likeliest first; () where none does: unexplained.
+
+    Those are the tensors of the profile run; the weights, until they are loaded; a layer of the KV cache, once its blocks are counted,
+    which is then the likeliest. Of one kind the closest comes first. `unit` is PyTorch's: bytes, KiB, MiB or GiB. Buffers of 2 and of 20 MiB
+    stand for any small tensor and are not explained.
     """
     scale = _UNITS.get(unit)
     if scale is None or number * scale <= _LARGE_BUFFER:
         return ()
     found: dict[tuple[str, int], Suspect] = {}
-    for each in profile_tensors(shape, settings, gpu):
+    for each in (*_cache(shape, settings, progress.blocks), *profile_tensors(shape, settings, gpu), *_weights(shape, settings, progress)):
         one = _single(each)
         asked = requested_bytes(one.bytes)
         beyond = max(0.0, abs(asked - number * scale) - _DECIMAL / 2 * scale)
         if beyond <= _TOLERANCE * asked:
             found.setdefault((one.name, one.bytes), Suspect(one, asked, beyond / asked))
-    return tuple(sorted(found.values(), key=lambda suspect: suspect.difference))
+    return tuple(sorted(found.values(), key=lambda suspect: (suspect.tensor.name != CACHE_LAYER, suspect.difference)))
+
+
+def _cache(shape: ModelShape, settings: Settings, blocks: int) -> Iterator[NamedTensor]:
+    """The keys and values of one layer, which are one tensor in both engines (worker/cache_engine.py, v1/worker/gpu_model_runner.py)."""
+    if blocks > 0:
+        factors = ((blocks, "blocks"), (settings.block_size, "tokens"), (layer_token_bytes(shape, settings), "bytes of a token"))
+        yield tensor(CACHE_LAYER, *factors, scaled_by=("--gpu-memory-utilization", "--kv-cache-dtype", TENSOR_PARALLEL))
+
+
+def _weights(shape: ModelShape, settings: Settings, progress: Progress) -> Iterator[NamedTensor]:
+    """The parameters of one rank, each kind once: the layers are alike."""
+    method = METHODS.get(settings.quantization)
+    if progress.loaded or method is not None:  # quantized ones are packed in ways of their own
+        return
+    size = (DTYPE_BYTES.get(settings.dtype, 2), "bytes")
+    towers = vision_pieces(shape.vision, settings.tp if settings.split_encoder else 1) if shape.vision else ()
+    seen: set[str] = set()
+    for piece in (*towers, *decoder_pieces(shape, settings.tp, settings.pp, 0, quantized=False)):
+        name = _LAYER.sub(".", piece.name)
+        if name not in seen and piece.elements * size[0] > _LARGE_BUFFER:
+            seen.add(name)
+            experts = ((piece.experts, "experts"),) if piece.experts else ()
+            yield tensor(f"weight {name}", *experts, (piece.rows, "rows"), (piece.columns, "columns"), size, scaled_by=(TENSOR_PARALLEL,))
 
 
 def _single(each: NamedTensor) -> NamedTensor:

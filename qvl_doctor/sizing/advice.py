@@ -90,7 +90,7 @@ def _sized(diagnosis: Diagnosis, case: Case, command: Command | None, release: s
     found = []
     solved = False
     for finding in diagnosis.findings:
-        changed = _explained(finding, case) if finding.memory else finding
+        changed = _explained(finding, case, diagnosis.facts) if finding.memory else finding
         changed = _checked(changed, case, command, release, diagnosis.facts)
         if not solved and _short(finding, case, diagnosis.facts):
             changed, solved = _solved(changed, case), True
@@ -105,17 +105,22 @@ def _short(finding: Finding, case: Case, facts: Facts) -> bool:
     return not holds(case, case.settings)
 
 
-def _explained(finding: Finding, case: Case) -> Finding:
+def _explained(finding: Finding, case: Case, facts: Facts) -> Finding:
     """The finding with what the failed request was for."""
     tried = next((found for line in finding.evidence if (found := _TRIED.search(line.text))), None)
     if tried is None or tried[2] in {"bytes", "KiB"}:
         return finding
-    suspects = forensics.explain(float(tried[1]), tried[2], case.shape, case.settings, case.gpu)
+    suspects = forensics.explain(float(tried[1]), tried[2], case.shape, case.settings, case.gpu, _progress(facts))
     if not suspects and tried[2] == "MiB" and float(tried[1]) < 100:
         return finding  # small requests fail anywhere once a card is full
     more = telling.explained(f"{tried[1]} {tried[2]}", suspects)
     glue = {"en": " ", "zh": ""}
     return finding._replace(why={lang: f"{finding.why[lang]}{glue[lang]}{more[lang]}" for lang in LANGUAGES})
+
+
+def _progress(facts: Facts) -> forensics.Progress:
+    blocks = facts["kv_blocks"].value if "kv_blocks" in facts else 0
+    return forensics.Progress("weights_gib" in facts, blocks if isinstance(blocks, int) else 0)
 
 
 def _checked(finding: Finding, case: Case, command: Command | None, release: str, facts: Facts) -> Finding:
