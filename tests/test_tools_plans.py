@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-import build_plans
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+import build_plans
 
 
 def test_the_page_is_current(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,9 +37,7 @@ CHECKED = {
     MODELS[2]: "0.11.0 on four RTX 3090: weights 14.770 | 14.771 GiB, KV cache 100912 | 100752 tokens. Its activation was not compared.",
     MODELS[3]: "Nothing. Weights and activation are computed from its config.json.",
     MODELS[4]: "Nothing. Shapes and tiling are read from its config.json and vLLM's code.",
-    MODELS[
-        5
-    ]: "Nothing of this size. gemma-3-4b-it, 0.19.0 on H100: weights 8.58 | 8.58 GiB, activation 3.89 | 3.89, KV cache 62.51 | 62.51.",
+    MODELS[5]: "Nothing of this size. gemma-3-4b-it, 0.19.0 on H100: weights 8.58 | 8.58, activation 3.89 | 3.89, KV cache 62.51 | 62.51.",
 }
 
 
@@ -60,11 +58,13 @@ def page() -> Iterator[str]:
     release = ".".join(map(str, RELEASE))
     yield "# Plans"
     yield ""
-    yield f"What these models take at vLLM {release} with no flag but the model, on one card, and the change with the least loss that makes them"
-    yield "fit. `tools/build_plans.py` makes this page; each row is what `qvl-doctor plan --gpu CARD --vllm RELEASE -- vllm serve MODEL` says."
+    yield f"What these models take at vLLM {release} with no flag but the model, on one card, and the change with the least loss that"
+    yield "makes them fit. `tools/build_plans.py` makes this page; each row is what"
+    yield "`qvl-doctor plan --gpu CARD --vllm RELEASE -- vllm serve MODEL` says."
     yield ""
-    yield "Sizes in GiB. Weights, activation and KV cache are those of the plain command on one card; a negative KV cache is what is missing, ± the"
-    yield "model's own error band. Nothing of this was run on these cards: what was compared with public logs stands below each model."
+    yield "Sizes in GiB. Weights, activation and KV cache are those of the plain command on one card; a negative KV cache is what is"
+    yield "missing, ± the model's own error band. Nothing of this was run on these cards: what was compared with public logs stands below"
+    yield "each model."
     yield ""
     for name in MODELS:
         card = cards.find(name)
