@@ -29,6 +29,7 @@ _UNITS = {"bytes": 1, "KiB": KIB, "MiB": MIB, "GiB": 1 << 30}
 #: Factors that count separate tensors of one size: each is a request of its own.
 _SEPARATE = {"copies", "states"}
 CACHE_LAYER = "one layer of the KV cache"
+_WEIGHT = "weight "
 _LAYER = re.compile(r"\.\d+\.")
 
 
@@ -61,21 +62,26 @@ def explain(  # noqa: PLR0913, PLR0917  # a request, and the start that it belon
 ) -> tuple[Suspect, ...]:
     """Every tensor that a request of `number` `unit` fits, the likeliest first; () where none does: unexplained.
 
-    Those are the tensors of the profile run; the weights, until they are loaded; a layer of the KV cache, once its blocks are counted,
-    which is then the likeliest. Of one kind the closest comes first. `unit` is PyTorch's: bytes, KiB, MiB or GiB. Buffers of 2 and of
+    Those are the tensors of the profile run; the weights, which once they are loaded can only be asked for as a copy and come last; a layer
+    of the KV cache, once its blocks are counted, which is then the likeliest. Of one kind the closest comes first. `unit` is PyTorch's: bytes, KiB, MiB or GiB. Buffers of 2 and of
     20 MiB stand for any small tensor and are not explained.
     """
     scale = _UNITS.get(unit)
     if scale is None or number * scale <= _LARGE_BUFFER:
         return ()
     found: dict[tuple[str, int], Suspect] = {}
-    for each in (*_cache(shape, settings, progress.blocks), *profile_tensors(shape, settings, gpu), *_weights(shape, settings, progress)):
+    for each in (*_cache(shape, settings, progress.blocks), *profile_tensors(shape, settings, gpu), *_weights(shape, settings)):
         one = _single(each)
         asked = requested_bytes(one.bytes)
         beyond = max(0.0, abs(asked - number * scale) - _DECIMAL / 2 * scale)
         if beyond <= _TOLERANCE * asked:
             found.setdefault((one.name, one.bytes), Suspect(one, asked, beyond / asked))
-    return tuple(sorted(found.values(), key=lambda suspect: (suspect.tensor.name != CACHE_LAYER, suspect.difference)))
+
+    def place(suspect: Suspect) -> tuple[bool, bool, float]:
+        name = suspect.tensor.name
+        return name != CACHE_LAYER, progress.loaded and name.startswith(_WEIGHT), suspect.difference
+
+    return tuple(sorted(found.values(), key=place))
 
 
 def _cache(shape: ModelShape, settings: Settings, blocks: int) -> Iterator[NamedTensor]:
@@ -85,10 +91,10 @@ def _cache(shape: ModelShape, settings: Settings, blocks: int) -> Iterator[Named
         yield tensor(CACHE_LAYER, *factors, scaled_by=("--gpu-memory-utilization", "--kv-cache-dtype", TENSOR_PARALLEL))
 
 
-def _weights(shape: ModelShape, settings: Settings, progress: Progress) -> Iterator[NamedTensor]:
+def _weights(shape: ModelShape, settings: Settings) -> Iterator[NamedTensor]:
     """The parameters of one rank, each kind once: the layers are alike."""
     method = METHODS.get(settings.quantization)
-    if progress.loaded or method is not None:  # quantized ones are packed in ways of their own
+    if method is not None:  # quantized ones are packed in ways of their own
         return
     size = (DTYPE_BYTES.get(settings.dtype, 2), "bytes")
     towers = vision_pieces(shape.vision, settings.tp if settings.split_encoder else 1) if shape.vision else ()
@@ -98,7 +104,7 @@ def _weights(shape: ModelShape, settings: Settings, progress: Progress) -> Itera
         if name not in seen and piece.elements * size[0] > _LARGE_BUFFER:
             seen.add(name)
             experts = ((piece.experts, "experts"),) if piece.experts else ()
-            yield tensor(f"weight {name}", *experts, (piece.rows, "rows"), (piece.columns, "columns"), size, scaled_by=(TENSOR_PARALLEL,))
+            yield tensor(_WEIGHT + name, *experts, (piece.rows, "rows"), (piece.columns, "columns"), size, scaled_by=(TENSOR_PARALLEL,))
 
 
 def _single(each: NamedTensor) -> NamedTensor:
