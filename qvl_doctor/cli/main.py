@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from qvl_doctor import __version__
 
@@ -12,8 +13,13 @@ USAGE, INTERRUPTED = 2, 130
 
 def main() -> None:
     """Runs the command of `sys.argv` and exits with its code."""
+    sys.exit(guarded(_run, sys.argv[1:]))
+
+
+def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """The exit code of a command; Ctrl-C and a reader that went away are no tracebacks."""
     try:
-        code = _run(sys.argv[1:])
+        code = run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         sys.stderr.write("\n")
@@ -22,7 +28,7 @@ def main() -> None:
         # The reader went away (`| head`): that is its right. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    sys.exit(code)
+    return code
 
 
 def _run(arguments: list[str]) -> int:

@@ -6,7 +6,8 @@ not know which of them a user had. What a later event proves to be over is left 
 
 from __future__ import annotations
 
-from qvl_doctor.model import Seen
+from qvl_doctor.model import Diagnosis, Seen
+from qvl_doctor.words import both
 
 _LONGEST = 16 * 1024 * 1024
 
@@ -31,3 +32,14 @@ def look(text: str, now: float | None = None, chosen: str = "") -> Seen | None:
     if not pods and not said:
         return None
     return tell([pod for pod in pods if pod.name == chosen] or pods, said, now)
+
+
+def retold(found: Diagnosis) -> Diagnosis:
+    """A diagnosis of what `look` saw, without a log: it is about what is, not about what a start would be."""
+    facts = found.facts
+    if found.verdict in {"failed", "degraded"}:
+        return found._replace(summary=both(f"summary.{found.verdict}", title=found.findings[0].title))
+    if "pod_ready" in facts and facts["pod_ready"].value == "yes":
+        return found._replace(verdict="healthy", summary=both("kube.ready"))
+    phase = str(facts["pod_phase"].value) if "pod_phase" in facts else "?"
+    return found._replace(verdict="unknown", summary=both("kube.silent", phase=phase))

@@ -98,7 +98,7 @@ def _row(line: str, starts: dict[str, int], number: int) -> Event | None:
     return Event(
         reason=cells["REASON"],
         message=cells["MESSAGE"][:_LONGEST],
-        kind=kind.capitalize() if kind.islower() else kind,
+        kind=kind,
         name=name,
         times=int(times[1]) if times else int(count) if count.isdecimal() and len(count) < 10 else 1,
         order=-float(seconds(age)),

@@ -87,7 +87,7 @@ class Pod(NamedTuple):
 
 
 class Event(NamedTuple):
-    """An event. `order` grows with its last time, whichever clock that is from."""
+    """An event. `order` grows with its last time, whichever clock that is from; `kind` may be in lower case."""
 
     reason: str
     message: str

@@ -9,6 +9,8 @@ from qvl_doctor.kube.times import moment
 from qvl_doctor.kube.tree import Item
 
 MAX_PODS = 2000
+MAX_CONTAINERS = 50
+_MOST_VALUES = 5000
 _STATES = ("waiting", "running", "terminated")
 
 
@@ -44,11 +46,13 @@ def _pod(item: Item) -> Pod:
 
 
 def _containers(item: Item, named: str, reported: str, *, init: bool) -> Iterator[Container]:
+    """The containers, those too that have no status yet because the pod has no node."""
     specs = {spec.text("name"): spec for spec in item.items("spec", named)}
-    for status in item.items("status", reported):
-        spec = specs.get(status.text("name"), Item(None))
+    states = {status.text("name"): status for status in item.items("status", reported)}
+    for name in list({**specs, **states})[:MAX_CONTAINERS]:
+        spec, status = specs.get(name, Item(None)), states.get(name, Item(None))
         yield Container(
-            name=status.text("name"),
+            name=name,
             init=init,
             ready=status.text("ready") == "true",
             restarts=status.number("restartCount"),
@@ -93,7 +97,9 @@ def _probes(spec: Item) -> Iterator[Probe]:
 def _times(item: Item) -> Iterator[float]:
     """All times in a pod, to know at least how old the look at it is."""
     pending = [item]
-    while pending:
+    for _ in range(_MOST_VALUES):  # aliases can make a small text a large tree
+        if not pending:
+            return
         value = pending.pop().value
         if isinstance(value, dict):
             pending += [each for key, each in value.items() if key != "spec"]

@@ -52,7 +52,8 @@ _TELLING = frozenset(("Killing", "Preempted", "TaintManagerEviction", "NodeNotRe
 _ROUTINE = re.compile(
     r"Pulling|Successful|Scaling|Starting|Registered|Removing|Node(?:Has|Allocatable|Ready|Schedulable)|(?:External)?Provisioning|WaitFor"
 )
-_OF_PODS = frozenset(("Pod", "ReplicaSet", "StatefulSet", "Deployment", "Job", "LeaderWorkerSet", "Node", "PersistentVolumeClaim"))
+#: In lower case, as the table of events writes them.
+_OF_PODS = frozenset(("pod", "replicaset", "statefulset", "deployment", "job", "leaderworkerset", "node", "persistentvolumeclaim"))
 
 
 def tell(pods: Sequence[Pod], events: Sequence[Event], now: float | None = None) -> Seen:
@@ -84,9 +85,12 @@ def _of_pod(pod: Pod, events: Sequence[Event], clock: float) -> Iterator[Record]
         yield observe(MANIFEST, f"{who} failed: {pod.reason}{_behind(pod.message)}", pod.line)
     for container in pod.containers:
         yield from _of_container(pod, container, events, clock)
-    for event in events:
-        if _tells(pod, event):
-            yield _event(event)
+    said = [event for event in events if _tells(pod, event)]
+    yield from map(_event, said)
+    if pod.phase == "Pending" and pod.node and not said:
+        for container in pod.containers:
+            if not container.init and container.now.state == "waiting" and container.now.reason == "ContainerCreating":
+                yield observe(MANIFEST, f"{who}: container {container.name} is not created yet (ContainerCreating)", container.now.line)
 
 
 def _of_container(pod: Pod, container: Container, events: Sequence[Event], clock: float) -> Iterator[Record]:
@@ -160,7 +164,7 @@ def _standing(events: Sequence[Event]) -> Iterator[Event]:
             over[event.name, reason] = event.order
     newest: dict[tuple[str, str, str], Event] = {}
     for event in events:
-        if not event.message or event.kind not in _OF_PODS or event.reason in _MUTE or not _warns(event):
+        if not event.message or event.kind.lower() not in _OF_PODS or event.reason in _MUTE or not _warns(event):
             continue
         if event.order < over.get((event.name, event.reason), float("-inf")):
             continue

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from qvl_doctor.launch.yamltree import Node
 
 _DEEPEST = 64
+_MOST_OBJECTS = 20_000
 
 
 class Item(NamedTuple):
@@ -58,9 +60,9 @@ def objects(text: str) -> list[Item]:
 def _unlisted(document: Item) -> Iterator[Item]:
     pending = [document]
     for _ in range(_DEEPEST):
-        found = [item for item in pending if item.text("kind")]
-        yield from (item for item in found if not item.items("items"))
-        pending = [inner for item in pending for inner in (item.items("items") or item.items())]
+        yield from (item for item in pending if item.text("kind") and not item.items("items"))
+        inner = (each for item in pending for each in (item.items("items") or item.items()))
+        pending = list(islice(inner, _MOST_OBJECTS))
 
 
 def _documents(text: str) -> list[Item]:
@@ -122,3 +124,19 @@ def _of_json(value: Any, depth: int) -> Item:
     if isinstance(value, bool):
         return Item("true" if value else "false")
     return Item(None if value is None else str(value))
+
+
+def of_json(text: str) -> list[Item]:
+    """The objects of a JSON text, without their lines: of a cluster's whole answer, however long."""
+    return [item for document in _json(text) for item in _unlisted(document)]
+
+
+def as_json(item: Item) -> str:
+    """An item as a JSON text of strings, one value a line."""
+    return json.dumps(_plain(item), indent=1)
+
+
+def _plain(item: Item) -> Any:
+    if isinstance(item.value, dict):
+        return {key: _plain(each) for key, each in item.value.items()}
+    return [_plain(each) for each in item.value] if isinstance(item.value, list) else item.value

@@ -129,6 +129,10 @@ class ControlPlane:
     def apply(self, *objects: Mapping[str, Any]) -> None:
         self.must("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
+    def apply_new(self, item: Mapping[str, Any]) -> None:
+        """Creates an object; for events, which nobody applies twice."""
+        self.must("create", "-f", "-", stdin=json.dumps(item))
+
     def add_node(self, name: str, kubelet_port: int = 10250, *, gpus: int = 0, memory: str = "128Gi", taint: str = "") -> None:
         """A node that is ready. `taint` is a key that nothing tolerates."""
         taints = [{"key": taint, "effect": "NoSchedule"}] if taint else []
@@ -182,8 +186,11 @@ def _kubeconfig(port: int) -> str:
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "local",
-            "clusters": [{"name": "local", "cluster": {"server": f"https://127.0.0.1:{port}", "insecure-skip-tls-verify": True}}],
-            "users": [{"name": "admin", "user": {"token": _TOKEN}}],
+            "clusters": [
+                {"name": "local", "cluster": {"server": f"https://127.0.0.1:{port}", "insecure-skip-tls-verify": True}},
+                {"name": "stopped", "cluster": {"server": "https://127.0.0.1:9", "insecure-skip-tls-verify": True}},
+            ],
+            "users": [{"name": "admin", "user": {"token": _TOKEN}}, {"name": "stranger", "user": {"token": "unknown"}}],
             "contexts": [{"name": "local", "context": {"cluster": "local", "user": "admin"}}],
         }
     )

@@ -1,0 +1,161 @@
+"""One diagnosis of a pod: what the cluster says of it, and the logs of its last two starts.
+
+The log of the start that ended last says why. Where that start is over and the next one runs, the older log is asked first; the newer one
+only if it shows a failure of its own, or if the older one is gone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from qvl_doctor.diagnose import Diagnosing
+from qvl_doctor.diagnose.static import examine
+from qvl_doctor.kube import retold
+from qvl_doctor.kube.choosing import Chosen, choose, container_of, events_of
+from qvl_doctor.kube.kubectl import Kubectl
+from qvl_doctor.kube.pod import Container, Pod
+from qvl_doctor.kube.telling import PAST_S, tell
+from qvl_doctor.kube.tree import as_json
+from qvl_doctor.launch.command import Command, LaunchError
+from qvl_doctor.launch.observing import observe_command
+from qvl_doctor.launch.reading import read
+from qvl_doctor.logs.records import LogReader
+from qvl_doctor.logs.source import InputError
+from qvl_doctor.model import Diagnosis, Fact, Line, Rule, Seen, Text
+from qvl_doctor.sizing.advice import advise, wanted
+from qvl_doctor.words import both
+
+_MAX_NAMED = 5
+_TAG = re.compile(r"vllm-openai:v(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)")
+
+
+class Asked(NamedTuple):
+    """What is asked of the cluster. `words` name the pod or its owner; `tail` is -1 for the whole log; `now` the time of the look."""
+
+    words: tuple[str, ...] = ()
+    selector: str = ""
+    container: str = ""
+    tail: int = -1
+    redacting: bool = True
+    now: float = 0.0
+
+
+def diagnose_pod(kubectl: Kubectl, asked: Asked, rules: Sequence[Rule], known: Mapping[str, Fact]) -> Diagnosis:
+    """The diagnosis of the pod that is meant. Raises InputError if there is none, or the cluster cannot be asked."""
+    chosen = choose(kubectl, asked.words, asked.selector)
+    notes: list[Text] = []
+    try:
+        events = events_of(kubectl, chosen)
+    except InputError as error:
+        events = []
+        notes.append(both("kube.no_events", reason=_reason(error)))
+    if chosen.pod is None:
+        notes.append(both("kube.no_pods_yet", owner=chosen.asked))
+        return retold(examine(chosen.asked, _here(tell([], events, asked.now)), rules, known))._replace(not_checked=tuple(notes))
+    pod = chosen.pod
+    container = container_of(pod, asked.container)
+    if chosen.others:
+        notes.append(_several(chosen, pod))
+    commands = _commands(chosen, container)
+    seen = _here(tell([pod], events, asked.now))
+    if commands:
+        seen = _here(observe_command(commands[0], release_of(container.image))) | seen
+    look = _Look(kubectl, asked, pod, container, rules, known)
+    found = _settled(look.diagnosis(seen), pod, container, asked.now)
+    if wanted(found):
+        found = advise(found, None, commands[0] if commands else None)
+    return found._replace(source=f"pod/{pod.name}", not_checked=(*notes, *look.notes, *found.not_checked))
+
+
+class _Look:
+    """The look at one container: its logs, and what is to be said about reading them."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 — what a look needs
+        self, kubectl: Kubectl, asked: Asked, pod: Pod, container: Container, rules: Sequence[Rule], known: Mapping[str, Fact]
+    ) -> None:
+        self._kubectl, self._asked, self._pod, self._container = kubectl, asked, pod, container
+        self._rules, self._known = rules, known
+        self.notes: list[Text] = []
+
+    def diagnosis(self, seen: Seen) -> Diagnosis:
+        """The diagnosis of what was seen, with whichever log tells most."""
+        container = self._container
+        running = container.now.state == "running"
+        if not running and not container.death.state:
+            return examine(self._pod.name, seen, self._rules, self._known)  # it never started, so there is no log
+        current = self._read("kube.no_log")
+        if running and container.restarts:
+            since = self._asked.now - container.now.started if container.now.started else 0.0
+            before = None if container.ready and since >= PAST_S else self._read("kube.no_previous", "--previous")
+            if before and not (current and current.finish("").verdict == "failed"):
+                self.notes.append(both("kube.again", number=container.restarts + 1, seconds=f"{since:.0f}"))
+                current = before
+        if current is None:
+            return examine(self._pod.name, seen, self._rules, self._known)
+        current.see(seen)
+        return current.finish(self._pod.name)
+
+    def _read(self, note: str, *options: str) -> Diagnosing | None:
+        """An engine that was fed a log as it came; None if that log says nothing."""
+        tail = (f"--tail={self._asked.tail}",) if self._asked.tail >= 0 else ()
+        engine, reader = Diagnosing(self._rules, self._known), LogReader(redacting=self._asked.redacting)
+        for chunk in self._kubectl.stream("logs", self._pod.name, "-c", self._container.name, *options, *tail):
+            engine.feed(reader.feed(chunk))
+        engine.feed(reader.flush())
+        trouble = self._kubectl.trouble
+        if trouble:
+            self.notes.append(both(note, reason=_reason(trouble)))
+        return None if engine.empty else engine
+
+
+def _settled(found: Diagnosis, pod: Pod, container: Container, now: float) -> Diagnosis:
+    """The verdict where the log alone cannot know: a log of something that still runs has no end."""
+    if not found.runs:
+        return retold(found)
+    if found.verdict != "unknown" or found.findings:
+        return found
+    if pod.ready:
+        return found._replace(verdict="healthy", summary=both("kube.ready"))
+    if container.now.state == "running" and container.now.started and now:
+        pointless = (both("not_checked.early_end"), both("look_at.cut_off"))
+        seconds = f"{now - container.now.started:.0f}"
+        notes = tuple(note for note in found.not_checked if note not in pointless)
+        return found._replace(summary=both("kube.starting", seconds=seconds), not_checked=notes)
+    return found
+
+
+def _commands(chosen: Chosen, container: Container) -> list[Command]:
+    """What the container starts, where that can be read."""
+    try:
+        return [each for each in read(as_json(chosen.item)) if (each.where or "").rpartition("/")[2] == container.name]
+    except LaunchError:
+        return []
+
+
+def release_of(image: str) -> str:
+    """The release that the tag of vLLM's own image names; empty if there is none."""
+    found = _TAG.search(image)
+    return found[1] if found else ""
+
+
+def _here(seen: Seen) -> Seen:
+    """What was seen, without lines: nobody has the text that they count."""
+    facts = {name: fact._replace(line=0) for name, fact in seen.facts.items()}
+    return Seen(facts, tuple(record._replace(lines=(Line(0, record.message),)) for record in seen.observations))
+
+
+def _several(chosen: Chosen, pod: Pod) -> Text:
+    names = [f"{each.name} ({_state(each)})" for each in chosen.others[:_MAX_NAMED]]
+    rest = len(chosen.others) - len(names)
+    return both("kube.several", count=len(chosen.others) + 1, pod=pod.name, others=", ".join(names) + (f" … +{rest}" if rest else ""))
+
+
+def _state(pod: Pod) -> str:
+    container: Container = container_of(pod, "")
+    return "Ready" if pod.ready else pod.reason or container.now.reason or pod.phase
+
+
+def _reason(error: InputError | None) -> str:
+    return error.values.get("reason") or error.key.rpartition(".")[2].replace("_", " ") if error else ""
