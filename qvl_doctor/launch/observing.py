@@ -10,39 +10,35 @@ from qvl_doctor.knowledge.flag_table import JSON_KINDS
 from qvl_doctor.launch import reading
 from qvl_doctor.launch.checking import check
 from qvl_doctor.launch.command import Command, Flag, Problem
-from qvl_doctor.launch.spelling import plain_values, read_map
+from qvl_doctor.launch.spelling import SMART_QUOTES, plain_values, read_map
 from qvl_doctor.logs.facts import settings
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import COMMAND, observe
 from qvl_doctor.redact import redact
 
-#: Problem of `checking` → the sentence that rules match. Values stand in backquotes, the flag in front.
+#: Problem of `checking` → what is said of it. What vLLM's own parser refuses is said in the parser's words, which the rules on logs know.
 SENTENCES: Mapping[str, str] = {
-    "unknown": "flag `{flag}` is unknown to vLLM {release}; the nearest name is `{replacement}`",
-    "removed": "flag `{flag}` was removed after vLLM {last} and is gone in {release}; `{replacement}` took its place",
-    "not-yet": "flag `{flag}` is not in vLLM {release} yet, it came with {first}",
-    "ambiguous": "flag `{flag}` is an abbreviation that may stand for several flags: {expected}",
+    **dict.fromkeys(("unknown", "removed", "not-yet", "no-negative", "typed-dash"), "error: unrecognized arguments: {flag} {value}"),
+    **dict.fromkeys(("stray-word", "unexpected-value", "positional-model"), "error: unrecognized arguments: {value}"),
+    "ambiguous": "error: ambiguous option: {flag} could match {expected}",
+    "missing-value": "error: argument {flag}: expected one argument",
+    "wrong-type": "error: argument {flag}: invalid {expected} value: '{value}'",
+    "wrong-choice": "error: argument {flag}: invalid choice: '{value}' (choose from {expected})",
+    **dict.fromkeys(
+        ("bad-json", "smart-quotes", "pairs-refused"),
+        "error: argument {flag}: Value {value} cannot be converted to <function loads at 0x0>.",
+    ),
+    "json-refused": "error: argument {flag}: Each item should be in the form KEY=VALUE",
+    "no-model": "error: the following arguments are required: model_tag",
+    "model-option": "you should provide the model as a positional argument instead of via the `--model` option.",
+    "deprecated": "argument '{name}' is deprecated",
+    # The rest no parser says.
     "taken-as": "flag `{flag}` is read as a short form of `{replacement}` by vLLM {release}",
-    "deprecated": "flag `{flag}` is deprecated in vLLM {release}; `{replacement}` takes its place",
-    "typed-dash": "flag `{flag}` begins with a typographic dash instead of two hyphens; `{replacement}` is meant",
-    "no-negative": "flag `{flag}` has no negative form in vLLM {release}, it came with {first}",
-    "missing-value": "flag `{flag}` has no value behind it, it takes: {expected}",
-    "unexpected-value": "flag `{flag}` takes no value, but `{value}` stands behind it; `{replacement}` is meant",
-    "wrong-type": "flag `{flag}` does not take the value `{value}`, it takes: {expected}; `{replacement}` is meant",
-    "wrong-choice": "flag `{flag}` does not take the choice `{value}`, it takes one of: {expected}; `{replacement}` is meant",
-    "bad-json": "flag `{flag}` has a value that is no JSON, `{value}`; `{replacement}` is meant",
-    "smart-quotes": "flag `{flag}` has a value with typographic quotes, `{value}`; `{replacement}` is meant",
-    "pairs-refused": "flag `{flag}` takes JSON only in vLLM {release}, not `{value}`; `{replacement}` is meant",
-    "json-refused": "flag `{flag}` takes no JSON in vLLM {release}, which came with {first}, not `{value}`; `{replacement}` is meant",
     "dotted-not-yet": "flag `{flag}` takes no dotted keys in vLLM {release} yet, they came with {first}",
     "no-keys": "flag `{flag}` has dotted keys, but its value is no JSON",
     "repeated": "flag `{flag}` stands twice in the command; its first value `{value}` is lost, `{replacement}` counts",
     "json-and-dotted": "flag `{flag}` is given as JSON and with dotted keys at once; its JSON `{value}` is lost",
-    "stray-word": "the word `{value}` belongs to no flag of the command",
     "words-in-one": "the words of flag `{flag}` and its value stand in one word of the command: `{value}`",
-    "positional-model": "the model `{value}` stands without --model, and python -m vllm.entrypoints.openai.api_server does not read it",
-    "model-option": "the model `{value}` is given with --model, and vllm serve takes it so only from {first} on",
-    "no-model": "the command names no model to serve",
     "comment-after-backslash": "a comment follows a backslash at the end of a line: the command ends there",
     "comment-at-end": "a comment ends a line of the command that should go on: what follows is lost",
     "comment-between": "a comment line stands between the lines of the command: what follows is lost",
@@ -53,13 +49,15 @@ SENTENCES: Mapping[str, str] = {
     "not-a-text": "the value `{value}` in the list of arguments is not a text: Kubernetes refuses numbers and truth values without quotes",
     "not-a-list": "the command or its arguments are not a list of texts, as Kubernetes wants it",
 }
+#: How argparse names the kinds of value that it refuses.
+_KINDS = {"size": "human_readable_int", "size-or-auto": "human_readable_int", "truth": "bool"}
 _FIELDS = ("flag", "value", "first", "last", "replacement", "expected")
 
 
 def observe_command(command: Command, release: str = "") -> Seen:
     """What a command says, for a release ("" is unknown), and what is wrong with it."""
     text = command.source.text if command.source else ""
-    return Seen(facts_of(command, release), tuple(_observations(check(command, release), release, text)))
+    return Seen(facts_of(command, release), tuple(_observations(command, release, text)))
 
 
 def observe_text(text: str, release: str = "") -> Seen:
@@ -102,18 +100,21 @@ def facts_of(command: Command, release: str = "") -> dict[str, Fact]:
     return facts
 
 
-def _observations(problems: Iterable[Problem], release: str, text: str) -> Iterable[Record]:
+def _observations(command: Command, release: str, text: str) -> Iterable[Record]:
     lines = text.splitlines()
-    for problem in problems:
-        sentence = SENTENCES[problem.kind]
-        values = {
-            name: str(getattr(problem, name)).replace("`", "'") for name in ("flag", "value", "first", "last", "replacement", "expected")
-        }
+    for problem in check(command, release):
         line = problem.place.line
         shown = lines[line - 1].strip() if 0 < line <= len(lines) else ""
-        # A part that has nothing to say is left out: "; `` is meant", "; the nearest name is ``".
-        parts = [part for part in sentence.format(**values, release=release or "of any release").split("; ") if "``" not in part]
-        yield observe(COMMAND, "; ".join(parts) or sentence.partition(";")[0], line, shown)
+        yield observe(COMMAND, _sentence(problem, command, release), line, shown)
+
+
+def _sentence(problem: Problem, command: Command, release: str) -> str:
+    values = {name: str(getattr(problem, name)).translate(SMART_QUOTES).replace("`", "'") for name in _FIELDS}
+    values["expected"] = _KINDS.get(values["expected"], values["expected"])
+    if problem.kind != "stray-word" and not values["value"]:
+        values["value"] = command.value(problem.flag) or ""
+    kind = "json-refused" if problem.kind == "wrong-type" and problem.expected == "pairs" else problem.kind
+    return SENTENCES[kind].format(**values, release=release or "of any release", name=problem.flag.lstrip("-"))
 
 
 def _value(flag: Flag, option: flag_table.Option | None, *, negative: bool) -> Any:
