@@ -25,8 +25,7 @@ SENTENCES: Mapping[str, str] = {
     "wrong-type": "error: argument {flag}: invalid {expected} value: '{value}'",
     "wrong-choice": "error: argument {flag}: invalid choice: '{value}' (choose from {expected})",
     **dict.fromkeys(
-        ("bad-json", "smart-quotes", "pairs-refused"),
-        "error: argument {flag}: Value {value} cannot be converted to <function loads at 0x0>.",
+        ("bad-json", "smart-quotes", "pairs-refused"), "error: argument {flag}: Value {value} cannot be converted to <function loads"
     ),
     "json-refused": "error: argument {flag}: Each item should be in the form KEY=VALUE",
     "no-model": "error: the following arguments are required: model_tag",

@@ -119,7 +119,7 @@ class _Report:
         if not lines:
             return
         page.heading(self.say("report.evidence"), self.say("report.times", count=finding.times) if finding.times > 1 else "")
-        column = max(len(str(line.number)) for line in lines) + 2
+        column = max(len(str(line.number or "")) for line in lines) + 2
         width = page.width - column - 3
         rows = 3 if page.narrow else 2
         telling = evidence.hints(finding)
@@ -129,7 +129,7 @@ class _Report:
             text = page.clean(raw.strip())
             seen = window(text, width * rows, evidence.focus(text, telling, width * rows * 3 // 4), page.glyphs.ellipsis)
             for row, part in enumerate(page.lines_of(seen, width, rows)):
-                gutter = page.pad(str(number) if row == 0 else "", column, right=True)
+                gutter = page.pad(str(number or "") if row == 0 else "", column, right=True)
                 page.add((f"{gutter} {page.glyphs.gutter} ", "dim"), (part, ""))
 
     def fixes(self, finding: Finding) -> None:

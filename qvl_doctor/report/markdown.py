@@ -145,7 +145,7 @@ def _evidence(finding: Finding) -> Iterator[str]:
     telling = evidence.hints(finding)
     texts = (_one_line(line.text, MAX_CHARS) for line in lines)
     cut = (window(text, _MAX_EVIDENCE, evidence.focus(text, telling, _MAX_EVIDENCE * 3 // 4)) for text in texts)
-    rows = [f"{line.number:>{column}} | {text}" for line, text in zip(lines, cut, strict=True)]
+    rows = [f"{line.number or '':>{column}} | {text}" for line, text in zip(lines, cut, strict=True)]
     if hidden:
         rows.insert(evidence.MAX_LINES // 2, f"{'':>{column}} | … (+{hidden})")
     yield from fence(rows)

@@ -184,10 +184,9 @@ def _with_command(diagnosis: Diagnosis, command: Command | None, release: str) -
     """The report's command: the user's own, with the first fix of the first cause."""
     if command is None:
         return diagnosis
-    change = next((fix.change for fix in _first(diagnosis.findings) if _edits(fix.change)), None)
-    if change is None:
-        return diagnosis
-    after = edit(command, change, release)
+    after = command
+    for change in _changes(diagnosis.findings):
+        after = edit(after, change, release)
     before, changed = _line(command), _line(after)
     if changed == before:
         return diagnosis
@@ -206,10 +205,10 @@ def _patched(command: Command) -> str:
     return patched(command) if whole else ""
 
 
-def _first(findings: Sequence[Finding]) -> tuple[Fix, ...]:
-    """The fixes of what the report is about: the first cause, or else the first finding."""
-    cause = next((finding for finding in findings if finding.role == "cause"), None)
-    return cause.fixes[:1] if cause else ()
+def _changes(findings: Sequence[Finding]) -> list[Mapping[str, Any]]:
+    """The change of the first fix of each cause. A log has one cause; of a command everything that is wrong is one."""
+    first = [finding.fixes[0].change for finding in findings if finding.role == "cause" and finding.fixes]
+    return [change for change in reversed(first) if _edits(change)]  # what matters most has the last word
 
 
 def _edits(change: Mapping[str, Any]) -> bool:
