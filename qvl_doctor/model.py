@@ -232,6 +232,16 @@ class Run(NamedTuple):
     cause: str = ""
 
 
+class Check(NamedTuple):
+    """One line of a checklist. `status` is ok, warning, problem or unknown; `rules` are those that spoke about it."""
+
+    group: str
+    name: str
+    status: str
+    detail: Text
+    rules: tuple[str, ...] = ()
+
+
 class Diagnosis(NamedTuple):
     """The answer to one input. The findings, facts and timeline are those of the last run."""
 
@@ -246,3 +256,4 @@ class Diagnosis(NamedTuple):
     command: Commands | None = None
     alternatives: tuple[Alternative, ...] = ()
     patch: str = ""
+    checks: tuple[Check, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from qvl_doctor.model import PHASES, SEVERITIES, Alternative, Commands, Diagnosis, Fact, Finding, Fix, Line, Phase, Run
+from qvl_doctor.model import PHASES, SEVERITIES, Alternative, Check, Commands, Diagnosis, Fact, Finding, Fix, Line, Phase, Run
 
 
 def text(en: str, zh: str) -> dict[str, str]:
@@ -154,6 +154,14 @@ ALTERNATIVES = st.builds(
     st.dictionaries(PLAIN, st.integers() | st.floats() | TEXTS, max_size=3),
     st.none() | st.fixed_dictionaries({"by": TEXTS, "detail": TEXTS}),
 )
+CHECKS = st.builds(
+    Check,
+    st.sampled_from(["packages", "gpu", "host", "model", "command"]),
+    st.sampled_from(["python", "vllm", "cards"]),
+    st.sampled_from(["ok", "warning", "problem", "unknown"]),
+    BOTH,
+    st.lists(PLAIN, max_size=2).map(tuple),
+)
 DIFFS = st.lists(st.tuples(st.sampled_from(["same", "removed", "added"]), TEXTS), max_size=4).map(tuple)
 LINES = st.builds(Line, st.integers(0, 10**7), TEXTS)
 FINDINGS = st.builds(
@@ -183,4 +191,5 @@ DIAGNOSES = st.builds(
     command=st.none() | st.builds(Commands, TEXTS, TEXTS, DIFFS),
     alternatives=st.lists(ALTERNATIVES, max_size=2).map(tuple),
     patch=TEXTS,
+    checks=st.lists(CHECKS, max_size=3).map(tuple),
 )

@@ -49,6 +49,16 @@ _PLAN = """Say whether a command will fit a card, before anything is started, an
 No GPU is needed and nothing is downloaded: sizes come from bundled cards of models, or from the files in --model-dir.
 Exit code: 0 it fits, 1 it does not or the command is wrong, 2 wrong usage, 3 the input could not be read.
 """
+_CHECK = """Look at this machine before launch: packages, driver, GPU memory, shared memory, disk, port, the model's files, and the command.
+
+\b
+  qvl-doctor check -- vllm serve Qwen/Qwen2.5-VL-7B-Instruct --tensor-parallel-size 2
+  qvl-doctor check --python /opt/vllm/bin/python --only gpu,packages
+  qvl-doctor check --export env.json                  # on the server
+  qvl-doctor check --from env.json -- vllm serve …    # anywhere
+
+Nothing is changed. Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 a file could not be read.
+"""
 _EXPLAIN = """Show a rule's page: what it means, why it happens, what to do.
 
 \b
@@ -102,6 +112,7 @@ def logs(
     ] = "",
     gpu: Annotated[str, typer.Option("--gpu", metavar="NAME", help="The card, where the log does not say it.")] = "",
     model_dir: Annotated[str, typer.Option("--model-dir", metavar="DIR", help="The model's folder, for its exact sizes.")] = "",
+    env: Annotated[str, typer.Option("--env", metavar="FILE", help="What `check --export` saw of the machine.")] = "",
 ) -> None:
     """Find the root cause in start-up or serving logs."""
     options = LogsOptions(
@@ -121,6 +132,7 @@ def logs(
         command,
         gpu,
         model_dir,
+        env,
     )
     try:
         code = logs_command.run(options)
@@ -162,6 +174,34 @@ def plan(
         format=form, output=output, lang=lang or "", fail_on=fail_on, ignore=tuple(ignore or ()), quiet=quiet, no_color=no_color
     )
     raise typer.Exit(run(PlanOptions(tuple(words or ()), gpu, gpu_memory, vllm, model_dir, command, report)))
+
+
+@app.command(help=_CHECK)
+def check(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- vllm serve ...]", help="The command, behind --.", show_default=False)
+    ] = None,
+    command: Annotated[str, typer.Option("--command", metavar="FILE", help="A script, manifest or compose file with the command.")] = "",
+    python: Annotated[str, typer.Option("--python", metavar="PATH", help="The interpreter that runs vLLM. Default: this one.")] = "",
+    vllm: Annotated[str, typer.Option("--vllm", metavar="RELEASE", help="The release, where it is not installed here.")] = "",
+    model_dir: Annotated[str, typer.Option("--model-dir", metavar="DIR", help="The model's folder.")] = "",
+    only: Annotated[str, typer.Option("--only", metavar="NAMES", help="packages,imports,gpu,host,model,command: some of them.")] = "",
+    no_import_test: Annotated[bool, typer.Option("--no-import-test", help="Do not import torch and vllm: faster.")] = False,
+    export: Annotated[str, typer.Option("--export", metavar="FILE", help="Write what was seen, secrets masked.")] = "",
+    source: Annotated[str, typer.Option("--from", metavar="FILE", help="Diagnose what --export wrote elsewhere.")] = "",
+    form: Annotated[Format, typer.Option("--format", "-f", help="How to report.")] = "console",
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
+    lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
+    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit 1 from this severity on.")] = "degraded",
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
+) -> None:
+    """Say whether a command will start on this machine."""
+    from qvl_doctor.cli.check import CheckOptions, run
+
+    report = LogsOptions((), form, output, lang or "", fail_on, tuple(ignore or ()), quiet=quiet, no_color=no_color)
+    raise typer.Exit(run(CheckOptions(tuple(words or ()), command, python, vllm, model_dir, only, no_import_test, export, source, report)))
 
 
 def _rule_ids() -> list[str]:

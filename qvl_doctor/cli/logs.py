@@ -15,7 +15,7 @@ from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError, open_input, read_chunks
-from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule
+from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Seen
 from qvl_doctor.redact import redact
 from qvl_doctor.words import both, language, say
 
@@ -165,13 +165,20 @@ class _Extra:
             from qvl_doctor.cli.known import known_of
 
             self._known = known_of(options.gpu, "", options.model_dir, "", lang)
+        self._seen: Seen | None = None
+        if options.env:
+            from qvl_doctor.cli.check import read_environment
+
+            self._seen = read_environment(options.env)
         if options.command:
             from qvl_doctor.cli.known import read_command
 
             self._command = read_command(options.command, "", lang)[0]
 
     def show(self, engine: Diagnosing) -> None:
-        """Shows the engine the command, for the release that the log names."""
+        """Shows the engine the machine, and the command for the release that the log names."""
+        if self._seen is not None:
+            engine.see(self._seen)
         if self._command is not None:
             from qvl_doctor.launch.observing import observe_command
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 FORMATS = ("console", "json", "jsonl", "markdown")
 FAIL_ON = ("fatal", "degraded", "notice", "never")
-COMMANDS = ("logs", "plan", "explain", "rules", "completion")
+COMMANDS = ("logs", "plan", "check", "explain", "rules", "completion")
 
 
 class LogsOptions(NamedTuple):
@@ -34,6 +34,7 @@ class LogsOptions(NamedTuple):
     command: str = ""
     gpu: str = ""
     model_dir: str = ""
+    env: str = ""
 
 
 #: Option → field of LogsOptions. A field that is a bool takes no value, one that is a tuple may come several times.
@@ -56,6 +57,7 @@ OPTIONS = {
     "--command": "command",
     "--gpu": "gpu",
     "--model-dir": "model_dir",
+    "--env": "env",
 }
 #: The values that an option may have, where the list is closed.
 CHOICES = {"format": FORMATS, "lang": ("en", "zh"), "fail_on": FAIL_ON}

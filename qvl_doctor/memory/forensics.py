@@ -62,9 +62,9 @@ def explain(  # noqa: PLR0913, PLR0917  # a request, and the start that it belon
 ) -> tuple[Suspect, ...]:
     """Every tensor that a request of `number` `unit` fits, the likeliest first; () where none does: unexplained.
 
-    Those are the tensors of the profile run; the weights, which once they are loaded can only be asked for as a copy and come last; a layer
-    of the KV cache, once its blocks are counted, which is then the likeliest. Of one kind the closest comes first. `unit` is PyTorch's: bytes, KiB, MiB or GiB. Buffers of 2 and of
-    20 MiB stand for any small tensor and are not explained.
+    Those are the tensors of the profile run; the weights, which once they are loaded can only be asked for as a copy and come last; a
+    layer of the KV cache, once its blocks are counted, which is then the likeliest. Of one kind the closest comes first. `unit` is
+    PyTorch's: bytes, KiB, MiB or GiB. Buffers of 2 and of 20 MiB stand for any small tensor and are not explained.
     """
     scale = _UNITS.get(unit)
     if scale is None or number * scale <= _LARGE_BUFFER:

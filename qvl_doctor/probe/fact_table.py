@@ -23,10 +23,42 @@ COMMAND: Mapping[str, str] = {
     "plan_quantization_unknown": "yes if the model's quantization is not known",
     "plan_card_unknown": "yes if only the card's size is known",
 }
-PACKAGES: Mapping[str, str] = {}
-GPU: Mapping[str, str] = {}
-HOST: Mapping[str, str] = {}
-MODEL: Mapping[str, str] = {}
+PACKAGES: Mapping[str, str] = {
+    "python_answers": "no if the interpreter could not be asked",
+    "vllm_installed": "yes or no",
+    "torch_cuda": "the CUDA release that torch was built for, None for none, or rocm",
+    "imports": "ok, failed, timeout or not-run: torch, torchvision, transformers and vllm imported one after another",
+    "imports_exit_code": "exit code of that process; below 0 the signal that ended it",
+}
+GPU: Mapping[str, str] = {
+    "nvml": "ok, or why NVML cannot be asked: library-missing, driver-not-loaded, version-mismatch, unknown-error, no-permission …",
+    "gpu_count": "GPUs that NVML shows",
+    "gpu_short": "yes if fewer GPUs are there than the command asks for",
+    "memory_taken": "yes if less of the card is free than vLLM asks for at its start",
+    "memory_asked_gib": "what vLLM asks for at its start: total times utilization",
+}
+HOST: Mapping[str, str] = {
+    "shm_gib": "size of /dev/shm",
+    "shm_free_gib": "what of it is free",
+    "ram_gib": "main memory",
+    "memory_limit_gib": "memory limit of the container",
+    "cache_free_gib": "free on the disk where models are kept",
+    "cache_writable": "yes or no",
+    "port_free": "yes, no or unknown",
+    "host_kind": "kubernetes, docker, podman, wsl, jetson or plain",
+    "shm_small": "yes if several GPUs are asked for and /dev/shm is small",
+    "disk_small": "yes if the model's weights need more than is free on the disk",
+    "ram_small": "yes if the model's weights need more main memory than there is",
+    "weights_needed_gib": "bytes of the model's weights",
+}
+MODEL: Mapping[str, str] = {
+    "model_folder": "ok, or what is wrong with the model's folder as a whole: missing, no-config, broken-config, unknown-architecture",
+    "model_folder_problem": "the same in words, with file and place",
+    "architecture": "class of the model, by its config.json",
+    "model_type": "model type, by its config.json",
+    "tokenizer_files": "yes or no",
+    "chat_template": "yes or no",
+}
 MANIFEST: Mapping[str, str] = {}
 #: What the cluster says of a pod; of several, of the one that is worst off.
 POD: Mapping[str, str] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from qvl_doctor import __version__
 from qvl_doctor.logs.packages import KNOWN
-from qvl_doctor.model import Alternative, Diagnosis, Fact, Facts, Finding, Fix
+from qvl_doctor.model import Alternative, Check, Diagnosis, Fact, Facts, Finding, Fix
 
 SCHEMA = "qvl-doctor/report/1"
 
@@ -41,7 +41,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
         "command": {"before": diagnosis.command.before, "after": diagnosis.command.after} if diagnosis.command else None,
         "runs": [{"first_line": run.first_line, "last_line": run.last_line, "verdict": run.verdict} for run in diagnosis.runs],
         "timeline": [{"phase": phase.phase, "seconds": plain(phase.seconds)} for phase in diagnosis.timeline],
-        "checks": [],
+        "checks": [_check(check) for check in diagnosis.checks],
         "alternatives": [_alternative(way) for way in diagnosis.alternatives],
         "patch": diagnosis.patch or None,
         "not_checked": [text["en"] for text in diagnosis.not_checked],
@@ -60,6 +60,10 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "fixes": [_fix(fix) for fix in finding.fixes],
         "references": list(finding.references),
     }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {"group": check.group, "name": check.name, "status": check.status, "detail": dict(check.detail), "rules": list(check.rules)}
 
 
 def _alternative(way: Alternative) -> dict[str, Any]:

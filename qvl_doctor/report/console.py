@@ -26,6 +26,8 @@ _PARTS = {
     "free": "dim",
 }
 _PASTE = "cyan"
+#: How a line of a checklist is shown: its sign and its style.
+_CHECKS = {"ok": ("+", "green"), "warning": ("!", "yellow"), "problem": ("x", "red"), "unknown": ("?", "dim")}
 #: How a line of a changed command is shown: its sign and its style.
 _DIFF = {"same": (" ", "dim"), "removed": ("-", "red"), "added": ("+", "green")}
 _MAX_REFERENCES = 3
@@ -80,6 +82,7 @@ class _Report:
         self.symptoms()
         self.others("report.warnings", self.sections.warnings)
         self.others("report.notices", self.sections.notices)
+        self.checks()
         self.facts()
         self.memory()
         self.timeline()
@@ -152,6 +155,18 @@ class _Report:
             page.add(("  " + url, "dim"))
         if finding.rule != known.NO_RULE:
             page.add(("  " + self.say("report.explain", rule=finding.rule), "dim"))
+
+    def checks(self) -> None:
+        """The checklist: a line for each thing that was looked at, by group."""
+        page, group = self.page, ""
+        for check in self.diagnosis.checks:
+            if check.group != group:
+                group = check.group
+                page.heading(self.say(f"check.group.{group}"))
+            sign, style = _CHECKS[check.status]
+            text = self.say(f"check.name.{check.name}") + self.say("report.colon") + check.detail[self.lang]
+            told = f" ({', '.join(check.rules)})" if check.rules else ""
+            page.item(sign, text + told, style="dim" if check.status == "unknown" else "", label_style=style)
 
     def command(self) -> None:
         """The user's command with the first fix in it, as a diff."""

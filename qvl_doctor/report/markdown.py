@@ -85,6 +85,7 @@ def _blocks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     for finding in main:
         yield from _cause(finding, diagnosis, lang)
     yield from _command(diagnosis, lang)
+    yield from _checks(diagnosis, lang)
     yield from _alternatives(diagnosis, lang)
     yield from _short("report.symptoms", symptoms, lang)
     yield from _short("report.warnings", warnings, lang, fixes=True)
@@ -125,6 +126,15 @@ def _command(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     yield from (f"**{words.say('report.command', lang)} ({words.say('report.corrected', lang)})**", "")
     yield from fence((f"{_DIFF[kind]} {text}" for kind, text in diagnosis.command.lines), "diff")
     yield ""
+
+
+def _checks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
+    for check in diagnosis.checks:
+        name = words.say(f"check.name.{check.name}", lang) + words.say("report.colon", lang)
+        told = f" ({', '.join(map(escape, check.rules))})" if check.rules else ""
+        yield f"- {words.say(f'check.status.{check.status}', lang)} · {escape(name + check.detail[lang])}{told}"
+    if diagnosis.checks:
+        yield ""
 
 
 def _alternatives(diagnosis: Diagnosis, lang: str) -> Iterator[str]:

@@ -1,0 +1,152 @@
+"""All probes together, and what follows when what is there is held against what a command asks for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from qvl_doctor.launch.command import Command
+from qvl_doctor.launch.observing import arguments_of, observe_command
+from qvl_doctor.memory import gpus
+from qvl_doctor.memory.budget import start_needs
+from qvl_doctor.memory.gpus import Gpu
+from qvl_doctor.memory.releases import GIB
+from qvl_doctor.memory.solver import Case
+from qvl_doctor.memory.weights import weights
+from qvl_doctor.model import Fact, Facts, Record, Seen
+from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.probe import gpu, host, imports, model_folder, packages
+from qvl_doctor.sizing.case import Known, of_arguments
+
+#: The probes by name, in the order in which they run. `command` is what follows from the others and the command.
+PROBES = ("packages", "imports", "gpu", "host", "model", "command")
+#: vLLM's workers hand each other the outputs through shared memory; Docker's default of 64 MiB is too small for several of them.
+_SHM_GIB = 1.0
+_PORT = 8000
+
+
+class Asked(NamedTuple):
+    """What is to be looked at: the command, the interpreter, the release where none is installed, and which probes run."""
+
+    command: Command | None = None
+    python: str = ""
+    release: str = ""
+    model_dir: str = ""
+    only: frozenset[str] = frozenset(PROBES)
+    env: Mapping[str, str] = os.environ
+
+
+def gather(asked: Asked, tell: Callable[[str], None] = lambda _: None) -> Seen:
+    """What the probes see. `tell` is called with a probe's name before it runs. A probe that breaks is a fact `probe_NAME` = its error."""
+    seen = Seen()
+    for name, probe in _probes(asked):
+        if name not in asked.only:
+            continue
+        tell(name)
+        try:
+            seen |= probe(seen.facts)
+        except Exception as error:  # noqa: BLE001  # a look that breaks must not take the others with it
+            seen |= Seen({"probe_failed": Fact(f"{name}: {type(error).__name__}", "probe")})
+    return seen
+
+
+def _probes(asked: Asked) -> Sequence[tuple[str, Callable[[Facts], Seen]]]:
+    arguments = arguments_of(asked.command, asked.release) if asked.command else {}
+    return (
+        ("packages", lambda _: packages.look(asked.python)),
+        ("imports", lambda _: imports.look(asked.python)),
+        ("gpu", lambda _: gpu.look(asked.env)),
+        ("host", lambda _: _host(arguments, asked.env)),
+        ("model", lambda facts: _model(arguments, asked, facts)),
+        ("command", lambda facts: _command(arguments, asked, facts)),
+    )
+
+
+def _host(arguments: Mapping[str, Any], env: Mapping[str, str]) -> Seen:
+    port = arguments.get("port")
+    seen = host.look(port if isinstance(port, int) else _PORT, str(arguments.get("host") or ""), env=env)
+    if seen.facts["port_free"].value == "no":
+        said = f"[Errno 98] Address already in use: port {port if isinstance(port, int) else _PORT}"
+        seen |= Seen(observations=(observe(MACHINE, said),))
+    return seen
+
+
+def _model(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
+    name = asked.model_dir or str(arguments.get("model") or "")
+    folder = model_folder.find(name, asked.env) if name else ""
+    if not folder:
+        return Seen()
+    return model_folder.look(folder, _release(asked, facts), _text(facts, "transformers"))
+
+
+def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
+    """The command for the release that is there, and what it asks of cards, disk and memory."""
+    if asked.command is None:
+        return Seen()
+    release = _release(asked, facts)
+    seen = observe_command(asked.command, release)
+    found: list[Record] = []
+    count = facts["gpu_count"].value if "gpu_count" in facts else None
+    ranks = _int(arguments.get("tensor_parallel_size")) * _int(arguments.get("pipeline_parallel_size"))
+    if isinstance(count, int) and count and ranks > count:
+        found.append(observe(MACHINE, f"World size ({ranks}) is larger than the number of available GPUs ({count}) in this node."))
+    capability = _text(facts, "compute_capability")
+    if arguments.get("dtype") == "bfloat16" and capability and float(capability) < 8:
+        name = _text(facts, "gpu_name")
+        said = "Bfloat16 is only supported on GPUs with compute capability of at least 8.0."
+        found.append(observe(MACHINE, f"{said} Your {name} GPU has compute capability {capability}."))
+    more: dict[str, Fact] = {}
+    shm = facts["shm_gib"].value if "shm_gib" in facts else None
+    if ranks > 1 and shm is not None and shm < _SHM_GIB:
+        more["shm_small"] = Fact("yes", "probe")
+    case = of_arguments(arguments, Known(gpu=card_of(facts), release=release), asked.command.env)
+    if isinstance(case, Case):
+        needed = weights(case.shape, case.settings).tensors * case.settings.tp / GIB
+        more |= _room(needed, facts, cached="model_folder" in facts)
+        found += _free_memory(case, facts)
+    return seen | Seen(more, tuple(found))
+
+
+def _room(needed: float, facts: Facts, *, cached: bool) -> dict[str, Fact]:
+    found = {"weights_needed_gib": Fact(round(needed, 1), "probe")}
+    free = facts["cache_free_gib"].value if "cache_free_gib" in facts else None
+    if not cached and free is not None and free < needed:
+        found["disk_small"] = Fact("yes", "probe")
+    return found
+
+
+def _free_memory(case: Case, facts: Facts) -> list[Record]:
+    """VLLM's own check of free memory, in its words, from the release on that has it."""
+    if "startup_free_gib" not in facts:
+        return []
+    free, total = float(facts["startup_free_gib"].value), case.gpu.total_bytes / GIB
+    wanted = start_needs(case.settings, case.gpu) / GIB
+    if not wanted or free >= wanted:
+        return []
+    asked = f"desired GPU memory utilization ({case.settings.utilization:g}, {wanted:.2f} GiB)"
+    return [observe(MACHINE, f"Free memory on device ({free:.2f}/{total:.2f} GiB) on startup is less than {asked}.")]
+
+
+def card_of(facts: Facts) -> Gpu | None:
+    """The card that the facts describe, with the memory that is there."""
+    total = facts["total_gib"].value if "total_gib" in facts else None
+    named = gpus.find(_text(facts, "gpu_name")) if "gpu_name" in facts else None
+    if not total:
+        return named
+    from dataclasses import replace
+
+    size = int(float(total) * GIB)
+    return replace(named, total_bytes=size, nominal=False) if named else gpus.of_size(float(total))
+
+
+def _release(asked: Asked, facts: Facts) -> str:
+    return _text(facts, "vllm") or asked.release
+
+
+def _int(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 1
+
+
+def _text(facts: Facts, name: str) -> str:
+    return str(facts[name].value) if name in facts else ""
