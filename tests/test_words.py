@@ -77,7 +77,7 @@ def test_every_key_asked_for_exists_with_its_values(root: Path) -> None:
 
 def test_no_sentence_is_left_over(root: Path) -> None:
     code = "\n".join(path.read_text(encoding="utf-8") for path in (root / "qvl_doctor").rglob("*.py"))
-    computed = set(re.findall(r"""f["']([a-z_]+\.)\{""", code))
+    computed = set(re.findall(r"""f["']((?:[a-z_]+\.)+)\{""", code))
     quoted = set(re.findall(r"""["']([a-z_]+\.[\w-]+)["']""", code))
     unsaid = {key for key in SENTENCES if key not in quoted and not key.startswith(tuple(computed))}
     assert unsaid <= RESERVED

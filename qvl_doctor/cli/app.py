@@ -59,6 +59,16 @@ _CHECK = """Look at this machine before launch: packages, driver, GPU memory, sh
 
 Nothing is changed. Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 a file could not be read.
 """
+_MANIFEST = """Check a Deployment, a Pod or a compose file before it is applied, or what the cluster says of a pod.
+
+\b
+  qvl-doctor manifest deployment.yaml
+  qvl-doctor manifest --gpu L4 --patch corrected.yaml deployment.yaml
+  kubectl get pod POD -o yaml | qvl-doctor manifest -
+  kubectl describe pod POD | qvl-doctor manifest -
+
+Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 there is no vLLM in the file.
+"""
 _EXPLAIN = """Show a rule's page: what it means, why it happens, what to do.
 
 \b
@@ -202,6 +212,28 @@ def check(
 
     report = LogsOptions((), form, output, lang or "", fail_on, tuple(ignore or ()), quiet=quiet, no_color=no_color)
     raise typer.Exit(run(CheckOptions(tuple(words or ()), command, python, vllm, model_dir, only, no_import_test, export, source, report)))
+
+
+@app.command(help=_MANIFEST)
+def manifest(
+    path: Annotated[str, typer.Argument(metavar="FILE", help="YAML or JSON; - is standard input.", show_default=False)],
+    vllm: Annotated[str, typer.Option("--vllm", metavar="RELEASE", help="The release, where the image's tag does not say it.")] = "",
+    gpu: Annotated[str, typer.Option("--gpu", metavar="NAME", help="The card: memory is checked, too.", autocompletion=_gpu_names)] = "",
+    gpu_memory: Annotated[str, typer.Option("--gpu-memory", metavar="SIZE", help="Its memory as torch sees it: 23.65GiB.")] = "",
+    patch: Annotated[str, typer.Option("--patch", metavar="FILE", help="Write the corrected manifest to FILE.")] = "",
+    form: Annotated[Format, typer.Option("--format", "-f", help="How to report.")] = "console",
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
+    lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
+    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit 1 from this severity on.")] = "degraded",
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
+) -> None:
+    """Check a Kubernetes manifest or a compose file."""
+    from qvl_doctor.cli.manifest import ManifestOptions, run
+
+    report = LogsOptions((), form, output, lang or "", fail_on, tuple(ignore or ()), quiet=quiet, no_color=no_color)
+    raise typer.Exit(run(ManifestOptions(path, vllm, gpu, gpu_memory, patch, report)))
 
 
 def _rule_ids() -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 FORMATS = ("console", "json", "jsonl", "markdown")
 FAIL_ON = ("fatal", "degraded", "notice", "never")
-COMMANDS = ("logs", "plan", "check", "explain", "rules", "completion")
+COMMANDS = ("logs", "plan", "check", "manifest", "explain", "rules", "completion")
 
 
 class LogsOptions(NamedTuple):

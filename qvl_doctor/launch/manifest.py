@@ -54,6 +54,11 @@ def read_manifest(text: str, release: str = "") -> Iterator[Command]:
         yield from _commands(text, spot, release)
 
 
+def containers(text: str) -> Iterator[Container]:
+    """Every container of a YAML or JSON text, whatever it runs. Raises LaunchError where it is neither."""
+    return (Container(text, spot) for spot in _all_spots(text))
+
+
 def _all_spots(text: str) -> Iterator[Spot]:
     spots = (spot for document in documents(text) for spot in _spots(document))
     yield from (spot._replace(number=number) for number, spot in enumerate(spots))

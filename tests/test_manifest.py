@@ -1,0 +1,172 @@
+"""`qvl-doctor manifest`, end to end: what a manifest lacks, what is wrong with its command, the corrected file, and hostile input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qvl_doctor.launch.command import LaunchError
+from qvl_doctor.manifest.looking import look
+
+#: A pod as in the article: five images and videos, no length, a web UI beside vLLM in one script.
+ARTICLE = """# vLLM and a web page in one pod
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: qwen-vl
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: qwen-vl}}
+  template:
+    metadata: {labels: {app: qwen-vl}}
+    spec:
+      containers:
+        - name: vllm
+          image: vllm/vllm-openai:v0.7.2
+          command: ["/bin/sh", "-c"]
+          args:
+            - |
+              # the server
+              python3 -m vllm.entrypoints.openai.api_server \\
+                --model Qwen/Qwen2.5-VL-7B-Instruct \\
+                --limit-mm-per-prompt image=5,video=5 \\
+                --port 8000 &
+              sleep 30; python3 web.py
+          env:
+            - name: HF_TOKEN
+              value: hf_abcdefghijklmnopqrstuvwxyzABCDEF12
+          livenessProbe:
+            httpGet: {path: /health, port: 8000}
+            initialDelaySeconds: 30
+          volumeMounts:
+            - {name: dshm, mountPath: /dev/shm}
+      volumes:
+        - name: dshm
+          emptyDir: {medium: Ram}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: vllm
+spec:
+  selector: {app: qwen-vl}
+  ports: [{port: 8000}]
+"""
+
+
+def doctor(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "NO_COLOR": "1", "LANG": "C.UTF-8"}
+    words = [sys.executable, "-m", "qvl_doctor", "manifest", *arguments]
+    return subprocess.run(words, input=given, capture_output=True, text=True, env=env, check=False)
+
+
+def report(*arguments: str, given: str) -> dict[str, Any]:
+    done = doctor("--format", "json", *arguments, "-", given=given)
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def rules(found: dict[str, Any]) -> set[str]:
+    return {finding["rule"] for finding in found["findings"]}
+
+
+def test_the_articles_deployment() -> None:
+    found = report("--gpu-memory", "23.65GiB", given=ARTICLE)
+    assert found["verdict"] == "failed"
+    wanted = {"pod-without-gpu", "vllm-in-background", "volume-medium-misspelt", "probe-shorter-than-start", "secret-in-manifest"}
+    assert wanted | {"vllm-port-from-kubernetes"} <= rules(found)
+    assert found["facts"]["vllm"] == "0.7.2"
+    lines = {finding["rule"]: finding["evidence"][0] for finding in found["findings"]}
+    text = ARTICLE.splitlines()
+    assert text[lines["volume-medium-misspelt"]["line"] - 1].strip() == "emptyDir: {medium: Ram}"
+    assert "hf_abc" not in json.dumps(found)
+
+
+def test_a_command_is_corrected_in_the_file(tmp_path: Path) -> None:
+    manifest = ARTICLE.replace("image: vllm/vllm-openai:v0.7.2", "image: vllm/vllm-openai:v0.19.0")
+    file, target = tmp_path / "in.yaml", tmp_path / "out.yaml"
+    file.write_text(manifest, encoding="utf-8")
+    done = doctor("--patch", str(target), str(file))
+    assert done.returncode == 1
+    changed = target.read_text(encoding="utf-8")
+    assert '--limit-mm-per-prompt \'{"image": 5, "video": 5}\'' in changed or '{"image":5,"video":5}' in changed
+    assert "# vLLM and a web page in one pod" in changed
+    assert "# the server" in changed
+
+
+def test_gpus_of_pod_and_command() -> None:
+    pod = """
+kind: Pod
+metadata: {name: a}
+spec:
+  containers:
+    - name: vllm
+      image: vllm/vllm-openai:v0.11.0
+      args: [--model, Qwen/Qwen2.5-VL-7B-Instruct, --tensor-parallel-size, "2"]
+      resources: {limits: {nvidia.com/gpu: 1, memory: 8Gi}}
+"""
+    found = report(given=pod)
+    assert {"pod-gpus-differ", "pod-without-shared-memory", "pod-memory-below-weights"} <= rules(found)
+    mended = pod.replace("nvidia.com/gpu: 1, memory: 8Gi", "nvidia.com/gpu: 2, memory: 64Gi").replace(
+        "metadata: {name: a}\nspec:\n", "metadata: {name: a}\nspec:\n  volumes: [{name: shm, emptyDir: {medium: Memory}}]\n"
+    )
+    mended = mended.replace("      resources:", "      volumeMounts: [{name: shm, mountPath: /dev/shm}]\n      resources:")
+    assert not rules(report(given=mended)) & {"pod-gpus-differ", "pod-without-shared-memory", "pod-memory-below-weights"}
+
+
+def test_one_gpu_needs_no_shared_memory() -> None:
+    pod = "kind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - {name: vllm, image: 'vllm/vllm-openai:v0.11.0', args: [--model, m]}\n"
+    assert "pod-without-shared-memory" not in rules(report(given=pod))
+
+
+def test_a_compose_file_and_a_docker_line_are_read() -> None:
+    compose = "services:\n  vllm:\n    image: vllm/vllm-openai:latest\n    command: --model Qwen/Qwen2.5-VL-7B-Instruct --swap-space 4\n"
+    assert "image-without-release" in rules(report(given=compose))
+    line = "docker run --gpus all vllm/vllm-openai:v0.19.0 --model Qwen/Qwen2.5-VL-7B-Instruct --swap-space 4\n"
+    assert "unknown-argument" in rules(report(given=line))
+
+
+def test_what_the_cluster_says_of_a_pod(fixtures: Path) -> None:
+    described = next((fixtures / "kube").glob("*/describe.txt")).read_text(encoding="utf-8")
+    done = doctor("-", given=described)
+    assert done.returncode in {0, 1}, done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a: [", "kind: Pod\nspec: 3\n", "{" * 10_000, "\x00", "just words", "kind: ConfigMap\nmetadata: {name: x}\n"]
+)
+def test_what_holds_no_vllm_is_told(text: str) -> None:
+    done = doctor("-", given=text)
+    assert done.returncode == 3
+    assert done.stderr.startswith("qvl-doctor: ")
+    assert "Traceback" not in done.stderr
+
+
+@given(st.text(max_size=400))
+def test_any_text_is_looked_at_or_refused(text: str) -> None:
+    try:
+        seen, commands = look(text)
+    except LaunchError:
+        return
+    assert len(commands) >= 1
+    assert all(len(each.message) <= 2000 for each in seen.observations)
+
+
+PIECES = st.lists(st.sampled_from(ARTICLE.splitlines(keepends=True)), max_size=40).map("".join)
+
+
+@given(PIECES)
+def test_any_pieces_of_a_manifest_are_looked_at_or_refused(text: str) -> None:
+    try:
+        look(text)
+    except LaunchError:
+        return
