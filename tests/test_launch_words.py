@@ -108,3 +108,10 @@ def test_any_text_is_words_or_an_error(text: str) -> None:
         for word in part.words:
             assert last <= word.start <= word.stop <= len(text)
             last = word.stop
+
+
+@pytest.mark.parametrize("char", ["\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u00a0", "#", "\\"])
+def test_every_character_moves_the_reader_on(char: str) -> None:
+    """A lone carriage return once held the reader in place for ever."""
+    for text in (char, f"vllm serve m {char}", f"vllm{char}serve m", f"{char}{char} x"):
+        assert isinstance(parts(text), list)

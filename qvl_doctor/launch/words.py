@@ -182,6 +182,9 @@ class _Lexer:
         pieces: list[str] = []
         while self.at < len(self.text) and (piece := self._piece()) is not None:
             pieces.append(piece)
+        if self.at == start:  # a lone carriage return and the like: neither a blank for the shell nor part of a plain word
+            pieces.append(self.text[start])
+            self.at += 1
         if not self.skip_word:
             self.words.append(Word("".join(pieces), start, self.at))
         self.skip_word = False

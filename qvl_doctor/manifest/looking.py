@@ -24,7 +24,7 @@ _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "
 _QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kMGT]i?|Ki)?")
 _RELEASE = re.compile(r":v?(\d+\.\d+\.\d+)")
 #: A command in the background of a script, and something after it that keeps the container alive.
-_BACKGROUND = re.compile(r"(?:vllm serve|vllm\.entrypoints)[^&\n]{0,2000}(?<!&)&(?!&)\s*\S")
+_BACKGROUND = re.compile(r"(?:vllm serve|vllm\.entrypoints)[^\n]{0,4000}?(?<![&>])&(?![&>\d])")
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|API_KEY|CREDENTIAL", re.IGNORECASE)
 
 
@@ -71,7 +71,8 @@ def _container(text: str, box: Container, command: Command, arguments: Mapping[s
     if image and (":" not in tag or tag.endswith(":latest")) and "@" not in tag:
         yield _at(text, image, f"container {name} runs an image without a release in its tag: {tag}")
     yield from _memory(text, box, command, name)
-    if box.script >= 0 and _BACKGROUND.search(box.words[box.script] if box.script < len(box.words) else ""):
+    script = box.words[box.script].replace("\\\n", " ") if 0 <= box.script < len(box.words) else ""
+    if _BACKGROUND.search(script):
         yield _at(text, node, f"container {name} starts vLLM in the background of a script: the container goes on when vLLM dies")
     for variable, (value, _) in box.variables.items():
         if value is not None and value.kind == "scalar" and value.value and _SECRET.search(variable):
