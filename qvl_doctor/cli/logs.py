@@ -250,25 +250,36 @@ def _progress(size: int) -> None:
 
 
 class Output:
-    """Where reports go: standard output, or a file that replaces an older one only when it is whole."""
+    """Where reports go: standard output, or a file that replaces an older one only when it is whole.
+
+    A link is followed; what is no regular file (a pipe, a device) is written to and stays what it is. Raises InputError.
+    """
 
     def __init__(self, path: str, out: TextIO | None = None) -> None:
-        self._path, self._file, self._temporary = path, out or sys.stdout, ""
+        self._path, self._file = path and os.path.realpath(path), out or sys.stdout
+        special = bool(path) and os.path.exists(self._path) and not os.path.isfile(self._path)
+        self._target = self._path if special or not path else f"{self._path}.{os.getpid()}.part"
 
     def __enter__(self) -> TextIO:
         if self._path:
-            self._temporary = f"{self._path}.{os.getpid()}.part"
             try:
-                self._file = open(self._temporary, "w", encoding="utf-8")
+                self._file = open(self._target, "w", encoding="utf-8")
             except OSError as error:
-                raise InputError("error.output", path=self._path, reason=error.strerror or str(error)) from None
+                raise self._failed(error) from None
         return self._file
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if not self._path:
             return
-        self._file.close()
-        if kind is None:
-            os.replace(self._temporary, self._path)
-        else:
-            os.unlink(self._temporary)
+        try:
+            self._file.close()
+            if self._target != self._path and kind is None:
+                os.replace(self._target, self._path)
+        except OSError as error:
+            raise self._failed(error) from None
+        finally:
+            if self._target != self._path and os.path.exists(self._target):
+                os.unlink(self._target)
+
+    def _failed(self, error: OSError) -> InputError:
+        return InputError("error.output", path=self._path, reason=error.strerror or str(error))

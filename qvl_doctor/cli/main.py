@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from qvl_doctor import __version__
 
-USAGE, INTERRUPTED = 2, 130
+USAGE, UNREADABLE, INTERRUPTED = 2, 3, 130
 
 
 def main() -> None:
@@ -17,7 +17,13 @@ def main() -> None:
 
 
 def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """The exit code of a command; Ctrl-C and a reader that went away are no tracebacks."""
+    """The exit code of a command; Ctrl-C, a reader that went away, and an output that takes nothing are no tracebacks."""
+    if sys.stdout is None:
+        sys.stderr.write("qvl-doctor: standard output is closed\n")
+        return UNREADABLE
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and (stream.encoding or "").lower().replace("-", "") != "utf8" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a sign that the terminal's encoding lacks is no reason to fail
     try:
         code = run(arguments)
         sys.stdout.flush()
@@ -28,6 +34,10 @@ def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
         # The reader went away (`| head`): that is its right. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        sys.stderr.write(f"qvl-doctor: {error.strerror or error}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = UNREADABLE
     return code
 
 

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 FORMATS = ("console", "json", "jsonl", "markdown")
 FAIL_ON = ("fatal", "degraded", "notice", "never")
+#: Options that typer itself has; the word behind them names a shell.
+_TYPERS = ("--install-completion", "--show-completion")
 COMMANDS = ("logs", "plan", "check", "manifest", "explain", "rules", "completion")
 
 
@@ -69,7 +71,7 @@ _DEFAULTS = LogsOptions._field_defaults
 def with_command(arguments: Sequence[str]) -> list[str]:
     """The arguments with `logs` put in front where the short form was used: `qvl-doctor -`, `qvl-doctor pod.log`."""
     first = next((argument for argument in arguments if not argument.startswith("-") or argument == "-"), None)
-    if not arguments or arguments[0] in COMMANDS or first is None or first in COMMANDS:
+    if not arguments or arguments[0] in COMMANDS or arguments[0] in _TYPERS or first is None or first in COMMANDS:
         return list(arguments)
     return ["logs", *arguments]
 
