@@ -17,6 +17,7 @@ from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError, open_input, read_chunks
 from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Seen
 from qvl_doctor.redact import redact
+from qvl_doctor.sizing.need import wanted
 from qvl_doctor.words import both, language, say
 
 if TYPE_CHECKING:
@@ -187,11 +188,11 @@ class _Extra:
 
     def advised(self, diagnosis: Diagnosis) -> Diagnosis:
         """The diagnosis with the corrected command and the memory model's word, where there is something to add."""
-        if not any(finding.memory or finding.fixes for finding in diagnosis.findings if finding.role == "cause"):
+        if self._command is None and not wanted(diagnosis):
             return diagnosis
-        from qvl_doctor.sizing.advice import advise, wanted
+        from qvl_doctor.sizing.advice import advise
 
-        return advise(diagnosis, self._known, self._command) if self._command or wanted(diagnosis) else diagnosis
+        return advise(diagnosis, self._known, self._command)
 
 
 def told(error: InputError, lang: str) -> str:

@@ -24,7 +24,8 @@ from qvl_doctor.launch.reading import read
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError
 from qvl_doctor.model import Diagnosis, Fact, Line, Rule, Seen, Text
-from qvl_doctor.sizing.advice import advise, wanted
+from qvl_doctor.sizing.advice import advise
+from qvl_doctor.sizing.need import wanted
 from qvl_doctor.words import both
 
 _MAX_NAMED = 5

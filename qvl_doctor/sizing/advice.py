@@ -47,12 +47,6 @@ _TRIED = re.compile(r"Tried to allocate ([\d.]{1,12}) (bytes|[KMG]iB)")
 _BROKEN = (ValueError, ArithmeticError, TypeError, KeyError, IndexError)
 
 
-def wanted(diagnosis: Diagnosis) -> bool:
-    """Whether anything can be added: a finding about memory, or a fix that changes a command that the input shows."""
-    shown = "args" in diagnosis.facts
-    return any(finding.memory or (shown and any(_edits(fix.change) for fix in finding.fixes)) for finding in diagnosis.findings)
-
-
 def advise(diagnosis: Diagnosis, known: Known | None = None, command: Command | None = None) -> Diagnosis:
     """The diagnosis with all that can be added. `command` is the user's own where the input is not it; `known` as for `of_facts`."""
     release = str(diagnosis.facts["vllm"].value) if "vllm" in diagnosis.facts else (known.release if known else "")
