@@ -85,7 +85,8 @@ def test_the_articles_deployment() -> None:
     wanted = {"pod-without-gpu", "vllm-in-background", "volume-medium-misspelt", "probe-shorter-than-start", "secret-in-manifest"}
     assert wanted | {"vllm-port-from-kubernetes"} <= rules(found)
     assert found["facts"]["vllm"] == "0.7.2"
-    lines = {finding["rule"]: finding["evidence"][0] for finding in found["findings"]}
+    assert "plan-profile-too-large" in rules(found)
+    lines = {finding["rule"]: finding["evidence"][0] for finding in found["findings"] if finding["evidence"]}
     text = ARTICLE.splitlines()
     assert text[lines["volume-medium-misspelt"]["line"] - 1].strip() == "emptyDir: {medium: Ram}"
     assert "hf_abc" not in json.dumps(found)
@@ -170,3 +171,15 @@ def test_any_pieces_of_a_manifest_are_looked_at_or_refused(text: str) -> None:
         look(text)
     except LaunchError:
         return
+
+
+@pytest.mark.kube
+def test_an_api_server_takes_the_corrected_file(kube_apply: Any, tmp_path: Path) -> None:
+    target = tmp_path / "out.yaml"
+    done = doctor("--gpu-memory", "23.65GiB", "--patch", str(target), "-", given=ARTICLE)
+    assert done.returncode == 1
+    changed = target.read_text(encoding="utf-8")
+    assert changed != ARTICLE
+    for document in changed.split("\n---\n"):
+        taken, said = kube_apply(document)
+        assert taken, said

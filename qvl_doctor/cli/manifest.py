@@ -13,10 +13,14 @@ from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.diagnose.static import examine
 from qvl_doctor.launch.command import Command, LaunchError
+from qvl_doctor.launch.observing import arguments_of
 from qvl_doctor.logs.source import InputError, open_input, read_chunks
 from qvl_doctor.manifest.looking import look
+from qvl_doctor.memory.solver import Case
 from qvl_doctor.model import Diagnosis, Rule, Seen
 from qvl_doctor.sizing.advice import advise
+from qvl_doctor.sizing.case import of_arguments
+from qvl_doctor.sizing.telling import facts_of
 from qvl_doctor.words import language
 
 _LONGEST = 4 << 20
@@ -67,8 +71,12 @@ def _diagnosis(text: str, options: ManifestOptions, rules: tuple[Rule, ...], lan
             detail = f": {error.detail}" if error.detail else ""
             raise InputError("error_plan.command", path=options.path, kind=error.kind, place=place, detail=detail) from None
         seen = Seen()
+    release = str(seen.facts["vllm"].value) if "vllm" in seen.facts else options.vllm
+    known = known_of(options.gpu, options.gpu_memory, "", release, lang)
+    if commands and known.gpu:
+        case = of_arguments(arguments_of(commands[0], release), known, commands[0].env)
+        seen |= Seen(facts_of(case, case.plan())) if isinstance(case, Case) else Seen()
     diagnosis = examine(options.path, seen | (status or Seen()), rules)
     if commands:
-        known = known_of(options.gpu, options.gpu_memory, "", options.vllm, lang)
         diagnosis = advise(diagnosis, known, commands[0])
     return kube.retold(diagnosis) if status is not None else diagnosis
