@@ -86,7 +86,10 @@ def documents(text: str) -> list[Node]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = Place(mark.line + 1, mark.column + 1) if mark else Place()
-        raise LaunchError("broken-yaml", place, str(getattr(error, "problem", None) or error)) from None
+        said = str(getattr(error, "problem", None) or error)
+        # libyaml reads ahead in brackets, so its own limit on the depth can come before ours.
+        kind = "too-deep" if "exceeded maximum nesting depth" in said else "broken-yaml"
+        raise LaunchError(kind, place, said) from None
     return builder.roots
 
 

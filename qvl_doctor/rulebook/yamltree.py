@@ -30,6 +30,8 @@ _CAUSES = (
     ("found undefined alias", "quote this value: '*' at the beginning refers to an anchor"),
     ("did not find expected alphabetic or numeric character", "quote this value: '*' or '&' at the beginning means an anchor"),
 )
+#: libyaml reads ahead in brackets, so its own limit on the depth can come before ours.
+_PARSERS_OWN_LIMIT = "exceeded maximum nesting depth"
 _UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -157,6 +159,8 @@ def _explained(error: Any) -> Fault:
     """A parser's complaint with its likely cause."""
     mark = getattr(error, "problem_mark", None)
     said = " ".join(str(getattr(error, "problem", None) or error).split())
+    if _PARSERS_OWN_LIMIT in said:
+        return Fault(mark.line + 1 if mark else 1, "", f"nested more than {MAX_DEPTH} deep")
     return Fault(mark.line + 1 if mark else 1, "", f"is no YAML: {said}; {_likely(said, _CAUSES)}")
 
 
