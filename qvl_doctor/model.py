@@ -256,4 +256,6 @@ class Diagnosis(NamedTuple):
     command: Commands | None = None
     alternatives: tuple[Alternative, ...] = ()
     patch: str = ""
+    #: What the patch differs in from the input: (place, same, removed or added, text).
+    changes: tuple[tuple[str, str], ...] = ()
     checks: tuple[Check, ...] = ()

@@ -155,4 +155,6 @@ def test_environment_and_image() -> None:
     assert changed.image == "vllm/vllm-openai:v0.11.0"
     (plain,) = read("vllm serve m")
     assert edit(plain, {"image": "vllm/vllm-openai:v0.11.0"}).image is None
-    assert edit(plain, {"pod": "shm-volume"}) == plain
+    patched = edit(edit(plain, {"pod": "shm-volume"}), {"pod": "shm-volume"})
+    assert patched.pod == ("shm-volume",)
+    assert list(patched.words) == list(plain.words)

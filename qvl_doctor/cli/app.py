@@ -220,7 +220,10 @@ def manifest(
     vllm: Annotated[str, typer.Option("--vllm", metavar="RELEASE", help="The release, where the image's tag does not say it.")] = "",
     gpu: Annotated[str, typer.Option("--gpu", metavar="NAME", help="The card: memory is checked, too.", autocompletion=_gpu_names)] = "",
     gpu_memory: Annotated[str, typer.Option("--gpu-memory", metavar="SIZE", help="Its memory as torch sees it: 23.65GiB.")] = "",
-    patch: Annotated[str, typer.Option("--patch", metavar="FILE", help="Write the corrected manifest to FILE.")] = "",
+    patch: Annotated[
+        str, typer.Option("--patch", metavar="FILE", help="Write the corrected manifest to FILE, with its secrets as they are.")
+    ] = "",
+    log: Annotated[str, typer.Option("--log", metavar="FILE", help="A log of it: how long a start takes, for its probes.")] = "",
     form: Annotated[Format, typer.Option("--format", "-f", help="How to report.")] = "console",
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
     lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
@@ -233,7 +236,7 @@ def manifest(
     from qvl_doctor.cli.manifest import ManifestOptions, run
 
     report = LogsOptions((), form, output, lang or "", fail_on, tuple(ignore or ()), quiet=quiet, no_color=no_color)
-    raise typer.Exit(run(ManifestOptions(path, vllm, gpu, gpu_memory, patch, report)))
+    raise typer.Exit(run(ManifestOptions(path, vllm, gpu, gpu_memory, patch, log, report)))
 
 
 def _rule_ids() -> list[str]:

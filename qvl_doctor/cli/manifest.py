@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from qvl_doctor import kube
 from qvl_doctor.cli.known import known_of
 from qvl_doctor.cli.logs import OK, UNREADABLE, USAGE, Output, UsageError, exit_code, print_report, rule_book, told
 from qvl_doctor.cli.options import LogsOptions
+from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.engine import without
-from qvl_doctor.diagnose.static import examine
-from qvl_doctor.launch.command import Command, LaunchError
-from qvl_doctor.launch.observing import arguments_of
+from qvl_doctor.launch.command import LaunchError
+from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError, open_input, read_chunks
-from qvl_doctor.manifest.looking import look
-from qvl_doctor.memory.solver import Case
-from qvl_doctor.model import Diagnosis, Rule, Seen
-from qvl_doctor.sizing.advice import advise
-from qvl_doctor.sizing.case import of_arguments
-from qvl_doctor.sizing.telling import facts_of
-from qvl_doctor.words import language
+from qvl_doctor.manifest.diagnosing import Found, diagnose
+from qvl_doctor.model import Rule
+from qvl_doctor.sizing.case import Known
+from qvl_doctor.words import language, say
 
 _LONGEST = 4 << 20
 
@@ -34,6 +31,7 @@ class ManifestOptions(NamedTuple):
     gpu: str = ""
     gpu_memory: str = ""
     patch: str = ""
+    log: str = ""
     report: LogsOptions = LogsOptions()
 
 
@@ -42,12 +40,12 @@ def run(options: ManifestOptions) -> int:
     lang = language(options.report.lang, os.environ)
     try:
         rules = rule_book(options.report)
-        with open_input(options.path) as stream:
-            text = b"".join(read_chunks(stream, options.path))[:_LONGEST].decode("utf-8", "replace")
-        diagnosis = without(_diagnosis(text, options, rules, lang), options.report.ignore)
-        if options.patch and diagnosis.patch:
+        known = known_of(options.gpu, options.gpu_memory, "", options.vllm, lang)
+        found = _found(options, rules, known, lang)
+        diagnosis = without(found.diagnosis, options.report.ignore)
+        if options.patch and found.file:
             with Output(options.patch) as file:
-                file.write(diagnosis.patch)
+                file.write(found.file)
         with Output(options.report.output) as file:
             print_report(diagnosis, options.report, lang, file)
     except UsageError as error:
@@ -56,27 +54,32 @@ def run(options: ManifestOptions) -> int:
     except InputError as error:
         sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
         return UNREADABLE
+    if options.patch:
+        sys.stderr.write(f"qvl-doctor: {say('manifest.written' if found.file else 'manifest.unchanged', lang, path=options.patch)}\n")
     return max(OK, exit_code(diagnosis, options.report.fail_on))
 
 
-def _diagnosis(text: str, options: ManifestOptions, rules: tuple[Rule, ...], lang: str) -> Diagnosis:
-    """What the spec says and, of `kubectl get pod -o yaml` and `kubectl describe`, what the cluster says. Raises InputError if neither."""
-    status = kube.look(text)
-    commands: list[Command] = []
+def _found(options: ManifestOptions, rules: Sequence[Rule], known: Known, lang: str) -> Found:
+    with open_input(options.path) as stream:
+        text = b"".join(read_chunks(stream, options.path))[:_LONGEST].decode("utf-8", "replace")
     try:
-        seen, commands = look(text, options.vllm)
+        return diagnose(options.path, text, rules, known, _start_s(options.log, rules, lang))
     except LaunchError as error:
-        if status is None:
-            place = f" {error.place}" if str(error.place) else ""
-            detail = f": {error.detail}" if error.detail else ""
-            raise InputError("error_plan.command", path=options.path, kind=error.kind, place=place, detail=detail) from None
-        seen = Seen()
-    release = str(seen.facts["vllm"].value) if "vllm" in seen.facts else options.vllm
-    known = known_of(options.gpu, options.gpu_memory, "", release, lang)
-    if commands and known.gpu:
-        case = of_arguments(arguments_of(commands[0], release), known, commands[0].env)
-        seen |= Seen(facts_of(case, case.plan())) if isinstance(case, Case) else Seen()
-    diagnosis = examine(options.path, seen | (status or Seen()), rules)
-    if commands:
-        diagnosis = advise(diagnosis, known, commands[0])
-    return kube.retold(diagnosis) if status is not None else diagnosis
+        place = f" {error.place}" if str(error.place) else ""
+        detail = f": {error.detail}" if error.detail else ""
+        raise InputError("error_plan.command", path=options.path, kind=error.kind, place=place, detail=detail) from None
+
+
+def _start_s(path: str, rules: Sequence[Rule], lang: str) -> float:
+    """Seconds that the start in a log took. Raises UsageError for a log that shows none."""
+    if not path:
+        return 0.0
+    engine, reader = Diagnosing(rules), LogReader()
+    with open_input(path) as stream:
+        for chunk in read_chunks(stream, path):
+            engine.feed(reader.feed(chunk))
+    engine.feed(reader.flush())
+    seconds = engine.finish(path).facts.get("startup_s")
+    if seconds is None:
+        raise UsageError(say("error_manifest.no_start", lang, path=path))
+    return float(seconds.value)

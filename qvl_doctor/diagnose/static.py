@@ -27,9 +27,14 @@ def examine(source: str, seen: Seen, rules: Sequence[Rule], known: Facts | None 
     findings, judged, _ = judge(observed, rules)
     explained = {name for rule in rules for name in rule.explains if any(finding.rule == rule.id for finding in findings)}
     found = tuple(finding._replace(role=_role(finding, explained)) for finding in findings)
-    verdict = _VERDICTS[found[0].severity] if found else "healthy"
     told = {name: fact for name, fact in judged.items() if name not in _OF_LOGS}
-    return Diagnosis(source, verdict, _summary(verdict, found), told, found)
+    return summed_up(source, found, told)
+
+
+def summed_up(source: str, findings: tuple[Finding, ...], facts: Facts) -> Diagnosis:
+    """A diagnosis of findings, the worst first: its verdict and summary are those of the worst."""
+    verdict = _VERDICTS[findings[0].severity] if findings else "healthy"
+    return Diagnosis(source, verdict, _summary(verdict, findings), facts, findings)
 
 
 def _role(finding: Finding, explained: set[str]) -> str:

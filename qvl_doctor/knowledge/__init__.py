@@ -83,6 +83,11 @@ def architecture(name: str) -> Span | None:
     return Span(*found) if found else None
 
 
+def serves(span: Span, release: str) -> bool:
+    """Whether a release is in a span; a release that cannot be read counts as in it."""
+    return satisfies(release, f"<{span.first}") is not True and not (span.last and satisfies(release, f">{span.last}") is True)
+
+
 def likely_architecture(name: str) -> str:
     """The architecture that a checkpoint with the class of a bare backbone means: Qwen2_5_VLModel -> Qwen2_5_VLForConditionalGeneration."""
     known = table("architectures")["architectures"]

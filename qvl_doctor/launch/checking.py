@@ -12,7 +12,7 @@ The kinds of `Problem`, by what is wrong:
   in one word: `-tp2`, `"--port 1"`), positional-model (the module does not read it), model-option (`first` that takes the model so),
   no-model;
 - **the text** comment-after-backslash, comment-at-end, comment-between, line-between, blank-after-backslash, backslash-lost, newline-lost,
-  not-a-text (a number or a truth where Kubernetes wants text), not-a-list.
+  not-a-text and variable-not-text (a number or a truth where Kubernetes wants text), not-a-list.
 """
 
 from __future__ import annotations

@@ -112,11 +112,12 @@ class Splice(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """How a command differs from what was read. None removes a variable."""
+    """How a command differs from what was read. None removes a variable. `options` are new ones of `docker run`, each with its value."""
 
     splices: tuple[Splice, ...] = ()
     env: Mapping[str, str | None] = {}
     image: str = ""
+    options: tuple[tuple[str, ...], ...] = ()
 
 
 class Edit(NamedTuple):
@@ -174,7 +175,8 @@ class Command:
 
     `program` is all that stands before the arguments (`exec vllm serve`), empty where an image's entry point is the program. `env` is what
     the command, its shell or its container sets. `container` says what else is known of that: name, gpus, shm-size, ipc. `where` names
-    the place in a larger file: `Deployment/qwen-vl/qwen-vl-vllm`, `services/vllm`, or the line in a shell text.
+    the place in a larger file: `Deployment/qwen-vl/qwen-vl-vllm`, `services/vllm`, or the line in a shell text. `pod` names the patches
+    that are to be made around the command (`podpatch`), `start_s` says how many seconds a start takes where a log told it.
     """
 
     program: tuple[str, ...]
@@ -185,6 +187,8 @@ class Command:
     where: str = field(default="", compare=False)
     container: Mapping[str, str] = field(default_factory=dict)
     source: Source | None = field(default=None, compare=False, repr=False)
+    pod: tuple[str, ...] = ()
+    start_s: float = field(default=0.0, compare=False)
 
     def flag(self, name: str) -> Flag | None:
         """The last flag of a name: the one that counts. None if there is none."""

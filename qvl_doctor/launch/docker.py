@@ -35,7 +35,16 @@ _BARE = frozenset(
 _BARE_LETTERS = frozenset("ditPq")
 _VLLM_IMAGE = re.compile(r"(?:^|[/_.-])vllm", re.IGNORECASE)
 #: What else is told of a container: option -> name.
-_FACTS = {"--gpus": "gpus", "--shm-size": "shm-size", "--ipc": "ipc", "--name": "name", "--memory": "memory", "-m": "memory"}
+_FACTS = {
+    "--gpus": "gpus",
+    "--runtime": "runtime",
+    "--device": "device",
+    "--shm-size": "shm-size",
+    "--ipc": "ipc",
+    "--name": "name",
+    "--memory": "memory",
+    "-m": "memory",
+}
 
 
 class Run(NamedTuple):
@@ -151,7 +160,8 @@ class DockerSource:
     def edits(self, changes: Changes) -> list[Edit]:
         inside = {name: value for name, value in changes.env.items() if self._inner and name in self._inner.env}
         outside = {name: value for name, value in changes.env.items() if name not in inside or (value is None and name in self._own)}
-        splices = [*self._env(outside), *self._image(changes.image)]
+        options = [Splice(self.run.image, self.run.image, (option,)) for option in changes.options]
+        splices = [*options, *self._env(outside), *self._image(changes.image)]
         if self._inner:
             return [*self._text.edits(splices), *self._inner.edits(Changes(changes.splices, inside))]
         return self._text.edits([*splices, *changes.splices])

@@ -19,9 +19,9 @@ def edit(command: Command, change: Mapping[str, Any], release: str = "") -> Comm
     """The command with a change made.
 
     `flags`: a text sets, True is a bare flag, None removes, a map is merged into the user's value, a list is several values (or the flag
-    repeated, where vLLM takes it so). `env`: None removes. `image` is taken over where there is one. `pip`, `pod` and `run` change no
-    command. What is there is changed where it stands, the rest goes to the end; nothing appears twice. Making a change again changes
-    nothing.
+    repeated, where vLLM takes it so). `env`: None removes. `image` is taken over where there is one. `pod` is noted, and made when the
+    command is written back. `pip` and `run` change no command. What is there is changed where it stands, the rest goes to the end;
+    nothing appears twice. Making a change again changes nothing.
     """
     release = flag_table.known(release)
     for name, value in (change.get("flags") or {}).items():
@@ -32,8 +32,10 @@ def edit(command: Command, change: Mapping[str, Any], release: str = "") -> Comm
             env.pop(name, None)
         else:
             env[name] = str(value)
+    patch = str(change.get("pod") or "")
+    pod = (*command.pod, patch) if patch and patch not in command.pod else command.pod
     # A command without a container has no image to change.
-    return replace(command, env=env, image=command.image and str(change.get("image") or command.image))
+    return replace(command, env=env, image=command.image and str(change.get("image") or command.image), pod=pod)
 
 
 class _Style(NamedTuple):

@@ -7,7 +7,7 @@ a container may also stand alone. What matters is `command` and `args` as the wo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -20,9 +20,10 @@ from qvl_doctor.launch.yamltree import Node, documents
 _VLLM_IMAGE = re.compile(r"(?:^|[/_.-])vllm", re.IGNORECASE)
 #: What YAML takes for something else than a text, and Kubernetes then refuses in `args` and in the value of a variable.
 _NO_TEXT = re.compile(r"[-+]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|0x[0-9a-fA-F]+|true|false|yes|no|on|off|null|~|", re.IGNORECASE)
+_NULLS = frozenset(("", "~", "null"))  # which are no value, and taken for a variable
 _NAME = "vllm"
 _CONTAINERS = ("containers", "initContainers")
-_SHM = "/dev/shm"  # noqa: S108 — nothing is written there
+SHM = "/dev/shm"  # noqa: S108 — nothing is written there
 
 
 class Spot(NamedTuple):
@@ -164,6 +165,35 @@ class Container:
         return next(spot.container for spot in _all_spots(text) if spot.number == self.spot.number)
 
     @property
+    def nodes(self) -> int:
+        """Pods that run one server together: the size of a LeaderWorkerSet, else 1."""
+        template = _deep(self.spot.root, "spec", "leaderWorkerTemplate")
+        size = (template and template.text("size")) or "1"
+        return int(size) if size.isdecimal() and len(size) < 5 and int(size) else 1
+
+    def mount(self, path: str) -> str | None:
+        """The name of the volume that is mounted at a path or above it, the nearest one; None if there is none."""
+        mounts = self.spot.container.get("volumeMounts")
+        nearest: tuple[str, str | None] = ("", None)
+        for mount in mounts.resolved.items if mounts else ():
+            at = (mount.text("mountPath") or "").rstrip("/")
+            if at and (path == at or path.startswith(f"{at}/")) and len(at) > len(nearest[0]):
+                nearest = (at, mount.text("name") or "")
+        return nearest[1]
+
+    def volume(self, name: str) -> Node | None:
+        """The volume of the pod with a name."""
+        volumes = self.spot.pod.get("volumes") if self.spot.pod else None
+        found = (item.resolved for item in (volumes.resolved.items if volumes else ()))
+        return next((volume for volume in found if volume.text("name") == name), None)
+
+    def port_of(self, name: str) -> str:
+        """The number behind the name of a port; what is no such name stays."""
+        ports = self.spot.container.get("ports")
+        found = (port.text("containerPort") for port in (ports.resolved.items if ports else ()) if port.text("name") == name)
+        return next(found, None) or name
+
+    @property
     def env_node(self) -> Node | None:
         """The list or map of the variables."""
         found = self.spot.container.get("environment" if self.spot.shape == "compose" else "env")
@@ -187,8 +217,9 @@ class Container:
         node = self.spot.container
         yield "name", self.spot.name
         if self.spot.shape == "compose":
-            for key, name in (("shm_size", "shm-size"), ("ipc", "ipc"), ("gpus", "gpus"), ("mem_limit", "memory")):
+            for key, name in (("shm_size", "shm-size"), ("ipc", "ipc"), ("runtime", "runtime"), ("mem_limit", "memory")):
                 yield name, node.text(key) or ""
+            yield "gpus", _compose_gpus(node)
             return
         limits = _deep(node, "resources", "limits")
         yield "gpus", (limits and limits.text("nvidia.com/gpu")) or ""
@@ -199,13 +230,11 @@ class Container:
 
     def _shm(self) -> str:
         """The size of the volume in memory that is mounted at /dev/shm; "memory" if it has no limit."""
-        mounts, volumes = self.spot.container.get("volumeMounts"), self.spot.pod and self.spot.pod.get("volumes")
-        names = {mount.text("name") for mount in (mounts.resolved.items if mounts else ()) if mount.text("mountPath") == _SHM}
-        for volume in volumes.resolved.items if volumes else ():
-            directory = volume.resolved.get("emptyDir")
-            if volume.text("name") in names and directory:
-                return directory.text("sizeLimit") or ("memory" if directory.text("medium") == "Memory" else "")
-        return ""
+        volume = self.volume(self.mount(SHM) or "")
+        directory = volume.get("emptyDir") if volume else None
+        if directory is None or directory.text("medium") != "Memory":
+            return ""
+        return directory.text("sizeLimit") or "memory"
 
 
 class ManifestSource:
@@ -231,8 +260,11 @@ class ManifestSource:
         if self.shape != "kubernetes":
             return
         for index, item in enumerate(self.box.items):
-            if item.kind == "scalar" and item.style == "" and _NO_TEXT.fullmatch(item.value):
+            if _is_no_text(item):
                 yield Problem("not-a-text", value=item.value, place=place_of(self.text, item.start)._replace(argument=index))
+        for name, (value, _) in self.box.variables.items():
+            if value and _is_no_text(value) and value.value not in _NULLS:
+                yield Problem("variable-not-text", flag=name, value=value.value, place=place_of(self.text, value.start))
         if self.box.string:
             yield Problem("not-a-list", value=self.box.string.value[:80], place=place_of(self.text, self.box.string.start))
 
@@ -252,10 +284,18 @@ class ManifestSource:
         edits = list(self._inner.edits(Changes(changes.splices, inside)) if self._inner else self._words(changes.splices))
         # A new key of the container comes behind what is added to its last one.
         edits += self._env(outside)
+        edits += self._quotes({edit.start for edit in edits})
         image = self.box.spot.container.get("image")
         if changes.image and image:
             edits.append(yamledit.replaced(image, changes.image))
         return edits
+
+    def _quotes(self, changed: Collection[int]) -> Iterator[Edit]:
+        """Quotes around what Kubernetes would take for a number or a truth, where nothing else is changed."""
+        texts = [*self.box.items, *(value for value, _ in self.box.variables.values() if value)]
+        for item in texts if self.shape == "kubernetes" else ():
+            if _is_no_text(item) and item.stop > item.start and item.start not in changed:
+                yield yamledit.replaced(item, item.value)
 
     def _words(self, splices: Sequence[Splice]) -> Iterator[Edit]:
         changed: dict[int, str] = {}
@@ -317,3 +357,20 @@ def _deep(node: Node, *keys: str) -> Node | None:
     for key in keys:
         found = found.get(key) if found else None
     return found
+
+
+def _is_no_text(item: Node) -> bool:
+    return item.kind == "scalar" and item.style == "" and bool(_NO_TEXT.fullmatch(item.value))
+
+
+def _compose_gpus(service: Node) -> str:
+    """What a service asks for: "all", a number of devices, or "some"; "" for none."""
+    asked = service.get("gpus")
+    if asked:
+        return asked.resolved.value or "some"
+    devices = _deep(service, "deploy", "resources", "reservations", "devices")
+    for device in devices.resolved.items if devices else ():
+        capabilities = device.resolved.get("capabilities")
+        if device.text("driver") == "nvidia" or any(item.value == "gpu" for item in (capabilities.resolved.items if capabilities else ())):
+            return device.text("count") or "some"
+    return ""

@@ -46,6 +46,7 @@ SENTENCES: Mapping[str, str] = {
     "backslash-lost": "a line of the command does not end in a backslash, but the next one begins with a flag",
     "newline-lost": "a backslash stands in the middle of a line of the command: its line break was lost",
     "not-a-text": "the value `{value}` in the list of arguments is not a text: Kubernetes refuses numbers and truth values without quotes",
+    "variable-not-text": "the value `{value}` of the variable {flag} is not a text: Kubernetes refuses numbers and truths without quotes",
     "not-a-list": "the command or its arguments are not a list of texts, as Kubernetes wants it",
 }
 #: How argparse names the kinds of value that it refuses.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from qvl_doctor.launch import yamledit
-from qvl_doctor.launch.command import Changes, Command, Edit, Flag, Splice, splice_text
+from qvl_doctor.launch import podpatch, yamledit
+from qvl_doctor.launch.command import Changes, Command, Edit, Flag, Source, Splice, splice_text
 from qvl_doctor.launch.manifest import ManifestSource
 from qvl_doctor.launch.masking import masked, masked_text, masking_edits
 from qvl_doctor.launch.yamltree import Node, documents
@@ -24,29 +24,39 @@ def changes_of(command: Command) -> Changes:
     env: dict[str, str | None] = {name: value for name, value in command.env.items() if source.env.get(name) != value}
     env |= {name: None for name in source.env if name not in command.env}
     image = command.image or ""
-    return Changes(tuple(_splices(command)), env, image if image != source.image else "")
+    options = podpatch.docker_options(command) if source.shape == "docker" else ()
+    return Changes(tuple(_splices(command)), env, image if image != source.image else "", options)
 
 
-def edits_of(command: Command) -> list[Edit]:
-    """The edits of the text that a command came from; none if there is no text."""
-    return list(command.source.edits(changes_of(command))) if command.source else []
+def edits_of(*commands: Command) -> list[Edit]:
+    """The edits of the text that commands came from; none if there is no text."""
+    edits = [edit for command in commands if command.source for edit in command.source.edits(changes_of(command))]
+    return [*edits, *podpatch.manifest_edits(commands)]
 
 
-def patched(command: Command, *, reveal: bool = False) -> str:
-    """The whole text that the command came from, changed where the command was changed and nowhere else. "" where there is none.
+def patched(*commands: Command, reveal: bool = False) -> str:
+    """The whole text that commands came from, changed where they were changed and nowhere else. "" where there is none.
 
     Shell text, a manifest or a compose file: comments, order and quotes stay. What a shell would misunderstand (a comment behind a
     backslash, a lost backslash) is put right in the same go. Secrets are masked, in the rest of the text too, unless `reveal`.
     """
-    source = command.source
+    source = commands[0].source if commands else None
     if source is None or not source.text:
         return ""
     if reveal:
-        return splice_text(source.text, edits_of(command))
-    edits = edits_of(masked(command))
-    if isinstance(source, ManifestSource):
-        edits += masking_edits(documents(source.text))
+        return splice_text(source.text, edits_of(*commands))
+    edits = [*edits_of(*map(masked, commands)), *_masks(source)]
     return masked_text(splice_text(source.text, edits))
+
+
+def unpatched(command: Command) -> str:
+    """The whole text that a command came from, as it was, with its secrets masked: what `patched` is to be held against."""
+    source = command.source
+    return masked_text(splice_text(source.text, _masks(source))) if source else ""
+
+
+def _masks(source: Source) -> list[Edit]:
+    return list(masking_edits(documents(source.text))) if isinstance(source, ManifestSource) else []
 
 
 def patch(command: Command, *, reveal: bool = False) -> str:

@@ -93,7 +93,7 @@ def list_edits(
 
 def entries_edits(text: str, parent: Node, gone: Sequence[int], entries: Sequence[Entry]) -> Iterator[Edit]:
     """Entries of a list of maps, or of a map, taken away, and new ones at the end."""
-    spans = parent.items or [_pair(*pair) for pair in parent.pairs]
+    spans = parent.items or [pair_of(*pair) for pair in parent.pairs]
     if len(gone) == len(spans) and entries:
         first, gone, entries = spans[0], gone[1:], list(entries)
         yield Edit(first.start, first.stop, _entry(parent, entries.pop(0), " " * first.column))
@@ -104,7 +104,7 @@ def entries_edits(text: str, parent: Node, gone: Sequence[int], entries: Sequenc
         yield from _inserted(text, parent, last, entries)
 
 
-def _pair(key: Node, value: Node) -> Node:
+def pair_of(key: Node, value: Node) -> Node:
     """An entry of a map as one piece."""
     return Node("pair", key.start, max(value.stop, key.stop), key.column)
 
@@ -123,8 +123,8 @@ def _entry(parent: Node, entry: Entry, indent: str) -> str:
 
 def _inserted(text: str, parent: Node, index: int, entries: Sequence[Entry]) -> Iterator[Edit]:
     """New entries behind the one of an index."""
-    spans = parent.items or [_pair(*pair) for pair in parent.pairs]
-    dash = _dash(text, parent) if parent.items else " " * spans[0].column
+    spans = parent.items or [pair_of(*pair) for pair in parent.pairs]
+    dash = dash_of(text, parent) if parent.items else " " * spans[0].column
     new = [_entry(parent, lines, " " * len(dash)) for lines in entries]
     if parent.flow:
         separator = _flow_separator(text, spans)
@@ -147,7 +147,7 @@ def _removed(text: str, parent: Node, spans: Sequence[Node], start: int, stop: i
     first, last = line_start(text, spans[start].start), line_end(text, spans[stop - 1].stop)
     if stop - start == len(spans):
         empty = "[]" if parent.items else "{}"
-        return Edit(first, last, " " * (len(_dash(text, parent)) if parent.items else spans[0].column) + empty)
+        return Edit(first, last, " " * (len(dash_of(text, parent)) if parent.items else spans[0].column) + empty)
     return Edit(first, min(last + 1, len(text)), "") if start == 0 else Edit(first - 1, last, "")
 
 
@@ -168,7 +168,7 @@ def entry_list(text: str, parent: Node, key: str, entries: Sequence[Entry], afte
     if parent.flow:
         return Edit(last.stop, last.stop, f", {json.dumps(key)}: {in_brackets}")
     indent = " " * parent.pairs[0][0].column
-    nested = indent + _list_indent(parent)
+    nested = indent + list_indent(parent)
     body = "".join(f"\n{nested}- {_entry(new, entry, nested + '  ')}" for entry in entries)
     at = line_end(text, last.stop)
     return Edit(at, at, f"\n{indent}{key}:{body}")
@@ -186,7 +186,7 @@ def line_end(text: str, offset: int) -> int:
     return end - 1 if end > offset and text[end - 1] == "\r" else end
 
 
-def _dash(text: str, parent: Node) -> str:
+def dash_of(text: str, parent: Node) -> str:
     """Indentation and dash of the entries of a list, as its last entry has them."""
     item = parent.items[-1]
     before = text[line_start(text, item.start) : item.start]
@@ -212,7 +212,7 @@ def _flow_separator(text: str, items: Sequence[Node]) -> str:
     return between if re.fullmatch(r"\s*,\s*", between) else ", "
 
 
-def _list_indent(parent: Node) -> str:
+def list_indent(parent: Node) -> str:
     """How much further than its key a list is indented in this map: two blanks, or none."""
     for key, value in parent.pairs:
         if value.kind == "list" and not value.flow and value.items:

@@ -53,6 +53,7 @@ def releases_for_architecture(values: Values, facts: Facts) -> Values | None:
     """What `architecture` (a name, or a list as vLLM prints it: the first counts) needs.
 
     architecture_known is yes or no. If yes: vllm_needed (unless the installed release is new enough already) and transformers_needed.
+    image is an official one: where the model type is known, the one that surely carries a Transformers release with it, too.
     Where newer releases dropped it: vllm_last instead, called vllm_removed if the installed release is one of those.
     likely_architecture is what the name of a bare backbone stands for.
     """
@@ -70,11 +71,13 @@ def releases_for_architecture(values: Values, facts: Facts) -> Values | None:
     needs = knowledge.model_type(knowledge.model_type_of(name)) or knowledge.ModelType()
     needed = _later(span.first, needs.vllm)
     enough = bool(have) and satisfies(have, f">={needed}") is True
+    vllm_needed = "" if enough or span.last else needed
     return _named(
         architecture=name,
         architecture_known="yes",
         likely_architecture=likely,
-        vllm_needed="" if enough or span.last else needed,
+        vllm_needed=vllm_needed,
+        image=_OFFICIAL_IMAGE + _later(needed, needs.image) if vllm_needed else "",
         vllm_last=span.last,
         transformers_needed=needs.transformers,
         **installed,

@@ -29,7 +29,7 @@ _PASTE = "cyan"
 #: How a line of a checklist is shown: its sign and its style.
 _CHECKS = {"ok": ("+", "green"), "warning": ("!", "yellow"), "problem": ("x", "red"), "unknown": ("?", "dim")}
 #: How a line of a changed command is shown: its sign and its style.
-_DIFF = {"same": (" ", "dim"), "removed": ("-", "red"), "added": ("+", "green")}
+_DIFF = {"same": (" ", "dim"), "removed": ("-", "red"), "added": ("+", "green"), "place": ("", "cyan")}
 _MAX_REFERENCES = 3
 _MAX_FIXES = 6
 _MAX_SHORT = 12
@@ -77,6 +77,7 @@ class _Report:
         self.head()
         for index, finding in enumerate(self.sections.main):
             self.cause(finding, first=index == 0)
+        self.changes()
         self.command()
         self.alternatives()
         self.symptoms()
@@ -168,9 +169,17 @@ class _Report:
             told = f" ({', '.join(check.rules)})" if check.rules else ""
             page.item(sign, text + told, style="dim" if check.status == "unknown" else "", label_style=style)
 
+    def changes(self) -> None:
+        """What was changed in the user's file, with the lines around. Indentation means something there, so nothing is wrapped."""
+        if self.diagnosis.changes:
+            self.page.heading(self.say("report.file"), self.say("report.corrected"))
+        for kind, text in self.diagnosis.changes:
+            sign, style = _DIFF[kind]
+            self.page.add((f"  {sign} {text}", style))
+
     def command(self) -> None:
         """The user's command with the first fix in it, as a diff."""
-        if self.diagnosis.command is None:
+        if self.diagnosis.command is None or self.diagnosis.changes:
             return
         self.page.heading(self.say("report.command"), self.say("report.corrected"))
         for kind, text in self.diagnosis.command.lines:

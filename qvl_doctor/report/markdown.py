@@ -17,7 +17,7 @@ _MAX_SHORT = 20
 _MAX_TEXT = 4000
 _MAX_EVIDENCE = 600
 
-_DIFF = {"same": " ", "removed": "-", "added": "+"}
+_DIFF = {"same": " ", "removed": "-", "added": "+", "place": ""}
 _BREAKS = re.compile(r"\s+")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
 _SPECIAL = re.compile(r"[\\`*#\[\]<>|~&]|(?<![^\W_])_|_(?![^\W_])")
@@ -120,7 +120,12 @@ def _cause(finding: Finding, diagnosis: Diagnosis, lang: str) -> Iterator[str]:
 
 
 def _command(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
-    """The user's command with the first fix in it, as a diff."""
+    """The user's command, or the whole file that it stands in, with the first fix in it, as a diff."""
+    if diagnosis.changes:
+        yield from (f"**{words.say('report.file', lang)} ({words.say('report.corrected', lang)})**", "")
+        yield from fence((f"{_DIFF[kind]}{text}" for kind, text in diagnosis.changes), "diff")
+        yield ""
+        return
     if diagnosis.command is None:
         return
     yield from (f"**{words.say('report.command', lang)} ({words.say('report.corrected', lang)})**", "")

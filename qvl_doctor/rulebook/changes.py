@@ -11,7 +11,10 @@ from qvl_doctor.rulebook.shapes import listed, short
 from qvl_doctor.rulebook.yamltree import Node
 
 #: The patches of a Kubernetes pod that exist.
-POD_PATCHES = ("shm-volume", "enable-service-links-false", "gpu-resource", "startup-probe", "cache-volume")
+POD_PATCHES = (
+    *("shm-volume", "volume-medium", "cache-volume", "gpu-resource", "enable-service-links-false", "restart-always"),
+    *("startup-probe", "readiness-probe", "probe-ports", "probe-paths"),
+)
 
 #: A flag may be what a pattern captured or a remedy found: `{flag}`.
 _FLAG = re.compile(r"--[a-z][a-z0-9]*(-[a-z0-9]+)*|\{[a-z_][a-z0-9_]*\}")

@@ -174,17 +174,31 @@ def _logged_command(facts: Facts, release: str) -> Command | None:
     return from_arguments(args, release) if isinstance(args, Mapping) and args else None
 
 
+def corrected(findings: Sequence[Finding], command: Command, release: str) -> Command:
+    """The command with the first fix of each cause. A log has one cause; of a command everything that is wrong is one."""
+    changes = [_first_change(finding, command) for finding in findings if finding.role == "cause" and finding.fixes]
+    for change in reversed(changes):  # what matters most has the last word
+        command = edit(command, change, release)
+    return command
+
+
+def _first_change(finding: Finding, command: Command) -> Mapping[str, Any]:
+    """What the first fix changes. A container gets other packages with another image, where a fix names one."""
+    first = finding.fixes[0].change
+    if "pip" in first and command.image:
+        return next((fix.change for fix in finding.fixes if fix.change.get("image")), first)
+    return first
+
+
 def _with_command(diagnosis: Diagnosis, command: Command | None, release: str) -> Diagnosis:
-    """The report's command: the user's own, with the first fix of the first cause."""
-    if command is None:
+    """The report's command: the user's own, corrected; and the whole text that it stands in."""
+    after = corrected(diagnosis.findings, command, release) if command else None
+    if command is None or after is None or after == command:
         return diagnosis
-    after = command
-    for change in _changes(diagnosis.findings):
-        after = edit(after, change, release)
     before, changed = _line(command), _line(after)
-    if changed == before:
-        return diagnosis
-    return diagnosis._replace(command=Commands(before, changed, tuple(diff(command, after))), patch=_patched(after))
+    shown = Commands(before, changed, tuple(diff(command, after))) if changed != before else None
+    patch = _patched(after)
+    return diagnosis._replace(command=shown, patch=patch if patch != _patched(command) else "")
 
 
 def _line(command: Command) -> str:
@@ -197,13 +211,3 @@ def _patched(command: Command) -> str:
     source = command.source
     whole = source is not None and source.text and (source.shape not in {"argv", "shell"} or "\n" in source.text.strip())
     return patched(command) if whole else ""
-
-
-def _changes(findings: Sequence[Finding]) -> list[Mapping[str, Any]]:
-    """The change of the first fix of each cause. A log has one cause; of a command everything that is wrong is one."""
-    first = [finding.fixes[0].change for finding in findings if finding.role == "cause" and finding.fixes]
-    return [change for change in reversed(first) if _edits(change)]  # what matters most has the last word
-
-
-def _edits(change: Mapping[str, Any]) -> bool:
-    return bool(change.get("flags") or change.get("env"))

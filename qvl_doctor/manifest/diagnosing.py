@@ -1,0 +1,117 @@
+"""One diagnosis of a manifest: of each vLLM command in it, of what the cluster says of its pod, and the file corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import unified_diff
+from typing import NamedTuple
+
+from qvl_doctor import kube
+from qvl_doctor.diagnose.static import examine, summed_up
+from qvl_doctor.launch.command import Command, LaunchError
+from qvl_doctor.launch.manifest import ManifestSource
+from qvl_doctor.launch.observing import arguments_of
+from qvl_doctor.launch.patching import patched, unpatched
+from qvl_doctor.manifest.looking import Looked, look, release_of
+from qvl_doctor.memory.solver import Case
+from qvl_doctor.model import SEVERITIES, Diagnosis, Rule, Seen, Text
+from qvl_doctor.sizing.advice import advise, corrected
+from qvl_doctor.sizing.case import Known, of_arguments
+from qvl_doctor.sizing.telling import facts_of
+from qvl_doctor.words import both
+
+_CONTEXT = 2
+_MOST_LINES = 200
+
+
+class Found(NamedTuple):
+    """A diagnosis, and the corrected file with the secrets that it had; "" where nothing in it is to be changed."""
+
+    diagnosis: Diagnosis
+    file: str = ""
+
+
+def diagnose(source: str, text: str, rules: Sequence[Rule], known: Known, start_s: float = 0.0) -> Found:
+    """What a text of manifests says and, of `kubectl get -o yaml` and `kubectl describe`, what the cluster says.
+
+    `known` has the card and the release where the text names none. Raises LaunchError if the text is neither.
+    """
+    status = kube.look(text)
+    try:
+        looked = look(text, known.release, start_s)
+    except LaunchError:
+        if status is None:
+            raise
+        looked = []
+    if not looked:
+        return Found(kube.retold(examine(source, status or Seen(), rules)))
+    singles, after = [], []
+    for index, each in enumerate(looked):
+        single = _single(source, each, status if index == 0 else None, rules, known)
+        changed = corrected(single.findings, each.command, each.release)
+        later = release_of(changed.image or "")
+        if later and later != each.release:  # what holds for one release need not hold for another
+            again = look(text, later, start_s)[index]
+            single = _with_image(single, _single(source, again, None, rules, known), later, changed.image or "")
+            changed = replace(corrected(single.findings, again.command, later), image=changed.image)
+        singles.append(single)
+        after.append(changed)
+    found = _together(source, singles, looked)
+    file = patched(*after, reveal=True)
+    if not file or not after[0].source or file == after[0].source.text:
+        file = ""
+    else:
+        shown = patched(*after)
+        found = found._replace(patch=shown, changes=tuple(_changes(unpatched(after[0]), shown)))
+    return Found(kube.retold(found) if status is not None else found, file)
+
+
+def _single(source: str, each: Looked, status: Seen | None, rules: Sequence[Rule], known: Known) -> Diagnosis:
+    """The diagnosis of one command and what stands around it."""
+    seen, own = each.seen, replace(known, release=each.release)
+    if known.gpu:
+        case = of_arguments(arguments_of(each.command, each.release), own, each.command.env)
+        seen |= Seen(facts_of(case, case.plan())) if isinstance(case, Case) else Seen()
+    found = advise(examine(source, seen | (status or Seen()), rules), own, each.command)
+    return found._replace(not_checked=(*found.not_checked, *_notes(each.command)))
+
+
+def _with_image(first: Diagnosis, again: Diagnosis, release: str, image: str) -> Diagnosis:
+    """The diagnosis of a command whose image is exchanged: why, and what is wrong with it in the new one."""
+    reasons = tuple(one for one in first.findings if any(fix.change.get("image") == image for fix in one.fixes))
+    rest = tuple(one for one in again.findings if one.rule not in {reason.rule for reason in reasons})
+    findings = tuple(sorted((*reasons, *rest), key=lambda one: SEVERITIES.index(one.severity)))
+    note = both("manifest.other_release", release=release, image=image)
+    whole = summed_up(first.source, findings, {**again.facts, "vllm": first.facts.get("vllm", again.facts["vllm"])})
+    return whole._replace(alternatives=again.alternatives, not_checked=(note, *first.not_checked))
+
+
+def _notes(command: Command) -> list[Text]:
+    """That a piece of a manifest does not show what stands elsewhere."""
+    source = command.source
+    fragment = isinstance(source, ManifestSource) and source.shape == "kubernetes" and not source.box.spot.root.get("kind")
+    return [both("manifest.fragment")] if fragment else []
+
+
+def _together(source: str, singles: Sequence[Diagnosis], looked: Sequence[Looked]) -> Diagnosis:
+    """Several commands of one file as one diagnosis: all findings, and the facts of the command that is worst off."""
+    if len(singles) == 1:
+        return singles[0]
+    worst = min(singles, key=lambda each: SEVERITIES.index(each.findings[0].severity) if each.findings else len(SEVERITIES))
+    unique = {(one.rule, one.title["en"], one.evidence): one for each in singles for one in each.findings}
+    findings = tuple(sorted(unique.values(), key=lambda one: SEVERITIES.index(one.severity)))
+    notes = dict.fromkeys(note["en"] for each in singles for note in each.not_checked)
+    kept = tuple(next(note for each in singles for note in each.not_checked if note["en"] == said) for said in notes)
+    where = looked[singles.index(worst)].command.where
+    several = both("manifest.several", count=len(singles), where=where)
+    return summed_up(source, findings, worst.facts)._replace(
+        command=worst.command, alternatives=worst.alternatives, not_checked=(several, *kept)
+    )
+
+
+def _changes(before: str, after: str) -> list[tuple[str, str]]:
+    """What two texts differ in, with some lines around each place: (place, same, removed or added, text)."""
+    kinds = {"@": "place", " ": "same", "-": "removed", "+": "added"}
+    lines = list(unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=_CONTEXT))[2:]
+    return [(kinds[line[0]], line if line[0] == "@" else line[1:]) for line in lines[:_MOST_LINES]]

@@ -1,0 +1,108 @@
+"""What a container asks of its node: GPUs, shared memory, main memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qvl_doctor.launch.podpatch import gpus_needed
+from qvl_doctor.launch.yamltree import Node
+from qvl_doctor.manifest.scene import GIB, Scene, deep, size_of
+from qvl_doctor.memory.releases import parse
+from qvl_doctor.model import Record
+
+#: vLLM's workers hand each other the outputs through shared memory, and so does NCCL; the 64 MiB of a container are too little for several.
+_SHM = GIB
+#: Resources with a slash in their names that are no devices.
+_NO_DEVICES = ("hugepages-", "kubernetes.io/", "attachable-volumes-")
+
+
+def look(scene: Scene) -> Iterator[Record]:
+    """Observations of what is asked for, and what the command needs."""
+    yield from _docker_gpus(scene) if scene.shape == "compose" else _gpus(scene)
+    yield from _shared_memory(scene)
+    yield from _main_memory(scene)
+
+
+def _gpus(scene: Scene) -> Iterator[Record]:
+    node, name = scene.node, scene.name
+    gpus = scene.command.container.get("gpus", "")
+    requested = deep(node, "resources", "requests", "nvidia.com/gpu")
+    needed = gpus_needed(scene.command, scene.box.nodes)
+    if requested and not gpus:
+        yield scene.at(requested, f"container {name} has nvidia.com/gpu in its requests and not in its limits")
+    elif not gpus and scene.whole and not _devices(node) and not _without_gpu(scene):
+        yield scene.at(node, f"container {name} asks for no GPU in its resources")
+    elif gpus.isdecimal() and int(gpus) < needed:
+        yield scene.at(node, f"container {name} asks for {gpus} GPUs in its resources, and its command needs {needed}")
+    elif gpus.isdecimal() and int(gpus) > needed and len(gpus) < 5:
+        yield scene.at(node, f"container {name} asks for {gpus} GPUs in its resources, and its command uses {needed}")
+
+
+def _docker_gpus(scene: Scene) -> Iterator[Record]:
+    held = scene.command.container
+    if not any(held.get(key) for key in ("gpus", "runtime")) and not scene.node.get("devices") and not _without_gpu(scene):
+        yield scene.at(scene.node, f"service {scene.name} gets no GPU from Docker")
+
+
+def _devices(node: Node) -> bool:
+    """Whether anything is asked for that a device plugin or a driver hands out: GPUs of any make, TPUs, claims."""
+    resources = node.get("resources")
+    names = [key.value for each in (resources.resolved.walk() if resources else ()) for key, _ in each.pairs]
+    return any("/" in name and not name.startswith(_NO_DEVICES) for name in names) or "claims" in names
+
+
+def _without_gpu(scene: Scene) -> bool:
+    """Whether this vLLM is meant for a CPU."""
+    return scene.arguments.get("device") == "cpu" or "cpu" in (scene.command.image or "").lower()
+
+
+def _shared_memory(scene: Scene) -> Iterator[Record]:
+    """Too little of it for several ranks. What a host shares (`ipc: host`, a hostPath) is enough."""
+    held, ranks = scene.command.container, gpus_needed(scene.command, scene.box.nodes)
+    size = held.get("shm-size", "")
+    if ranks < 2 or not scene.whole or held.get("ipc") == "host":
+        return
+    volume = scene.box.volume(scene.box.mount("/dev/shm") or "")  # noqa: S108 — read only
+    if not size and volume and not volume.get("emptyDir"):
+        return
+    bytes_ = size_of(size, docker=scene.shape == "compose")
+    if not size and scene.shape == "compose":
+        yield scene.at(scene.node, f"container {scene.name} has 64 MiB at /dev/shm, and its command uses {ranks} GPUs")
+    elif not size:
+        yield scene.at(scene.node, f"container {scene.name} has no volume in memory at /dev/shm, and its command uses {ranks} GPUs")
+    elif 0 < bytes_ < _SHM:
+        at = deep(volume, "emptyDir", "sizeLimit") or scene.node
+        yield scene.at(at, f"container {scene.name} has {bytes_ >> 20} MiB at /dev/shm, and its command uses {ranks} GPUs")
+
+
+def _main_memory(scene: Scene) -> Iterator[Record]:
+    """A memory limit below the weights, which pass through main memory, or below what vLLM pins in it for good."""
+    limit = size_of(scene.command.container.get("memory", ""), docker=scene.shape == "compose") / GIB
+    if not limit:
+        return
+    at = deep(scene.node, "resources", "limits", "memory") or scene.node
+    pinned = _pinned_gib(scene)
+    if limit <= pinned:
+        said = f"its memory limit is {limit:.0f} GiB, and vLLM pins {pinned:.0f} GiB of main memory"
+        yield scene.at(at, f"container {scene.name}: {said}")
+    elif limit < scene.weights_gib:
+        said = f"its memory limit is {limit:.0f} GiB, and the weights take {scene.weights_gib:.0f} GiB"
+        yield scene.at(at, f"container {scene.name}: {said}")
+
+
+def _pinned_gib(scene: Scene) -> float:
+    """What stays in main memory for each GPU: the weights that --cpu-offload-gb moves there, and the V0 engine's --swap-space."""
+    ranks = gpus_needed(scene.command, scene.box.nodes)
+    moved = min(_gib(scene.arguments.get("cpu_offload_gb")), scene.weights_gib / ranks or 1 << 20)
+    return (moved + (_gib(scene.arguments.get("swap_space")) if _is_v0(scene) else 0.0)) * ranks
+
+
+def _is_v0(scene: Scene) -> bool:
+    """Whether the V0 engine surely runs: it was the default below 0.8, and could be asked for below 0.11."""
+    release = parse(scene.release)
+    asked = scene.command.env.get("VLLM_USE_V1")
+    return release is not None and ((release < (0, 8, 0) and asked != "1") or (release < (0, 11, 0) and asked == "0"))
+
+
+def _gib(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1 << 20 else 0.0

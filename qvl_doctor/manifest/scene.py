@@ -1,0 +1,115 @@
+"""One container with its vLLM command, and all that stands around it: what the looks at a manifest are given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from qvl_doctor.launch.command import Command
+from qvl_doctor.launch.manifest import Container
+from qvl_doctor.launch.yamltree import Node
+from qvl_doctor.memory import cards
+from qvl_doctor.model import Record
+from qvl_doctor.observations import MANIFEST, observe
+
+GIB = 1 << 30
+#: Bytes of a parameter: two, or about half a byte in 4 bits.
+_PLAIN, _QUANTIZED = 2, 0.5
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+_QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kMGT]i?|Ki)?")
+#: Docker's sizes: 2g, 512mb, 64M; all of them in powers of 1024.
+_DOCKER_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """`documents` are all objects of the text. `arguments` are the command's, as vLLM names them; `start_s` is 0 where no log told it."""
+
+    text: str
+    documents: tuple[Node, ...]
+    box: Container
+    command: Command
+    arguments: Mapping[str, Any]
+    release: str
+    start_s: float = 0.0
+
+    @property
+    def node(self) -> Node:
+        """The container."""
+        return self.box.spot.container
+
+    @property
+    def name(self) -> str:
+        return self.box.spot.name or "of vLLM"
+
+    @property
+    def shape(self) -> str:
+        return self.box.spot.shape
+
+    @property
+    def pod(self) -> Node | None:
+        """The map that holds the containers and the volumes, in Kubernetes."""
+        return self.box.spot.pod
+
+    @property
+    def whole(self) -> bool:
+        """Whether the text is a whole object, so that what is not in it is missing. Of a fragment nobody knows."""
+        return self.shape == "compose" or bool(self.box.spot.root.get("kind"))
+
+    @property
+    def kind(self) -> str:
+        return self.box.spot.root.text("kind") or ""
+
+    @property
+    def port(self) -> int:
+        """Where vLLM listens."""
+        return number(self.arguments.get("port"), 8000)
+
+    @property
+    def model(self) -> str:
+        return str(self.arguments.get("model") or "")
+
+    @cached_property
+    def card(self) -> cards.Card | None:
+        """What is known of the model."""
+        return cards.find(self.model) if self.model else None
+
+    @cached_property
+    def weights_gib(self) -> float:
+        """The size of the model's weights by the parameters published with it; 0 where they are not known."""
+        card = self.card
+        return card.parameters * (_QUANTIZED if card.quantization else _PLAIN) / GIB if card else 0.0
+
+    def at(self, node: Node, said: str) -> Record:
+        """An observation with the line of a node as its proof."""
+        start = self.text.rfind("\n", 0, node.start) + 1
+        end = self.text.find("\n", node.start)
+        shown = self.text[start : end if end >= 0 else len(self.text)].strip()[:200]
+        return observe(MANIFEST, said, self.text.count("\n", 0, node.start) + 1, shown)
+
+
+def deep(node: Node | None, *keys: str) -> Node | None:
+    """The value under keys inside keys; None where one is missing."""
+    for key in keys:
+        found = node.get(key) if node else None
+        node = found.resolved if found else None
+    return node
+
+
+def number(value: Any, otherwise: int = 1) -> int:
+    """A whole number that is not negative, written as one or as text; else `otherwise`."""
+    if isinstance(value, str):
+        value = int(value) if value.isdecimal() and len(value) < 10 else otherwise
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else otherwise
+
+
+def size_of(quantity: str, *, docker: bool = False) -> int:
+    """Bytes of a quantity of Kubernetes (`16Gi`, `500M`) or of Docker (`2g`); 0 for what is none."""
+    if docker:
+        found = _DOCKER_SIZE.fullmatch(quantity.strip())
+        return int(float(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " ")) if found else 0
+    found = _QUANTITY.fullmatch(quantity.strip())
+    return int(float(found[1]) * _UNITS[found[2] or ""]) if found else 0

@@ -1,0 +1,123 @@
+"""Where the model's files come from, and what the pod's volumes are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qvl_doctor.launch.yamltree import Node
+from qvl_doctor.manifest.scene import GIB, Scene, deep, number, size_of
+from qvl_doctor.model import Record
+
+#: Where the Hub's library keeps models if no variable says otherwise: below the home of root, and of the user of vLLM's own images.
+_CACHES = ("/root/.cache/huggingface", "/home/vllm/.cache/huggingface")
+_CACHE_VARIABLES = ("HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HF_XET_CACHE")
+_ONE_NODE = frozenset(("ReadWriteOnce", "ReadWriteOncePod"))
+
+
+def look(scene: Scene) -> Iterator[Record]:
+    """Observations of a container's mounts and its pod's volumes."""
+    if scene.shape != "kubernetes" or scene.pod is None:
+        return
+    yield from _media(scene.pod, scene)
+    if not scene.whole:
+        return
+    yield from _undefined(scene)
+    if scene.model.startswith("/"):
+        yield from _path(scene)
+    elif scene.model.count("/") == 1:
+        yield from _download(scene)
+
+
+def _volumes(pod: Node) -> Iterator[Node]:
+    volumes = pod.get("volumes")
+    yield from (item.resolved for item in (volumes.resolved.items if volumes else ()))
+
+
+def _media(pod: Node, scene: Scene) -> Iterator[Record]:
+    """A medium that no kubelet knows: the API takes any word."""
+    for volume in _volumes(pod):
+        medium = deep(volume, "emptyDir", "medium")
+        if medium and medium.value not in {"", "Memory"} and not medium.value.startswith("HugePages"):
+            said = f"the volume {volume.text('name') or ''} has the medium {medium.value}, and only Memory means main memory"
+            yield scene.at(medium, said)
+
+
+def _undefined(scene: Scene) -> Iterator[Record]:
+    """Mounts of volumes that the pod does not have: the API server refuses the object."""
+    names = {volume.text("name") for volume in _volumes(scene.pod)} if scene.pod else set()
+    names |= set(_claim_templates(scene))
+    mounts = scene.node.get("volumeMounts")
+    for mount in mounts.resolved.items if mounts else ():
+        name = mount.text("name")
+        if name and name not in names:
+            yield scene.at(mount, f"container {scene.name} mounts the volume {name[:80]}, which its pod does not have")
+
+
+def _claim_templates(scene: Scene) -> Iterator[str]:
+    templates = deep(scene.box.spot.root, "spec", "volumeClaimTemplates")
+    for template in templates.items if templates else ():
+        metadata = template.resolved.get("metadata")
+        if metadata:
+            yield metadata.text("name") or ""
+
+
+def _path(scene: Scene) -> Iterator[Record]:
+    """A model that is a folder of the container."""
+    name = scene.box.mount(scene.model)
+    if name is None:
+        yield scene.at(scene.node, f"the model's folder {scene.model[:200]} of container {scene.name} is on no volume")
+        return
+    volume = scene.box.volume(name)
+    if volume is None:
+        return
+    host = volume.get("hostPath")
+    if host and not any(scene.pod and scene.pod.get(key) for key in ("nodeSelector", "nodeName", "affinity")):
+        path = (host.text("path") or "")[:200]
+        yield scene.at(host, f"the model of container {scene.name} is in a folder of the node, {path}, and any node may run the pod")
+    yield from _claim(scene, volume)
+
+
+def _download(scene: Scene) -> Iterator[Record]:
+    """A model of the Hub: whether what was downloaded is still there after a restart, and whether there is room for it."""
+    if scene.command.env.get("HF_HUB_OFFLINE") in {"1", "true", "True"}:
+        return
+    download = scene.arguments.get("download_dir")
+    told = [scene.command.env[name] for name in _CACHE_VARIABLES if scene.command.env.get(name)]
+    folders = [download] if isinstance(download, str) else told[:1] or _CACHES
+    name = next((name for folder in folders if (name := scene.box.mount(folder)) is not None), None)
+    if name is None:
+        size = f"{scene.weights_gib:.0f} GiB" if scene.weights_gib else "the model"
+        yield scene.at(scene.node, f"container {scene.name} downloads {size} at each start: no volume keeps {folders[0][:120]}")
+        return
+    volume = scene.box.volume(name)
+    if volume is not None:
+        yield from _claim(scene, volume)
+
+
+def _claim(scene: Scene, volume: Node) -> Iterator[Record]:
+    """A volume that is too small for the weights, or that one node alone can use."""
+    name = volume.text("name") or ""
+    limit = deep(volume, "emptyDir", "sizeLimit")
+    claim = deep(volume, "persistentVolumeClaim", "claimName")
+    found = _object(scene, "PersistentVolumeClaim", claim.value) if claim else None
+    asked = deep(found, "spec", "resources", "requests", "storage")
+    for node in (limit, asked):
+        gib = size_of(node.value) / GIB if node else 0.0
+        if node and 0 < gib < scene.weights_gib:
+            yield scene.at(node, f"the volume {name} holds {gib:.0f} GiB, and the weights take {scene.weights_gib:.0f} GiB")
+    modes = deep(found, "spec", "accessModes")
+    listed = [mode.resolved.value for mode in modes.items] if modes else []
+    asked_for = deep(scene.box.spot.root, "spec", "replicas")
+    replicas = number(asked_for.value) if asked_for else 1
+    if modes and claim and listed and set(listed) <= _ONE_NODE and replicas > 1 and scene.kind == "Deployment":
+        said = f"the claim {claim.value[:80]} is {listed[0]}, and {replicas} pods of container {scene.name} use it"
+        yield scene.at(modes, said)
+
+
+def _object(scene: Scene, kind: str, name: str) -> Node | None:
+    """An object of the same text."""
+    for document in scene.documents:
+        metadata = document.get("metadata")
+        if document.text("kind") == kind and metadata and metadata.text("name") == name:
+            return document
+    return None
