@@ -18,11 +18,11 @@ from kube.programs import programs
 from qvl_doctor import rulebook
 from qvl_doctor.cli import kubectl
 from qvl_doctor.kube.choosing import selector_of
-from qvl_doctor.kube.diagnosing import release_of
 from qvl_doctor.kube.kubectl import Kubectl
 from qvl_doctor.kube.times import moment
 from qvl_doctor.kube.tree import of_json
 from qvl_doctor.logs.source import InputError
+from qvl_doctor.manifest.looking import release_of
 from qvl_doctor.words import say
 
 CALLS = Path(__file__).parent.parent / "fixtures/kube/calls"

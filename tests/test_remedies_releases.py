@@ -100,6 +100,7 @@ def test_an_architecture_needs_a_release_that_works() -> None:
     assert answer == {
         "architecture": "Qwen2_5_VLForConditionalGeneration",
         "architecture_known": "yes",
+        "image": "vllm/vllm-openai:v0.8.5.post1",  # that of 0.7.3 may carry an older Transformers release
         "vllm_needed": "0.7.3",  # 0.7.2 has it, but works with a development build of Transformers only
         "vllm_have": "0.6.3",
         "transformers_needed": "4.49",

@@ -6,7 +6,6 @@ only if it shows a failure of its own, or if the older one is gone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,18 +17,18 @@ from qvl_doctor.kube.kubectl import Kubectl
 from qvl_doctor.kube.pod import Container, Pod
 from qvl_doctor.kube.telling import PAST_S, tell
 from qvl_doctor.kube.tree import as_json
-from qvl_doctor.launch.command import Command, LaunchError
+from qvl_doctor.launch.command import LaunchError
 from qvl_doctor.launch.observing import observe_command
-from qvl_doctor.launch.reading import read
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError
+from qvl_doctor.manifest.looking import Looked, look
 from qvl_doctor.model import Diagnosis, Fact, Line, Rule, Seen, Text
 from qvl_doctor.sizing.advice import advise
 from qvl_doctor.sizing.need import wanted
 from qvl_doctor.words import both
 
 _MAX_NAMED = 5
-_TAG = re.compile(r"vllm-openai:v(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)")
+_NO_GPU = "asks for no GPU in its resources"
 
 
 class Asked(NamedTuple):
@@ -59,14 +58,14 @@ def diagnose_pod(kubectl: Kubectl, asked: Asked, rules: Sequence[Rule], known: M
     container = container_of(pod, asked.container)
     if chosen.others:
         notes.append(_several(chosen, pod))
-    commands = _commands(chosen, container)
+    looked = _looked(chosen, container)
     seen = _here(tell([pod], events, asked.now))
-    if commands:
-        seen = _here(observe_command(commands[0], release_of(container.image))) | seen
+    if looked:
+        seen = _here(_spec(looked, pod, container)) | seen
     look = _Look(kubectl, asked, pod, container, rules, known)
     found = _settled(look.diagnosis(seen), pod, container, asked.now)
     if wanted(found):
-        found = advise(found, None, commands[0] if commands else None)
+        found = advise(found, None, looked.command if looked else None)
     return found._replace(source=f"pod/{pod.name}", not_checked=(*notes, *look.notes, *found.not_checked))
 
 
@@ -127,18 +126,22 @@ def _settled(found: Diagnosis, pod: Pod, container: Container, now: float) -> Di
     return found
 
 
-def _commands(chosen: Chosen, container: Container) -> list[Command]:
-    """What the container starts, where that can be read."""
+def _looked(chosen: Chosen, container: Container) -> Looked | None:
+    """What the container starts and what stands around it, where that can be read."""
     try:
-        return [each for each in read(as_json(chosen.item)) if (each.where or "").rpartition("/")[2] == container.name]
+        found = look(as_json(chosen.item))
     except LaunchError:
-        return []
+        return None
+    return next((each for each in found if (each.command.where or "").rpartition("/")[2] == container.name), None)
 
 
-def release_of(image: str) -> str:
-    """The release that the tag of vLLM's own image names; empty if there is none."""
-    found = _TAG.search(image)
-    return found[1] if found else ""
+def _spec(looked: Looked, pod: Pod, container: Container) -> Seen:
+    """What of the spec matters now: of a pod that is ready, its command alone. Whether a container that started has a GPU, its log says."""
+    if pod.ready:
+        return observe_command(looked.command, looked.release)
+    started = container.now.state == "running" or bool(container.death.state)
+    kept = tuple(each for each in looked.seen.observations if not (started and _NO_GPU in each.message))
+    return looked.seen._replace(observations=kept)
 
 
 def _here(seen: Seen) -> Seen:

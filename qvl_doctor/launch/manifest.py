@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from qvl_doctor.launch import argv, shell, yamledit
+from qvl_doctor.launch import argv, kserve, shell, yamledit
 from qvl_doctor.launch.command import Changes, Command, Edit, LaunchError, Place, Problem, Reading, Source, Splice
 from qvl_doctor.launch.views import WholeText
 from qvl_doctor.launch.words import place_of
@@ -94,6 +94,8 @@ def _in_pods(document: Node) -> Iterator[Spot]:
             listed = node.get(name)
             for container in listed.resolved.items if listed else ():
                 yield Spot("kubernetes", root, (*path, name), container.resolved, node, container.text("name") or "")
+        for predictor, model in kserve.models(node):
+            yield Spot("kubernetes", root, (*path, "predictor", "model"), model, predictor, model.text("name") or "")
         pending += [(item.resolved, root, path) for item in reversed(node.items)]
         pending += [(value.resolved, root, (*path, key.value)) for key, value in reversed(node.pairs) if key.value not in _CONTAINERS]
 
@@ -108,6 +110,10 @@ def _commands(text: str, spot: Spot, release: str) -> Iterator[Command]:
     if box.string or box.script >= 0:
         return
     first = argv.first_argument(box.words)
+    if spot.container.get("modelFormat"):
+        reading = argv.read_arguments(box.words, 0, release)
+        yield Command(kserve.PROGRAM, None, reading.flags, box.env, image, spot.where, box.facts, ManifestSource(text, box, reading))
+        return
     if first < 0 and not _entry_point_is_vllm(box):
         return
     reading = argv.read_arguments(box.words, max(first, 0), release)

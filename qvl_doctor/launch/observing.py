@@ -56,8 +56,7 @@ _FIELDS = ("flag", "value", "first", "last", "replacement", "expected")
 
 def observe_command(command: Command, release: str = "") -> Seen:
     """What a command says, for a release ("" is unknown), and what is wrong with it."""
-    text = command.source.text if command.source else ""
-    return Seen(facts_of(command, release), tuple(_observations(command, release, text)))
+    return Seen(facts_of(command, release), tuple(observe_problems(command, check(command, release), release)))
 
 
 def observe_text(text: str, release: str = "") -> Seen:
@@ -100,9 +99,10 @@ def facts_of(command: Command, release: str = "") -> dict[str, Fact]:
     return facts
 
 
-def _observations(command: Command, release: str, text: str) -> Iterable[Record]:
-    lines = text.splitlines()
-    for problem in check(command, release):
+def observe_problems(command: Command, problems: Iterable[Problem], release: str = "") -> Iterable[Record]:
+    """Problems of a command as observations, each with its line."""
+    lines = command.source.text.splitlines() if command.source else []
+    for problem in problems:
         line = problem.place.line
         shown = lines[line - 1].strip() if 0 < line <= len(lines) else ""
         yield observe(COMMAND, _sentence(problem, command, release), line, shown)

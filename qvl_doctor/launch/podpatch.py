@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qvl_doctor.launch.command import Command, Edit
-from qvl_doctor.launch.manifest import SHM, Container, ManifestSource
+from qvl_doctor.launch.manifest import SHM, Container, ManifestSource, containers
 from qvl_doctor.launch.yamlgrow import grown, set_to, value_of
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.model import NOTHING
@@ -43,21 +43,28 @@ def gpus_needed(command: Command, nodes: int = 1) -> int:
 
 def manifest_edits(commands: Sequence[Command]) -> Iterator[Edit]:
     """The edits that all patches of the commands of one manifest come to. What several of them want of one map is merged first."""
-    wanted: dict[int, tuple[ManifestSource, Node, dict[str, Any]]] = {}
+    wanted: dict[int, tuple[ManifestSource, Node, dict[str, Any]]] = {}  # by where a map begins
     for command in commands:
         source = command.source
         if not isinstance(source, ManifestSource):
             continue
-        spot = source.box.spot
-        for name in command.pod:
-            wants = _wants(name, command, source.box)
-            yield from wants.edits
-            for node, more in ((spot.container, wants.container), (spot.pod, wants.pod)):
-                if node and more:
-                    held = wanted.setdefault(id(node), (source, node, {}))[2]
-                    _merge(held, more)
+        for patch in command.pod:
+            for box in (source.box, *_workers(source.box, patch)):
+                wants = _wants(patch, command, box)
+                yield from wants.edits
+                for node, more in ((box.spot.container, wants.container), (box.spot.pod, wants.pod)):
+                    if node and more:
+                        _merge(wanted.setdefault(node.start, (source, node, {}))[2], more)
     for source, node, more in wanted.values():
         yield from grown(source.text, node, more)
+
+
+def _workers(box: Container, name: str) -> list[Container]:
+    """The containers of a LeaderWorkerSet's workers, which hold GPUs as the leader does and have no vLLM command of their own."""
+    if box.nodes < 2 or name not in {"shm-volume", "gpu-resource"}:
+        return []
+    root = box.spot.root.start
+    return [each for each in containers(box.text) if each.spot.root.start == root and "workerTemplate" in each.spot.path]
 
 
 def docker_options(command: Command) -> tuple[tuple[str, ...], ...]:

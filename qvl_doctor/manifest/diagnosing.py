@@ -14,6 +14,7 @@ from qvl_doctor.launch.manifest import ManifestSource
 from qvl_doctor.launch.observing import arguments_of
 from qvl_doctor.launch.patching import patched, unpatched
 from qvl_doctor.manifest.looking import Looked, look, release_of
+from qvl_doctor.memory import cards
 from qvl_doctor.memory.solver import Case
 from qvl_doctor.model import SEVERITIES, Diagnosis, Rule, Seen, Text
 from qvl_doctor.sizing.advice import advise, corrected
@@ -70,6 +71,9 @@ def diagnose(source: str, text: str, rules: Sequence[Rule], known: Known, start_
 def _single(source: str, each: Looked, status: Seen | None, rules: Sequence[Rule], known: Known) -> Diagnosis:
     """The diagnosis of one command and what stands around it."""
     seen, own = each.seen, replace(known, release=each.release)
+    card = cards.find(each.model) if each.model else None
+    if card:
+        own = replace(own, shape=card.shape, quantization=card.quantization)
     if known.gpu:
         case = of_arguments(arguments_of(each.command, each.release), own, each.command.env)
         seen |= Seen(facts_of(case, case.plan())) if isinstance(case, Case) else Seen()

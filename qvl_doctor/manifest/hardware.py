@@ -32,10 +32,15 @@ def _gpus(scene: Scene) -> Iterator[Record]:
         yield scene.at(requested, f"container {name} has nvidia.com/gpu in its requests and not in its limits")
     elif not gpus and scene.whole and not _devices(node) and not _without_gpu(scene):
         yield scene.at(node, f"container {name} asks for no GPU in its resources")
-    elif gpus.isdecimal() and int(gpus) < needed:
+    elif gpus.isdecimal() and int(gpus) < needed and not _over_ray(scene):
         yield scene.at(node, f"container {name} asks for {gpus} GPUs in its resources, and its command needs {needed}")
     elif gpus.isdecimal() and int(gpus) > needed and len(gpus) < 5:
         yield scene.at(node, f"container {name} asks for {gpus} GPUs in its resources, and its command uses {needed}")
+
+
+def _over_ray(scene: Scene) -> bool:
+    """Whether the ranks may be in pods that the command does not name."""
+    return scene.arguments.get("distributed_executor_backend") == "ray" and scene.box.nodes == 1
 
 
 def _docker_gpus(scene: Scene) -> Iterator[Record]:

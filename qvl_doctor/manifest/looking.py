@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from qvl_doctor.launch.command import Command
+from qvl_doctor.launch.kserve import is_kserve, model_of
 from qvl_doctor.launch.manifest import ManifestSource
-from qvl_doctor.launch.observing import arguments_of, observe_command
+from qvl_doctor.launch.observing import arguments_of, facts_of, observe_command, observe_problems
 from qvl_doctor.launch.podpatch import gpus_needed
 from qvl_doctor.launch.reading import is_manifest, read
 from qvl_doctor.launch.yamltree import Node, documents
@@ -18,17 +19,22 @@ from qvl_doctor.manifest.scene import Scene
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import MANIFEST, observe
 
-_RELEASE = re.compile(r"vllm[^:@]*:v?(\d+\.\d+\.\d+)", re.IGNORECASE)
+#: All releases so far begin with 0; a tag like 1.4.2 is that of somebody's own image.
+_RELEASE = re.compile(r"vllm[^:@]*:v?(0\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", re.IGNORECASE)
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|API_KEY|CREDENTIAL", re.IGNORECASE)
 _SECRET_FLAGS = ("--api-key", "--hf-token")
 
 
 class Looked(NamedTuple):
-    """One vLLM command of a text, the release that it runs ("" is unknown), and what was seen of it and its surroundings."""
+    """One vLLM command of a text, the release that it runs ("" is unknown), and what was seen of it and its surroundings.
+
+    `model` is set where the command's arguments do not name it.
+    """
 
     command: Command
     release: str
     seen: Seen
+    model: str = ""
 
 
 def look(text: str, release: str = "", start_s: float = 0.0) -> list[Looked]:
@@ -38,17 +44,27 @@ def look(text: str, release: str = "", start_s: float = 0.0) -> list[Looked]:
     """
     commands = read(text, release)
     whole = tuple(objects(text)) if is_manifest(text) else ()
-    found = []
-    for command in commands:
-        own = release or release_of(command.image or "")
-        seen = observe_command(command, own) | Seen({"vllm": Fact(own, "manifest")} if own else {})
-        if isinstance(command.source, ManifestSource):
-            scene = Scene(text, whole, command.source.box, command, arguments_of(command, own), own, start_s)
-            seen |= Seen(observations=(*hardware.look(scene), *starting.look(scene), *storage.look(scene), *_secrets(scene)))
-        elif command.source and command.source.shape == "docker":
+    return [_looked(text, whole, replace(command, start_s=start_s), release) for command in commands]
+
+
+def _looked(text: str, whole: tuple[Node, ...], command: Command, release: str) -> Looked:
+    own, model = release or release_of(command.image or ""), ""
+    seen = Seen({"vllm": Fact(own, "manifest")} if own else {})
+    if isinstance(command.source, ManifestSource):
+        box = command.source.box
+        if is_kserve(command):
+            model = model_of(command, box.spot.container)
+            facts = {**facts_of(command, own), **({"model": Fact(model, "manifest")} if model else {})}
+            seen |= Seen(facts, tuple(observe_problems(command, command.source.problems, own)))
+        else:
+            seen |= observe_command(command, own)
+        scene = Scene(text, whole, box, command, arguments_of(command, own), own, command.start_s, model)
+        seen |= Seen(observations=(*hardware.look(scene), *starting.look(scene), *storage.look(scene), *_secrets(scene)))
+    else:
+        seen |= observe_command(command, own)
+        if command.source and command.source.shape == "docker":
             seen |= Seen(observations=tuple(_docker(command)))
-        found.append(Looked(replace(command, start_s=start_s), own, seen))
-    return found
+    return Looked(command, own, seen, model)
 
 
 def release_of(image: str) -> str:

@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from qvl_doctor.launch.command import Command
+from qvl_doctor.launch.kserve import PORT as KSERVE_PORT
+from qvl_doctor.launch.kserve import is_kserve
 from qvl_doctor.launch.manifest import Container
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.memory import cards
@@ -35,6 +37,8 @@ class Scene:
     arguments: Mapping[str, Any]
     release: str
     start_s: float = 0.0
+    #: The model, where KServe names it outside of vLLM's arguments.
+    named: str = ""
 
     @property
     def node(self) -> Node:
@@ -65,12 +69,14 @@ class Scene:
 
     @property
     def port(self) -> int:
-        """Where vLLM listens."""
+        """Where the server listens."""
+        if is_kserve(self.command):
+            return number(self.arguments.get("http_port"), KSERVE_PORT)
         return number(self.arguments.get("port"), 8000)
 
     @property
     def model(self) -> str:
-        return str(self.arguments.get("model") or "")
+        return self.named or str(self.arguments.get("model") or "")
 
     @cached_property
     def card(self) -> cards.Card | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from qvl_doctor.launch.kserve import is_kserve
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.manifest.scene import GIB, Scene, deep, number, size_of
 from qvl_doctor.model import Record
@@ -19,7 +20,7 @@ def look(scene: Scene) -> Iterator[Record]:
     if scene.shape != "kubernetes" or scene.pod is None:
         return
     yield from _media(scene.pod, scene)
-    if not scene.whole:
+    if not scene.whole or is_kserve(scene.command):  # KServe adds a volume and fetches the model itself
         return
     yield from _undefined(scene)
     if scene.model.startswith("/"):

@@ -170,12 +170,12 @@ class _Report:
             page.item(sign, text + told, style="dim" if check.status == "unknown" else "", label_style=style)
 
     def changes(self) -> None:
-        """What was changed in the user's file, with the lines around. Indentation means something there, so nothing is wrapped."""
+        """What was changed in the user's file, with the lines around. Indentation means something there, so lines are cut, not wrapped."""
         if self.diagnosis.changes:
             self.page.heading(self.say("report.file"), self.say("report.corrected"))
         for kind, text in self.diagnosis.changes:
             sign, style = _DIFF[kind]
-            self.page.add((f"  {sign} {text}", style))
+            self.page.add((f"  {sign} {self.page.cut(text, self.page.width - 4)}", style))
 
     def command(self) -> None:
         """The user's command with the first fix in it, as a diff."""
