@@ -163,7 +163,7 @@ CHECKS = st.builds(
     st.lists(PLAIN, max_size=2).map(tuple),
 )
 DIFFS = st.lists(st.tuples(st.sampled_from(["same", "removed", "added"]), TEXTS), max_size=4).map(tuple)
-CHANGES = DIFFS | st.builds(lambda text: (("place", text), ("added", text)), TEXTS)
+FILE_DIFFS = DIFFS | st.builds(lambda text: (("place", text), ("added", text)), TEXTS)
 LINES = st.builds(Line, st.integers(0, 10**7), TEXTS)
 FINDINGS = st.builds(
     Finding,
@@ -192,6 +192,6 @@ DIAGNOSES = st.builds(
     command=st.none() | st.builds(Commands, TEXTS, TEXTS, DIFFS),
     alternatives=st.lists(ALTERNATIVES, max_size=2).map(tuple),
     patch=TEXTS,
-    changes=CHANGES,
+    changes=FILE_DIFFS,
     checks=st.lists(CHECKS, max_size=3).map(tuple),
 )

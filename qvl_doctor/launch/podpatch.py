@@ -21,7 +21,8 @@ _SHM_SIZE = {"kubernetes": "2Gi", "compose": "2gb", "docker": "2g"}
 _LEAST_WAIT_S = 1800
 _PERIOD_S = 10
 _CACHE = "/root/.cache/huggingface"
-_HOST_CACHE = "~/.cache/huggingface"
+#: On the host, which compose finds behind the ~, and a volume of Docker's own, as no quotes keep a shell from it.
+_HOST_CACHE, _VOLUME = "~/.cache/huggingface", "huggingface-cache"
 
 Wanted = Mapping[str, Any]
 
@@ -72,7 +73,7 @@ def docker_options(command: Command) -> tuple[tuple[str, ...], ...]:
     found: dict[str, tuple[str, ...]] = {
         "gpu-resource": () if command.container.get("gpus") else ("--gpus", "all"),
         "shm-volume": () if command.container.get("shm-size") else ("--shm-size", _SHM_SIZE["docker"]),
-        "cache-volume": ("-v", f"{_HOST_CACHE}:{_cache(command)}"),
+        "cache-volume": ("-v", f"{_VOLUME}:{_cache(command)}"),
     }
     return tuple(option for name in command.pod if (option := found.get(name, ())))
 
