@@ -152,6 +152,34 @@ def test_what_holds_no_vllm_is_told(text: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_template_of_helm_is_to_be_rendered_first() -> None:
+    done = doctor("-", given="kind: Pod\nspec:\n  image: {{ .Values.image }}\n  {{- range .Values.args }}\n  - {{ . }}\n")
+    assert done.returncode == 3
+    assert "helm template" in done.stderr
+
+
+def test_one_line_of_docker_is_shown_flag_by_flag() -> None:
+    done = doctor("-", given="docker run vllm/vllm-openai:v0.11.0 --model Qwen/Qwen2.5-VL-7B-Instruct -tp 2\n")
+    for said in ("+ --gpus all", "+ --shm-size 2g"):
+        assert said in done.stdout
+
+
+def test_a_log_says_how_long_a_start_takes(fixtures: Path, tmp_path: Path) -> None:
+    log = fixtures / "article" / "healthy.log"
+    pod = tmp_path / "pod.yaml"
+    pod.write_text(
+        "kind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - name: vllm\n    image: vllm/vllm-openai:v0.11.0\n"
+        "    args: [--model, m]\n    resources: {limits: {nvidia.com/gpu: 1}}\n"
+        "    livenessProbe: {httpGet: {port: 8000}, failureThreshold: 6, initialDelaySeconds: 20}\n"
+    )
+    assert "no log says how long" in doctor(str(pod)).stdout
+    told = doctor("--log", str(log), str(pod)).stdout
+    assert "takes 85 s or more (as the log shows)" in " ".join(told.split())
+    done = doctor("--log", str(fixtures / "article" / "oom-9.03.log"), str(pod))
+    assert done.returncode == 2
+    assert "no start that became ready" in done.stderr
+
+
 @given(st.text(max_size=400))
 def test_any_text_is_looked_at_or_refused(text: str) -> None:
     try:

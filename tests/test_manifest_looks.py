@@ -205,13 +205,14 @@ def test_compose() -> None:
     devices = {"deploy": {"resources": {"reservations": {"devices": [{"driver": "nvidia", "count": 2, "capabilities": ["gpu"]}]}}}}
     assert rules({"services": {"vllm": {**service, **devices, "ipc": "host"}}}) == set()
     assert rules({"services": {"vllm": {**service, "gpus": "all", "shm_size": "2gb"}}}) == set()
+    assert rules({"services": {"vllm": {**service, "gpus": "all", "volumes": ["/dev/shm:/dev/shm"]}}}) == set()
     assert rules({"services": {"vllm": {**service, "runtime": "nvidia", "shm_size": "64m"}}}) == {"shared-memory-volume-small"}
 
 
 def test_docker_run() -> None:
     line = "docker run {options} vllm/vllm-openai:v0.11.0 --model m -tp 2\n"
     assert rules(text=line.format(options="--rm")) == {"docker-run-without-gpu", "shared-memory-volume-small"}
-    for options in ("--gpus all --ipc=host", "--runtime nvidia --shm-size=4g", "--device nvidia.com/gpu=all --ipc host"):
+    for options in ("--gpus all --ipc=host", "--runtime nvidia --shm-size=4g", "--device nvidia.com/gpu=all -v /dev/shm:/dev/shm"):
         assert rules(text=line.format(options=options)) == set()
 
 

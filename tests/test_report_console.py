@@ -324,8 +324,18 @@ def test_every_kind_of_change() -> None:
         "       --limit-mm-per-prompt '{\"image\": 1}'\n"
         "     remove: --swap-space\n"
         "     image: vllm/vllm-openai:v0.8.5\n"
-        "     pod patch: shm-volume\n"
+        "     patch: shm-volume\n"
         "     ray status\n"
+        "       containers:\n"
+        "       - name: vllm\n"
+        "         volumeMounts:\n"
+        "         - name: dshm\n"
+        "           mountPath: /dev/shm\n"
+        "       volumes:\n"
+        "       - name: dshm\n"
+        "         emptyDir:\n"
+        "           medium: Memory\n"
+        '           sizeLimit: "2Gi"\n'
         "     checked by memory-model: needs 17.9 GiB"
     )
 

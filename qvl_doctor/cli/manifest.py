@@ -65,6 +65,8 @@ def _found(options: ManifestOptions, rules: Sequence[Rule], known: Known, lang: 
     try:
         return diagnose(options.path, text, rules, known, _start_s(options.log, rules, lang))
     except LaunchError as error:
+        if "{{" in text:
+            raise InputError("error_manifest.template", path=options.path) from None
         place = f" {error.place}" if str(error.place) else ""
         detail = f": {error.detail}" if error.detail else ""
         raise InputError("error_plan.command", path=options.path, kind=error.kind, place=place, detail=detail) from None

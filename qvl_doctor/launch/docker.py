@@ -45,6 +45,8 @@ _FACTS = {
     "--memory": "memory",
     "-m": "memory",
 }
+_MOUNTS = frozenset(("-v", "--volume", "--mount"))
+_SHM = "/dev/shm"  # noqa: S108 — nothing is written there
 
 
 class Run(NamedTuple):
@@ -77,6 +79,8 @@ def parse(words: Sequence[str]) -> Run | None:
             entrypoint = value
         elif option in _FACTS:
             facts[_FACTS[option]] = value
+        elif option in _MOUNTS and _SHM in value:
+            facts["ipc"] = "host"  # the host's own /dev/shm
         at = following
     return Run(at, entrypoint, env, facts) if at < len(words) else None
 

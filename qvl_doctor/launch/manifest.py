@@ -226,6 +226,9 @@ class Container:
             for key, name in (("shm_size", "shm-size"), ("ipc", "ipc"), ("runtime", "runtime"), ("mem_limit", "memory")):
                 yield name, node.text(key) or ""
             yield "gpus", _compose_gpus(node)
+            mounts = node.get("volumes")
+            if any(SHM in (item.resolved.value or item.text("target") or "") for item in (mounts.resolved.items if mounts else ())):
+                yield "ipc", "host"  # the host's own /dev/shm
             return
         limits = _deep(node, "resources", "limits")
         yield "gpus", (limits and limits.text("nvidia.com/gpu")) or ""

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qvl_doctor.launch.command import Command, Edit
-from qvl_doctor.launch.manifest import SHM, Container, ManifestSource, containers
-from qvl_doctor.launch.yamlgrow import grown, set_to, value_of
+from qvl_doctor.launch.manifest import SHM, Container, ManifestSource, containers, read_manifest
+from qvl_doctor.launch.yamlgrow import block, grown, set_to, value_of
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.model import NOTHING
 
@@ -66,6 +66,15 @@ def _workers(box: Container, name: str) -> list[Container]:
         return []
     root = box.spot.root.start
     return [each for each in containers(box.text) if each.spot.root.start == root and "workerTemplate" in each.spot.path]
+
+
+def snippet(name: str) -> tuple[str, ...]:
+    """What a patch adds to the spec of a pod whose container is called vllm, as lines of YAML; none for a patch that only mends."""
+    (command,) = read_manifest("kind: Pod\nspec:\n  containers:\n  - {name: vllm, image: vllm/vllm-openai}\n")
+    source = command.source
+    wants = _wants(name, command, source.box) if isinstance(source, ManifestSource) else _Wants()
+    held = {"containers": [{"name": "vllm", **wants.container}]} if wants.container else {}
+    return tuple(block({**held, **wants.pod}))
 
 
 def docker_options(command: Command) -> tuple[tuple[str, ...], ...]:

@@ -14,6 +14,7 @@ from qvl_doctor.launch.command import Command, Flag, splice_text
 from qvl_doctor.launch.docker import DockerSource
 from qvl_doctor.launch.masking import masked, masked_text
 from qvl_doctor.launch.patching import edits_of
+from qvl_doctor.launch.podpatch import docker_options
 
 #: Where the image's entry point is the program, this starts the same server.
 _PROGRAM = ("vllm", "serve")
@@ -118,6 +119,8 @@ def _assignment(name: str, value: str) -> str:
 def _diff_lines(command: Command, *, reveal: bool) -> Sequence[str]:
     shown = command if reveal else masked(command)
     lines = [f"image {shown.image}"] if shown.image else []
+    if command.source and command.source.shape == "docker":
+        lines += map(" ".join, docker_options(command))
     lines += [_assignment(name, value) for name, value in shown.env.items()]
     bare = Command(shown.program, shown.model, shown.flags, source=command.source)
     return [_out(line, reveal=reveal) for line in [*lines, *(" ".join(words) for words in _lines(bare, reveal=True))]]

@@ -73,18 +73,18 @@ def _added(text: str, parent: Node, wanted: Mapping[str, Any]) -> Edit:
     if parent.flow:
         return Edit(last.stop, last.stop, "".join(f", {double_quoted(key)}: {_quoted(value)}" for key, value in wanted.items()))
     at = line_end(text, last.stop)
-    lines = _block(wanted, parent.pairs[0][0].column, len(list_indent(parent)))
+    lines = block(wanted, parent.pairs[0][0].column, len(list_indent(parent)))
     return Edit(at, at, "".join(f"\n{line}" for line in lines))
 
 
-def _block(value: Mapping[str, Any], indent: int, shift: int) -> Iterator[str]:
+def block(value: Mapping[str, Any], indent: int = 0, shift: int = 0) -> Iterator[str]:
     """A map in lines. `shift` is how much further than its key a list is indented."""
     blanks = " " * indent
     for key, item in value.items():
         head = f"{blanks}{scalar(key, _PLAIN)}:"
         if isinstance(item, Mapping) and item:
             yield head
-            yield from _block(item, indent + _STEP, shift)
+            yield from block(item, indent + _STEP, shift)
         elif isinstance(item, (list, tuple)) and item:
             yield head
             for entry in item:
@@ -98,7 +98,7 @@ def _entry(entry: Any, dash: str, shift: int) -> Iterator[str]:
     if not isinstance(entry, Mapping) or not entry:
         yield dash + _in_brackets(entry)
         return
-    first, *rest = _block(entry, len(dash), shift)
+    first, *rest = block(entry, len(dash), shift)
     yield dash + first[len(dash) :]
     yield from rest
 

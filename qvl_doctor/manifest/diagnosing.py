@@ -64,7 +64,8 @@ def diagnose(source: str, text: str, rules: Sequence[Rule], known: Known, start_
         file = ""
     else:
         shown = patched(*after)
-        found = found._replace(patch=shown, changes=tuple(_changes(unpatched(after[0]), shown)))
+        lines = _changes(unpatched(after[0]), shown) if "\n" in text.strip() else []  # of one line, the command says it better
+        found = found._replace(patch=shown, changes=tuple(lines))
     return Found(kube.retold(found) if status is not None else found, file)
 
 

@@ -11,7 +11,7 @@ from qvl_doctor import words
 from qvl_doctor.model import Diagnosis, Finding, Fix
 from qvl_doctor.report import evidence, known, picture
 from qvl_doctor.report.page import Page
-from qvl_doctor.report.paste import Piece, pieces
+from qvl_doctor.report.paste import Piece, pieces, snippet
 from qvl_doctor.report.typeset import window, wrap
 
 _VERDICTS = {"failed": (0, "bold red"), "degraded": (1, "bold yellow"), "healthy": (2, "bold green"), "unknown": (3, "bold magenta")}
@@ -145,6 +145,8 @@ class _Report:
 
     def paste(self, fix: Fix, indent: int) -> None:
         put_pieces(self.page, pieces(fix.change), indent, self.lang)
+        for line in () if self.diagnosis.patch else snippet(fix.change):  # a corrected file has it in its place
+            self.page.add((" " * (indent + 2) + line, _PASTE))
         if fix.verified:
             by, detail = fix.verified.get("by", ""), fix.verified.get("detail", "")
             self.page.paragraph(self.say("report.verified", by=by, detail=detail), indent, "dim")

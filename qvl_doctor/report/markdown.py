@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from qvl_doctor import __version__, words
 from qvl_doctor.model import Diagnosis, Finding, Fix
 from qvl_doctor.report import evidence, known, picture
-from qvl_doctor.report.paste import Piece, pieces
+from qvl_doctor.report.paste import Piece, pieces, snippet
 from qvl_doctor.report.typeset import MAX_CHARS, window
 
 _SIGNS = {"failed": "❌", "degraded": "⚠️", "healthy": "✅", "unknown": "❔"}
@@ -169,6 +169,9 @@ def _evidence(finding: Finding) -> Iterator[str]:
 
 def _change(fix: Fix, lang: str, indent: int) -> Iterator[str]:
     yield from change_lines(pieces(fix.change), lang, indent)
+    yaml = snippet(fix.change)
+    if yaml:
+        yield from (" " * indent + line for line in ("", *fence(yaml, "yaml")))
     if fix.verified:
         verified = words.say("report.verified", lang, by=fix.verified.get("by", ""), detail=fix.verified.get("detail", ""))
         yield from ("", f"{' ' * indent}{escape(verified)}")

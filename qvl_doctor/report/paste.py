@@ -43,6 +43,16 @@ def pieces(change: Mapping[str, Any]) -> list[Piece]:
     return [piece for piece in found if piece]
 
 
+def snippet(change: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a patch of the pod adds to its spec, as lines of YAML."""
+    name = change.get("pod")
+    if not isinstance(name, str) or not name:
+        return ()
+    from qvl_doctor.launch import podpatch
+
+    return podpatch.snippet(name)
+
+
 def quote(value: object) -> str:
     """The value as one word of a shell command."""
     text = str(value)
