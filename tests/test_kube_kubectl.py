@@ -29,12 +29,12 @@ CALLS = Path(__file__).parent.parent / "fixtures/kube/calls"
 
 #: Case → verdict, the cause, and what must be among its symptoms.
 EXPECTED: dict[str, tuple[str, str, set[str]]] = {
-    "killed-at-limit": ("failed", "container-out-of-memory", {"engine-killed", "container-restarts"}),
+    "killed-at-limit": ("failed", "container-oom-killed", {"engine-killed", "container-restarts"}),
     "crashed": ("failed", "lora-rank-too-large", {"container-ended", "container-restarts"}),
     "two-replicas": ("failed", "lora-rank-too-large", {"container-ended"}),
     "killed-while-loading": ("failed", "probe-failed", set()),
-    "killed-while-serving": ("failed", "container-out-of-memory", {"engine-killed"}),
-    "log-gone": ("failed", "container-out-of-memory", {"container-restarts"}),
+    "killed-while-serving": ("failed", "container-oom-killed", {"engine-killed"}),
+    "log-gone": ("failed", "container-oom-killed", {"container-restarts"}),
     "healthy": ("healthy", "", set()),
     "no-gpu": ("failed", "no-node-with-gpu", set()),
     "over-quota": ("failed", "pod-not-created", set()),
@@ -131,7 +131,7 @@ def test_facts_of_log_and_pod_stand_together(plugin: Plugin) -> None:
 def test_every_format_and_language(form: str, lang: str, plugin: Plugin) -> None:
     looked = plugin("killed-at-limit", words_of("killed-at-limit"), "--format", form, "--lang", lang)
     assert looked.code == 1
-    assert {"en": "memory limit was too low", "zh": "内存上限过低"}[lang] in looked.out
+    assert {"en": "killed at its memory limit", "zh": "达到内存上限被杀死"}[lang] in looked.out
     assert "sk-not-a-real-key" not in looked.out
 
 
@@ -141,7 +141,7 @@ def test_options_of_reports(plugin: Plugin, tmp_path: Path) -> None:
     file = tmp_path / "report.md"
     assert plugin("killed-at-limit", words, "--format", "markdown", "--output", str(file)).out == ""
     assert "OOMKilled" in file.read_text(encoding="utf-8")
-    ignored = plugin("healthy", words_of("healthy"), "--ignore", "container-out-of-memory", "--format", "json")
+    ignored = plugin("healthy", words_of("healthy"), "--ignore", "container-oom-killed", "--format", "json")
     assert ignored.report["verdict"] == "healthy"
 
 
@@ -239,3 +239,10 @@ def test_the_release_that_an_image_names() -> None:
     assert release_of("vllm/vllm-openai:v0.8.5") == "0.8.5"
     assert release_of("mirror:5000/vllm/vllm-openai:v0.11.0-x86_64") == "0.11.0"
     assert release_of("vllm/vllm-openai:latest") == ""
+
+
+def test_the_spec_is_judged_where_the_pod_is_not_ready(plugin: Plugin) -> None:
+    found = plugin("killed-while-loading", words_of("killed-while-loading"), "--format", "json").report["findings"]
+    assert ("probe-shorter-than-start", "symptom") in {(each["rule"], each["role"]) for each in found}
+    healthy = plugin("healthy", words_of("healthy"), "--format", "json").report["findings"]
+    assert not [each for each in healthy if each["rule"].startswith(("probe-", "pod-without"))]

@@ -27,7 +27,7 @@ SCENES = Path(__file__).parent.parent / "fixtures/kube"
 
 #: Scene → the rule of the cause, by what was printed: the pod's status, its description, its events. Each knows a part.
 EXPECTED = {
-    "oom-killed": ("container-out-of-memory", "container-out-of-memory", "container-restarts"),
+    "oom-killed": ("container-oom-killed", "container-oom-killed", "container-restarts"),
     "exits-with-1": ("container-ended", "container-ended", "container-restarts"),
     "liveness-kill": ("probe-failed", "probe-failed", "probe-failed"),
     "liveness-kill-without-events": ("probe-failed", "probe-failed", "container-restarts"),
@@ -178,7 +178,7 @@ def test_several_inputs_in_one_text() -> None:
     assert any("failed liveness probe" in message for message in said(both))
     found = diagnosis(text_of("oom-killed", "describe.txt") + "\n\n" + text_of("no-gpu", "describe.txt"))
     assert found
-    assert {finding.rule for finding in found.findings} >= {"container-out-of-memory", "no-node-with-gpu"}
+    assert {finding.rule for finding in found.findings} >= {"container-oom-killed", "no-node-with-gpu"}
 
 
 def said(seen: Seen) -> list[str]:

@@ -141,11 +141,11 @@ class _Report:
             self.page.heading(self.say(known.fixes_heading(finding)))
         for number, fix in enumerate(finding.fixes[:_MAX_FIXES], start=1):
             self.page.item(f"{number}.", fix.text[self.lang], label_style="bold")
-            self.paste(fix, 5)
+            self.paste(fix, 5, () if self.diagnosis.patch else snippet(fix.change))  # a corrected file has it in its place
 
-    def paste(self, fix: Fix, indent: int) -> None:
+    def paste(self, fix: Fix, indent: int, yaml: Sequence[str] = ()) -> None:
         put_pieces(self.page, pieces(fix.change), indent, self.lang)
-        for line in () if self.diagnosis.patch else snippet(fix.change):  # a corrected file has it in its place
+        for line in yaml:
             self.page.add((" " * (indent + 2) + line, _PASTE))
         if fix.verified:
             by, detail = fix.verified.get("by", ""), fix.verified.get("detail", "")

@@ -58,7 +58,7 @@ def where(finding: Finding, lang: str) -> str:
     symptom = finding.role == "symptom"
     notes = [
         "" if symptom else finding.rule,
-        words.say("report.line", lang, line=finding.evidence[0].number) if finding.evidence else "",
+        words.say("report.line", lang, line=finding.evidence[0].number) if finding.evidence and finding.evidence[0].number else "",
         words.say("report.times", lang, count=finding.times) if finding.times > 1 else "",
         words.say(f"confidence.{finding.confidence}", lang) if doubtful(finding) and not symptom else "",
     ]
