@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/rules-format.md", "fixtures/SOURCES.md")
+DOCUMENTS = (
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "fixtures/SOURCES.md"),
+    *("docs/architecture.md", "docs/manifest.md", "docs/rules-format.md"),
+)
 
 
 def doctor(root: Path, *arguments: str) -> str:

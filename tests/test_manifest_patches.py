@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from qvl_doctor.memory import gpus
 from qvl_doctor.rulebook.changes import POD_PATCHES
 from qvl_doctor.sizing.case import Known
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+from update_gold import corrected, manifests, patched_of
+
 RULES = rulebook.shipped()
-FILES = Path(__file__).parent.parent / "fixtures" / "manifests"
-ARTICLES = sorted(each.name for each in FILES.glob("*.yaml") if not each.name.endswith(".patched.yaml"))
+ARTICLES = [pytest.param(path, id=path.stem) for path in manifests()]
 #: The newest schemas that the validator has, and old ones.
 SCHEMAS = ("1.37", "1.30")
 
@@ -164,19 +167,22 @@ spec:
 # ---- The whole way
 
 
+def kept(path: Path) -> str:
+    return patched_of(path).read_text(encoding="utf-8")
+
+
 def found_in(text: str, **known: Any) -> Found:
     return diagnose("x.yaml", text, RULES, Known(gpu=gpus.of_size(23.65), release="0.7.2", **known))
 
 
-@pytest.mark.parametrize("name", ARTICLES)
-def test_the_articles_manifests_become_what_is_kept_beside_them(name: str) -> None:
-    found = found_in((FILES / name).read_text(encoding="utf-8"))
-    assert found.file == (FILES / name.replace(".yaml", ".patched.yaml")).read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", ARTICLES)
+def test_the_articles_manifests_become_what_is_kept_beside_them(path: Path) -> None:
+    assert corrected(path) == kept(path)
 
 
-@pytest.mark.parametrize("name", ARTICLES)
-def test_a_corrected_file_needs_no_correction(name: str) -> None:
-    again = found_in((FILES / name.replace(".yaml", ".patched.yaml")).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("path", ARTICLES)
+def test_a_corrected_file_needs_no_correction(path: Path) -> None:
+    again = found_in(kept(path))
     assert again.file == ""
     left = {finding.rule for finding in again.diagnosis.findings if finding.role == "cause"}
     assert left <= {"vllm-in-background"}  # which only its owner can take apart
@@ -184,9 +190,9 @@ def test_a_corrected_file_needs_no_correction(name: str) -> None:
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
-@pytest.mark.parametrize("name", ARTICLES)
-def test_the_schemas_of_kubernetes_take_the_corrected_file(name: str, schema: str) -> None:
-    documents = list(yaml.safe_load_all((FILES / name.replace(".yaml", ".patched.yaml")).read_text(encoding="utf-8")))
+@pytest.mark.parametrize("path", ARTICLES)
+def test_the_schemas_of_kubernetes_take_the_corrected_file(path: Path, schema: str) -> None:
+    documents = list(yaml.safe_load_all(kept(path)))
     assert documents
     for document in documents:
         kubernetes_validate.validate(document, schema, strict=True)
@@ -248,9 +254,9 @@ def _with_only(mended: str, wrong: str) -> str:
 
 @pytest.mark.kube
 @pytest.mark.xdist_group("kube")
-@pytest.mark.parametrize("name", ARTICLES)
-def test_an_api_server_takes_the_articles_corrected_manifests(name: str, kube_apply: Callable[[str], tuple[bool, str]]) -> None:
-    for document in (FILES / name.replace(".yaml", ".patched.yaml")).read_text(encoding="utf-8").split("\n---\n"):
+@pytest.mark.parametrize("path", ARTICLES)
+def test_an_api_server_takes_the_articles_corrected_manifests(path: Path, kube_apply: Callable[[str], tuple[bool, str]]) -> None:
+    for document in kept(path).split("\n---\n"):
         taken, said = kube_apply(document.replace("namespace: aitryouts", "namespace: default"))
         assert taken, said
 

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the report that each log below fixtures/ leads to beside it, as LOG.report.json. Read the difference before you commit it.
+"""Writes what each log and manifest below fixtures/ leads to beside it: LOG.report.json, MANIFEST.patched.yaml.
+
+Read the difference before you commit it.
 
 python tools/update_gold.py
 """
@@ -12,8 +14,11 @@ from pathlib import Path
 from qvl_doctor import rulebook
 from qvl_doctor.diagnose import diagnose
 from qvl_doctor.logs.records import read_records
+from qvl_doctor.manifest.diagnosing import diagnose as diagnose_manifest
+from qvl_doctor.memory import gpus
 from qvl_doctor.model import Rule
 from qvl_doctor.report.as_json import dumps
+from qvl_doctor.sizing.case import Known
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 
@@ -40,9 +45,31 @@ def report_of(log: Path) -> str:
     return dumps(diagnose(read_records(text), rules(), log.relative_to(FIXTURES).as_posix()), indent=1) + "\n"
 
 
+def manifests() -> list[Path]:
+    """Every manifest that is corrected."""
+    return [path for path in sorted(FIXTURES.glob("manifests/*.yaml")) if not path.name.endswith(".patched.yaml")]
+
+
+def patched_of(manifest: Path) -> Path:
+    """Where what becomes of it stands."""
+    return manifest.with_suffix(".patched.yaml")
+
+
+def corrected(manifest: Path) -> str:
+    """What becomes of a manifest on the card and with the release of the article."""
+    known = Known(gpu=gpus.of_size(23.65), release="0.7.2")
+    return diagnose_manifest(manifest.name, manifest.read_text(encoding="utf-8"), rules(), known).file
+
+
+def write(gold: Path, text: str) -> None:
+    """Writes what changed, and says so."""
+    if not gold.exists() or gold.read_text(encoding="utf-8") != text:
+        gold.write_text(text, encoding="utf-8")
+        print(gold.relative_to(FIXTURES))
+
+
 if __name__ == "__main__":
     for path in logs():
-        report, gold = report_of(path), gold_of(path)
-        if not gold.exists() or gold.read_text(encoding="utf-8") != report:
-            gold.write_text(report, encoding="utf-8")
-            print(gold.relative_to(FIXTURES))
+        write(gold_of(path), report_of(path))
+    for path in manifests():
+        write(patched_of(path), corrected(path))
