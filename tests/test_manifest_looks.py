@@ -62,6 +62,7 @@ CLAIM = {
 READY = {"httpGet": {"path": "/health", "port": 8000}}
 MODELS = {"path": "/v1/models", "port": 8000}
 HEADERS = {"httpHeaders": [{"name": "Authorization", "value": "Bearer x"}]}
+FOUR = {"resources": {"limits": {"nvidia.com/gpu": 4}}}
 SWAP = {"image": "vllm/vllm-openai:v0.7.3", "args": ["--model", MODEL, "--swap-space", "20"]}
 TWO = {"args": ["--model", MODEL, "-tp", "2"], "resources": {"limits": {"nvidia.com/gpu": 2}}}
 
@@ -111,6 +112,8 @@ def test_a_mistake_of_the_container(container: dict[str, Any], rule: str) -> Non
         {"env": [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}, {"name": "EMPTY"}]},
         {"args": ["--model", MODEL, "-tp", "4", "--distributed-executor-backend", "ray"], "image": "vllm/vllm-openai:v0.11.0"},
         {"image": "somebody/vllm-app:1.2.3"},
+        {"args": ["--model", MODEL, "--port", "$(PORT)", "-tp", "$(GPUS)"], "readinessProbe": READY, **FOUR},
+        {"args": ["--config", "/etc/vllm.yaml", "--model", MODEL], "readinessProbe": {"httpGet": MODELS}, **FOUR},
     ],
 )  # fmt: skip
 def test_what_is_no_mistake(container: dict[str, Any]) -> None:
@@ -176,6 +179,10 @@ def test_policies() -> None:
     assert rules(bare) == {"pod-not-restarted"}
     rolling = deployment()
     del rolling["spec"]["strategy"]
+    assert rules(rolling) == {"rollout-needs-more-gpus"}
+    rolling["spec"]["replicas"] = 4
+    assert rules(rolling) == set()  # one of four may miss
+    rolling["spec"]["strategy"] = {"rollingUpdate": {"maxUnavailable": 0}}
     assert rules(rolling) == {"rollout-needs-more-gpus"}
     rolling["spec"]["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
     assert rules(rolling) == set()

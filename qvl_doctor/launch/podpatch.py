@@ -36,10 +36,18 @@ class _Wants(NamedTuple):
 
 
 def gpus_needed(command: Command, nodes: int = 1) -> int:
-    """GPUs that a command uses in one pod of `nodes` that work together: tensor × pipeline × data parallel ranks."""
-    sizes = [_size(command, name) for name in ("--tensor-parallel-size", "--pipeline-parallel-size")]
-    data = _size(command, "--data-parallel-size-local" if command.value("--data-parallel-size-local") else "--data-parallel-size")
-    return max(1, math.prod(sizes) // max(nodes, _size(command, "--nnodes"))) * data
+    """GPUs that a command uses in one pod of `nodes` that work together: tensor × pipeline × data parallel ranks. 0 if it does not say."""
+    sizes = [size_of(command, name) for name in ("--tensor-parallel-size", "--pipeline-parallel-size", "--nnodes")]
+    data = size_of(command, "--data-parallel-size-local" if command.value("--data-parallel-size-local") else "--data-parallel-size")
+    return max(1, sizes[0] * sizes[1] // max(nodes, sizes[2])) * data if all(sizes) else 0
+
+
+def size_of(command: Command, name: str, otherwise: int = 1) -> int:
+    """A flag's whole number, `otherwise` where it is not given; 0 where a variable or a file of flags (--config) holds it."""
+    value = command.value(name)
+    if value is None:
+        return 0 if command.value("--config") else otherwise
+    return int(value) if value.isdecimal() and len(value) < 7 else 0
 
 
 def manifest_edits(commands: Sequence[Command]) -> Iterator[Edit]:
@@ -107,7 +115,7 @@ def _merge(into: dict[str, Any], more: Wanted) -> None:
 
 
 def _gpus(command: Command, box: Container) -> _Wants:
-    resources: dict[str, Any] = {"limits": {"nvidia.com/gpu": gpus_needed(command, box.nodes)}}
+    resources: dict[str, Any] = {"limits": {"nvidia.com/gpu": gpus_needed(command, box.nodes) or 1}}
     asked = box.spot.container.get("resources")
     requests = asked.get("requests") if asked else None
     if requests and requests.get("nvidia.com/gpu"):
@@ -154,9 +162,9 @@ def _startup_probe(command: Command, box: Container) -> _Wants:
         held = value_of(liveness) if liveness else {}
         handlers = {key: held[key] for key in ("httpGet", "tcpSocket", "exec", "grpc") if key in held}
         if not handlers or {"probe-ports", "probe-paths"} & set(command.pod):  # that handler is wrong itself
-            handlers = {"httpGet": {"path": "/health", "port": _port(command)}}
-        probe = handlers | probe
-    return _Wants({"startupProbe": probe})
+            handlers = {"httpGet": {"path": "/health", "port": _port(command)}} if _port(command) else {}
+        probe = handlers | probe if handlers else {}
+    return _Wants({"startupProbe": probe} if probe else NOTHING)
 
 
 def _cache_volume(command: Command, box: Container) -> _Wants:
@@ -175,7 +183,7 @@ def _no_links(command: Command, box: Container) -> _Wants:
 
 def _readiness_probe(command: Command, box: Container) -> _Wants:
     """A probe on /health; vLLM opens its port when it is ready."""
-    if box.spot.container.get("readinessProbe"):
+    if box.spot.container.get("readinessProbe") or not _port(command):
         return _Wants()
     return _Wants({"readinessProbe": {"httpGet": {"path": "/health", "port": _port(command)}, "periodSeconds": _PERIOD_S}})
 
@@ -222,7 +230,7 @@ _KUBERNETES = {
 
 def _compose_gpus(command: Command, box: Container) -> _Wants:
     del box
-    device = {"driver": "nvidia", "count": gpus_needed(command), "capabilities": ["gpu"]}
+    device = {"driver": "nvidia", "count": gpus_needed(command) or "all", "capabilities": ["gpu"]}
     return _Wants({"deploy": {"resources": {"reservations": {"devices": [device]}}}})
 
 
@@ -247,12 +255,7 @@ def _cache(command: Command) -> str:
 
 
 def _port(command: Command) -> int:
-    return _size(command, "--port", 8000)
-
-
-def _size(command: Command, name: str, otherwise: int = 1) -> int:
-    value = command.value(name) or ""
-    return int(value) if value.isdecimal() and 0 < len(value) < 7 and int(value) else otherwise
+    return size_of(command, "--port", 8000)
 
 
 def _free(name: str, box: Container) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from qvl_doctor.launch.podpatch import gpus_needed
 from qvl_doctor.launch.yamltree import Node
-from qvl_doctor.manifest.scene import GIB, Scene, deep, size_of
+from qvl_doctor.manifest.scene import GIB, Scene, deep, quantity_of
 from qvl_doctor.memory.releases import parse
 from qvl_doctor.model import Record
 
@@ -34,7 +34,7 @@ def _gpus(scene: Scene) -> Iterator[Record]:
         yield scene.at(node, f"container {name} asks for no GPU in its resources")
     elif gpus.isdecimal() and int(gpus) < needed and not _over_ray(scene):
         yield scene.at(node, f"container {name} asks for {gpus} GPUs in its resources, and its command needs {needed}")
-    elif gpus.isdecimal() and int(gpus) > needed and len(gpus) < 5:
+    elif gpus.isdecimal() and int(gpus) > needed > 0 and len(gpus) < 5:
         yield scene.at(node, f"container {name} asks for {gpus} GPUs in its resources, and its command uses {needed}")
 
 
@@ -70,7 +70,7 @@ def _shared_memory(scene: Scene) -> Iterator[Record]:
     volume = scene.box.volume(scene.box.mount("/dev/shm") or "")  # noqa: S108 — read only
     if not size and volume and not volume.get("emptyDir"):
         return
-    bytes_ = size_of(size, docker=scene.shape == "compose")
+    bytes_ = quantity_of(size, docker=scene.shape == "compose")
     if not size and scene.shape == "compose":
         yield scene.at(scene.node, f"container {scene.name} has 64 MiB at /dev/shm, and its command uses {ranks} GPUs")
     elif not size:
@@ -82,7 +82,7 @@ def _shared_memory(scene: Scene) -> Iterator[Record]:
 
 def _main_memory(scene: Scene) -> Iterator[Record]:
     """A memory limit below the weights, which pass through main memory, or below what vLLM pins in it for good."""
-    limit = size_of(scene.command.container.get("memory", ""), docker=scene.shape == "compose") / GIB
+    limit = quantity_of(scene.command.container.get("memory", ""), docker=scene.shape == "compose") / GIB
     if not limit:
         return
     at = deep(scene.node, "resources", "limits", "memory") or scene.node
@@ -98,7 +98,7 @@ def _main_memory(scene: Scene) -> Iterator[Record]:
 def _pinned_gib(scene: Scene) -> float:
     """What stays in main memory for each GPU: the weights that --cpu-offload-gb moves there, and the V0 engine's --swap-space."""
     ranks = gpus_needed(scene.command, scene.box.nodes)
-    moved = min(_gib(scene.arguments.get("cpu_offload_gb")), scene.weights_gib / ranks or 1 << 20)
+    moved = min(_gib(scene.arguments.get("cpu_offload_gb")), scene.weights_gib / ranks or 1 << 20) if ranks else 0.0
     return (moved + (_gib(scene.arguments.get("swap_space")) if _is_v0(scene) else 0.0)) * ranks
 
 

@@ -12,6 +12,7 @@ from qvl_doctor.launch.command import Command
 from qvl_doctor.launch.kserve import PORT as KSERVE_PORT
 from qvl_doctor.launch.kserve import is_kserve
 from qvl_doctor.launch.manifest import Container
+from qvl_doctor.launch.podpatch import size_of
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.memory import cards
 from qvl_doctor.model import Record
@@ -69,10 +70,8 @@ class Scene:
 
     @property
     def port(self) -> int:
-        """Where the server listens."""
-        if is_kserve(self.command):
-            return number(self.arguments.get("http_port"), KSERVE_PORT)
-        return number(self.arguments.get("port"), 8000)
+        """Where the server listens; 0 where a variable or a file of flags says it."""
+        return size_of(self.command, "--http-port", KSERVE_PORT) if is_kserve(self.command) else size_of(self.command, "--port", 8000)
 
     @property
     def model(self) -> str:
@@ -112,7 +111,7 @@ def number(value: Any, otherwise: int = 1) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else otherwise
 
 
-def size_of(quantity: str, *, docker: bool = False) -> int:
+def quantity_of(quantity: str, *, docker: bool = False) -> int:
     """Bytes of a quantity of Kubernetes (`16Gi`, `500M`) or of Docker (`2g`); 0 for what is none."""
     if docker:
         found = _DOCKER_SIZE.fullmatch(quantity.strip())

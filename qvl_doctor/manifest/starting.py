@@ -17,9 +17,11 @@ _READ_GIB_PER_S = 1.0
 _DEFAULTS = {"initialDelaySeconds": 0, "periodSeconds": 10, "failureThreshold": 3}
 #: A command in the background of a script; what comes after it keeps the container alive.
 _BACKGROUND = re.compile(r"(?:vllm serve|vllm\.entrypoints)[^\n]{0,4000}?(?<![&>])&(?![&>\d])")
+#: Pods of which a quarter is one.
+_SOME_MAY_MISS = 4
 _LOCAL = frozenset(("127.0.0.1", "localhost", "::1"))
 #: Kinds whose pods Kubernetes starts again whatever happens, so that it takes no other policy.
-_ALWAYS = frozenset(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "LeaderWorkerSet"))
+_ALWAYS = frozenset(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"))
 
 
 def look(scene: Scene) -> Iterator[Record]:
@@ -35,7 +37,7 @@ def look(scene: Scene) -> Iterator[Record]:
         return
     yield from _patience(scene)
     services = [] if scene.pod is None else _services(scene)
-    if alone:  # else a probe or a Service may be meant for the other program
+    if alone and scene.port:  # else a probe or a Service may be meant for another program, or port
         yield from _probed(scene)
         yield from _served(scene, services)
     yield from _links(scene)
@@ -178,14 +180,23 @@ def _policy(scene: Scene) -> Iterator[Record]:
         yield scene.at(policy, f"the restart policy of a {scene.kind} is {value[:40]}, and only Always is taken")
     elif policy and scene.kind == "Pod" and value in {"Never", "OnFailure"}:
         yield scene.at(policy, f"container {scene.name} is not started again by the restart policy {value}")
-    strategy = deep(scene.box.spot.root, "spec", "strategy")
+    yield from _rollout(scene)
+
+
+def _rollout(scene: Scene) -> Iterator[Record]:
+    """A rolling update that must start a new pod before it may end an old one. By default a quarter may be missing, rounded down."""
+    spec = deep(scene.box.spot.root, "spec")
     gpus = scene.command.container.get("gpus", "")
-    surge = strategy.get("rollingUpdate") if strategy else None
-    surging = surge.text("maxSurge") if surge else None
-    kept = strategy.text("type") if strategy else None
-    if scene.kind == "Deployment" and gpus.isdecimal() and int(gpus) and kept in {None, "RollingUpdate"} and surging not in {"0", "0%"}:
-        at = strategy or deep(scene.box.spot.root, "spec") or scene.node
-        yield scene.at(at, f"a rollout of Deployment {_name(scene)} starts the new pod before the old one ends, and each holds {gpus} GPUs")
+    if scene.kind != "Deployment" or spec is None or not gpus.isdecimal() or not int(gpus):
+        return
+    strategy, replicas = spec.get("strategy"), number(spec.text("replicas") or "1")
+    kind = strategy.text("type") if strategy else None
+    bounds = deep(strategy, "rollingUpdate")
+    surge, missing = (bounds.text(key) if bounds else None for key in ("maxSurge", "maxUnavailable"))
+    may_miss = replicas >= _SOME_MAY_MISS if missing is None else missing not in {"0", "0%"}
+    if kind in {None, "RollingUpdate"} and surge not in {"0", "0%"} and not may_miss:
+        said = f"a rollout of Deployment {_name(scene)} starts the new pod before the old one ends, and each holds {gpus} GPUs"
+        yield scene.at(strategy or spec, said)
 
 
 def _name(scene: Scene) -> str:

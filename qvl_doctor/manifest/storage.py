@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from qvl_doctor.launch.kserve import is_kserve
 from qvl_doctor.launch.yamltree import Node
-from qvl_doctor.manifest.scene import GIB, Scene, deep, number, size_of
+from qvl_doctor.manifest.scene import GIB, Scene, deep, number, quantity_of
 from qvl_doctor.model import Record
 
 #: Where the Hub's library keeps models if no variable says otherwise: below the home of root, and of the user of vLLM's own images.
@@ -103,7 +103,7 @@ def _claim(scene: Scene, volume: Node) -> Iterator[Record]:
     found = _object(scene, "PersistentVolumeClaim", claim.value) if claim else None
     asked = deep(found, "spec", "resources", "requests", "storage")
     for node in (limit, asked):
-        gib = size_of(node.value) / GIB if node else 0.0
+        gib = quantity_of(node.value) / GIB if node else 0.0
         if node and 0 < gib < scene.weights_gib:
             yield scene.at(node, f"the volume {name} holds {gib:.0f} GiB, and the weights take {scene.weights_gib:.0f} GiB")
     modes = deep(found, "spec", "accessModes")
