@@ -15,7 +15,7 @@ from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError, open_input, read_chunks
-from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Seen
+from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Seen, Text
 from qvl_doctor.redact import redact
 from qvl_doctor.sizing.need import wanted
 from qvl_doctor.words import both, language, say
@@ -167,10 +167,12 @@ class _Extra:
 
             self._known = known_of(options.gpu, "", options.model_dir, "", lang)
         self._seen: Seen | None = None
+        self._notes: tuple[Text, ...] = ()
         if options.env:
-            from qvl_doctor.cli.check import read_environment
+            from qvl_doctor.cli.check import elsewhere, provenance, read_environment
 
-            self._seen = read_environment(options.env)
+            env = read_environment(options.env)
+            self._seen, self._notes = elsewhere(env), provenance(env, options.env)
         if options.command:
             from qvl_doctor.cli.known import read_command
 
@@ -188,6 +190,7 @@ class _Extra:
 
     def advised(self, diagnosis: Diagnosis) -> Diagnosis:
         """The diagnosis with the corrected command and the memory model's word, where there is something to add."""
+        diagnosis = diagnosis._replace(not_checked=(*diagnosis.not_checked, *self._notes)) if self._notes else diagnosis
         if self._command is None and not wanted(diagnosis):
             return diagnosis
         from qvl_doctor.sizing.advice import advise

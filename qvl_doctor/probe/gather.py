@@ -18,12 +18,14 @@ from qvl_doctor.model import Fact, Facts, Record, Seen
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.probe import gpu, host, imports, model_folder, packages
 from qvl_doctor.sizing.case import Known, of_arguments
+from qvl_doctor.sizing.telling import facts_of
 
 #: The probes by name, in the order in which they run. `command` is what follows from the others and the command.
 PROBES = ("packages", "imports", "gpu", "host", "model", "command")
 #: vLLM's workers hand each other the outputs through shared memory; Docker's default of 64 MiB is too small for several of them.
 _SHM_GIB = 1.0
 _PORT = 8000
+_TAKEN = "[Errno 98] Address already in use"
 
 
 class Asked(NamedTuple):
@@ -37,25 +39,58 @@ class Asked(NamedTuple):
     env: Mapping[str, str] = os.environ
 
 
-def gather(asked: Asked, tell: Callable[[str], None] = lambda _: None) -> Seen:
-    """What the probes see. `tell` is called with a probe's name before it runs. A probe that breaks is a fact `probe_NAME` = its error."""
-    seen = Seen()
-    for name, probe in _probes(asked):
-        if name not in asked.only:
-            continue
-        tell(name)
-        try:
-            seen |= probe(seen.facts)
-        except Exception as error:  # noqa: BLE001  # a look that breaks must not take the others with it
-            seen |= Seen({"probe_failed": Fact(f"{name}: {type(error).__name__}", "probe")})
-    return seen
+#: Told what is looked at now: the probe's name, and of the import test the module.
+Tell = Callable[[str, str], None]
 
 
-def _probes(asked: Asked) -> Sequence[tuple[str, Callable[[Facts], Seen]]]:
+def gather(asked: Asked, tell: Tell = lambda *_: None) -> dict[str, Seen]:
+    """What each probe sees, by its name. `tell` is called before it runs. A probe that breaks is a fact `probe_failed_NAME` = its error."""
+    looks: dict[str, Seen] = {}
+    facts: dict[str, Fact] = {}
+    for name, probe in _probes(asked, tell):
+        if name in asked.only:
+            tell(name, "")
+            looks[name] = _guarded(name, probe, facts)
+            facts |= looks[name].facts
+    return looks
+
+
+def held_against(asked: Asked, looks: Mapping[str, Seen], before: Mapping[str, str]) -> dict[str, Seen]:
+    """What was seen of another machine, with `asked.command` held against it instead of the one that it was seen for.
+
+    `before` says which model and port were looked at there: nothing is known of others.
+    """
+    now = wanted(asked)
+    arguments = arguments_of(asked.command, asked.release) if asked.command else {}
+    found = {name: look for name, look in looks.items() if name != "command" and (name != "model" or before.get("model") == now["model"])}
+    if "host" in found and before.get("port") != now["port"]:
+        host_facts = {name: fact for name, fact in found["host"].facts.items() if name != "port_free"}
+        found["host"] = Seen(host_facts, tuple(each for each in found["host"].observations if not each.message.startswith(_TAKEN)))
+    facts = {name: fact for look in found.values() for name, fact in look.facts.items()}
+    found["command"] = _guarded("command", lambda known: _command(arguments, asked, known), facts)
+    return found
+
+
+def wanted(asked: Asked) -> dict[str, str]:
+    """Which model and which port are looked at, as texts; "" is none."""
+    arguments = arguments_of(asked.command, asked.release) if asked.command else {}
+    port = arguments.get("port")
+    model = asked.model_dir or str(arguments.get("model") or "")
+    return {"model": model, "port": str(port if isinstance(port, int) else _PORT)}
+
+
+def _guarded(name: str, probe: Callable[[Facts], Seen], facts: Facts) -> Seen:
+    try:
+        return probe(facts)
+    except Exception as error:  # noqa: BLE001  # a look that breaks must not take the others with it
+        return Seen({f"probe_failed_{name}": Fact(type(error).__name__, "probe")})
+
+
+def _probes(asked: Asked, tell: Tell) -> Sequence[tuple[str, Callable[[Facts], Seen]]]:
     arguments = arguments_of(asked.command, asked.release) if asked.command else {}
     return (
         ("packages", lambda _: packages.look(asked.python)),
-        ("imports", lambda _: imports.look(asked.python)),
+        ("imports", lambda _: imports.look(asked.python, tell=lambda module: tell("imports", module))),
         ("gpu", lambda _: gpu.look(asked.env)),
         ("host", lambda _: _host(arguments, asked.env)),
         ("model", lambda facts: _model(arguments, asked, facts)),
@@ -67,7 +102,7 @@ def _host(arguments: Mapping[str, Any], env: Mapping[str, str]) -> Seen:
     port = arguments.get("port")
     seen = host.look(port if isinstance(port, int) else _PORT, str(arguments.get("host") or ""), env=env)
     if seen.facts["port_free"].value == "no":
-        said = f"[Errno 98] Address already in use: port {port if isinstance(port, int) else _PORT}"
+        said = f"{_TAKEN}: port {port if isinstance(port, int) else _PORT}"
         seen |= Seen(observations=(observe(MACHINE, said),))
     return seen
 
@@ -105,6 +140,9 @@ def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
         needed = weights(case.shape, case.settings).tensors * case.settings.tp / GIB
         more |= _room(needed, facts, cached="model_folder" in facts)
         found += _free_memory(case, facts)
+        more |= facts_of(case, case.plan())
+    else:
+        more["plan_unknown"] = Fact(case.reason, "probe")
     return seen | Seen(more, tuple(found))
 
 
