@@ -26,6 +26,7 @@ _PACKED = {
     b"7z\xbc\xaf\x27\x1c": ("7z", "7z x"),
     b"Rar!\x1a": ("rar", "unrar x"),
 }
+_WORD = re.compile(rb"(?<=[\s,;&])[^\s,;&]")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -187,6 +188,13 @@ def clean(text: str) -> str:
     return text if text.isprintable() else _CONTROL.sub("", text)
 
 
+def _shortened(line: bytes) -> bytes:
+    """Head and tail of a long line. The tail begins with a whole word where there is one: the rest of a secret would not look like one."""
+    tail = line[-_TAIL:]
+    word = _WORD.search(tail)
+    return line[: MAX_LINE - _TAIL] + b" ... " + (tail[word.start() :] if word else tail)
+
+
 class LineSplitter:
     """Bytes in, whole lines out; what is not yet ended is kept for the next call."""
 
@@ -226,12 +234,12 @@ class LineSplitter:
     def _hold(self, more: bytes) -> None:
         self._rest += more
         if len(self._rest) > MAX_LINE + CHUNK:
-            self._rest = self._rest[: MAX_LINE - _TAIL] + b" ... " + self._rest[-_TAIL:]
+            self._rest = _shortened(self._rest)
 
     def _line(self, line: bytes) -> Iterator[RawLine]:
         number, self._next = self._next, self._next + 1
         if len(line) > MAX_LINE:
-            line = line[: MAX_LINE - _TAIL] + b" ... " + line[-_TAIL:]
+            line = _shortened(line)
         text = line.decode("utf-8", "replace")
         if "\r" not in text:
             yield RawLine(number, clean(text))
