@@ -47,10 +47,11 @@ def run(options: CheckOptions) -> int:
     lang = language(options.report.lang, os.environ)
     try:
         _contradictions(options, lang)
-        rules = rule_book(options.report)
         only = _only(options, lang)
         command = command_of(options, lang)
-        env = read_environment(options.source) if options.source else look(options, command, only, lang)
+        env = read_environment(options.source) if options.source else None
+        rules = rule_book(options.report)
+        env = env or look(options, command, only, lang)
         if options.export == "-":
             sys.stdout.write(dumps(env))
         elif options.export:

@@ -103,9 +103,10 @@ def _check(row: Row, facts: Facts, findings: Sequence[Finding], looked: Looked) 
 def _detail(row: Row, facts: Facts, lang: str) -> str:
     key = f"check.ok.{row.name}"
     shown = ", ".join(_shown(name, facts) for name in row.facts if name in facts and name not in _SILENT)
+    shown = shown.replace(" ×, ", " × ").replace(", / ", " / ")  # what belongs together
     if has(key):
         return say(key, lang, shown=shown)
-    return shown or say("check.status.ok", lang)
+    return shown or say("check.fine", lang)
 
 
 def _shown(name: str, facts: Facts) -> str:
