@@ -116,7 +116,7 @@ class LogCopy:
     Memory is bounded by the limit. Physical lines stay lines, so that a line number of a report is right up to what was left out.
     """
 
-    def __init__(self, limit: int, write: Callable[[bytes], None]) -> None:
+    def __init__(self, limit: int, write: Callable[[bytes], object]) -> None:
         self._write = write
         self._splitter = LineSplitter()
         self._redactor = LineRedactor()

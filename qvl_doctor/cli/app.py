@@ -60,6 +60,7 @@ _CHECK = """Look at this machine before launch: packages, driver, GPU memory, sh
 
 Each line of the checklist is ok, a warning, a problem, or says why it could not be checked. Nothing is changed.
 --export - writes to standard output; the report is then printed only if --output names a file for it.
+
 Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 a file could not be read.
 """
 _BUNDLE = """Pack what an issue needs into one archive: logs, this machine, the command, the reports. Secrets are masked, nothing is sent.
@@ -70,6 +71,7 @@ _BUNDLE = """Pack what an issue needs into one archive: logs, this machine, the 
   qvl-doctor bundle --env env.json -o case.zip logs/*.log
 
 Look through it before you attach it: host names, addresses, paths and prompts are not masked.
+
 Exit code: 0 written, whatever the reports say; 2 wrong usage; 3 an input could not be read: if it cannot be opened, nothing is written;
 if it breaks off, what could be read is packed.
 """

@@ -15,7 +15,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from qvl_doctor.bundle import Archive, Copied, LogCopy, manifest, member, readme
@@ -66,8 +66,9 @@ def run(options: BundleOptions) -> int:
         _check(options, lang)
         _openable(options)
         with _target(options, lang) as file:
-            packing = _Packing(options, lang, limit, Archive(file))
-            packing.pack()
+            with closing(Archive(file)) as archive:
+                packing = _Packing(options, lang, limit, archive)
+                packing.pack()
             size = file.tell()
     except UsageError as error:
         sys.stderr.write(f"qvl-doctor: {error}\n")
@@ -106,7 +107,6 @@ class _Packing:
                 self.archive.add(f"{name}.{suffix}", "report", self._report(diagnosis, form))
         self.archive.add("README.md", "readme", readme(self.archive.entries, self.copies, self.notes, self.lang))
         self.archive.add("MANIFEST.json", "manifest", manifest(self.archive.entries, self.copies, self.notes))
-        self.archive.close()
 
     def told(self, size: int) -> str:
         """What was packed, for whoever is about to attach it. `size` is the archive's, in bytes."""
