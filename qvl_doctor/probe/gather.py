@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qvl_doctor.launch.command import Command
-from qvl_doctor.launch.observing import arguments_of, observe_command
-from qvl_doctor.memory import gpus
-from qvl_doctor.memory.budget import start_needs
-from qvl_doctor.memory.gpus import Gpu
-from qvl_doctor.memory.releases import GIB
-from qvl_doctor.memory.solver import Case
-from qvl_doctor.memory.weights import weights
 from qvl_doctor.model import Fact, Facts, Record, Seen
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.probe import gpu, host, imports, model_folder, packages
-from qvl_doctor.sizing.case import Known, of_arguments
-from qvl_doctor.sizing.telling import facts_of
+
+if TYPE_CHECKING:  # what only a command needs is imported where there is one
+    from qvl_doctor.launch.command import Command
+    from qvl_doctor.memory.gpus import Gpu
+    from qvl_doctor.memory.solver import Case
 
 #: The probes by name, in the order in which they run. `command` is what follows from the others and the command.
 PROBES = ("packages", "imports", "gpu", "host", "model", "command")
@@ -61,7 +56,7 @@ def held_against(asked: Asked, looks: Mapping[str, Seen], before: Mapping[str, s
     `before` says which model and port were looked at there: nothing is known of others.
     """
     now = wanted(asked)
-    arguments = arguments_of(asked.command, asked.release) if asked.command else {}
+    arguments = _arguments(asked)
     found = {name: look for name, look in looks.items() if name != "command" and (name != "model" or before.get("model") == now["model"])}
     if "host" in found and before.get("port") != now["port"]:
         host_facts = {name: fact for name, fact in found["host"].facts.items() if name != "port_free"}
@@ -73,10 +68,18 @@ def held_against(asked: Asked, looks: Mapping[str, Seen], before: Mapping[str, s
 
 def wanted(asked: Asked) -> dict[str, str]:
     """Which model and which port are looked at, as texts; "" is none."""
-    arguments = arguments_of(asked.command, asked.release) if asked.command else {}
+    arguments = _arguments(asked)
     port = arguments.get("port")
     model = asked.model_dir or str(arguments.get("model") or "")
     return {"model": model, "port": str(port if isinstance(port, int) else _PORT)}
+
+
+def _arguments(asked: Asked) -> dict[str, Any]:
+    if asked.command is None:
+        return {}
+    from qvl_doctor.launch.observing import arguments_of
+
+    return arguments_of(asked.command, asked.release)
 
 
 def _guarded(name: str, probe: Callable[[Facts], Seen], facts: Facts) -> Seen:
@@ -87,7 +90,7 @@ def _guarded(name: str, probe: Callable[[Facts], Seen], facts: Facts) -> Seen:
 
 
 def _probes(asked: Asked, tell: Tell) -> Sequence[tuple[str, Callable[[Facts], Seen]]]:
-    arguments = arguments_of(asked.command, asked.release) if asked.command else {}
+    arguments = _arguments(asked)
     return (
         ("packages", lambda _: packages.look(asked.python)),
         ("imports", lambda _: imports.look(asked.python, tell=lambda module: tell("imports", module))),
@@ -119,6 +122,13 @@ def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     """The command for the release that is there, and what it asks of cards, disk and memory."""
     if asked.command is None:
         return Seen()
+    from qvl_doctor.launch.observing import observe_command
+    from qvl_doctor.memory.releases import GIB
+    from qvl_doctor.memory.solver import Case
+    from qvl_doctor.memory.weights import weights
+    from qvl_doctor.sizing.case import Known, of_arguments
+    from qvl_doctor.sizing.telling import facts_of
+
     release = _release(asked, facts)
     seen = observe_command(asked.command, release)
     found: list[Record] = []
@@ -158,6 +168,9 @@ def _free_memory(case: Case, facts: Facts) -> list[Record]:
     """VLLM's own check of free memory, in its words, from the release on that has it."""
     if "startup_free_gib" not in facts:
         return []
+    from qvl_doctor.memory.budget import start_needs
+    from qvl_doctor.memory.releases import GIB
+
     free, total = float(facts["startup_free_gib"].value), case.gpu.total_bytes / GIB
     wanted = start_needs(case.settings, case.gpu) / GIB
     if not wanted or free >= wanted:
@@ -168,6 +181,9 @@ def _free_memory(case: Case, facts: Facts) -> list[Record]:
 
 def card_of(facts: Facts) -> Gpu | None:
     """The card that the facts describe, with the memory that is there."""
+    from qvl_doctor.memory import gpus
+    from qvl_doctor.memory.releases import GIB
+
     total = facts["total_gib"].value if "total_gib" in facts else None
     named = gpus.find(_text(facts, "gpu_name")) if "gpu_name" in facts else None
     if not total:
