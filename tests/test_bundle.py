@@ -145,7 +145,7 @@ def test_a_command_that_cannot_be_read_is_packed_all_the_same(tmp_path: Path) ->
     assert done.returncode == 0
     found = unpacked(tmp_path / "qvl-doctor-bundle.zip")
     assert found["command/start.sh"] == "echo no server here\nexport HF_TOKEN=***\n"
-    assert "no command could be read" in found["README.md"]
+    assert "no vLLM command could be read" in found["README.md"]
 
 
 # ---- Secrets

@@ -23,7 +23,7 @@ from qvl_doctor.cli.check import PROBES, CheckOptions, command_of, elsewhere, ju
 from qvl_doctor.cli.logs import OK, UNREADABLE, USAGE, UsageError, print_report, read_one, rule_book, told
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose import Diagnosing
-from qvl_doctor.logs.source import InputError, open_input, read_text
+from qvl_doctor.logs.source import InputError, clean, open_input, read_text
 from qvl_doctor.model import Diagnosis, Rule
 from qvl_doctor.probe.export import Environment, dumps
 from qvl_doctor.redact import MASK
@@ -142,7 +142,7 @@ class _Packing:
 
             return commands_of(text, options.vllm, name, self.lang)[0]
         except UsageError as error:
-            self.notes.append(say("bundle.no_command", self.lang, name=name, reason=str(error)))
+            self.notes.append(clean(str(error)))
             return None
 
     def _environment(self, command: Command | None) -> Environment | None:
