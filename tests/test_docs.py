@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from qvl_doctor.cli.check import PROBES
+
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "fixtures/SOURCES.md"),
-    *("docs/architecture.md", "docs/manifest.md", "docs/rules-format.md"),
+    *("docs/architecture.md", "docs/check.md", "docs/manifest.md", "docs/rules-format.md"),
 )
 
 
@@ -34,6 +36,14 @@ def test_readme_lists_the_options(root: Path) -> None:
     readme = (root / "README.md").read_text(encoding="utf-8")
     offered = set(re.findall(r"(--[a-z][a-z-]+)", doctor(root, "logs", "--help")))
     assert {option for option in offered if option not in readme} == {"--help"}
+
+
+def test_the_page_on_check_knows_its_options_and_looks(root: Path) -> None:
+    page = (root / "docs/check.md").read_text(encoding="utf-8")
+    written = {option for option in re.findall(r"(--[a-z][a-z-]+)", page) if not option.startswith("--tensor-")}
+    offered = {option for name in ("check", "bundle", "logs") for option in re.findall(r"(--[a-z][a-z-]+)", doctor(root, name, "--help"))}
+    assert written <= offered
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(PROBES)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -54,11 +54,40 @@ def test_one_endless_line_keeps_head_and_tail_and_little_memory() -> None:
         assert not list(splitter.feed(block))
     assert tracemalloc.get_traced_memory()[1] < 6 * CHUNK
     tracemalloc.stop()
-    (line, after) = [*splitter.feed(b"the end\nafter\n")]
+    (line, after) = [*splitter.feed(b" the end\nafter\n")]
     assert (line.number, after.number, after.text) == (1, 2, "after")
     assert len(line.text) <= MAX_LINE + 16
     assert line.text.startswith("xxx")
     assert line.text.endswith("the end")
+
+
+def test_the_tail_of_a_cut_line_does_not_begin_inside_a_secret() -> None:
+    """Without the name before it, the rest of a secret would not be taken for one."""
+    secret = "Zk3v9QxT71pLmN8s2RwB" * 3
+    end = "x" * 2020  # the tail of 2048 bytes begins within the secret
+    (line,) = lines_of(f"{'y ' * 10_000}HF_TOKEN={secret} {end}\n".encode())
+    assert secret[-20:] not in line.text
+    assert line.text.endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("data", "key", "said"),
+    [
+        (b"PK\x03\x04" + bytes(26) + b"pod.log" + bytes(500), "error.archive", "unzip"),
+        (b"PK\x03\x04" + bytes(26) + b"qvl-doctor-bundle/env.json" + bytes(500), "error.bundle", ""),
+        (b"pod.log" + bytes(250) + b"ustar\x0000" + bytes(500), "error.archive", "tar xf"),
+        (b"\xfd7zXZ\0" + bytes(500), "error.archive", "unxz"),
+        (b"BZh91AY&SY" + bytes(500), "error.archive", "bunzip2"),
+    ],
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_an_archive_is_told_by_what_unpacks_it(tmp_path: Path, data: bytes, key: str, said: str, zipped: bool) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(gzip.compress(data) if zipped else data)
+    with pytest.raises(InputError) as error, open_input(str(path)) as stream:
+        list(read_chunks(stream, str(path)))
+    assert error.value.key == key
+    assert said in error.value.values.get("unpack", "")
 
 
 def test_numbers_count_physical_lines_whatever_the_chunks() -> None:

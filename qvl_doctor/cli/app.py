@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from qvl_doctor import __version__
 from qvl_doctor.cli import logs as logs_command
@@ -57,7 +58,22 @@ _CHECK = """Look at this machine before launch: packages, driver, GPU memory, sh
   qvl-doctor check --export env.json                  # on the server
   qvl-doctor check --from env.json -- vllm serve …    # anywhere
 
-Nothing is changed. Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 a file could not be read.
+Each line of the checklist is ok, a warning, a problem, or says why it could not be checked. Nothing is changed.
+--export - writes to standard output; the report is then printed only if --output names a file for it.
+
+Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 a file could not be read.
+"""
+_BUNDLE = """Pack what an issue needs into one archive: logs, this machine, the command, the reports. Secrets are masked, nothing is sent.
+
+\b
+  qvl-doctor bundle pod.log -- vllm serve Qwen/Qwen2.5-VL-7B-Instruct
+  kubectl logs POD --previous | qvl-doctor bundle --no-check --command deployment.yaml -
+  qvl-doctor bundle --env env.json -o case.zip logs/*.log
+
+Look through it before you attach it: host names, addresses, paths and prompts are not masked.
+
+Exit code: 0 written, whatever the reports say; 2 wrong usage; 3 an input could not be read: if it cannot be opened, nothing is written;
+if it breaks off, what could be read is packed.
 """
 _MANIFEST = """Check a Deployment, a Pod or a compose file before it is applied, or what the cluster says of a pod.
 
@@ -186,6 +202,14 @@ def plan(
     raise typer.Exit(run(PlanOptions(tuple(words or ()), gpu, gpu_memory, vllm, model_dir, command, report)))
 
 
+def _looks(incomplete: str) -> list[str]:
+    """Names behind those that are written already: `gpu,` goes on with `gpu,host`."""
+    from qvl_doctor.cli.check import PROBES
+
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in PROBES if name.startswith(last.strip()) and name not in before.split(",")]
+
+
 @app.command(help=_CHECK)
 def check(
     words: Annotated[
@@ -195,9 +219,16 @@ def check(
     python: Annotated[str, typer.Option("--python", metavar="PATH", help="The interpreter that runs vLLM. Default: this one.")] = "",
     vllm: Annotated[str, typer.Option("--vllm", metavar="RELEASE", help="The release, where it is not installed here.")] = "",
     model_dir: Annotated[str, typer.Option("--model-dir", metavar="DIR", help="The model's folder.")] = "",
-    only: Annotated[str, typer.Option("--only", metavar="NAMES", help="packages,imports,gpu,host,model,command: some of them.")] = "",
+    only: Annotated[
+        str,
+        typer.Option(
+            "--only", metavar="NAMES", help="Some of packages,imports,gpu,host,model,command, with commas.", autocompletion=_looks
+        ),
+    ] = "",
     no_import_test: Annotated[bool, typer.Option("--no-import-test", help="Do not import torch and vllm: faster.")] = False,
-    export: Annotated[str, typer.Option("--export", metavar="FILE", help="Write what was seen, secrets masked.")] = "",
+    export: Annotated[
+        str, typer.Option("--export", metavar="FILE", help="Write what was seen, secrets masked; - is standard output.")
+    ] = "",
     source: Annotated[str, typer.Option("--from", metavar="FILE", help="Diagnose what --export wrote elsewhere.")] = "",
     form: Annotated[Format, typer.Option("--format", "-f", help="How to report.")] = "console",
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
@@ -212,6 +243,53 @@ def check(
 
     report = LogsOptions((), form, output, lang or "", fail_on, tuple(ignore or ()), quiet=quiet, no_color=no_color)
     raise typer.Exit(run(CheckOptions(tuple(words or ()), command, python, vllm, model_dir, only, no_import_test, export, source, report)))
+
+
+class _BehindDashes(TyperCommand):
+    """A command with inputs of its own: what stands behind `--` is kept apart from them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Takes the words behind the first `--` off, and leaves them in the context."""
+        at = args.index("--") if "--" in args else len(args)
+        ctx.meta["behind_dashes"] = tuple(args[at + 1 :])
+        parsed: list[str] = super().parse_args(ctx, args[:at])
+        return parsed
+
+
+@app.command(help=_BUNDLE, cls=_BehindDashes)
+def bundle(
+    context: typer.Context,
+    logs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[LOG...] [-- vllm serve ...]", help="Logs: plain, .gz, .zst; - is standard input.", show_default=False),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="The archive; - is standard output.")
+    ] = "qvl-doctor-bundle.zip",
+    env: Annotated[str, typer.Option("--env", metavar="FILE", help="What `check --export` saw, instead of looking at this machine.")] = "",
+    command: Annotated[str, typer.Option("--command", metavar="FILE", help="A script, manifest or compose file with the command.")] = "",
+    python: Annotated[str, typer.Option("--python", metavar="PATH", help="The interpreter that runs vLLM. Default: this one.")] = "",
+    vllm: Annotated[str, typer.Option("--vllm", metavar="RELEASE", help="The release, where it is not installed here.")] = "",
+    model_dir: Annotated[str, typer.Option("--model-dir", metavar="DIR", help="The model's folder.")] = "",
+    no_check: Annotated[bool, typer.Option("--no-check", help="Do not look at this machine.")] = False,
+    no_import_test: Annotated[bool, typer.Option("--no-import-test", help="Do not import torch and vllm: faster.")] = False,
+    max_log: Annotated[str, typer.Option("--max-log", metavar="SIZE", help="Of a longer log the middle is left out.")] = "20MiB",
+    force: Annotated[bool, typer.Option("--force", help="Replace the archive if it is there already.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not say what was packed.")] = False,
+    lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
+) -> None:
+    """Pack what an issue needs into one archive."""
+    from qvl_doctor.cli.bundle import BundleOptions, run
+
+    words = context.meta.get("behind_dashes", ())
+    paths = tuple(logs or ())
+    raise typer.Exit(
+        run(
+            BundleOptions(
+                paths, output, env, command, words, python, vllm, model_dir, no_check, no_import_test, max_log, force, quiet, lang or ""
+            )
+        )
+    )
 
 
 @app.command(help=_MANIFEST)

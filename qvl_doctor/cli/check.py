@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NamedTuple
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
-from qvl_doctor.cli.known import commands_of, read_command
 from qvl_doctor.cli.logs import OK, UNREADABLE, USAGE, Output, UsageError, exit_code, print_report, rule_book, told
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.diagnose.static import examine
-from qvl_doctor.launch.command import Command
-from qvl_doctor.launch.observing import arguments_of
-from qvl_doctor.logs.source import InputError, open_input, read_chunks
+from qvl_doctor.logs.source import InputError, read_text
 from qvl_doctor.model import Diagnosis, Fact, Seen
-from qvl_doctor.probe.export import EnvironmentFileError, dumps, loads
-from qvl_doctor.report.checklist import checklist
-from qvl_doctor.words import language, say
+from qvl_doctor.probe.export import LONGEST, Environment, EnvironmentFileError, dumps, loads
+from qvl_doctor.words import both, language, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qvl_doctor.launch.command import Command
+    from qvl_doctor.model import Rule
+    from qvl_doctor.probe.gather import Asked
+    from qvl_doctor.report.checklist import Looked
 
 PROBES = ("packages", "imports", "gpu", "host", "model", "command")
 
@@ -41,20 +46,21 @@ def run(options: CheckOptions) -> int:
     """Looks, judges and prints; returns the exit code."""
     lang = language(options.report.lang, os.environ)
     try:
-        command = _command(options, lang)
-        rules = rule_book(options.report)
+        _contradictions(options, lang)
         only = _only(options, lang)
-        seen = read_environment(options.source) if options.source else _look(options, command, only, lang)
-        if options.export:
+        command = command_of(options, lang)
+        env = read_environment(options.source) if options.source else None
+        rules = rule_book(options.report)
+        env = env or look(options, command, only, lang)
+        if options.export == "-":
+            sys.stdout.write(dumps(env))
+        elif options.export:
             with Output(options.export) as file:
-                file.write(dumps(seen))
-        known = {"vllm": Fact(options.vllm, "option")} if options.vllm else {}
-        diagnosis = without(
-            _sized(examine(options.source or say("check.source", lang), seen, rules, known), command), options.report.ignore
-        )
-        groups = {"packages" if name == "imports" else name for name in only if name != "command" or command}
-        with Output(options.report.output) as file:
-            print_report(diagnosis._replace(checks=checklist(diagnosis, groups)), options.report, lang, file)
+                file.write(dumps(env))
+        diagnosis = judged(env, command, only, options, rules)
+        if options.export != "-" or options.report.output:
+            with Output(options.report.output) as file:
+                print_report(diagnosis, options.report, lang, file)
     except UsageError as error:
         sys.stderr.write(f"qvl-doctor: {error}\n")
         return USAGE
@@ -64,28 +70,76 @@ def run(options: CheckOptions) -> int:
     return max(OK, exit_code(diagnosis, options.report.fail_on))
 
 
-def read_environment(path: str) -> Seen:
+def read_environment(path: str) -> Environment:
     """What a file of `check --export` says. Raises InputError."""
-    with open_input(path) as stream:
-        text = b"".join(read_chunks(stream, path)).decode("utf-8", "replace")
     try:
-        return loads(text)
+        return loads(read_text(path, LONGEST))
     except EnvironmentFileError as error:
         raise InputError("error_env.unreadable", path=path, reason=str(error)) from None
 
 
-def _look(options: CheckOptions, command: Command | None, only: frozenset[str], lang: str) -> Seen:
-    from qvl_doctor.probe.gather import Asked, gather
+def look(options: CheckOptions, command: Command | None, only: frozenset[str], lang: str) -> Environment:
+    """What is to be seen of this machine; on a terminal it is shown what is looked at."""
+    from qvl_doctor.cli.progress import progress
+    from qvl_doctor.probe.gather import gather, wanted
 
-    def tell(name: str) -> None:
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{say('check.running', lang, what=say(f'check.name.{name}', lang) if name == 'imports' else name)}")
-            sys.stderr.flush()
+    asked = _asked(options, command, only)
+    with progress(lang, quiet=options.report.quiet, no_color=options.report.no_color) as tell:
+        looks = gather(asked, tell)
+    made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return Environment(looks, {**wanted(asked), "command": _shown(command)}, made)
 
-    seen = gather(Asked(command, options.python, options.vllm, options.model_dir, only), tell)
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
-    return seen
+
+def judged(env: Environment, command: Command | None, only: frozenset[str], options: CheckOptions, rules: Sequence[Rule]) -> Diagnosis:
+    """The diagnosis of what was seen, with its checklist. A command is held against a machine that was seen elsewhere."""
+    from qvl_doctor.report.checklist import checklist
+
+    looks = {name: found for name, found in env.looks.items() if name in only or not name}
+    if options.source and command is not None:
+        from qvl_doctor.probe.gather import held_against
+
+        looks = held_against(_asked(options, command, only), looks, env.asked)
+    seen = Environment(looks).seen()
+    known = {"vllm": Fact(options.vllm, "option")} if options.vllm else {}
+    if options.source:
+        seen = elsewhere(env, seen)
+    source = options.source or say("check.source", language(options.report.lang, os.environ))
+    found = _sized(examine(source, seen, rules, known), command)
+    notes = provenance(env, options.source) if options.source else ()
+    diagnosis = without(found, options.report.ignore)._replace(not_checked=(*found.not_checked, *notes))
+    return diagnosis._replace(checks=checklist(diagnosis, _looked(env, command, only, options)))
+
+
+def elsewhere(env: Environment, seen: Seen | None = None) -> Seen:
+    """What was seen of another machine, with the facts of when and by which version."""
+    facts = {"seen_at": Fact(env.made, "probe"), "seen_by": Fact(env.version, "probe")}
+    return (env.seen("command") if seen is None else seen) | Seen({name: fact for name, fact in facts.items() if fact.value})
+
+
+def provenance(env: Environment, path: str) -> tuple[dict[str, str], ...]:
+    """What a reader must know of a file that is not about this machine: how old it is, and what of it was not believed."""
+    values = {"path": path, "made": env.made.replace("T", " ").removesuffix("Z") + " UTC", "version": env.version or "?"}
+    notes = [both("check.seen_there", **values) if env.made else both("check.seen_once", **values)]
+    if env.left_out:
+        shown = ", ".join(env.left_out[:8]) + (" …" if len(env.left_out) > 8 else "")
+        notes.append(both("check.values_left_out", path=path, names=shown))
+    return tuple(notes)
+
+
+def command_of(options: CheckOptions, lang: str) -> Command | None:
+    """The command behind `--`, or in --command FILE. Raises UsageError or InputError."""
+    if not options.words and not options.command:
+        return None
+    from qvl_doctor.cli.known import commands_of, read_command
+    from qvl_doctor.launch.observing import arguments_of
+
+    if options.words and options.command:
+        raise UsageError(say("error_plan.two_commands", lang))
+    if options.command:
+        return read_command(options.command, options.vllm, lang)[0]
+    source = options.words[0] if len(options.words) == 1 and " " in options.words[0] else list(options.words)
+    found = commands_of(source, options.vllm, "--", lang)[0]
+    return found if arguments_of(found) else None
 
 
 def _sized(diagnosis: Diagnosis, command: Command | None) -> Diagnosis:
@@ -101,21 +155,60 @@ def _sized(diagnosis: Diagnosis, command: Command | None) -> Diagnosis:
     return advise(diagnosis, known, command)
 
 
-def _command(options: CheckOptions, lang: str) -> Command | None:
-    if options.words and options.command:
-        raise UsageError(say("error_plan.two_commands", lang))
-    if options.command:
-        return read_command(options.command, options.vllm, lang)[0]
-    if not options.words:
-        return None
-    source = options.words[0] if len(options.words) == 1 and " " in options.words[0] else list(options.words)
-    found = commands_of(source, options.vllm, "--", lang)[0]
-    return found if arguments_of(found) else None
+def _asked(options: CheckOptions, command: Command | None, only: frozenset[str]) -> Asked:
+    from qvl_doctor.probe.gather import Asked
+
+    return Asked(command, options.python, options.vllm, options.model_dir, only)
+
+
+def _looked(env: Environment, command: Command | None, only: frozenset[str], options: CheckOptions) -> Looked:
+    from qvl_doctor.report.checklist import Looked
+
+    seen = frozenset(PROBES) if "" in env.looks else frozenset(env.looks)
+    told = command is not None or bool(env.asked.get("command"))
+    return Looked(
+        only, seen | ({"command"} if told else frozenset()), told, _model(env, command), not options.no_import_test, options.source
+    )
+
+
+def _model(env: Environment, command: Command | None) -> str:
+    if command is not None and command.model:
+        return command.model
+    return env.asked.get("model", "")
+
+
+def _shown(command: Command | None) -> str:
+    if command is None:
+        return ""
+    from qvl_doctor.launch.writing import shell_line
+
+    return shell_line(command)
+
+
+def _contradictions(options: CheckOptions, lang: str) -> None:
+    """Options of which one would be ignored are told, so that nobody believes it."""
+    if options.source:
+        here = {"--python": options.python, "--model-dir": options.model_dir, "--export": options.export}
+        for name, given in {**here, "--no-import-test": options.no_import_test}.items():
+            if given:
+                raise UsageError(say("error_env.elsewhere", lang, name=name))
+        if options.source == options.command == "-":
+            raise UsageError(say("error_env.stdin_twice", lang))
+    if options.export and options.export != "-" and options.export == options.report.output:
+        raise UsageError(say("error_env.same_file", lang, path=options.export))
 
 
 def _only(options: CheckOptions, lang: str) -> frozenset[str]:
-    asked = [name.strip() for name in options.only.split(",") if name.strip()] or list(PROBES)
+    asked = [name.strip() for name in options.only.split(",") if name.strip()]
+    if options.only and not asked:
+        raise UsageError(say("error_env.only_nothing", lang, known=", ".join(PROBES)))
     for name in asked:
         if name not in PROBES:
-            raise UsageError(say("error_env.only", lang, name=name, known=", ".join(PROBES)))
-    return frozenset(asked) - ({"imports"} if options.no_import_test else frozenset())
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, PROBES, n=1, cutoff=0.5)
+            key = "error_env.only_near" if near else "error_env.only"
+            raise UsageError(say(key, lang, name=name, near="".join(near), known=", ".join(PROBES)))
+    if "imports" in asked and options.no_import_test:
+        raise UsageError(say("error_env.imports_twice", lang))
+    return frozenset(asked or PROBES) - ({"imports"} if options.no_import_test else frozenset())

@@ -15,7 +15,7 @@ from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError, open_input, read_chunks
-from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Seen
+from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Seen, Text
 from qvl_doctor.redact import redact
 from qvl_doctor.sizing.need import wanted
 from qvl_doctor.words import both, language, say
@@ -83,9 +83,14 @@ def package_facts(path: str) -> dict[str, Fact]:
 
 
 def read_one(
-    path: str, engine: Diagnosing, *, redacting: bool = True, seen: Callable[[list[Hit]], None] | None = None
+    path: str,
+    engine: Diagnosing,
+    *,
+    redacting: bool = True,
+    seen: Callable[[list[Hit]], None] | None = None,
+    tap: Callable[[bytes], None] | None = None,
 ) -> InputError | None:
-    """Feeds one input to the engine as it comes; `seen` gets hits as soon as their records are whole.
+    """Feeds one input to the engine as it comes; `seen` gets hits as soon as their records are whole, `tap` the bytes.
 
     Returns what ended the reading early, where enough was read to say something (a truncated .gz). Raises InputError otherwise.
     """
@@ -97,6 +102,8 @@ def read_one(
         try:
             for chunk in read_chunks(stream, path, follow=follow):
                 size += len(chunk)
+                if tap:
+                    tap(chunk)
                 records = reader.feed(chunk) if chunk else reader.flush()
                 hits = engine.feed(records)
                 if seen:
@@ -167,10 +174,12 @@ class _Extra:
 
             self._known = known_of(options.gpu, "", options.model_dir, "", lang)
         self._seen: Seen | None = None
+        self._notes: tuple[Text, ...] = ()
         if options.env:
-            from qvl_doctor.cli.check import read_environment
+            from qvl_doctor.cli.check import elsewhere, provenance, read_environment
 
-            self._seen = read_environment(options.env)
+            env = read_environment(options.env)
+            self._seen, self._notes = elsewhere(env), provenance(env, options.env)
         if options.command:
             from qvl_doctor.cli.known import read_command
 
@@ -188,6 +197,7 @@ class _Extra:
 
     def advised(self, diagnosis: Diagnosis) -> Diagnosis:
         """The diagnosis with the corrected command and the memory model's word, where there is something to add."""
+        diagnosis = diagnosis._replace(not_checked=(*diagnosis.not_checked, *self._notes)) if self._notes else diagnosis
         if self._command is None and not wanted(diagnosis):
             return diagnosis
         from qvl_doctor.sizing.advice import advise
@@ -207,8 +217,8 @@ def unread(path: str, error: InputError) -> Diagnosis:
     return Diagnosis(source=path, verdict="unknown", summary=reason, not_checked=(reason,))
 
 
-def print_report(diagnosis: Diagnosis, options: LogsOptions, lang: str, file: TextIO) -> None:
-    """Writes the report in the format that was asked for."""
+def print_report(diagnosis: Diagnosis, options: LogsOptions, lang: str, file: TextIO, width: int | None = None) -> None:
+    """Writes the report in the format that was asked for; `width` is the console's, where it is not a terminal's."""
     if options.format in {"json", "jsonl"}:
         from qvl_doctor.report.as_json import dumps
 
@@ -223,7 +233,7 @@ def print_report(diagnosis: Diagnosis, options: LogsOptions, lang: str, file: Te
         from qvl_doctor.report import console
 
         plain = options.no_color or bool(options.output)
-        view = Console(file=file, no_color=plain or None, highlight=False, markup=False, emoji=False, soft_wrap=False)
+        view = Console(file=file, width=width, no_color=plain or None, highlight=False, markup=False, emoji=False, soft_wrap=False)
         console.render(diagnosis, lang, view, quiet=options.quiet)
     file.flush()
 

@@ -45,16 +45,16 @@ def _run(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         sys.stdout.write(f"qvl-doctor {__version__}\n")
         return 0
+    import gc
+
     from qvl_doctor.cli.options import read_quickly, with_command
 
+    gc.set_threshold(100_000)  # records and rules live long and hold no cycles: looking for garbage among them only takes time
     arguments = with_command(arguments)
     options = read_quickly(arguments)
     if options is not None:
-        import gc
-
         from qvl_doctor.cli.logs import run
 
-        gc.set_threshold(100_000)  # records live long and hold no cycles: looking for garbage among them only takes time
         return run(options)
     from qvl_doctor.cli.app import run_typer
 

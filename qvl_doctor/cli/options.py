@@ -14,7 +14,7 @@ FORMATS = ("console", "json", "jsonl", "markdown")
 FAIL_ON = ("fatal", "degraded", "notice", "never")
 #: Options that typer itself has; the word behind them names a shell.
 _TYPERS = ("--install-completion", "--show-completion")
-COMMANDS = ("logs", "plan", "check", "manifest", "explain", "rules", "completion")
+COMMANDS = ("logs", "plan", "check", "bundle", "manifest", "explain", "rules", "completion")
 
 
 class LogsOptions(NamedTuple):

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from qvl_doctor.launch.command import Command, Edit, Flag
+from qvl_doctor.launch.command import Command, Edit, Flag, LaunchError, splice_text
 from qvl_doctor.launch.yamledit import replaced
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.redact import MASK, redact
 
+_SECRET_OBJECT = re.compile(r"""["']?kind["']?\s*:\s*["']?Secret\b""")
 #: `--api-key=…`, `HF_TOKEN=…`
 _PAIR = re.compile(r"[\w.-]+=\S*")
 
@@ -36,6 +37,21 @@ def secret(name: str, value: str) -> str:
 def masked_text(text: str) -> str:
     """A text with the secrets of each line masked; a mask that stands in quotes already keeps them."""
     return "\n".join(map(_masked_line, text.split("\n")))
+
+
+def masked_source(text: str) -> str:
+    """Shell text or a manifest as it is, with its secrets masked and nothing else changed. "" for a Secret that cannot be read as YAML."""
+    from qvl_doctor.launch.reading import is_manifest
+    from qvl_doctor.launch.yamltree import documents
+    from qvl_doctor.redactlines import redact_text
+
+    if is_manifest(text):
+        try:
+            text = masked_text(splice_text(text, list(masking_edits(documents(text)))))
+        except LaunchError:
+            if _SECRET_OBJECT.search(text):
+                return ""
+    return redact_text(text)
 
 
 def _masked_line(line: str) -> str:

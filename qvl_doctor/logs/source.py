@@ -17,6 +17,16 @@ from typing import BinaryIO, NamedTuple, cast
 CHUNK = 256 * 1024
 MAX_LINE = 16 * 1024
 _TAIL = 2 * 1024
+#: The folder in the archives of `qvl-doctor bundle`.
+BUNDLE = "qvl-doctor-bundle/"
+#: What packs single files or folders and is not undone here: how it begins, its name, and what unpacks it.
+_PACKED = {
+    b"BZh": ("bzip2", "bunzip2"),
+    b"\xfd7zXZ\0": ("xz", "unxz"),
+    b"7z\xbc\xaf\x27\x1c": ("7z", "7z x"),
+    b"Rar!\x1a": ("rar", "unrar x"),
+}
+_WORD = re.compile(rb"(?<=[\s,;&])[^\s,;&]")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -114,10 +124,43 @@ def read_chunks(stream: BinaryIO, path: str = "-", *, follow: Callable[[], bool]
             yield b""
             time.sleep(0.1)
             continue
-        if first and _is_binary(chunk):
-            raise InputError("error.binary", path=path)
+        if first:
+            _refuse(chunk, path)
         first = False
         yield chunk
+
+
+def read_text(path: str, most: int) -> str:
+    """The whole text of an input of at most so many bytes, in UTF-8 or UTF-16. Raises InputError."""
+    held: list[bytes] = []
+    size = 0
+    with open_input(path) as stream:
+        for chunk in read_chunks(stream, path):
+            held.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise InputError("error.too_long", path=path, size=str(most >> 20))
+    data = b"".join(held)
+    return data.removeprefix(codecs.BOM_UTF8).decode(_utf16(data[:4096]) or "utf-8", "replace")
+
+
+def _refuse(chunk: bytes, path: str) -> None:
+    """Raises InputError where an input does not begin as a text: what it is instead, if that is known."""
+    if chunk.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        if chunk[30:].startswith(BUNDLE.encode()):
+            raise InputError("error.bundle", path=path)
+        raise InputError("error.archive", path=path, kind="zip", unpack=f"unzip {_named(path)}")
+    if chunk[257:262] == b"ustar":
+        raise InputError("error.archive", path=path, kind="tar", unpack=f"tar xf {_named(path)}")
+    for magic, (kind, program) in _PACKED.items():
+        if chunk.startswith(magic):
+            raise InputError("error.archive", path=path, kind=kind, unpack=f"{program} {_named(path)}")
+    if _is_binary(chunk):
+        raise InputError("error.binary", path=path)
+
+
+def _named(path: str) -> str:
+    return "FILE" if path == "-" else path
 
 
 def _is_binary(chunk: bytes) -> bool:
@@ -143,6 +186,13 @@ def clean(text: str) -> str:
     if "\x1b" in text or "#033[" in text:
         text = _ANSI.sub("", text)
     return text if text.isprintable() else _CONTROL.sub("", text)
+
+
+def _shortened(line: bytes) -> bytes:
+    """Head and tail of a long line. The tail begins with a whole word where there is one: the rest of a secret would not look like one."""
+    tail = line[-_TAIL:]
+    word = _WORD.search(tail)
+    return line[: MAX_LINE - _TAIL] + b" ... " + (tail[word.start() :] if word else tail)
 
 
 class LineSplitter:
@@ -184,12 +234,12 @@ class LineSplitter:
     def _hold(self, more: bytes) -> None:
         self._rest += more
         if len(self._rest) > MAX_LINE + CHUNK:
-            self._rest = self._rest[: MAX_LINE - _TAIL] + b" ... " + self._rest[-_TAIL:]
+            self._rest = _shortened(self._rest)
 
     def _line(self, line: bytes) -> Iterator[RawLine]:
         number, self._next = self._next, self._next + 1
         if len(line) > MAX_LINE:
-            line = line[: MAX_LINE - _TAIL] + b" ... " + line[-_TAIL:]
+            line = _shortened(line)
         text = line.decode("utf-8", "replace")
         if "\r" not in text:
             yield RawLine(number, clean(text))

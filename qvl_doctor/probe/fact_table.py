@@ -9,6 +9,7 @@ COMMAND: Mapping[str, str] = {
     "swap_space": "GiB of --swap-space, where it is given",
     "eager_asked": "yes if --enforce-eager is given",
     "plan": "verdict of the memory model: fits, profile-oom, no-blocks, too-long, graphs-oom",
+    "plan_unknown": "why the memory model has nothing to say: release, gpu, model, unnamed, architecture, numbers",
     "plan_error_gib": "how far its KV cache may be off",
     "plan_missing_gib": "how much is missing on the card, or for one request of full length",
     "plan_request_gib": "KV cache of one request of full length",
@@ -72,4 +73,10 @@ POD: Mapping[str, str] = {
     "pod_lasted_s": "seconds from the last start that ended to its end",
 }
 
-FACTS: Mapping[str, str] = {**COMMAND, **PACKAGES, **GPU, **HOST, **MODEL, **MANIFEST, **POD}
+#: About the look itself. A probe that broke is `probe_failed_NAME`.
+LOOK: Mapping[str, str] = {
+    "seen_at": "when a machine was looked at, in UTC, where its file is read elsewhere: 2025-01-31T09:00:00Z",
+    "seen_by": "release of qvl-doctor that looked",
+}
+
+FACTS: Mapping[str, str] = {**COMMAND, **PACKAGES, **GPU, **HOST, **MODEL, **MANIFEST, **POD, **LOOK}

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qvl_doctor.launch.command import Command
-from qvl_doctor.launch.observing import arguments_of, observe_command
-from qvl_doctor.memory import gpus
-from qvl_doctor.memory.budget import start_needs
-from qvl_doctor.memory.gpus import Gpu
-from qvl_doctor.memory.releases import GIB
-from qvl_doctor.memory.solver import Case
-from qvl_doctor.memory.weights import weights
 from qvl_doctor.model import Fact, Facts, Record, Seen
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.probe import gpu, host, imports, model_folder, packages
-from qvl_doctor.sizing.case import Known, of_arguments
+
+if TYPE_CHECKING:  # what only a command needs is imported where there is one
+    from qvl_doctor.launch.command import Command
+    from qvl_doctor.memory.gpus import Gpu
+    from qvl_doctor.memory.solver import Case
 
 #: The probes by name, in the order in which they run. `command` is what follows from the others and the command.
 PROBES = ("packages", "imports", "gpu", "host", "model", "command")
 #: vLLM's workers hand each other the outputs through shared memory; Docker's default of 64 MiB is too small for several of them.
 _SHM_GIB = 1.0
 _PORT = 8000
+_TAKEN = "[Errno 98] Address already in use"
 
 
 class Asked(NamedTuple):
@@ -37,25 +34,66 @@ class Asked(NamedTuple):
     env: Mapping[str, str] = os.environ
 
 
-def gather(asked: Asked, tell: Callable[[str], None] = lambda _: None) -> Seen:
-    """What the probes see. `tell` is called with a probe's name before it runs. A probe that breaks is a fact `probe_NAME` = its error."""
-    seen = Seen()
-    for name, probe in _probes(asked):
-        if name not in asked.only:
-            continue
-        tell(name)
-        try:
-            seen |= probe(seen.facts)
-        except Exception as error:  # noqa: BLE001  # a look that breaks must not take the others with it
-            seen |= Seen({"probe_failed": Fact(f"{name}: {type(error).__name__}", "probe")})
-    return seen
+#: Told what is looked at now: the probe's name, and of the import test the module.
+Tell = Callable[[str, str], None]
 
 
-def _probes(asked: Asked) -> Sequence[tuple[str, Callable[[Facts], Seen]]]:
-    arguments = arguments_of(asked.command, asked.release) if asked.command else {}
+def gather(asked: Asked, tell: Tell = lambda *_: None) -> dict[str, Seen]:
+    """What each probe sees, by its name. `tell` is called before it runs. A probe that breaks is a fact `probe_failed_NAME` = its error."""
+    looks: dict[str, Seen] = {}
+    facts: dict[str, Fact] = {}
+    for name, probe in _probes(asked, tell):
+        if name in asked.only:
+            tell(name, "")
+            looks[name] = _guarded(name, probe, facts)
+            facts |= looks[name].facts
+    return looks
+
+
+def held_against(asked: Asked, looks: Mapping[str, Seen], before: Mapping[str, str]) -> dict[str, Seen]:
+    """What was seen of another machine, with `asked.command` held against it instead of the one that it was seen for.
+
+    `before` says which model and port were looked at there: nothing is known of others.
+    """
+    now = wanted(asked)
+    arguments = _arguments(asked)
+    found = {name: look for name, look in looks.items() if name != "command" and (name != "model" or before.get("model") == now["model"])}
+    if "host" in found and before.get("port") != now["port"]:
+        host_facts = {name: fact for name, fact in found["host"].facts.items() if name != "port_free"}
+        found["host"] = Seen(host_facts, tuple(each for each in found["host"].observations if not each.message.startswith(_TAKEN)))
+    facts = {name: fact for look in found.values() for name, fact in look.facts.items()}
+    found["command"] = _guarded("command", lambda known: _command(arguments, asked, known), facts)
+    return found
+
+
+def wanted(asked: Asked) -> dict[str, str]:
+    """Which model and which port are looked at, as texts; "" is none."""
+    arguments = _arguments(asked)
+    port = arguments.get("port")
+    model = asked.model_dir or str(arguments.get("model") or "")
+    return {"model": model, "port": str(port if isinstance(port, int) else _PORT)}
+
+
+def _arguments(asked: Asked) -> dict[str, Any]:
+    if asked.command is None:
+        return {}
+    from qvl_doctor.launch.observing import arguments_of
+
+    return arguments_of(asked.command, asked.release)
+
+
+def _guarded(name: str, probe: Callable[[Facts], Seen], facts: Facts) -> Seen:
+    try:
+        return probe(facts)
+    except Exception as error:  # noqa: BLE001  # a look that breaks must not take the others with it
+        return Seen({f"probe_failed_{name}": Fact(type(error).__name__, "probe")})
+
+
+def _probes(asked: Asked, tell: Tell) -> Sequence[tuple[str, Callable[[Facts], Seen]]]:
+    arguments = _arguments(asked)
     return (
         ("packages", lambda _: packages.look(asked.python)),
-        ("imports", lambda _: imports.look(asked.python)),
+        ("imports", lambda _: imports.look(asked.python, tell=lambda module: tell("imports", module))),
         ("gpu", lambda _: gpu.look(asked.env)),
         ("host", lambda _: _host(arguments, asked.env)),
         ("model", lambda facts: _model(arguments, asked, facts)),
@@ -67,7 +105,7 @@ def _host(arguments: Mapping[str, Any], env: Mapping[str, str]) -> Seen:
     port = arguments.get("port")
     seen = host.look(port if isinstance(port, int) else _PORT, str(arguments.get("host") or ""), env=env)
     if seen.facts["port_free"].value == "no":
-        said = f"[Errno 98] Address already in use: port {port if isinstance(port, int) else _PORT}"
+        said = f"{_TAKEN}: port {port if isinstance(port, int) else _PORT}"
         seen |= Seen(observations=(observe(MACHINE, said),))
     return seen
 
@@ -84,6 +122,13 @@ def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     """The command for the release that is there, and what it asks of cards, disk and memory."""
     if asked.command is None:
         return Seen()
+    from qvl_doctor.launch.observing import observe_command
+    from qvl_doctor.memory.releases import GIB
+    from qvl_doctor.memory.solver import Case
+    from qvl_doctor.memory.weights import weights
+    from qvl_doctor.sizing.case import Known, of_arguments
+    from qvl_doctor.sizing.telling import facts_of
+
     release = _release(asked, facts)
     seen = observe_command(asked.command, release)
     found: list[Record] = []
@@ -105,6 +150,9 @@ def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
         needed = weights(case.shape, case.settings).tensors * case.settings.tp / GIB
         more |= _room(needed, facts, cached="model_folder" in facts)
         found += _free_memory(case, facts)
+        more |= facts_of(case, case.plan())
+    else:
+        more["plan_unknown"] = Fact(case.reason, "probe")
     return seen | Seen(more, tuple(found))
 
 
@@ -120,6 +168,9 @@ def _free_memory(case: Case, facts: Facts) -> list[Record]:
     """VLLM's own check of free memory, in its words, from the release on that has it."""
     if "startup_free_gib" not in facts:
         return []
+    from qvl_doctor.memory.budget import start_needs
+    from qvl_doctor.memory.releases import GIB
+
     free, total = float(facts["startup_free_gib"].value), case.gpu.total_bytes / GIB
     wanted = start_needs(case.settings, case.gpu) / GIB
     if not wanted or free >= wanted:
@@ -130,6 +181,9 @@ def _free_memory(case: Case, facts: Facts) -> list[Record]:
 
 def card_of(facts: Facts) -> Gpu | None:
     """The card that the facts describe, with the memory that is there."""
+    from qvl_doctor.memory import gpus
+    from qvl_doctor.memory.releases import GIB
+
     total = facts["total_gib"].value if "total_gib" in facts else None
     named = gpus.find(_text(facts, "gpu_name")) if "gpu_name" in facts else None
     if not total:

@@ -8,8 +8,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from qvl_doctor import words
-from qvl_doctor.model import Diagnosis, Finding, Fix
+from qvl_doctor.model import Check, Diagnosis, Finding, Fix
 from qvl_doctor.report import evidence, known, picture
+from qvl_doctor.report.checklist import counts, groups
 from qvl_doctor.report.page import Page
 from qvl_doctor.report.paste import Piece, pieces, snippet
 from qvl_doctor.report.typeset import window, wrap
@@ -26,8 +27,8 @@ _PARTS = {
     "free": "dim",
 }
 _PASTE = "cyan"
-#: How a line of a checklist is shown: its sign and its style.
-_CHECKS = {"ok": ("+", "green"), "warning": ("!", "yellow"), "problem": ("x", "red"), "unknown": ("?", "dim")}
+#: How a line of a checklist is shown: the verdict whose sign it has, and its style.
+_CHECKS = {"problem": (0, "red"), "warning": (1, "yellow"), "ok": (2, "green"), "unknown": (3, "dim")}
 #: How a line of a changed command is shown: its sign and its style.
 _DIFF = {"same": (" ", "dim"), "removed": ("-", "red"), "added": ("+", "green"), "place": ("", "cyan")}
 _MAX_REFERENCES = 3
@@ -160,16 +161,37 @@ class _Report:
             page.add(("  " + self.say("report.explain", rule=finding.rule), "dim"))
 
     def checks(self) -> None:
-        """The checklist: a line for each thing that was looked at, by group."""
-        page, group = self.page, ""
-        for check in self.diagnosis.checks:
-            if check.group != group:
-                group = check.group
-                page.heading(self.say(f"check.group.{group}"))
-            sign, style = _CHECKS[check.status]
-            text = self.say(f"check.name.{check.name}") + self.say("report.colon") + check.detail[self.lang]
-            told = f" ({', '.join(check.rules)})" if check.rules else ""
-            page.item(sign, text + told, style="dim" if check.status == "unknown" else "", label_style=style)
+        """The checklist: a line for each thing that was looked at, by group, below how many of them are well."""
+        checks, page = self.diagnosis.checks, self.page
+        if not checks:
+            return
+        told = (self.say(f"check.count.{status}", count=count) for status, count in counts(checks).items())
+        page.heading(self.say("check.list"), f" {page.glyphs.dot} ".join(told))
+        names = [self.say(f"check.name.{check.name}") for check in checks]
+        column = 0 if page.narrow else max(map(cell_len, names)) + 2
+        for group, lines, alike in groups(checks):
+            heading = self.say(f"check.group.{group}")
+            if alike:
+                self.check(lines[0], heading, 2, column + 2 if column else 0)
+                continue
+            page.add((f"  {heading}", "bold"))
+            for check in lines:
+                self.check(check, self.say(f"check.name.{check.name}"), 4, column)
+
+    def check(self, check: Check, name: str, indent: int, column: int) -> None:
+        """One line of the checklist: its sign, its name in a column of that width (0: as wide as it is), what was seen."""
+        index, style = _CHECKS[check.status]
+        page, sign = self.page, self.page.glyphs.verdicts[index]
+        text = check.detail[self.lang] + (f" ({', '.join(check.rules)})" if check.rules else "")
+        plain = "dim" if check.status == "unknown" else ""
+        if not column:
+            page.item(sign, name + self.say("report.colon") + text, indent, plain, style)
+            return
+        hang = indent + 2 + column
+        first, *rest = wrap(page.clean(text), page.width - hang)
+        page.add((f"{' ' * indent}{sign} ", style), (page.pad(name, column), plain), (first, plain))
+        for line in rest:
+            page.add((" " * hang + line, plain))
 
     def changes(self) -> None:
         """What was changed in the user's file, with the lines around. Indentation means something there, so lines are cut, not wrapped."""

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from qvl_doctor import __version__, words
 from qvl_doctor.model import Diagnosis, Finding, Fix
 from qvl_doctor.report import evidence, known, picture
+from qvl_doctor.report.checklist import counts, groups
 from qvl_doctor.report.paste import Piece, pieces, snippet
 from qvl_doctor.report.typeset import MAX_CHARS, window
 
 _SIGNS = {"failed": "❌", "degraded": "⚠️", "healthy": "✅", "unknown": "❔"}
+_CHECKS = {"problem": "❌", "warning": "⚠️", "ok": "✅", "unknown": "❔"}
 _MAX_FIXES = 6
 _MAX_SHORT = 20
 _MAX_TEXT = 4000
@@ -85,11 +87,11 @@ def _blocks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     for finding in main:
         yield from _cause(finding, diagnosis, lang)
     yield from _command(diagnosis, lang)
-    yield from _checks(diagnosis, lang)
     yield from _alternatives(diagnosis, lang)
     yield from _short("report.symptoms", symptoms, lang)
     yield from _short("report.warnings", warnings, lang, fixes=True)
     yield from _short("report.notices", notices, lang, fixes=True)
+    yield from _checks(diagnosis, lang)
     if len(diagnosis.runs) > 1:
         yield from (escape(known.runs(diagnosis.runs, lang)), "")
     yield from _not_checked(diagnosis, lang)
@@ -134,12 +136,17 @@ def _command(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
 
 
 def _checks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
-    for check in diagnosis.checks:
-        name = words.say(f"check.name.{check.name}", lang) + words.say("report.colon", lang)
-        told = f" ({', '.join(map(escape, check.rules))})" if check.rules else ""
-        yield f"- {words.say(f'check.status.{check.status}', lang)} · {escape(name + check.detail[lang])}{told}"
-    if diagnosis.checks:
-        yield ""
+    if not diagnosis.checks:
+        return
+    told = " · ".join(words.say(f"check.count.{status}", lang, count=count) for status, count in counts(diagnosis.checks).items())
+    yield from (f"**{words.say('check.list', lang)}**{words.say('report.colon', lang)}{told}", "")
+    for group, lines, alike in groups(diagnosis.checks):
+        heading = words.say(f"check.group.{group}", lang)
+        for check in lines[: 1 if alike else None]:
+            name = heading if alike else f"{heading}, {words.say(f'check.name.{check.name}', lang)}"
+            said = f" ({', '.join(map(escape, check.rules))})" if check.rules else ""
+            yield f"- {_CHECKS[check.status]} {escape(name + words.say('report.colon', lang) + check.detail[lang])}{said}"
+    yield ""
 
 
 def _alternatives(diagnosis: Diagnosis, lang: str) -> Iterator[str]:

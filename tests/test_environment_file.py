@@ -1,0 +1,226 @@
+"""What `check --export` wrote elsewhere: judged with another command, beside a log, and whatever somebody put into it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from qvl_doctor import rulebook
+from qvl_doctor.cli.app import run_typer
+from qvl_doctor.cli.check import PROBES, CheckOptions, judged
+from qvl_doctor.model import Fact, Seen
+from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.probe.export import SCHEMA, Environment, EnvironmentFileError, dumps, loads
+from qvl_doctor.probe.fact_kinds import fits
+from qvl_doctor.probe.fact_table import FACTS, GPU, HOST, MODEL, PACKAGES
+from qvl_doctor.report import as_json, console, markdown
+
+DOCTOR = (sys.executable, "-m", "qvl_doctor")
+SERVE = ("--", "vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct")
+EVERYTHING = frozenset(PROBES)
+RULES = rulebook.shipped()
+
+
+def run(*arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    plain = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    words = [*DOCTOR, *map(str, arguments)]
+    done = subprocess.run(words, input=stdin, capture_output=True, check=False, timeout=100, env={**plain, **(env or {})})
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def exported(folder: Path, facts: dict[str, Any] | None = None, **more: Any) -> Path:
+    """A file as another machine wrote it."""
+    seen = {"nvml": "ok", "gpu_count": 2, "gpu_name": "NVIDIA GeForce RTX 4090", "compute_capability": "8.9", "total_gib": 23.65}
+    found = {
+        "schema": SCHEMA,
+        "version": "0.1.0",
+        "made": "2025-11-02T10:12:13Z",
+        "facts": seen | (facts or {}),
+        "observations": [],
+        **more,
+    }
+    path = folder / "env.json"
+    path.write_text(json.dumps(found), encoding="utf-8")
+    return path
+
+
+def test_a_command_is_held_against_a_machine_that_was_seen_without_it(tmp_path: Path) -> None:
+    path = exported(tmp_path)
+    done = run("check", "--from", path, "--vllm", "0.11.0", "--format", "json", *SERVE, "--tensor-parallel-size", "4")
+    found = json.loads(done.stdout)
+    assert "not-enough-gpus" in [finding["rule"] for finding in found["findings"]]
+    assert any("2025-11-02 10:12:13 UTC" in note for note in found["not_checked"])
+    assert found["facts"]["seen_at"] == "2025-11-02T10:12:13Z"
+
+
+def test_another_command_takes_the_place_of_the_exported_one(tmp_path: Path) -> None:
+    """What was found of the command there says nothing about this one; its port and its model were not looked at there."""
+    looks = {
+        "host": Seen({"port_free": Fact("no")}, (observe(MACHINE, "[Errno 98] Address already in use: port 8000"),)),
+        "model": Seen({"model_folder": Fact("ok"), "architecture": Fact("X")}),
+        "command": Seen({"plan": Fact("profile-oom"), "plan_missing_gib": Fact(3.0)}),
+    }
+    path = tmp_path / "env.json"
+    path.write_text(dumps(Environment(looks, {"model": "a/b", "port": "8000", "command": "vllm serve a/b"}, "2025-01-01T00:00:00Z")))
+    same = json.loads(run("check", "--from", path, "--format", "json").stdout)
+    assert "port-in-use" in [finding["rule"] for finding in same["findings"]]
+    assert same["facts"]["plan"] == "profile-oom"
+    other = json.loads(run("check", "--from", path, "--format", "json", *SERVE, "--port", "9000").stdout)
+    assert "port-in-use" not in [finding["rule"] for finding in other["findings"]]
+    assert "plan" not in other["facts"] or other["facts"]["plan"] != "profile-oom"
+    assert {check["name"]: check["status"] for check in other["checks"]}["folder"] == "unknown"
+
+
+def test_a_log_beside_an_export_does_not_take_over_its_command(tmp_path: Path, fixtures: Path) -> None:
+    env = Environment(
+        {"command": Seen({"plan": Fact("profile-oom")}), "gpu": Seen({"driver": Fact("550.54.14")})}, {}, "2025-01-01T00:00:00Z"
+    )
+    path = tmp_path / "env.json"
+    path.write_text(dumps(env))
+    found = json.loads(run("logs", "--env", path, "--format", "json", fixtures / "article/oom-9.03.log").stdout)
+    assert found["facts"]["driver"] == "550.54.14"
+    assert "plan" not in found["facts"]
+    assert any("2025-01-01" in note for note in found["not_checked"])
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda _: None, "no such file"),
+        (lambda path: path.mkdir(), "is a directory"),
+        (lambda path: path.write_bytes(b""), "Expecting value"),
+        (lambda path: path.write_bytes(b"\x7fELF" + bytes(999)), "binary"),
+        (lambda path: path.write_bytes(gzip.compress(b"{}")[:-4]), "cannot be read"),
+        (lambda path: path.write_bytes(gzip.compress(b" " * (17 << 20))), "too long"),
+        (lambda path: path.write_text("[" * 100_000), "recursion"),
+        (lambda path: path.write_text('{"schema": "qvl-doctor/env/7"}'), "update qvl-doctor"),
+        (lambda path: path.write_text('{"schema": "\x1b[31m"}'), "Invalid control"),
+        (lambda path: path.write_text('{"schema": ["a"]}'), "its schema is not"),
+        (lambda path: path.write_text('{"n": ' + "9" * 5000 + "}"), "no environment"),
+    ],
+)
+def test_what_is_no_environment_is_one_line(tmp_path: Path, make: Any, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "env.json"
+    make(path)
+    assert run_typer(["check", "--from", str(path)]) == 3
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+    assert "\x1b" not in said
+
+
+def test_a_log_beside_what_is_no_environment_is_wrong_usage(tmp_path: Path, fixtures: Path) -> None:
+    done = run("logs", "--env", tmp_path / "none.json", fixtures / "article/oom-9.03.log")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_an_export_may_be_packed_or_in_utf16_or_come_through_a_pipe(tmp_path: Path) -> None:
+    text = exported(tmp_path).read_text(encoding="utf-8")
+    (tmp_path / "env.json.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "wide.json").write_bytes(text.encode("utf-16"))  # PowerShell's `>`
+    for source, stdin in ((tmp_path / "env.json.gz", b""), (tmp_path / "wide.json", b""), ("-", text.encode())):
+        done = run("check", "--from", source, "--format", "json", stdin=stdin)
+        assert json.loads(done.stdout)["facts"]["gpu_name"] == "NVIDIA GeForce RTX 4090"
+
+
+HOSTILE: dict[str, Any] = {
+    "total_gib": "x",
+    "startup_free_gib": float("nan"),
+    "gpu_count": [2],
+    "shm_gib": -1,
+    "ram_gib": float("inf"),
+    "cache_free_gib": 10**400,
+    "compute_capability": "\x1b[31mred",
+    "gpu_name": {"a": 1},
+    "driver": True,
+    "vllm": ["0.11.0"],
+    "port_free": None,
+}
+
+
+def test_values_that_cannot_be_right_are_left_out_by_name(tmp_path: Path) -> None:
+    path = exported(tmp_path, HOSTILE)
+    done = run("check", "--from", path, "--vllm", "0.11.0", "--format", "json", *SERVE, "--tensor-parallel-size", "2")
+    found = json.loads(done.stdout)
+    assert not found["facts"].keys() & {name for name in HOSTILE if name != "vllm"}
+    assert not found["facts"].get("memory", {}).keys() & HOSTILE.keys()
+    assert not [finding for finding in found["findings"] if "gpu" in finding["rule"] or "memory" in finding["rule"]]
+    note = next(note for note in found["not_checked"] if "left out" in note)
+    assert "total_gib" in note
+    assert "Traceback" not in done.stderr
+
+
+def test_texts_of_an_export_cannot_style_the_terminal(tmp_path: Path) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J\u202e4090"
+    said = [{"probe": "gpu\x1b[2J", "level": "MACHINE", "said": f"GPU 0 cannot be asked: {evil}", "line": "x"}, {"said": evil}, 7]
+    path = exported(tmp_path, {"gpu_name": evil, "na\x1bme": 1, "architecture": evil}, observations=said, version=evil, made=evil)
+    for form in ("console", "markdown", "json"):
+        done = run("check", "--from", path, "--format", form)
+        assert not {"\x1b", "\x07", "\u202e"} & set(done.stdout + done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+def test_newer_keys_are_passed_over(tmp_path: Path) -> None:
+    path = exported(tmp_path, {"warp_field": "on", "warp_cores": 3}, probes={"warp": ["warp_field"], "gpu": 7}, hull={"a": [1]})
+    done = run("check", "--from", path, "--format", "json")
+    assert json.loads(done.stdout)["facts"]["warp_cores"] == 3
+
+
+ODD = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=12)
+    | st.sampled_from(["0.11.0", "8.9", "yes", "no", "ok", "\x1b[31m", "NVIDIA L4", "-1", "1e999"])
+    | st.lists(st.integers(), max_size=2)
+    | st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=4), max_size=2)
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=150)
+@given(st.dictionaries(st.sampled_from(sorted({*FACTS, "vllm", "total_gib", "startup_free_gib", "gpu_name", "args"})), ODD, max_size=8))
+def test_whatever_an_export_holds_the_report_survives(facts: dict[str, Any]) -> None:
+    env = loads(json.dumps({"schema": SCHEMA, "facts": facts}))
+    diagnosis = judged(env, None, EVERYTHING, CheckOptions(source="env.json"), RULES)
+    assert as_json.dumps(diagnosis)
+    for lang in ("en", "zh"):
+        assert markdown.render(diagnosis, lang)
+        view = Console(file=io.StringIO(), width=80, no_color=True)
+        console.render(diagnosis, lang, view)
+
+
+def test_every_fact_of_this_machine_fits_its_kind() -> None:
+    found = json.loads(run("check", "--export", "-", "--no-import-test", *SERVE).stdout)
+    assert not [name for name, value in found["facts"].items() if not fits(name, value)]
+    assert loads(json.dumps(found)).left_out == ()
+
+
+@pytest.mark.parametrize("name", sorted((*PACKAGES, *GPU, *HOST, *MODEL)))
+def test_no_fact_of_a_machine_may_be_a_list_or_nothing(name: str) -> None:
+    assert not fits(name, None)
+    assert not fits(name, [1])
+    assert not fits(name, float("nan"))
+
+
+def test_secrets_in_nested_arguments_are_not_exported() -> None:
+    secret = "Zk3v9QxT71pLmN8s2RwB"
+    looks = {"command": Seen({"args": Fact({"hf_overrides": {"password": secret}, "list": [{"api_key": secret}]})})}
+    assert secret not in dumps(Environment(looks, {"command": f"vllm serve m --api-key {secret}"}))
+
+
+def test_a_text_that_is_no_environment_raises_its_own_error() -> None:
+    for text in ("null", "3", '"x"', "[]"):
+        with pytest.raises(EnvironmentFileError):
+            loads(text)
