@@ -57,7 +57,7 @@ def _rules() -> tuple[Rule, ...]:
 
 
 def probed(only: str, *command: str, vllm: str = "", env: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The same without the advice: the probes run in a process of their own, and what they saw is judged here, where the rules are loaded once."""
+    """The same without the advice, and faster: the probes run in a process of their own, what they saw is judged here."""
     words = [sys.executable, "-c", _PROBES, only, vllm, *command]
     done = subprocess.run(words, capture_output=True, text=True, env={**_plain_environment(), **(env or {})}, check=False)
     assert done.returncode == 0, done.stderr

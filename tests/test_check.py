@@ -1,4 +1,4 @@
-"""`qvl-doctor check`, end to end: this machine, its host and model folders, files of other machines. GPUs and packages: see test_check_*."""
+"""`qvl-doctor check`, end to end: the host, model folders, files of other machines. GPUs and packages have files of their own."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from qvl_doctor.model import Fact, Seen
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.probe import host, model_folder
 from qvl_doctor.probe.export import EnvironmentFileError, dumps, loads
+
 
 def test_a_machine_with_nothing_gives_a_useful_page() -> None:
     done = doctor("--no-import-test", "--vllm", "0.11.0", *SERVE)

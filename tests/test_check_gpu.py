@@ -57,24 +57,26 @@ def test_two_free_cards_fit_the_command(nvml: Describe) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "tp", "link", "joined", "off"),
+    ("sizes", "link", "joined", "off"),
     [
-        (2, 2, {"nvlink": 1}, "nvlink", False),
-        (2, 2, {"p2p": 3}, "no-p2p", True),  # 3: not through this chipset
-        (4, 4, {"p2p": 0}, "p2p", True),
-        (4, 4, {"nvlink": 1}, "nvlink", False),
-        (3, 3, {"nvlink": 1}, "nvlink", True),  # no all-reduce of vLLM's own for three
-        (4, 2, {"p2p": 0}, "p2p", False),  # only the cards that work on one layer count
+        ((2, 2), {"nvlink": 1}, "nvlink", False),
+        ((2, 2), {"p2p": 3}, "no-p2p", True),  # 3: not through this chipset
+        ((4, 4), {"p2p": 0}, "p2p", True),
+        ((4, 4), {"nvlink": 1}, "nvlink", False),
+        ((3, 3), {"nvlink": 1}, "nvlink", True),  # no all-reduce of vLLM's own for three
+        ((4, 2), {"p2p": 0}, "p2p", False),  # only the cards that work on one layer count
     ],
 )
-def test_how_cards_are_joined(nvml: Describe, count: int, tp: int, link: dict[str, int], joined: str, off: bool) -> None:
+def test_how_cards_are_joined(nvml: Describe, sizes: tuple[int, int], link: dict[str, int], joined: str, off: bool) -> None:
+    count, tp = sizes
     cards = [{**A10, "uuid": f"GPU-{number}"} for number in range(count)]
     words = (*COMMAND, "--tensor-parallel-size", str(tp))
     found = probed(*words, vllm="0.11.0", env=nvml(cards, links=every_pair(count, level=50, **link)))
     assert found["facts"]["gpu_links"] == joined
     assert found["facts"]["gpu_topology"] == "SYS"
     assert ("custom-all-reduce-off" in rules(found)) is off
-    assert "custom-all-reduce-off" not in rules(probed(*words, "--disable-custom-all-reduce", vllm="0.11.0", env=nvml(cards, links=every_pair(count, **link))))
+    silenced = probed(*words, "--disable-custom-all-reduce", vllm="0.11.0", env=nvml(cards, links=every_pair(count, **link)))
+    assert "custom-all-reduce-off" not in rules(silenced)
 
 
 def test_more_gpus_asked_than_there_are(nvml: Describe) -> None:

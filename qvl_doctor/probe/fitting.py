@@ -47,8 +47,8 @@ def _driver(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:
         return
     if mine[0] < wanted[0]:
         if env.get("VLLM_ENABLE_CUDA_COMPATIBILITY", "0") in {"", "0"}:
-            found = f"{mine[0]}{mine[1] if len(mine) > 1 else 0:02}0"
-            yield observe(MACHINE, f"The NVIDIA driver on your system is too old (found version {found}). {what} is built for CUDA {needs}.")
+            found = f"found version {mine[0]}{mine[1] if len(mine) > 1 else 0:02}0"
+            yield observe(MACHINE, f"The NVIDIA driver on your system is too old ({found}). {what} is built for CUDA {needs}.")
     elif "torch" in facts and mine[:2] < wanted[:2]:
         yield observe(MACHINE, f"the driver knows CUDA {has}, and {what} is built for CUDA {needs}: they run together with limits")
 

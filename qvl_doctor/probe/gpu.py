@@ -18,7 +18,7 @@ _MOST_CARDS = 64
 
 
 class Asked(NamedTuple):
-    """How many cards the command uses (tensor times pipeline parallel), how many of them work on one layer, and whether vLLM is for CPUs."""
+    """How many cards the command uses, how many of them share a layer (tensor parallel), and whether this vLLM is for CPUs."""
 
     ranks: int = 1
     tensor_parallel: int = 1

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from typing import Any
 
 from qvl_doctor.logs.records import read_records
 from qvl_doctor.model import Fact, Record, Seen
@@ -24,8 +24,8 @@ _TIME_LIMIT_S = 120
 _LONGEST = 256 * 1024
 _LAST_WORDS_S = 2.0
 
-#: Runs in the interpreter that is looked at. A mark that no package can know separates what the imports print. Where vLLM is started with its
-#: own command, the folder that we are in is not on the path: a file `torch.py` in it must not answer for torch.
+#: Runs in the interpreter that is looked at. A mark that no package can know separates what the imports print. The folder that we are in is
+#: not on the path of `vllm serve` either: a file `torch.py` in it must not answer for torch.
 _SCRIPT = """
 import faulthandler, sys
 sys.path[:] = [folder for folder in sys.path if folder]
@@ -106,7 +106,7 @@ def _read(printed: str, mark: str) -> tuple[dict[str, str], str, bool]:
 
 
 def _run(words: Sequence[str], limit_s: float) -> tuple[int | None, bytes]:
-    """Exit code (None: it took too long and was ended, with all that it had started) and the last part of what it wrote to standard error."""
+    """Exit code (None: it took too long and was ended, with all that it had started) and the end of what it wrote to standard error."""
     process = subprocess.Popen(  # noqa: S603  # the interpreter that the user names
         words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -124,7 +124,7 @@ def _run(words: Sequence[str], limit_s: float) -> tuple[int | None, bytes]:
     return code, bytes(kept)
 
 
-def _drain(stream: IO[bytes] | Any, kept: bytearray) -> None:
+def _drain(stream: Any, kept: bytearray) -> None:
     """Reads to the end, however much it is, and keeps the last part."""
     with stream:
         while chunk := stream.read1(64 * 1024):

@@ -33,9 +33,10 @@ _BUILT = ("torch", "torchvision")
 
 #: Runs in the interpreter that is looked at, so it is written for Python 3.8. The folder that we are in is not where packages are.
 _SCRIPT = r"""
-import json, os, platform, re, sys
-from importlib import metadata
+import sys
 sys.path[:] = [folder for folder in sys.path if folder]
+import json, os, platform
+from importlib import metadata
 found = []
 for each in metadata.distributions():
     try:
