@@ -167,6 +167,9 @@ CARD = {"gpu_count": 1, "gpu_name": "NVIDIA A10", "compute_capability": "8.6"}
         ({"torch": "2.8.0", "torch_cuda": "12.8", "driver_cuda": "11.4", **CARD}, "too old (found version 11040)"),
         ({"torch": "2.11.0", "torch_cuda": "13.0", "driver_cuda": "12.9", **CARD}, "too old (found version 12090)"),
         ({"vllm": "0.20.0", "driver_cuda": "12.9", **CARD}, "vLLM 0.20.0 from PyPI is built for CUDA 13"),
+        ({"vllm": "0.11.0", "vllm_installed": "no", "python": "3.14.0"}, "requires a different Python: 3.14.0 not in '>=3.9,<3.14'"),
+        ({"vllm": "0.11.0", "vllm_installed": "no", "python": "3.13.1"}, ""),
+        ({"vllm": "0.11.0", "vllm_installed": "yes", "python": "3.14.0"}, ""),
         ({"vllm": "0.19.0", "driver_cuda": "12.2", **CARD}, ""),  # what would be installed is not looked at for mere limits
         ({"vllm": "0.20.0", "torch": "2.11.0", "torch_cuda": "12.9", "driver_cuda": "12.9", **CARD}, ""),  # the wheel for CUDA 12
         ({"torch": "2.13.0+cpu", "torch_cuda": "None", "driver_cuda": "12.4", **CARD}, "Torch not compiled with CUDA enabled"),
@@ -310,6 +313,15 @@ def test_the_environment_of_the_caller_is_kept(tmp_path: Path, monkeypatch: pyte
     python = venv(tmp_path / "venv", {"torch.py": "import os\nif os.environ.get('OURS') != 'kept':\n    raise RuntimeError('lost')\n"})
     monkeypatch.setenv("OURS", "kept")
     assert imports.look(str(python)).facts["imports"].value == "ok"
+
+
+def test_libraries_for_two_releases_of_cuda(tmp_path: Path) -> None:
+    files = {**metadata("nvidia-nccl-cu12", "2.27.3"), **metadata("nvidia-nccl-cu13", "2.30.7"), **metadata("nvidia-cudnn-cu13", "9.24.0")}
+    assert told(venv(tmp_path / "venv", files)) == ["packages nvidia-nccl-cu12 2.27.3 and nvidia-nccl-cu13 2.30.7 have the same files"]
+
+
+def test_where_nothing_is_installed_nothing_was_tried(tmp_path: Path) -> None:
+    assert imports.look(str(venv(tmp_path / "venv", {}))).facts["imports"].value == "not-run"
 
 
 def test_two_packages_that_give_the_same_module(tmp_path: Path) -> None:

@@ -26,10 +26,19 @@ def of_packages(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:
             yield observe(MACHINE, f"Torch not compiled with CUDA enabled: torch {torch} is here beside {count} GPUs of NVIDIA")
         elif cuda == "rocm":
             yield observe(MACHINE, f"torch {torch} is built for ROCm, and the {count} GPUs here are NVIDIA's")
+    yield from _python(facts)
     yield from _driver(facts, env)
     said = f"{name} with CUDA capability sm_{_text(facts, 'compute_capability').replace('.', '')}"
     if name and _no_code(_text(facts, "compute_capability"), cuda, torch):
         yield observe(MACHINE, f"{said} is not compatible with the current PyTorch installation: torch {torch} is built for CUDA {cuda}.")
+
+
+def _python(facts: Facts) -> Iterator[Record]:
+    """Whether a vLLM that is to be installed takes this Python, in pip's words; one that is there was installed with it."""
+    pin = knowledge.pin(_text(facts, "vllm")) if _text(facts, "vllm_installed") == "no" else None
+    held = _text(facts, "python")
+    if pin and held and satisfies(held, pin.python) is False:
+        yield observe(MACHINE, f"vllm {_text(facts, 'vllm')} requires a different Python: {held} not in '{pin.python}'")
 
 
 def _driver(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:

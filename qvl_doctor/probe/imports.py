@@ -57,8 +57,9 @@ tell("end")
 def look(python: str = "", modules: Sequence[str] = MODULES, limit_s: float = _TIME_LIMIT_S) -> Seen:
     """Imports the packages one after another in a process of their own, in our environment. What is not installed is passed over.
 
-    The fact `imports` is ok, failed, timeout or not-run; what each import came to is a fact of its own. What was printed counts only if
-    an import failed, and is returned as a log would have it, so that the rules on logs see it: a warning alone breaks nothing.
+    The fact `imports` is ok, failed, timeout or not-run (nothing to import, or no interpreter); what each import came to is a fact of its own.
+    What was printed counts only if an import failed, and is returned as a log would have it, so that the rules on logs see it: a warning alone
+    breaks nothing.
     """
     mark = f"--{secrets.token_hex(8)}--"
     began = time.monotonic()
@@ -76,7 +77,7 @@ def look(python: str = "", modules: Sequence[str] = MODULES, limit_s: float = _T
         results[last] = whole
     facts: dict[str, object] = {"imports": whole, "imports_s": took, **{f"import_{name}": result for name, result in results.items()}}
     if whole == "ok":
-        return _seen(facts)
+        return _seen(facts if "ok" in results.values() else {**facts, "imports": "not-run"})
     facts["import_failed"] = last
     if code is not None:
         facts["imports_exit_code"] = code

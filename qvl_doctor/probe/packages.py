@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 from qvl_doctor import knowledge
@@ -20,6 +21,7 @@ from qvl_doctor.versions import satisfies
 _TIME_LIMIT_S = 30
 _MOST = 5000
 _MOST_OTHERS = 4
+_CUDAS = (11, 12, 13)
 #: Those whose requirements are looked at: what vLLM's start depends on.
 _WATCHED = frozenset(
     (
@@ -83,8 +85,15 @@ def read(found: Mapping[str, Any]) -> Seen:
     for name, text in found.get("built", {}).items():
         if name in _BUILT and (cuda := _built_for(str(text))):
             facts[f"{name}_cuda"] = Fact(cuda, "probe")
-    seen = (*_twice(versions), *_shadowed(versions), *_violations(rows, versions), *_torchvision(facts), *_transformers(facts))
-    return Seen(facts, seen)
+    about = (
+        _twice(versions),
+        _shadowed(versions),
+        _overwritten(versions),
+        _violations(rows, versions),
+        _torchvision(facts),
+        _transformers(facts),
+    )
+    return Seen(facts, tuple(chain.from_iterable(about)))
 
 
 def _built_for(text: str) -> str:
@@ -130,6 +139,14 @@ def _shadowed(versions: Mapping[str, list[str]]) -> Iterator[Record]:
     if "nvidia_ml_py" in versions and major.isdecimal() and int(major) < 12:
         said = "You are using a deprecated `pynvml` package. Please uninstall `pynvml` or upgrade to at least version 12.0."
         yield observe(MACHINE, said)
+
+
+def _overwritten(versions: Mapping[str, list[str]]) -> Iterator[Record]:
+    """Libraries for two releases of CUDA that are installed under the same path."""
+    for library in ("nccl", "cudnn"):
+        held = [f"nvidia-{library}-cu{cuda} {versions[name][0]}" for cuda in _CUDAS if (name := f"nvidia_{library}_cu{cuda}") in versions]
+        if len(held) > 1:
+            yield observe(MACHINE, f"packages {held[0]} and {held[1]} have the same files")
 
 
 def _twice(versions: Mapping[str, list[str]]) -> Iterator[Record]:

@@ -27,7 +27,7 @@ ROWS = (
     Row("packages", "python", ("python",), ("python-",)),
     Row("packages", "vllm", ("vllm", "vllm_installed"), ("vllm-not-installed", "architecture-not-supported")),
     Row("packages", "torch", ("torch", "torch_cuda"), ("torch-", "torchvision-", "vllm-built-", "cuda-libraries-", "cuda-no-kernel")),
-    Row("packages", "requirements", ("vllm_installed",), ("package-", "pynvml-", "transformers-", "numpy-")),
+    Row("packages", "requirements", ("vllm_installed",), ("package-", "nvidia-package-", "pynvml-", "transformers-", "numpy-")),
     Row("packages", "imports", ("imports",), ("imports-",)),
     Row("gpu", "driver", ("driver", "driver_cuda"), _DRIVER),
     Row("gpu", "cards", ("gpu_count", "gpu_name", "compute_capability", "gpu_links", "gpu_topology"), _CARDS),
