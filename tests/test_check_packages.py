@@ -205,6 +205,11 @@ def test_an_interpreter_that_does_not_answer() -> None:
     assert imports.look("/bin/true").facts["imports"].value == "not-run"
 
 
+def test_an_interpreter_that_says_something_first(tmp_path: Path) -> None:
+    python = venv(tmp_path / "venv", {"sitecustomize.py": "print('{}')\n", **metadata("torch", "2.8.0")})
+    assert packages.look(str(python)).facts["torch"].value == "2.8.0"
+
+
 def test_imports_that_only_warn_are_fine(tmp_path: Path) -> None:
     """As vLLM's CUDA build does on a machine without a driver."""
     warning = "Failed to import from vllm._C with ImportError('libcuda.so.1: cannot open shared object file: No such file or directory')"

@@ -57,9 +57,9 @@ tell("end")
 def look(python: str = "", modules: Sequence[str] = MODULES, limit_s: float = _TIME_LIMIT_S) -> Seen:
     """Imports the packages one after another in a process of their own, in our environment. What is not installed is passed over.
 
-    The fact `imports` is ok, failed, timeout or not-run (nothing to import, or no interpreter); what each import came to is a fact of its own.
-    What was printed counts only if an import failed, and is returned as a log would have it, so that the rules on logs see it: a warning alone
-    breaks nothing.
+    The fact `imports` is ok, failed, timeout or not-run (nothing to import, or no interpreter); what each import came to is a fact of its
+    own. What was printed counts only if an import failed, and is returned as a log would have it, so that the rules on logs see it: a
+    warning alone breaks nothing.
     """
     mark = f"--{secrets.token_hex(8)}--"
     began = time.monotonic()

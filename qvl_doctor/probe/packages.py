@@ -67,10 +67,9 @@ def look(python: str = "") -> Seen:
     words = [python or sys.executable, "-c", _SCRIPT, *_BUILT]
     try:
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIME_LIMIT_S, check=False)  # noqa: S603  # the interpreter that the user names
-        found = json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return read(json.loads(done.stdout.rpartition(b"\n")[2]))  # what start-up files of the interpreter print stands before it
+    except (OSError, ValueError, TypeError, AttributeError, subprocess.TimeoutExpired):
         return Seen({"python_answers": Fact("no", "probe")})
-    return read(found)
 
 
 def read(found: Mapping[str, Any]) -> Seen:
@@ -85,15 +84,9 @@ def read(found: Mapping[str, Any]) -> Seen:
     for name, text in found.get("built", {}).items():
         if name in _BUILT and (cuda := _built_for(str(text))):
             facts[f"{name}_cuda"] = Fact(cuda, "probe")
-    about = (
-        _twice(versions),
-        _shadowed(versions),
-        _overwritten(versions),
-        _violations(rows, versions),
-        _torchvision(facts),
-        _transformers(facts),
-    )
-    return Seen(facts, tuple(chain.from_iterable(about)))
+    files = (_twice(versions), _shadowed(versions), _overwritten(versions))
+    releases = (_violations(rows, versions), _torchvision(facts), _transformers(facts))
+    return Seen(facts, tuple(chain.from_iterable(files + releases)))
 
 
 def _built_for(text: str) -> str:
