@@ -202,6 +202,9 @@ def test_whatever_versions_look_like_nothing_breaks(facts: dict[str, str]) -> No
 def test_an_interpreter_that_does_not_answer() -> None:
     assert packages.look("/no/such/python").facts["python_answers"].value == "no"
     assert imports.look("/no/such/python").facts["imports"].value == "not-run"
+    found = report("--only", "packages", "--python", "/no/such/python")
+    assert rules(found) == ["interpreter-not-answering"]
+    assert {check["name"]: check["status"] for check in found["checks"]}["python"] == "problem"
     assert imports.look("/bin/true").facts["imports"].value == "not-run"
 
 

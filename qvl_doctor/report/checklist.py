@@ -24,7 +24,7 @@ _CARDS = (
     *("mig-", "bfloat16-", "fp8-", "quantization-unsupported-gpu", "custom-all-reduce-"),
 )
 ROWS = (
-    Row("packages", "python", ("python",), ("python-",)),
+    Row("packages", "python", ("python",), ("python-", "interpreter-")),
     Row("packages", "vllm", ("vllm", "vllm_installed"), ("vllm-not-installed", "architecture-not-supported")),
     Row("packages", "torch", ("torch", "torch_cuda"), ("torch-", "torchvision-", "vllm-built-", "cuda-libraries-", "cuda-no-kernel")),
     Row("packages", "requirements", ("vllm_installed",), ("package-", "nvidia-package-", "pynvml-", "transformers-", "numpy-")),
