@@ -7,8 +7,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 from kube.fixtures import kube, kube_apply
+from nvml.fixtures import nvml
 
-__all__ = ["kube", "kube_apply"]  # fixtures: found by their names
+__all__ = ["kube", "kube_apply", "nvml"]  # fixtures: found by their names
 
 # The same examples on every run, and no clock: tests share their machine with others.
 hypothesis.settings.register_profile("project", deadline=None, derandomize=True, print_blob=True)

@@ -28,15 +28,26 @@ PACKAGES: Mapping[str, str] = {
     "python_answers": "no if the interpreter could not be asked",
     "vllm_installed": "yes or no",
     "torch_cuda": "the CUDA release that torch was built for, None for none, or rocm",
+    "torchvision_cuda": "the CUDA release that torchvision was built for, None for none",
     "imports": "ok, failed, timeout or not-run: torch, torchvision, transformers and vllm imported one after another",
     "imports_exit_code": "exit code of that process; below 0 the signal that ended it",
+    "imports_s": "seconds that the imports took",
+    "import_failed": "the package whose import failed or did not end",
+    "import_torch": "ok, failed, timeout or missing; absent if an earlier import failed",
+    "import_torchvision": "the same",
+    "import_transformers": "the same",
+    "import_vllm": "the same",
 }
 GPU: Mapping[str, str] = {
-    "nvml": "ok, or why NVML cannot be asked: library-missing, driver-not-loaded, version-mismatch, unknown-error, no-permission …",
+    "nvml": "ok, or why NVML cannot be asked: library-missing, driver-not-loaded, version-mismatch, unknown-error, no-permission … "
+    "(probe/nvml.py); amd, jetson and not-needed (vLLM for CPUs) where that is no failure",
     "gpu_count": "GPUs that NVML shows",
-    "gpu_short": "yes if fewer GPUs are there than the command asks for",
-    "memory_taken": "yes if less of the card is free than vLLM asks for at its start",
-    "memory_asked_gib": "what vLLM asks for at its start: total times utilization",
+    "gpu_visible": "GPUs that a process sees: those that CUDA_VISIBLE_DEVICES leaves, one where an instance (MIG) is used",
+    "gpu_links": "how the cards of a tensor-parallel group are joined, by the worst pair: nvlink, p2p (over PCIe) or no-p2p",
+    "gpu_topology": "how far apart they are, by the worst pair: PIX, PXB, PHB, NODE or SYS, as nvidia-smi topo -m writes it",
+    "mig": "yes if the first visible card is divided into instances",
+    "mig_named": "number, within its card, of the instance that CUDA_VISIBLE_DEVICES names",
+    "mig_card_missing": "yes if no card has that number",
 }
 HOST: Mapping[str, str] = {
     "shm_gib": "size of /dev/shm",

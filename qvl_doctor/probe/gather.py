@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qvl_doctor.model import Fact, Facts, Record, Seen
 from qvl_doctor.observations import MACHINE, observe
-from qvl_doctor.probe import gpu, host, imports, model_folder, packages
+from qvl_doctor.probe import fitting, gpu, host, imports, model_folder, packages
 
 if TYPE_CHECKING:  # what only a command needs is imported where there is one
     from qvl_doctor.launch.command import Command
@@ -94,11 +94,19 @@ def _probes(asked: Asked, tell: Tell) -> Sequence[tuple[str, Callable[[Facts], S
     return (
         ("packages", lambda _: packages.look(asked.python)),
         ("imports", lambda _: imports.look(asked.python, tell=lambda module: tell("imports", module))),
-        ("gpu", lambda _: gpu.look(asked.env)),
+        ("gpu", lambda facts: _gpu(arguments, asked, facts)),
         ("host", lambda _: _host(arguments, asked.env)),
         ("model", lambda facts: _model(arguments, asked, facts)),
         ("command", lambda facts: _command(arguments, asked, facts)),
     )
+
+
+def _gpu(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
+    """The cards, and whether the packages can run on them."""
+    release = _release(asked, facts)
+    seen = gpu.look(asked.env, gpu.Asked(*fitting.ranks(arguments), for_cpu="cpu" in release))
+    known = {"vllm": Fact(release, "option")} if release else {}
+    return seen | Seen(observations=tuple(fitting.of_packages({**known, **facts, **seen.facts}, asked.env)))
 
 
 def _host(arguments: Mapping[str, Any], env: Mapping[str, str]) -> Seen:
@@ -131,16 +139,8 @@ def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
 
     release = _release(asked, facts)
     seen = observe_command(asked.command, release)
-    found: list[Record] = []
-    count = facts["gpu_count"].value if "gpu_count" in facts else None
-    ranks = _int(arguments.get("tensor_parallel_size")) * _int(arguments.get("pipeline_parallel_size"))
-    if isinstance(count, int) and count and ranks > count:
-        found.append(observe(MACHINE, f"World size ({ranks}) is larger than the number of available GPUs ({count}) in this node."))
-    capability = _text(facts, "compute_capability")
-    if arguments.get("dtype") == "bfloat16" and capability and float(capability) < 8:
-        name = _text(facts, "gpu_name")
-        said = "Bfloat16 is only supported on GPUs with compute capability of at least 8.0."
-        found.append(observe(MACHINE, f"{said} Your {name} GPU has compute capability {capability}."))
+    found = list(fitting.of_command(arguments, facts, release))
+    ranks, _ = fitting.ranks(arguments)
     more: dict[str, Fact] = {}
     shm = facts["shm_gib"].value if "shm_gib" in facts else None
     if ranks > 1 and shm is not None and shm < _SHM_GIB:
@@ -196,10 +196,6 @@ def card_of(facts: Facts) -> Gpu | None:
 
 def _release(asked: Asked, facts: Facts) -> str:
     return _text(facts, "vllm") or asked.release
-
-
-def _int(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 1
 
 
 def _text(facts: Facts, name: str) -> str:

@@ -1,164 +1,153 @@
-"""GPUs as NVML shows them: memory, who holds it, capability, errors, MIG. Nothing is changed, and a missing piece is a fact."""
+"""GPUs as NVML shows them: those that vLLM will use, their memory and who holds it, their health. A missing piece is a fact."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.probe.cards import Card, Device, links, read_card
+from qvl_doctor.probe.nvml import ABSENT, Nvml, instead, start
+from qvl_doctor.probe.visible import Visible, choose
 
-_GIB = 1 << 30
 #: So much is gone on a card that nobody uses: the driver's own.
 _IDLE_GIB = 1.0
-#: NVML's return codes (nvml.h) → the fact `nvml`.
-_FAILURES = {
-    4: "no-permission",
-    9: "driver-not-loaded",
-    12: "library-missing",
-    15: "gpu-lost",
-    16: "reset-required",
-    17: "blocked-by-system",
-    18: "version-mismatch",
-    999: "unknown-error",
-}
-_NOT_SUPPORTED = (3, 13)
+_MOST_CARDS = 64
 
 
-def look(env: Mapping[str, str] | None = None) -> Seen:
-    """What NVML shows. Cards are observations; the fact `nvml` is ok, binding-missing, or why it cannot be asked.
+class Asked(NamedTuple):
+    """How many cards the command uses, how many of them share a layer (tensor parallel), and whether this vLLM is for CPUs."""
 
-    The first card that vLLM will see gives the facts gpu_name, compute_capability, total_gib and startup_free_gib, as torch counts: the
-    total less what the driver reserves.
+    ranks: int = 1
+    tensor_parallel: int = 1
+    for_cpu: bool = False
+
+
+def look(env: Mapping[str, str] | None = None, asked: Asked | None = None, root: str = "/") -> Seen:
+    """What NVML shows. Cards are observations; the fact `nvml` is ok, or why it cannot be asked.
+
+    Of the cards (or the instance) that the command uses, the one with the least free memory gives the facts gpu_name, compute_capability,
+    total_gib and startup_free_gib, as torch counts: the total less what the driver reserves.
     """
+    env, asked = os.environ if env is None else env, asked or Asked()
+    nvml = start()
+    if isinstance(nvml, str):
+        word = instead(nvml, root, for_cpu=asked.for_cpu)
+        return Seen({"nvml": Fact(word, "probe")}, tuple(_without(word, env)))
     try:
-        import pynvml
-    except ImportError:
-        return Seen({"nvml": Fact("binding-missing", "probe")})
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        return Seen({"nvml": Fact(_why(error), "probe")})
-    except Exception:  # noqa: BLE001  # the binding raises its own class for libraries of another version
-        return Seen({"nvml": Fact("unknown-error", "probe")})
-    try:
-        return _cards(_Nvml(pynvml), os.environ if env is None else env)
+        return _seen(nvml, env, asked)
     finally:
-        pynvml.nvmlShutdown()
+        nvml.close()
 
 
-class _Nvml:
-    """The binding with every failure turned into None, and the last one kept."""
-
-    def __init__(self, binding: Any) -> None:
-        self.binding = binding
-        self.failure = ""
-
-    def ask(self, name: str, *arguments: Any) -> Any:
-        self.failure = ""
-        try:
-            return getattr(self.binding, name)(*arguments)
-        except self.binding.NVMLError as error:
-            self.failure = "not-supported" if error.value in _NOT_SUPPORTED else _why(error)
-        except Exception:  # noqa: BLE001  # NVMLLibraryMismatchError is no NVMLError: a driver without the call
-            self.failure = "old-driver"
-        return None
+def _without(word: str, env: Mapping[str, str]) -> Iterator[Record]:
+    """Why there is no driver, where the container's own variable says it."""
+    given = env.get("NVIDIA_VISIBLE_DEVICES", "").strip()
+    if word in ABSENT and given in {"none", "void"}:
+        yield observe(MACHINE, f"NVIDIA_VISIBLE_DEVICES is {given}: this container was given no GPU")
 
 
-def _why(error: Any) -> str:
-    return _FAILURES.get(getattr(error, "value", 0), "unknown-error")
-
-
-def _cards(nvml: _Nvml, env: Mapping[str, str]) -> Seen:
-    facts: dict[str, Fact] = {"nvml": Fact("ok", "probe")}
-    driver = _text(nvml.ask("nvmlSystemGetDriverVersion"))
+def _seen(nvml: Nvml, env: Mapping[str, str], asked: Asked) -> Seen:
+    facts: dict[str, object] = {"nvml": "ok"}
+    driver = nvml.text("nvmlSystemGetDriverVersion")
     cuda = nvml.ask("nvmlSystemGetCudaDriverVersion_v2") or nvml.ask("nvmlSystemGetCudaDriverVersion")
     if driver:
-        facts["driver"] = Fact(driver, "probe")
+        facts["driver"] = driver
     if cuda:
-        facts["driver_cuda"] = Fact(f"{cuda // 1000}.{cuda % 1000 // 10}", "probe")
-    count = nvml.ask("nvmlDeviceGetCount") or 0
-    facts["gpu_count"] = Fact(count, "probe")
-    seen: list[Record] = []
-    names: list[str] = []
-    first = _first_visible(env, count)
-    for index in range(min(count, 64)):
-        handle = nvml.ask("nvmlDeviceGetHandleByIndex", index)
-        if handle is None:
-            seen.append(observe(MACHINE, f"GPU {index} cannot be asked: {nvml.failure}"))
-            continue
-        card = _card(nvml, handle)
-        names.append(card["name"])
-        seen += _observations(nvml, handle, index, card)
-        if index == first:
-            facts |= {name: Fact(value, "probe") for name, value in _first_facts(card).items()}
-    if len(set(names)) > 1:
-        seen.append(observe(MACHINE, f"the GPUs are of different kinds: {', '.join(names[:8])}"))
-    return Seen(facts, tuple(seen))
+        facts["driver_cuda"] = f"{cuda // 1000}.{cuda % 1000 // 10}"
+    count = min(nvml.ask("nvmlDeviceGetCount") or 0, _MOST_CARDS)
+    facts["gpu_count"] = count
+    found = {number: read_card(nvml, number) for number in range(count)}
+    cards = {number: card for number, card in found.items() if isinstance(card, Card)}
+    lost = [observe(MACHINE, f"GPU {number} cannot be asked: {card}") for number, card in found.items() if isinstance(card, str)]
+    visible = _visible(env, found)
+    seen = [cards[number] for number in visible.cards if number in cards]
+    facts |= _chosen(nvml, seen, visible, asked, count)
+    records = [*lost, *_about_list(env, visible, count), *_kinds(env, cards)]
+    for card in seen:
+        records += _about(card)
+    return Seen({name: Fact(value, "probe") for name, value in facts.items()}, tuple(records))
 
 
-def _first_visible(env: Mapping[str, str], count: int) -> int:
-    """The card that CUDA calls 0. A name by UUID is not resolved: then it is the first."""
-    said = env.get("CUDA_VISIBLE_DEVICES")
-    first = (said or "").split(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) < count else 0
+def _visible(env: Mapping[str, str], found: Mapping[int, Card | str]) -> Visible:
+    """What CUDA_VISIBLE_DEVICES leaves. A card that cannot be asked still has its number."""
+    uuids = {number: card.device.uuid if isinstance(card, Card) else "" for number, card in found.items()}
+    instances = {each.uuid: number for number, card in found.items() if isinstance(card, Card) for each in card.instances}
+    return choose(env.get("CUDA_VISIBLE_DEVICES"), uuids, instances)
 
 
-def _card(nvml: _Nvml, handle: Any) -> dict[str, Any]:
-    version = getattr(nvml.binding, "nvmlMemory_v2", None)
-    memory = nvml.ask("nvmlDeviceGetMemoryInfo", handle, version) if version else None
-    if memory is None:  # a driver before 510 counts what is reserved as used
-        memory = nvml.ask("nvmlDeviceGetMemoryInfo", handle)
-    failure = nvml.failure
-    capability = nvml.ask("nvmlDeviceGetCudaComputeCapability", handle)
-    reserved = getattr(memory, "reserved", 0) if memory else 0
-    return {
-        "name": _text(nvml.ask("nvmlDeviceGetName", handle)) or "unknown card",
-        "total": (memory.total - reserved) / _GIB if memory else 0.0,
-        "free": memory.free / _GIB if memory else 0.0,
-        "capability": f"{capability[0]}.{capability[1]}" if capability else "",
-        "failure": "" if memory else failure,
-    }
+def _chosen(nvml: Nvml, seen: Sequence[Card], visible: Visible, asked: Asked, there: int) -> dict[str, object]:
+    """Facts of the cards that the command uses."""
+    facts: dict[str, object] = {"gpu_visible": len(visible.cards)}
+    if not seen:
+        return facts
+    if seen[0].divided:  # a process sees one instance: the named one, else the first
+        device = next((each for each in seen[0].instances if each.uuid.startswith(visible.instance)), None)
+        facts["gpu_visible"] = 1 if device else 0
+        facts["mig"] = "yes"
+        if visible.instance and device:
+            facts["mig_named"] = device.number
+            if device.number >= there:
+                facts["mig_card_missing"] = "yes"
+    else:
+        used = seen[: asked.ranks]
+        device = min((card.device for card in used), key=lambda each: (not each.total, each.free))
+        joined, level = links(nvml, used[: asked.tensor_parallel])
+        facts |= {name: value for name, value in (("gpu_links", joined), ("gpu_topology", level)) if value}
+    facts["gpu_name"] = device.name if device else seen[0].device.name
+    if seen[0].capability:
+        facts["compute_capability"] = min((card.capability for card in seen[: asked.ranks] if card.capability), key=_version)
+    if device and device.total:
+        facts |= {"total_gib": round(device.total, 2), "startup_free_gib": round(device.free, 2)}
+    return facts
 
 
-def _first_facts(card: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"gpu_name": card["name"]}
-    if card["capability"]:
-        found["compute_capability"] = card["capability"]
-    if card["total"]:
-        found |= {"total_gib": round(card["total"], 2), "startup_free_gib": round(card["free"], 2)}
-    return found
+def _version(capability: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in capability.split("."))
 
 
-def _observations(nvml: _Nvml, handle: Any, index: int, card: Mapping[str, Any]) -> Iterator[Record]:
-    name = f"GPU {index} ({card['name']})"
-    if card["failure"]:
-        yield observe(MACHINE, f"{name}: its memory cannot be read: {card['failure']}")
-    taken = card["total"] - card["free"]
-    if card["total"] and taken >= _IDLE_GIB:
-        who = _holders(nvml, handle)
-        by = f", by {who}" if who else ""
-        yield observe(MACHINE, f"{name}: {taken:.2f} GiB of {card['total']:.2f} GiB are taken before vLLM starts{by}")
-    mode = nvml.ask("nvmlDeviceGetMigMode", handle)
-    if mode and mode[0]:
-        yield observe(MACHINE, f"{name}: MIG is switched on, its memory is divided into instances")
-    kinds = getattr(nvml.binding, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED", 1), getattr(nvml.binding, "NVML_VOLATILE_ECC", 0)
-    errors = nvml.ask("nvmlDeviceGetTotalEccErrors", handle, *kinds)
-    if errors:
-        yield observe(MACHINE, f"{name}: {errors} memory errors that ECC could not correct since the driver was loaded")
+def _about_list(env: Mapping[str, str], visible: Visible, count: int) -> Iterator[Record]:
+    said = env.get("CUDA_VISIBLE_DEVICES", "").strip()
+    if visible.problem:
+        yield observe(MACHINE, f"CUDA_VISIBLE_DEVICES={said[:200]} {visible.problem}: {len(visible.cards)} visible")
+    if not count or (visible.problem and not visible.cards):
+        yield observe(MACHINE, f"No CUDA GPUs are available ({count} are here, none is visible)")
+    if said.startswith(("GPU-", "MIG-")):
+        first = said.split(",")[0].strip()
+        yield observe(MACHINE, f"CUDA_VISIBLE_DEVICES: invalid literal for int() with base 10: '{first[:80]}'")
 
 
-def _holders(nvml: _Nvml, handle: Any) -> str:
-    """Processes with their memory. Their numbers are the host's: inside a container they mean nothing."""
-    asked: tuple[Callable[[], Any], ...] = tuple(
-        (lambda name=name: nvml.ask(name, handle))  # type: ignore[misc]
-        for name in ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetComputeRunningProcesses_v2")
-    )
-    found: Any = next((each for ask in asked if (each := ask()) is not None), [])
-    shown = [f"host process {each.pid} ({(each.usedGpuMemory or 0) / _GIB:.2f} GiB)" for each in found[:4]]
-    return ", ".join(shown)
+def _kinds(env: Mapping[str, str], cards: Mapping[int, Card]) -> Iterator[Record]:
+    """VLLM's own warning: it goes by NVML's order, CUDA by speed unless told otherwise."""
+    names = [card.device.name for card in cards.values()]
+    if len(set(names)) > 1 and env.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+        yield observe(MACHINE, f"Detected different devices in the system: {', '.join(names[:16])}.")
 
 
-def _text(value: Any) -> str:
-    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or ""))[:120]
+def _about(card: Card) -> Iterator[Record]:
+    label = f"GPU {card.device.number}"
+    title = f"{label} ({card.device.name})"
+    for fault in card.faults:
+        yield observe(MACHINE, f"{title}: {fault}")
+    if not card.divided:
+        yield from _memory(label, card.device)
+        return
+    if not card.instances:
+        yield observe(MACHINE, f"{title}: MIG is switched on, and no instance is there for this process")
+        return
+    listed = ", ".join(f"{each.name} ({each.uuid})" for each in card.instances[:8])
+    yield observe(MACHINE, f"{title}: MIG is switched on, its memory is divided into instances: {listed}")
+    for each in card.instances:
+        yield from _memory(f"{label}, instance {each.number}", each)
+
+
+def _memory(label: str, device: Device) -> Iterator[Record]:
+    title = f"{label} ({device.name})"
+    if device.failure:
+        yield observe(MACHINE, f"{title}: its memory cannot be read: {device.failure}")
+    taken = device.total - device.free
+    if device.total and taken >= _IDLE_GIB:
+        by = f", by {', '.join(device.holders)}" if device.holders else ""
+        yield observe(MACHINE, f"{title}: {taken:.2f} GiB of {device.total:.2f} GiB are taken before vLLM starts{by}")

@@ -29,20 +29,20 @@ class Looked(NamedTuple):
     file: str = ""
 
 
+_DRIVER = ("nvidia-driver-", "driver-", "nvml-", "cuda-unknown-", "container-without-gpus", "amd-gpu-")
+_CARDS = (
+    *("gpu-not-", "gpu-ecc", "gpu-in-", "gpus-of", "gpu-memory-repair", "gpu-clocks-", "not-enough-", "no-cuda", "cuda-visible-"),
+    *("mig-", "bfloat16-", "fp8-", "quantization-unsupported-gpu", "custom-all-reduce-"),
+)
 ROWS = (
-    Row("packages", "python", ("python",), ("python-",)),
+    Row("packages", "python", ("python",), ("python-", "interpreter-")),
     Row("packages", "vllm", ("vllm", "vllm_installed"), ("vllm-not-installed", "architecture-not-supported")),
-    Row("packages", "torch", ("torch", "torch_cuda"), ("torch-", "torchvision-", "vllm-built-", "cuda-")),
-    Row("packages", "requirements", ("vllm_installed",), ("package-", "pynvml-", "transformers-", "numpy-")),
-    Row("packages", "imports", ("imports",), ("imports-fail",)),
-    Row("gpu", "driver", ("driver", "driver_cuda"), ("nvidia-driver-", "driver-")),
-    Row(
-        "gpu",
-        "cards",
-        ("gpu_count", "gpu_name", "compute_capability"),
-        ("gpu-not-", "gpu-ecc", "gpu-in-", "gpus-of", "not-enough-", "no-cuda", "bfloat16-"),
-    ),
-    Row("gpu", "gpu_memory", ("startup_free_gib", "total_gib"), ("gpu-memory-", "gpu-taken-")),
+    Row("packages", "torch", ("torch", "torch_cuda"), ("torch-", "torchvision-", "vllm-built-", "cuda-libraries-", "cuda-no-kernel")),
+    Row("packages", "requirements", ("vllm_installed",), ("package-", "nvidia-package-", "pynvml-", "transformers-", "numpy-")),
+    Row("packages", "imports", ("imports",), ("imports-",)),
+    Row("gpu", "driver", ("driver", "driver_cuda"), _DRIVER),
+    Row("gpu", "cards", ("gpu_count", "gpu_name", "compute_capability", "gpu_links", "gpu_topology"), _CARDS),
+    Row("gpu", "gpu_memory", ("startup_free_gib", "total_gib"), ("gpu-memory-not-", "gpu-taken-")),
     Row("host", "shm", ("shm_gib",), ("shared-memory-", "nccl-shared-")),
     Row("host", "ram", ("ram_gib", "memory_limit_gib"), ()),
     Row("host", "disk", ("cache_free_gib", "cache_writable"), ("disk-",)),

@@ -1,108 +1,206 @@
-/* A library that answers like libnvidia-ml.so.1, from a text file of `key=value` lines that $NVML_DESCRIPTION names.
- * Keys: driver, cuda, count, init, and for each card N.name, N.total, N.reserved, N.used (MiB), N.major, N.minor, N.mig, N.ecc, N.pid,
- * N.handle (a return code instead of a handle), N.memory (a return code instead of the memory). OLD_DRIVER leaves out what came later.
+/* A library that answers like libnvidia-ml.so.1, from the JSON file that $NVML_DESCRIPTION names:
+ *
+ *   {"driver": "550.54.14", "cuda": 12040, "fail": {"nvmlInit": 18},
+ *    "cards": [{"name": "…", "uuid": "GPU-…", "total": 24564, "reserved": 347, "used": 0, "capability": [8, 9],      sizes in MiB
+ *               "processes": [{"pid": 7, "used": 512}], "ecc": 2, "remapped": [pending, failed], "retired_pending": 1, "clocks": 64,
+ *               "mig": 1, "instances": [{"name": "…", "uuid": "MIG-…", "total": 9728, "number": 1, …}],
+ *               "fail": {"nvmlDeviceGetHandleByIndex": 15, "*": 15}}],
+ *    "links": [{"between": [0, 1], "nvlink": 1, "p2p": 0, "level": 40}]}
+ *
+ * What a card does not say it does not support (3). "fail" names calls without their version, "*" is all of them; a code is returned
+ * instead of an answer. A handle is the card's or the instance's own node. Built with OLD_DRIVER it lacks what came after driver 470.
+ * Layouts and codes are those of NVIDIA's nvml.h.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "json.h"
 
+enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, VERSION_MISMATCH = 25 };
 #define MIB 1048576ULL
+#define NONE 0xffffffffu
+
 typedef struct { unsigned long long total, free, used; } memory_v1;
 typedef struct { unsigned int version; unsigned long long total, reserved, free, used; } memory_v2;
-typedef struct { unsigned int pid; unsigned long long used; unsigned int gpu, compute; } process;
+typedef struct { unsigned int pid; unsigned long long used; unsigned int instance, compute; } process;
 
-static int look_up(const char *key, char *value, size_t size) {
-    const char *path = getenv("NVML_DESCRIPTION");
-    FILE *file = path ? fopen(path, "r") : NULL;
-    char line[512];
-    size_t length = strlen(key);
-    if (!file) return 0;
-    while (fgets(line, sizeof line, file)) {
-        if (!strncmp(line, key, length) && line[length] == '=') {
-            line[strcspn(line, "\n")] = 0;
-            snprintf(value, size, "%s", line + length + 1);
-            fclose(file);
-            return 1;
-        }
-    }
-    fclose(file);
-    return 0;
+static node *machine(void) {
+    static node *read;
+    if (!read) read = read_file(getenv("NVML_DESCRIPTION"));
+    return read;
 }
 
-static unsigned long long number(const char *key, unsigned long long otherwise) {
-    char value[64];
-    return look_up(key, value, sizeof value) ? strtoull(value, NULL, 10) : otherwise;
+static node *cards(void) { return get(machine(), "cards"); }
+
+/* The code with which a call fails on the machine or on a device, 0 if it does not. */
+static int failure(const void *device, const char *call) {
+    node *of_machine = get(machine(), "fail"), *of_device = get(device, "fail");
+    int code = (int)number(of_machine, call, 0);
+    if (!code) code = (int)number(of_device, call, 0);
+    return code ? code : (int)number(of_device, "*", 0);
 }
 
-static unsigned long long of_card(void *card, const char *name, unsigned long long otherwise) {
-    char key[64];
-    snprintf(key, sizeof key, "%d.%s", (int)(size_t)card - 1, name);
-    return number(key, otherwise);
+#define CHECK(device, call) do { int code = failure(device, call); if (code) return code; } while (0)
+
+static int put(const char *found, char *out, unsigned int size) {
+    if (!found) return NOT_SUPPORTED;
+    if (strlen(found) >= size) return TOO_SMALL;
+    strcpy(out, found);
+    return SUCCESS;
 }
 
-static int text(const char *key, char *out, unsigned int size) {
-    char value[256];
-    if (!look_up(key, value, sizeof value)) return 3;
-    snprintf(out, size, "%s", value);
-    return 0;
-}
+static unsigned long long bytes(const void *object, const char *key) { return (unsigned long long)(number(object, key, 0) * MIB); }
 
-int nvmlInit_v2(void) { return (int)number("init", 0); }
+/* ---- the library and the machine ---- */
+
+int nvmlInit_v2(void) { CHECK(NULL, "nvmlInit"); return SUCCESS; }
 int nvmlInitWithFlags(unsigned int flags) { (void)flags; return nvmlInit_v2(); }
-int nvmlShutdown(void) { return 0; }
+int nvmlShutdown(void) { return SUCCESS; }
 const char *nvmlErrorString(int code) { return code == 28 ? "GPU not found" : "an error"; }
-int nvmlSystemGetDriverVersion(char *out, unsigned int size) { return text("driver", out, size); }
-int nvmlSystemGetCudaDriverVersion_v2(int *out) { *out = (int)number("cuda", 12040); return 0; }
-int nvmlDeviceGetCount_v2(unsigned int *out) { *out = (unsigned int)number("count", 0); return 0; }
+int nvmlSystemGetDriverVersion(char *out, unsigned int size) { return put(text(machine(), "driver", "550.54.14"), out, size); }
+int nvmlSystemGetCudaDriverVersion_v2(int *out) {
+    CHECK(NULL, "nvmlSystemGetCudaDriverVersion");
+    *out = (int)number(machine(), "cuda", 12040);
+    return SUCCESS;
+}
+int nvmlDeviceGetCount_v2(unsigned int *out) {
+    CHECK(NULL, "nvmlDeviceGetCount");
+    *out = length(cards());
+    return SUCCESS;
+}
 int nvmlDeviceGetHandleByIndex_v2(unsigned int index, void **out) {
-    *out = (void *)(size_t)(index + 1);
-    return (int)of_card(*out, "handle", 0);
+    *out = child(cards(), index);
+    if (!*out) return INVALID_ARGUMENT;
+    CHECK(*out, "nvmlDeviceGetHandleByIndex");
+    return SUCCESS;
 }
-int nvmlDeviceGetName(void *card, char *out, unsigned int size) {
-    char key[64];
-    snprintf(key, sizeof key, "%d.name", (int)(size_t)card - 1);
-    return text(key, out, size);
+
+/* ---- a card or an instance ---- */
+
+int nvmlDeviceGetName(void *device, char *out, unsigned int size) {
+    CHECK(device, "nvmlDeviceGetName");
+    return put(text(device, "name", NULL), out, size);
 }
-int nvmlDeviceGetMemoryInfo(void *card, memory_v1 *out) {
-    int failed = (int)of_card(card, "memory", 0);
-    unsigned long long reserved = of_card(card, "reserved", 0);
-    out->total = of_card(card, "total", 0) * MIB;
-    out->used = (of_card(card, "used", 0) + reserved) * MIB;
+int nvmlDeviceGetUUID(void *device, char *out, unsigned int size) {
+    CHECK(device, "nvmlDeviceGetUUID");
+    return put(text(device, "uuid", NULL), out, size);
+}
+int nvmlDeviceGetMemoryInfo(void *device, memory_v1 *out) {
+    CHECK(device, "nvmlDeviceGetMemoryInfo");
+    out->total = bytes(device, "total");
+    out->used = bytes(device, "used") + bytes(device, "reserved"); /* the first version counts what the driver reserves as used */
     out->free = out->total - out->used;
-    return failed;
+    return SUCCESS;
 }
-int nvmlDeviceGetCudaComputeCapability(void *card, int *major, int *minor) {
-    *major = (int)of_card(card, "major", 8);
-    *minor = (int)of_card(card, "minor", 9);
-    return 0;
+int nvmlDeviceGetCudaComputeCapability(void *device, int *major, int *minor) {
+    node *said = get(device, "capability");
+    CHECK(device, "nvmlDeviceGetCudaComputeCapability");
+    if (!said) return NOT_SUPPORTED;
+    *major = (int)child(said, 0)->number;
+    *minor = (int)child(said, 1)->number;
+    return SUCCESS;
 }
-int nvmlDeviceGetMigMode(void *card, unsigned int *now, unsigned int *pending) {
-    *now = *pending = (unsigned int)of_card(card, "mig", 0);
-    return of_card(card, "mig", 9) == 9 ? 3 : 0;
+int nvmlDeviceGetTotalEccErrors(void *device, int kind, int counter, unsigned long long *out) {
+    CHECK(device, "nvmlDeviceGetTotalEccErrors");
+    if (!get(device, "ecc")) return NOT_SUPPORTED;
+    *out = kind == 1 && counter == 0 ? (unsigned long long)number(device, "ecc", 0) : 0; /* uncorrected, since the driver was loaded */
+    return SUCCESS;
 }
-int nvmlDeviceGetTotalEccErrors(void *card, int kind, int counter, unsigned long long *out) {
-    (void)kind, (void)counter;
-    *out = of_card(card, "ecc", 0);
-    return of_card(card, "ecc", 999999) == 999999 ? 3 : 0;
+int nvmlDeviceGetRetiredPagesPendingStatus(void *device, int *out) {
+    CHECK(device, "nvmlDeviceGetRetiredPagesPendingStatus");
+    if (!get(device, "retired_pending")) return NOT_SUPPORTED;
+    *out = (int)number(device, "retired_pending", 0);
+    return SUCCESS;
 }
+int nvmlDeviceGetCurrentClocksThrottleReasons(void *device, unsigned long long *out) {
+    CHECK(device, "nvmlDeviceGetCurrentClocksThrottleReasons");
+    if (!get(device, "clocks")) return NOT_SUPPORTED;
+    *out = (unsigned long long)number(device, "clocks", 0);
+    return SUCCESS;
+}
+
+static int processes(void *device, unsigned int *count, process *out) {
+    node *held = get(device, "processes");
+    unsigned int there = length(held), room = *count;
+    CHECK(device, "nvmlDeviceGetComputeRunningProcesses");
+    *count = there;
+    if (!there) return SUCCESS;
+    if (!out || room < there) return TOO_SMALL;
+    for (node *each = held->children; each; each = each->next, out++) {
+        out->pid = (unsigned int)number(each, "pid", 0);
+        out->used = get(each, "used") ? bytes(each, "used") : ~0ULL; /* the driver does not always say it */
+        out->instance = out->compute = NONE;
+    }
+    return SUCCESS;
+}
+int nvmlDeviceGetComputeRunningProcesses_v2(void *device, unsigned int *count, process *out) { return processes(device, count, out); }
+
+/* ---- instances ---- */
+
+int nvmlDeviceGetMigMode(void *device, unsigned int *now, unsigned int *pending) {
+    CHECK(device, "nvmlDeviceGetMigMode");
+    if (!get(device, "mig")) return NOT_SUPPORTED;
+    *now = *pending = (unsigned int)number(device, "mig", 0);
+    return SUCCESS;
+}
+int nvmlDeviceGetMaxMigDeviceCount(void *device, unsigned int *out) {
+    CHECK(device, "nvmlDeviceGetMaxMigDeviceCount");
+    *out = number(device, "mig", 0) ? 7 : 0;
+    return SUCCESS;
+}
+int nvmlDeviceGetMigDeviceHandleByIndex(void *device, unsigned int index, void **out) {
+    node *all = get(device, "instances");
+    CHECK(device, "nvmlDeviceGetMigDeviceHandleByIndex");
+    for (unsigned int i = 0; i < length(all); i++) {
+        *out = child(all, i);
+        if (number(*out, "number", i) == index) return SUCCESS;
+    }
+    return NOT_FOUND;
+}
+
+/* ---- between two cards ---- */
+
+static const node *link_between(const void *one, const void *other) {
+    node *links = get(machine(), "links");
+    for (node *each = links ? links->children : NULL; each; each = each->next) {
+        node *ends = get(each, "between");
+        const node *first = child(cards(), (unsigned int)child(ends, 0)->number), *second = child(cards(), (unsigned int)child(ends, 1)->number);
+        if ((first == one && second == other) || (first == other && second == one)) return each;
+    }
+    return NULL;
+}
+int nvmlDeviceGetP2PStatus(void *one, void *other, int capability, int *out) {
+    const node *link = link_between(one, other);
+    CHECK(one, "nvmlDeviceGetP2PStatus");
+    if (!link) return NOT_SUPPORTED;
+    *out = capability == 2 ? (number(link, "nvlink", 0) ? 0 : 5) : (int)number(link, "p2p", 0);
+    return SUCCESS;
+}
+int nvmlDeviceGetTopologyCommonAncestor(void *one, void *other, int *out) {
+    const node *link = link_between(one, other);
+    CHECK(one, "nvmlDeviceGetTopologyCommonAncestor");
+    if (!link || !get(link, "level")) return NOT_SUPPORTED;
+    *out = (int)number(link, "level", 0);
+    return SUCCESS;
+}
+
 #ifndef OLD_DRIVER
-int nvmlDeviceGetMemoryInfo_v2(void *card, memory_v2 *out) {
-    memory_v1 old;
-    int failed = nvmlDeviceGetMemoryInfo(card, &old);
-    out->total = old.total;
-    out->reserved = of_card(card, "reserved", 0) * MIB;
-    out->used = old.used - out->reserved;
-    out->free = old.free;
-    return failed;
+int nvmlDeviceGetMemoryInfo_v2(void *device, memory_v2 *out) {
+    CHECK(device, "nvmlDeviceGetMemoryInfo");
+    if (out->version != (sizeof *out | 2u << 24)) return VERSION_MISMATCH;
+    out->total = bytes(device, "total");
+    out->reserved = bytes(device, "reserved");
+    out->used = bytes(device, "used");
+    out->free = out->total - out->used - out->reserved;
+    return SUCCESS;
 }
-int nvmlDeviceGetComputeRunningProcesses_v3(void *card, unsigned int *count, process *out) {
-    unsigned int pid = (unsigned int)of_card(card, "pid", 0);
-    if (!pid) { *count = 0; return 0; }
-    if (*count < 1 || !out) { *count = 1; return 7; }
-    *count = 1;
-    out[0].pid = pid;
-    out[0].used = of_card(card, "used", 0) * MIB;
-    out[0].gpu = out[0].compute = 0xffffffffu;
-    return 0;
+int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned int *count, process *out) { return processes(device, count, out); }
+int nvmlDeviceGetRemappedRows(void *device, unsigned int *corrected, unsigned int *uncorrected, unsigned int *pending, unsigned int *failed) {
+    node *said = get(device, "remapped");
+    CHECK(device, "nvmlDeviceGetRemappedRows");
+    if (!said) return NOT_SUPPORTED;
+    *corrected = 0;
+    *pending = (unsigned int)child(said, 0)->number;
+    *failed = (unsigned int)child(said, 1)->number;
+    *uncorrected = *pending + *failed;
+    return SUCCESS;
 }
+int nvmlDeviceGetCurrentClocksEventReasons(void *device, unsigned long long *out) { return nvmlDeviceGetCurrentClocksThrottleReasons(device, out); }
 #endif

@@ -1,0 +1,137 @@
+"""What was seen held against each other: packages against the driver and the card, the command against the cards.
+
+Where torch or vLLM has a message for what will happen, it is said in those words, so that the rules on logs judge it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from qvl_doctor import knowledge
+from qvl_doctor.model import Facts, Record
+from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.versions import release, satisfies
+
+#: Sizes of a tensor-parallel group for which vLLM has an all-reduce of its own (custom_all_reduce.py); 16 from 0.27 on.
+_ALL_REDUCE = (2, 4, 6, 8)
+
+
+def of_packages(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:
+    """Whether what torch (or, where there is none, the vLLM that is asked for) was built for is what driver and card can run."""
+    torch, cuda = _text(facts, "torch"), _text(facts, "torch_cuda")
+    name, count = _text(facts, "gpu_name"), facts["gpu_count"].value if "gpu_count" in facts else 0
+    if count and torch and "cpu" not in _text(facts, "vllm"):
+        if cuda == "None":
+            yield observe(MACHINE, f"Torch not compiled with CUDA enabled: torch {torch} is here beside {count} GPUs of NVIDIA")
+        elif cuda == "rocm":
+            yield observe(MACHINE, f"torch {torch} is built for ROCm, and the {count} GPUs here are NVIDIA's")
+    yield from _python(facts)
+    yield from _driver(facts, env)
+    said = f"{name} with CUDA capability sm_{_text(facts, 'compute_capability').replace('.', '')}"
+    if name and _no_code(_text(facts, "compute_capability"), cuda, torch):
+        yield observe(MACHINE, f"{said} is not compatible with the current PyTorch installation: torch {torch} is built for CUDA {cuda}.")
+
+
+def _python(facts: Facts) -> Iterator[Record]:
+    """Whether a vLLM that is to be installed takes this Python, in pip's words; one that is there was installed with it."""
+    pin = knowledge.pin(_text(facts, "vllm")) if _text(facts, "vllm_installed") == "no" else None
+    held = _text(facts, "python")
+    if pin and held and satisfies(held, pin.python) is False:
+        yield observe(MACHINE, f"vllm {_text(facts, 'vllm')} requires a different Python: {held} not in '{pin.python}'")
+
+
+def _driver(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:
+    """Within one major version of CUDA an older driver will do, across major versions only with NVIDIA's forward compatibility package.
+
+    NVML takes `driver_cuda` from the libcuda that is found, so such a package is in it already if it is on the path. vLLM's image puts it
+    there itself if VLLM_ENABLE_CUDA_COMPATIBILITY is set.
+    """
+    has, what, needs = _text(facts, "driver_cuda"), f"torch {_text(facts, 'torch')}", _text(facts, "torch_cuda")
+    if not needs and "torch" not in facts:
+        pin = knowledge.pin(_text(facts, "vllm")) if "vllm" in facts else None
+        what, needs = f"vLLM {_text(facts, 'vllm')} from PyPI", pin.cuda if pin else ""
+    mine, wanted = release(has), release(needs)
+    if not mine or not wanted:
+        return
+    if mine[0] < wanted[0]:
+        if env.get("VLLM_ENABLE_CUDA_COMPATIBILITY", "0") in {"", "0"}:
+            found = f"found version {mine[0]}{mine[1] if len(mine) > 1 else 0:02}0"
+            yield observe(MACHINE, f"The NVIDIA driver on your system is too old ({found}). {what} is built for CUDA {needs}.")
+    elif "torch" in facts and mine[:2] < wanted[:2]:
+        yield observe(MACHINE, f"the driver knows CUDA {has}, and {what} is built for CUDA {needs}: they run together with limits")
+
+
+def _no_code(capability: str, cuda: str, torch: str) -> bool:
+    """Whether torch has surely no code for the card: Volta was dropped, Blackwell came with CUDA 12.8. 12.1 runs code for 12.0."""
+    if not capability or not release(cuda):
+        return False
+    if satisfies(capability, "<7.5"):
+        return bool(satisfies(cuda, ">=12.9") or (satisfies(cuda, "==12.8.*") and satisfies(torch, "==2.7.*")))
+    return bool(satisfies(capability, ">=10.0") and satisfies(cuda, "<12.8"))
+
+
+def of_command(arguments: Mapping[str, Any], facts: Facts, vllm: str) -> Iterator[Record]:
+    """What the command asks of the cards: their number, how they are joined, and what they compute."""
+    yield from _number(arguments, facts)
+    capability = _text(facts, "compute_capability")
+    if capability:
+        yield from _types(arguments, facts, capability, vllm)
+
+
+def ranks(arguments: Mapping[str, Any]) -> tuple[int, int]:
+    """How many cards one copy of the model uses, and how many of them share a layer."""
+    tensor = _int(arguments.get("tensor_parallel_size"))
+    return tensor * _int(arguments.get("pipeline_parallel_size")), tensor
+
+
+def _number(arguments: Mapping[str, Any], facts: Facts) -> Iterator[Record]:
+    asked, tensor = ranks(arguments)
+    visible = facts["gpu_visible"].value if "gpu_visible" in facts else None
+    if not isinstance(visible, int) or not visible:
+        return
+    if asked > visible:
+        if "mig" in facts:
+            yield observe(MACHINE, f"the command asks for {asked} GPUs, and a process sees one MIG instance")
+        else:
+            yield observe(MACHINE, f"World size ({asked}) is larger than the number of available GPUs ({visible}) in this node.")
+    elif tensor > 1 and not arguments.get("disable_custom_all_reduce"):
+        yield from _all_reduce(tensor, _text(facts, "gpu_links"))
+
+
+def _all_reduce(tensor: int, joined: str) -> Iterator[Record]:
+    """VLLM's warnings about its all-reduce. Whether two cards can really read each other it tries out; NVML only says the driver's word."""
+    if tensor not in _ALL_REDUCE:
+        yield observe(MACHINE, f"Custom allreduce is disabled due to an unsupported world size: {tensor}.")
+    elif tensor > 2 and joined in {"p2p", "no-p2p"}:
+        yield observe(MACHINE, "Custom allreduce is disabled because it's not supported on more than two PCIe-only GPUs.")
+    elif joined == "no-p2p":
+        yield observe(MACHINE, "Custom allreduce is disabled because your platform lacks GPU P2P capability or P2P test failed.")
+
+
+def _types(arguments: Mapping[str, Any], facts: Facts, capability: str, vllm: str) -> Iterator[Record]:
+    """Types that a card does not compute in: bfloat16 from 8.0 on, FP8 from 8.9 on."""
+    name, digits = _text(facts, "gpu_name"), capability.replace(".", "")
+    if arguments.get("dtype") == "bfloat16" and satisfies(capability, "<8.0"):
+        said = "Bfloat16 is only supported on GPUs with compute capability of at least 8.0."
+        yield observe(MACHINE, f"{said} Your {name} GPU has compute capability {capability}.")
+    if not satisfies(capability, "<8.9"):
+        return
+    if arguments.get("quantization") == "fp8" and release(vllm):
+        least = "7.5" if satisfies(vllm, ">=0.14") else "8.0"
+        if satisfies(capability, f"<{least}"):
+            said = "The quantization method fp8 is not supported for the current GPU."
+            yield observe(MACHINE, f"{said} Minimum capability: {least.replace('.', '')}. Current capability: {digits}.")
+        else:
+            yield observe(MACHINE, f"FP8 weights on {name} with compute capability {capability}: they save memory, not time")
+    kept = str(arguments.get("kv_cache_dtype") or "")
+    if kept.startswith("fp8") and satisfies(vllm, ">=0.11"):  # until then the V0 engine took over, and its kernels can
+        yield observe(MACHINE, f"KV cache in {kept[:20]} on {name} with compute capability {capability}: few attention kernels can")
+
+
+def _int(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 1
+
+
+def _text(facts: Facts, name: str) -> str:
+    return str(facts[name].value) if name in facts else ""

@@ -1,0 +1,61 @@
+"""Which cards CUDA_VISIBLE_DEVICES leaves, read as CUDA and torch read it: the list ends at the first name that is nobody's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+
+class Visible(NamedTuple):
+    """Numbers of the cards in CUDA's order, the UUID of the one instance if an instance was named, and what is wrong with the list."""
+
+    cards: tuple[int, ...]
+    instance: str = ""
+    problem: str = ""
+
+
+def choose(said: str | None, cards: Mapping[int, str], instances: Mapping[str, int]) -> Visible:
+    """What a process sees of `cards` (number → UUID) and `instances` (UUID → number of the card) by the variable's value, None if unset."""
+    if said is None:
+        return Visible(tuple(cards))
+    names = [name.strip() for name in said.split(",")]
+    if names[0].startswith("MIG-"):
+        return _instance(names[0], instances)
+    if names[0].startswith("GPU-"):
+        return _listed(names, lambda name: _by_uuid(name, cards), len(cards))
+    return _listed(names, lambda name: _by_number(name, cards), len(cards))
+
+
+def _listed(names: Sequence[str], find: Callable[[str], int | None], there: int) -> Visible:
+    found: list[int] = []
+    for name in names:
+        card = find(name)
+        if card is None:
+            stopped = not name or name.startswith("-")  # "" and -1 are how one says: none of the others
+            problem = "" if stopped else f"names {name[:80]}, which is none of the {there} GPUs here"
+            return Visible(tuple(found), "", problem)
+        if card in found:
+            return Visible((), "", f"names {name[:80]} twice, and CUDA then shows no GPU at all")
+        found.append(card)
+    return Visible(tuple(found))
+
+
+def _by_uuid(name: str, cards: Mapping[int, str]) -> int | None:
+    """A UUID may be cut short as long as one card alone begins so."""
+    found = [number for number, uuid in cards.items() if name.startswith("GPU-") and uuid.startswith(name)]
+    return found[0] if len(found) == 1 else None
+
+
+def _by_number(name: str, cards: Mapping[int, str]) -> int | None:
+    digits = re.match(r"\+?(\d{1,4})", name)
+    number = int(digits[1]) if digits else -1
+    return number if number in cards else None
+
+
+def _instance(name: str, instances: Mapping[str, int]) -> Visible:
+    """A process computes on one instance, so the first name counts. MIG-GPU-…/1/0 is how drivers before 470 name them: not resolved."""
+    found = [uuid for uuid in instances if uuid.startswith(name)]
+    if len(found) == 1:
+        return Visible((instances[found[0]],), found[0])
+    return Visible((), "", "" if "/" in name else f"names {name[:80]}, which is none of the {len(instances)} instances here")

@@ -1,0 +1,79 @@
+"""`qvl-doctor check` as tests run it: in a process of its own, because NVML is loaded once for a whole process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from qvl_doctor.diagnose.static import examine
+from qvl_doctor.model import Fact, Rule
+from qvl_doctor.probe.export import loads
+from qvl_doctor.report.as_json import as_dict
+from qvl_doctor.report.checklist import Looked, checklist
+from qvl_doctor.rulebook.book import shipped
+
+SERVE = ("--", "vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct", "--max-model-len", "8192", "--limit-mm-per-prompt", '{"video": 0}')
+#: Variables of whoever runs the tests that would change what is seen.
+_OURS = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES", "VLLM_ENABLE_CUDA_COMPATIBILITY")
+
+
+def doctor(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """One run of `check`."""
+    words = [sys.executable, "-m", "qvl_doctor", "check", *arguments]
+    ours = {**_plain_environment(), "NO_COLOR": "1", "LANG": "C.UTF-8", **(env or {})}
+    return subprocess.run(words, capture_output=True, text=True, env=ours, check=False)
+
+
+def _plain_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.endswith(("_proxy", "_PROXY")) and name not in _OURS}
+
+
+def report(*arguments: str, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What it says, as JSON."""
+    done = doctor("--format", "json", *arguments, env=env)
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+_PROBES = """
+import sys
+from qvl_doctor.launch.reading import read
+from qvl_doctor.probe.export import Environment, dumps
+from qvl_doctor.probe.gather import Asked, gather
+only, release, *command = sys.argv[1:]
+asked = Asked(read(command)[0] if command else None, release=release, only=frozenset(only.split(",")))
+sys.stdout.write(dumps(Environment(gather(asked))))
+"""
+
+
+@cache
+def _rules() -> tuple[Rule, ...]:
+    return shipped()
+
+
+def probed(only: str, *command: str, vllm: str = "", env: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The same without the advice, and faster: the probes run in a process of their own, what they saw is judged here."""
+    words = [sys.executable, "-c", _PROBES, only, vllm, *command]
+    done = subprocess.run(words, capture_output=True, text=True, env={**_plain_environment(), **(env or {})}, check=False)
+    assert done.returncode == 0, done.stderr
+    known = {"vllm": Fact(vllm, "option")} if vllm else {}
+    diagnosis = examine("here", loads(done.stdout).seen(), _rules(), known)
+    looked = frozenset(only.split(","))
+    return as_dict(diagnosis._replace(checks=checklist(diagnosis, Looked(looked, looked, bool(command)))))
+
+
+def rules(found: Mapping[str, Any]) -> list[str]:
+    """The rules that spoke, the worst first."""
+    return [finding["rule"] for finding in found["findings"]]
+
+
+def evidence(found: Mapping[str, Any], rule: str) -> str:
+    """What proves a finding, its title in front."""
+    finding = next(each for each in found["findings"] if each["rule"] == rule)
+    return " | ".join([finding["title"]["en"], *(line["text"] for line in finding["evidence"])])
