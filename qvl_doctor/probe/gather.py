@@ -79,9 +79,10 @@ def _host(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     env = _environment(asked)
     download = "" if _in_container(asked) else str(arguments.get("download_dir") or "")
     seen = host.look(starting.port_of(arguments), str(arguments.get("host") or ""), env=env, download_dir=download)
+    release = _release(asked, facts)
     refused = bool(arguments.get("fail_on_environ_validation"))
-    unknown = environment.unknown_variables(env, _release(asked, facts), refused=refused)
-    return seen | Seen(observations=(*starting.address(seen.facts, arguments), *unknown))
+    unknown = environment.unknown_variables(env, release, refused=refused)
+    return seen | Seen(observations=(*starting.address(seen.facts, arguments), *starting.user({**facts, **seen.facts}, release), *unknown))
 
 
 def _model(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:

@@ -123,7 +123,7 @@ def _with_config(folder: str, names: Sequence[str], config: Mapping[str, Any], a
     architecture = str(architectures[0])[:120] if isinstance(architectures, list) and architectures else ""
     model_type = str(config.get("model_type") or "")[:80]
     weights = weight_files.look(folder, names)
-    facts: dict[str, object] = {"model_folder": "ok", **text_files.facts_of(folder, names)}
+    facts: dict[str, object] = {"model_folder": "ok", **text_files.facts_of(folder, names, asked.arguments)}
     facts |= {"weight_files": weights.files, "weight_files_gib": round(weights.gib, 2)} if weights.files else {}
     facts |= {name: value for name, value in (("architecture", architecture), ("model_type", model_type)) if value}
     facts["model_complete"] = "yes" if weights.complete else "no"

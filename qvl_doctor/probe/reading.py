@@ -20,7 +20,9 @@ class Json(NamedTuple):
 
 def opened(path: str) -> BinaryIO:
     """A regular file, opened without waiting for anybody. Raises OSError for whatever else is there."""
-    # Without O_NONBLOCK the opening of a pipe waits for its writer, and some devices wait as well.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(0, "is no regular file")
+    # Should it have become a pipe since: without O_NONBLOCK the opening of a pipe waits for its writer.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0))
     try:
         regular = stat.S_ISREG(os.fstat(handle).st_mode)

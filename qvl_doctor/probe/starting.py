@@ -16,6 +16,8 @@ _PORT = 8000
 _SWAP_SHARE, _SWAPS = 0.7, "<0.18"
 #: Releases whose sleep mode refuses PyTorch's expandable segments, and those that refuse them with a KV connector.
 _SLEEP_REFUSES, _CONNECTOR_REFUSES = ">=0.8.0,<=0.20.0", ">=0.21"
+#: Releases that ask for the user's name when they are imported, and those of torch that fail if there is none.
+_ASKS_NAME, _TORCH_FAILS = ">=0.22", "<2.13"
 #: Variables that switch off a way between GPUs → that way.
 _WAYS = {"NCCL_P2P_DISABLE": "peer to peer", "NCCL_SHM_DISABLE": "shared memory"}
 _TRUE = frozenset(("1", "true"))
@@ -50,6 +52,17 @@ def model(name: str, found: Place, env: Mapping[str, str], *, complete: bool) ->
         lacks = "is in the cache only in part" if found.folder else "is not in the cache"
         said = "outgoing traffic has been disabled by HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE"
         yield observe(MACHINE, f"{said}, and {name[:120]} {lacks}")
+
+
+def user(facts: Facts, release: str) -> Iterator[Record]:
+    """A user without a name: fatal where an import already asks for it, in Python's words; else it depends on what is compiled."""
+    if "user_id_without_name" not in facts:
+        return
+    number = facts["user_id_without_name"].value
+    if release and satisfies(release, _ASKS_NAME) and satisfies(_text(facts, "torch"), _TORCH_FAILS):
+        yield observe(MACHINE, f"KeyError: 'getpwuid(): uid not found: {number}'")
+    else:
+        yield observe(MACHINE, f"the user {number} has no name: neither USER nor /etc/passwd says one")
 
 
 def _is_reference(name: str) -> bool:

@@ -42,7 +42,7 @@ _CHATS = ("ForCausalLM", "ForConditionalGeneration")
 _READ = ("tokenizer_config.json", "preprocessor_config.json")
 
 
-def facts_of(folder: str, names: Sequence[str]) -> dict[str, object]:
+def facts_of(folder: str, names: Sequence[str], arguments: Mapping[str, Any] | None = None) -> dict[str, object]:
     """Which of these files are there: tokenizer_files, chat_template, processor_files yes or no; generation_defaults as text."""
     there = frozenset(names)
     facts: dict[str, object] = {
@@ -50,7 +50,8 @@ def facts_of(folder: str, names: Sequence[str]) -> dict[str, object]:
         "chat_template": "yes" if _template(folder, there) else "no",
         "processor_files": "yes" if there & frozenset(_PROCESSORS) else "no",
     }
-    found = read_json(os.path.join(folder, "generation_config.json")).value
+    asked = (arguments or {}).get("generation_config") in {None, "auto"}
+    found = read_json(os.path.join(folder, "generation_config.json")).value if asked else None
     given = {name: found[name] for name in _SAMPLING if isinstance(found.get(name), (int, float))} if isinstance(found, dict) else {}
     if given:
         facts["generation_defaults"] = ", ".join(f"{name} {value}"[:60] for name, value in given.items())
