@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     releases = list(own)
     ever = frozenset().union(*own.values())
     found = spans({release: own[release] | (others[release] & ever) for release in releases}, releases)
-    header = {"date": options.date, "newest": releases[-1]}
+    header = {"date": options.date}
     sdists = f"vLLM's published sources, {releases[0]} to {releases[-1]}"
     write(options.out / "variables.json", {"source": f"variables that {sdists}, declare", **header}, {"variables": found})
     write(options.out / "quantization.json", {"source": f"get_min_capability of {sdists}", **header}, {"methods": segments(least)})

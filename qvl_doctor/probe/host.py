@@ -73,7 +73,7 @@ def port_state(host: str, port: int) -> str:
             probe.bind((host or _ANYBODY, port))
     except socket.gaierror:
         return "unknown"  # a name: whether it can be resolved may depend on the network
-    except (OSError, UnicodeError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         return _BIND.get(getattr(error, "errno", None) or 0, "unknown")
     return "yes"
 
