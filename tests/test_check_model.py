@@ -151,8 +151,10 @@ def test_broken_json(name: str, tmp_path: Path) -> None:
     assert "config-json-broken" in rules(report("--only", "model", "--model-dir", str(folder)))
 
 
-def test_a_broken_tokenizer_json_beside_a_slow_tokenizer_is_survived(tmp_path: Path) -> None:
-    assert look(model(tmp_path, files={"tokenizer.json": b"{", "tokenizer.model": b"x"})) == []
+def test_transformers_5_makes_an_empty_tokenizer(tmp_path: Path) -> None:
+    folder = model(tmp_path, files={"tokenizer.json": None})
+    (found,) = look(folder, transformers="5.24.0")
+    assert "takes an empty one" in found
 
 
 def test_sampling_defaults_of_the_model(tmp_path: Path) -> None:

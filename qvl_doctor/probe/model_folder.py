@@ -143,7 +143,7 @@ def _files(folder: str, names: Sequence[str], config: Mapping[str, Any], asked: 
         yield from (each for each in wrong if "is broken:" in each.message)
         return
     yield from wrong
-    yield from text_files.observations(folder, names, config, asked.arguments)
+    yield from text_files.observations(folder, names, config, asked.arguments, asked.transformers)
     if not weights.files and not wrong and _usual_format(asked.arguments):
         yield observe(MACHINE, f"Cannot find any model weights with `{folder[:300]}`")
 

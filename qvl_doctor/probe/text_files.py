@@ -9,6 +9,7 @@ from typing import Any
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.probe.reading import Json, read_json
+from qvl_doctor.versions import satisfies
 
 _TOKENIZERS = frozenset(
     (
@@ -16,8 +17,6 @@ _TOKENIZERS = frozenset(
         *("sentencepiece.bpe.model", "tiktoken.model", "qwen.tiktoken"),
     )
 )
-#: Of which the slow tokenizer can be made if tokenizer.json is broken.
-_SLOW = frozenset(("tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model"))
 _MISTRAL = frozenset(("tekken.json", "tokenizer.model.v3", "params.json"))
 _LONGEST_TOKENIZER = 64 << 20
 #: What vLLM takes over from generation_config.json.
@@ -65,19 +64,24 @@ def _template(folder: str, there: frozenset[str]) -> bool:
     return any(_object(read_json(os.path.join(folder, name))).get("chat_template") for name in files if name in there)
 
 
-def observations(folder: str, names: Sequence[str], config: Mapping[str, Any], arguments: Mapping[str, Any]) -> Iterator[Record]:
+def observations(
+    folder: str, names: Sequence[str], config: Mapping[str, Any], arguments: Mapping[str, Any], transformers: str = ""
+) -> Iterator[Record]:
     """What is missing or broken, in the words of Transformers and vLLM."""
     there, facts = frozenset(names), facts_of(folder, names)
     own_tokenizer = arguments.get("tokenizer") or arguments.get("skip_tokenizer_init")
     if facts["tokenizer_files"] == "no" and not own_tokenizer and not _remote(folder, there):
-        yield observe(MACHINE, f"{folder[:300]} does not appear to have a file named tokenizer.json, nor one of another tokenizer.")
+        if transformers and satisfies(transformers, ">=5"):
+            yield observe(MACHINE, f"the folder {folder[:300]} holds no file of a tokenizer, and Transformers 5 takes an empty one then")
+        else:
+            yield observe(MACHINE, f"{folder[:300]} does not appear to have a file named tokenizer.json, nor one of another tokenizer.")
     model_type = str(config.get("model_type") or "")
     if model_type in _PROCESSED and facts["processor_files"] == "no" and _wants_processor(config, arguments):
-        yield observe(MACHINE, f"{folder[:300]} does not appear to have a file named preprocessor_config.json.")
+        yield observe(MACHINE, f"Can't load image processor for '{folder[:300]}': there is no {_PROCESSORS[0]}")
     for name in _READ:
         if name in there and read_json(os.path.join(folder, name)).problem == "broken":
             yield _broken(folder, name)
-    if "tokenizer.json" in there and not there & _SLOW and not own_tokenizer:
+    if "tokenizer.json" in there and not own_tokenizer:
         found = read_json(os.path.join(folder, "tokenizer.json"), _LONGEST_TOKENIZER)
         if found.problem == "broken":
             yield _broken(folder, "tokenizer.json")
