@@ -17,6 +17,8 @@ _TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 _FALLBACKS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108  # Python's own list
 #: A socket's path has at most 107 bytes; vLLM appends a slash and a UUID to the folder.
 _LONGEST_SOCKET, _NAME = 107, 37
+#: Bytes with which nothing can be done any more.
+_LEAST = 1 << 20
 
 
 def home(env: Mapping[str, str]) -> str:
@@ -71,18 +73,24 @@ def _folder(name: str, path: str) -> dict[str, object]:
     except OSError:
         return facts
     facts[f"{name}_writable"] = "yes" if os.access(path, os.W_OK | os.X_OK) else "no"
-    if _no_inodes(path):
-        facts[f"{name}_inodes"] = "none"
-    return facts
+    lacks = full(path)
+    return facts | ({f"{name}_full": lacks} if lacks else {})
 
 
-def _no_inodes(path: str) -> bool:
-    """Whether a file system counts its inodes and has no more. Some count none."""
+def full(path: str) -> str:
+    """What a file system has no more of for this user: bytes (less than a MiB), inodes, or "". Some do not count inodes."""
     try:
         found = os.statvfs(path)
     except (OSError, AttributeError):
-        return False
-    return found.f_files > 0 and found.f_favail == 0
+        return ""
+    if found.f_bavail * found.f_frsize < _LEAST:
+        return "bytes"
+    return "inodes" if found.f_files > 0 and found.f_favail == 0 else ""
+
+
+def no_room(path: str, lacks: str) -> Record:
+    """What the system says when a file system is full."""
+    return observe(MACHINE, f"[Errno 28] No space left on device: the file system of {path[:300]} has no free {lacks}")
 
 
 def existing(path: str) -> str:
@@ -108,7 +116,5 @@ def observations(env: Mapping[str, str], facts: Mapping[str, object]) -> Iterato
     sockets = env.get("VLLM_RPC_BASE_PATH") or temporary(env)
     if len(sockets.encode("utf-8", "replace")) + _NAME > _LONGEST_SOCKET:
         yield observe(MACHINE, f"ipc path '{sockets[:300]}' with the name of a socket is longer than {_LONGEST_SOCKET} characters")
-    full = [name for name in ("cache", "tmp") if facts.get(f"{name}_inodes") == "none"]
-    if full:
-        path = existing(hub_cache(env)) if full[0] == "cache" else temporary(env)
-        yield observe(MACHINE, f"[Errno 28] No space left on device: the file system of {path[:300]} has no inodes left")
+    if "tmp_full" in facts:
+        yield no_room(temporary(env), str(facts["tmp_full"]))

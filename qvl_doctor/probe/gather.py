@@ -99,7 +99,8 @@ def _model(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
         downloads = found.snapshot and not environment.offline(env)
         seen = model_folder.look(found.folder, release, _text(facts, "transformers"), arguments, downloads=downloads)
         config = read_object(os.path.join(found.folder, "config.json"))
-        seen |= Seen(observations=tuple(fitting.observations(config, arguments, release, _text(facts, "compute_capability"), env)))
+        fits = tuple(fitting.observations(config, arguments, release, _text(facts, "compute_capability"), env))
+        seen |= Seen({"model_compared": Fact("yes", "probe")} if config and arguments else {}, fits)
     complete = _text(seen.facts, "model_complete") == "yes"
     where = ("cache" if complete else "hub") if found.snapshot else "folder" if found.folder else "hub"
     more = {"model_place": Fact(where if found.folder or model_folder.is_repository(name) else "nowhere", "probe")}

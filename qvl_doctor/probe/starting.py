@@ -85,12 +85,15 @@ def look(arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[
 
 
 def _downloads(facts: Facts, arguments: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[Record]:
-    """A model that is still to be fetched, into a folder that may not be written."""
+    """A model that is still to be fetched, into a folder that may not be written or is full."""
     if _text(facts, "model_place") != "hub" or environment.offline(env) or environment.from_modelscope(env):
         return
     for name, path in (("cache", disks.hub_cache(env)), ("download", str(arguments.get("download_dir") or ""))):
         if _text(facts, f"{name}_writable") == "no":
             yield observe(MACHINE, f"PermissionError at {path.replace(' ', '_')[:280]} when downloading the model")
+            return
+        if _text(facts, f"{name}_full"):
+            yield disks.no_room(disks.existing(path), _text(facts, f"{name}_full"))
             return
 
 

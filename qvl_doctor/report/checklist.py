@@ -33,7 +33,7 @@ ROWS = (
     ),
     Row("gpu", "gpu_memory", ("startup_free_gib", "total_gib"), ("gpu-memory-", "gpu-taken-")),
     Row("host", "shm", ("shm_gib",), ("shared-memory-", "nccl-shared-")),
-    Row("host", "ram", ("ram_gib", "memory_limit_gib", "ram_available_gib"), ("swap-space-too-large",)),
+    Row("host", "ram", ("ram_gib", "memory_limit_gib"), ("swap-space-too-large",)),
     Row("host", "disk", ("cache_free_gib", "cache_writable"), ("disk-", "hf-cache-not-writable", "home-not-writable", "temporary-")),
     Row("host", "limits", ("open_files_limit", "locked_memory_kib_limit"), ("open-files-", "locked-memory-", "user-")),
     Row("host", "port", ("port_free",), ("port-in-use", "host-address-not-")),
@@ -46,14 +46,14 @@ ROWS = (
         ("weight", "config-", "model-", "lora-adapter-as-", "trust-remote-", "hf-offline-"),
     ),
     Row("model", "texts", ("tokenizer_files",), ("tokenizer-", "chat-template-", "processor-not-", "generation-")),
-    Row("command", "shape", ("tensor_parallel_size", "max_model_len"), ("tp-not-", "max-model-len-", "quantization-")),
+    Row("command", "shape", ("model_compared",), ("tp-not-", "max-model-len-", "quantization-")),
     Row("command", "flags", ("args",), ("flag-", "unknown-argument", "argument-", "limit-mm", "command-", "no-model", "block-", "swap-")),
     Row("command", "fits", ("plan", "kv_gib"), ("plan-", "kv-")),
 )
 #: Facts that are shown as "yes" or as a mapping say nothing on a line.
 _SILENT = (
     *("args", "vllm_installed", "imports", "port_free", "cache_writable", "model_folder"),
-    *("hub_offline", "tokenizer_files"),
+    *("hub_offline", "tokenizer_files", "model_compared"),
 )
 _LIMITS = {"open_files_limit": "nofile ", "locked_memory_kib_limit": "memlock KiB "}
 _LABELS = {
