@@ -279,7 +279,7 @@ def test_a_pipe_in_the_place_of_a_file_of_the_system(tmp_path: Path) -> None:
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def with_nothing(what: str) -> Any:
-        numbers = {"f_bavail": 1 << 20, "f_frsize": 4096, "f_files": 100, "f_favail": 50, "f_blocks": 1 << 21, what: 0}
+        numbers = {"f_bavail": 1 << 20, "f_frsize": 4096, "f_files": 100, "f_favail": 50, "f_blocks": 1 << 21, "f_bfree": 1 << 20, what: 0}
         return lambda _: type("Numbers", (), numbers)
 
     monkeypatch.setattr(os, "statvfs", with_nothing("f_favail"), raising=False)
