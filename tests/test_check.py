@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +16,6 @@ from nvml.fixtures import RTX_4090, Describe
 
 from qvl_doctor.model import Fact, Seen
 from qvl_doctor.observations import MACHINE, observe
-from qvl_doctor.probe import host, model_folder
 from qvl_doctor.probe.export import Environment, EnvironmentFileError, dumps, loads
 
 
@@ -27,72 +25,6 @@ def test_a_machine_with_nothing_gives_a_useful_page() -> None:
     for said in ("vLLM is not installed", "driver", "shared memory", "the card is not known"):
         assert said in done.stdout
     assert "Traceback" not in done.stderr
-
-
-def test_a_port_in_use() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        found = report("--only", "host", "--", "vllm", "serve", "m", "--host", "127.0.0.1", "--port", str(port))
-    assert "port-in-use" in rules(found)
-
-
-def test_the_environment_is_read() -> None:
-    found = report("--only", "host", env={"VLLM_PORT": "tcp://10.0.0.1:8000", "http_proxy": "http://proxy:3128"})
-    assert {"vllm-port-from-kubernetes", "proxy-for-localhost"} <= set(rules(found))
-
-
-def test_a_prepared_host(tmp_path: Path) -> None:
-    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
-    (tmp_path / "sys/fs/cgroup/memory.max").write_text(str(8 << 30))
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc/meminfo").write_text("MemTotal:       65536000 kB\n")
-    (tmp_path / ".dockerenv").touch()
-    facts = host.look(0, root=str(tmp_path), env={"HOME": str(tmp_path)}).facts
-    assert facts["memory_limit_gib"].value == 8.0
-    assert facts["ram_gib"].value == 62.5
-    assert facts["host_kind"].value == "docker"
-    assert "shm_gib" not in facts
-
-
-def folder_with(tmp_path: Path, **files: bytes) -> Path:
-    config = {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl"}
-    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    for name, data in files.items():
-        (tmp_path / name.replace("_", ".", 1).replace("__", "-")).write_bytes(data)
-    return tmp_path
-
-
-def test_a_model_that_this_release_does_not_know(tmp_path: Path) -> None:
-    folder = folder_with(tmp_path)
-    seen = model_folder.look(str(folder), vllm="0.8.5", transformers="4.48.0")
-    said = [each.message for each in seen.observations]
-    assert any("Model architectures" in each for each in said)
-    assert any("model type `qwen3_vl`" in each for each in said)
-    assert model_folder.look(str(folder), vllm="0.19.0", transformers="4.57.1").observations == ()
-
-
-def test_shards_that_are_missing_cut_off_or_pointers(tmp_path: Path) -> None:
-    folder = folder_with(tmp_path)
-    (folder / "model.safetensors.index.json").write_text(
-        json.dumps({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}})
-    )
-    (folder / "model-1.safetensors").write_bytes((500).to_bytes(8, "little") + b"{")
-    (folder / "extra.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
-    found = report("--only", "model", "--model-dir", str(folder))
-    assert {"weights-shard-missing", "weight-file-broken"} <= set(rules(found))
-
-
-@given(st.binary(max_size=200))
-def test_whatever_a_weight_file_holds_the_look_survives(data: bytes) -> None:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = folder_with(Path(name))
-        (folder / "model.safetensors").write_bytes(data)
-        for each in model_folder.look(str(folder)).observations:
-            assert "model.safetensors" in each.message
 
 
 def test_what_was_seen_can_be_diagnosed_elsewhere(nvml: Describe, tmp_path: Path) -> None:

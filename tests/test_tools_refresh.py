@@ -16,6 +16,7 @@ import catalogue
 import fetch_sdist
 import mine_flags
 import mine_release
+import mine_variables
 import refresh_knowledge
 
 DAY = 1_746_057_600  # 2025-05-01
@@ -48,7 +49,22 @@ Requires-Dist: torch==9.9; extra == "nightly"
 
 Requires-Dist: torch==0 stands in the description
 """
+QUANTIZATION = "vllm/model_executor/layers/quantization/"
+METHODS = """
+def get_quantization_config(name):
+    method_to_config: dict[str, type] = {"alpha": AlphaConfig, "beta": BetaConfig}
+"""
+CLASSES = """
+class AlphaConfig(QuantizationConfig):
+    def get_min_capability(cls):
+        return 80
+class BetaConfig(AlphaConfig):
+    pass
+"""
 OLD = {
+    "vllm/envs.py": 'environment_variables = {"VLLM_OLD": lambda: os.getenv("VLLM_OLD"), "VLLM_KEPT": None, "CUDA_HOME": None}\n',
+    QUANTIZATION + "__init__.py": METHODS,
+    QUANTIZATION + "alpha.py": CLASSES,
     "PKG-INFO": METADATA,
     "setup.py": 'raise SystemExit("this is never run")\nMAIN_CUDA_VERSION = "12.1"\n',
     "vllm/engine/arg_utils.py": ARGUMENTS
@@ -60,7 +76,10 @@ OLD = {
 }
 NEW = {
     "PKG-INFO": METADATA.replace("4.51.1", "4.56.0,<5").replace("2.7.0", "2.8.0"),
-    "vllm/envs.py": 'VLLM_MAIN_CUDA_VERSION: str = "12.9"\n',
+    "vllm/envs.py": 'VLLM_MAIN_CUDA_VERSION: str = "12.9"\nenvironment_variables: dict[str, Any] = {"VLLM_NEW": None}\n',
+    "vllm/worker.py": "os.environ.get('VLLM_KEPT'); os.environ.get('VLLM_NEVER_DECLARED')\n",
+    QUANTIZATION + "__init__.py": METHODS,
+    QUANTIZATION + "alpha.py": CLASSES.replace("80", "75"),
     "vllm/engine/arg_utils.py": ARGUMENTS
     + '        parser.add_argument("--max-num-seqs", type=int, default=1024)\n'
     + '        parser.add_argument("--stream-interval", type=int, default=1)\n',
@@ -99,6 +118,8 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "architectures": {"architectures": {}},
         "pins": {"releases": {}},
         "flags": {"newest": "", "inverse_from": "", "flags": {}},
+        "variables": {"variables": {}},
+        "quantization": {"methods": {}},
         "traps": {"ceilings": [], "model_types": {}, "not_served": {}},
         "mined": {
             "transformers": {
@@ -130,7 +151,16 @@ def table(folder: Path, name: str) -> dict[str, Any]:
 
 
 def written(folder: Path) -> dict[str, str]:
-    names = ("architectures.json", "pins.json", "flags.json", "model_types.json", "mined.json", "messages.txt")
+    names = (
+        "variables.json",
+        "quantization.json",
+        "architectures.json",
+        "pins.json",
+        "flags.json",
+        "model_types.json",
+        "mined.json",
+        "messages.txt",
+    )
     return {name: (folder / name).read_text(encoding="utf-8") for name in names}
 
 
@@ -141,6 +171,7 @@ def test_every_table_follows_a_release(tables: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.splitlines() == [
         "vLLM 0.10.0",
         "flags: new: --stream-interval; gone: --swap-space",
+        "variables: new: VLLM_NEW; gone: VLLM_OLD",
         "architectures: new: DeltaForCausalLM; gone: AlphaForCausalLM",
         "messages: 1 new, 1 gone, 2 as before",
         "asks for transformers >=4.56.0,<5, torch 2.8.0, python >=3.9, cuda 12.9",
@@ -155,6 +186,12 @@ def test_every_table_follows_a_release(tables: Path, capsys: pytest.CaptureFixtu
             "DeltaForCausalLM": ["0.10.0"],
         },
     }
+    assert table(tables, "variables") == {
+        "source": "variables that vLLM's published sources, 0.9.0 to 0.10.0, declare",
+        "date": "2026-01-31",
+        "variables": {"VLLM_KEPT": ["0.9.0"], "VLLM_NEW": ["0.10.0"], "VLLM_OLD": ["0.9.0", "0.9.0"]},
+    }
+    assert table(tables, "quantization")["methods"] == {"alpha": [["0.9.0", 80], ["0.10.0", 75]], "beta": [["0.9.0", 80], ["0.10.0", 75]]}
     assert table(tables, "pins")["releases"] == {
         "0.9.0": {"transformers": ">=4.51.1", "torch": "2.7.0", "python": ">=3.9", "cuda": "12.1"},
         "0.10.0": {"transformers": ">=4.56.0,<5", "torch": "2.8.0", "python": ">=3.9", "cuda": "12.9"},
@@ -182,6 +219,8 @@ def test_every_table_follows_a_release(tables: Path, capsys: pytest.CaptureFixtu
 
 
 def test_the_order_and_the_number_of_steps_do_not_matter(tables: Path) -> None:
+    # A name that only an older release declares is looked for in newer ones when they are read after it.
+    sdist(tables / "index", "vllm-0.10.0", {**NEW, "vllm/worker.py": ""})
     before = {path: path.read_bytes() for path in tables.glob("*.json")}
     assert refresh(tables, "0.10.0", "0.9.0") == 0
     at_once = written(tables)
@@ -221,6 +260,7 @@ def test_nothing_is_written_if_one_release_cannot_be_had(tables: Path, capsys: p
         ("PKG-INFO", "Requires-Python: >=3.9\nRequires-Dist: torch==2.7.0\n", "does not say which transformers it needs"),
         ("PKG-INFO", METADATA.replace("Requires-Python", "Other"), "does not say which Python it needs"),
         ("setup.py", "", "nothing says for which CUDA"),
+        ("vllm/envs.py", "VARIABLES = {}", "no environment_variables in vllm/envs.py"),
     ],
 )
 def test_a_release_that_moved_what_is_read(file: str, text: str, said: str, tables: Path) -> None:
@@ -251,5 +291,7 @@ def test_the_shipped_tables_can_be_carried_on() -> None:
     tables = refresh_knowledge.Tables(refresh_knowledge.KNOWLEDGE, catalogue.DEFAULT, refresh_knowledge.MODEL_TYPES, "")
     releases = list(tables.pins)
     assert mine_flags.table(refresh_knowledge.options_of_releases(tables.flags["flags"], releases)) == tables.flags["flags"]
+    assert refresh_knowledge.spans(refresh_knowledge.expanded(tables.variables, releases), releases) == tables.variables
+    assert mine_variables.segments(mine_variables.of_segments(tables.minima, releases)) == tables.minima
     assert refresh_knowledge.spans(refresh_knowledge.expanded(tables.architectures, releases), releases) == tables.architectures
     assert tables.messages.releases[-1] == releases[-1] == tables.flags["newest"]

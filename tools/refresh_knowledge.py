@@ -23,6 +23,7 @@ import catalogue
 import mine_flags
 import mine_model_types
 import mine_release
+import mine_variables
 from build_knowledge import Compatibility, Table, model_types_table, write
 from catalogue import Catalogue
 from fetch_sdist import FetchError, download, fetch
@@ -42,6 +43,8 @@ class Tables:
         self.pins: dict[str, Any] = _read(knowledge / "pins.json")["releases"]
         self.architectures: Table = _read(knowledge / "architectures.json")["architectures"]
         self.flags = _read(knowledge / "flags.json")
+        self.variables: Table = _read(knowledge / "variables.json")["variables"]
+        self.minima: Table = _read(knowledge / "quantization.json")["methods"]
         self.types = _read(model_types)
         self.messages = catalogue.read(messages) if messages.exists() else Catalogue((), ())
         self.changes: list[str] = []
@@ -51,6 +54,7 @@ class Tables:
         self.changes.append(f"vLLM {release}")
         releases = list(self.pins)
         self._add_flags(release, releases, folder)
+        self._add_variables(release, releases, Sources(folder))
         architectures = expanded(self.architectures, releases) | {release: mine_release.architectures(folder)}
         self.pins = dict(sorted({**self.pins, release: mine_release.pins(folder)}.items(), key=lambda pair: version_key(pair[0])))
         self._replace("architectures", self.architectures, spans(architectures, list(self.pins)))
@@ -77,6 +81,8 @@ class Tables:
         mappings = f"auto mappings of Transformers {public[0]} to {public[-1]}; registry, config registry and requirements of {sdists}"
         types = model_types_table(self.types, self.architectures, compatibility, traps)
         self._write("architectures", f"model registry of {sdists}", {"architectures": self.architectures})
+        self._write("variables", f"variables that {sdists}, declare", {"variables": self.variables})
+        self._write("quantization", f"get_min_capability of {sdists}", {"methods": self.minima})
         self._write("pins", f"requirement files of {sdists}", {"releases": self.pins})
         self._write("model_types", mappings, {"model_types": types})
         flags = mine_flags.written(self.flags["flags"], self.flags["inverse_from"], self.flags["newest"], self.day)
@@ -97,6 +103,14 @@ class Tables:
         if not self.flags["inverse_from"] and mine_flags.INVERSE_CLASS in sources.text("vllm/utils/argparse_utils.py"):
             self.flags["inverse_from"] = release
         self._replace("flags", self.flags["flags"], mine_flags.table(options))
+
+    def _add_variables(self, release: str, releases: Sequence[str], sources: Sources) -> None:
+        own = mine_variables.declared(sources)
+        known = expanded(self.variables, releases) | {release: own | (mine_variables.named(sources) & (own | set(self.variables)))}
+        order = sorted(known, key=version_key)
+        self._replace("variables", self.variables, spans(known, order))
+        least = mine_variables.of_segments(self.minima, releases) | {release: mine_variables.minima(sources)}
+        self.minima = mine_variables.segments(least)
 
     def _replace(self, name: str, old: Table, new: Table) -> None:
         """Put a new table in the place of the old one, and say what is new in it."""

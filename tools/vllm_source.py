@@ -44,6 +44,10 @@ class Sources:
         """One file, as vllm/engine/arg_utils.py, or "" if the release has none such."""
         return self._files.get(path, "")
 
+    def paths(self) -> tuple[str, ...]:
+        """Every file that is there."""
+        return tuple(self._files)
+
     def module(self, path: str) -> Module | None:
         """A parsed file."""
         if path not in self._modules:

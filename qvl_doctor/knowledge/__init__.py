@@ -1,8 +1,9 @@
 """Dated facts about the releases of vLLM and Transformers: what each one serves, asks for and takes.
 
 The tables are JSON files beside this module, each with its source and its date. `tools/build_knowledge.py` writes them, and
-`tools/mine_flags.py` the flags (`flag_table` reads what a flag takes), but not `traps.json` and `images.json`: those hold what
-maintainers said and no table shows. A table is read when it is first asked.
+`tools/mine_flags.py` the flags (`flag_table` reads what a flag takes), `tools/mine_variables.py` environment variables and the cards that
+quantizations need, but not `traps.json` and `images.json`: those hold what maintainers said and no table shows. A table is read when it
+is first asked.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from qvl_doctor.versions import release, satisfies
 #: The endings of the classes that generate text; a checkpoint with the bare backbone's name most likely means the first that exists.
 _HEADS = ("ForConditionalGeneration", "ForCausalLM")
 _BACKBONE = "Model"
+#: How alike two names of variables must be (difflib's ratio), and how long the longest is that is compared.
+_NEAR, _LONGEST_NAME = 0.87, 80
 
 
 class Span(NamedTuple):
@@ -195,6 +198,42 @@ def renamed_flag(name: str) -> Renamed | None:
 def flags() -> tuple[str, ...]:
     """Every flag that any release has had."""
     return tuple(table("flags")["flags"])
+
+
+def variable(name: str) -> Span | None:
+    """The vLLM releases that read an environment variable of vLLM's. None if none is known to."""
+    found = table("variables")["variables"].get(name)
+    return Span(*found) if found else None
+
+
+def reads_variable(name: str, vllm: str) -> bool:
+    """Whether a release may read a variable: not only if it is known that it does not."""
+    span = variable(name)
+    return span is not None and _has(vllm, span)
+
+
+def variable_near(name: str, vllm: str) -> str:
+    """The variable of a release whose name is nearly this one: most likely it was meant. "" if there is none, or if it is one itself."""
+    from difflib import get_close_matches
+
+    known = [each for each, span in table("variables")["variables"].items() if _has(vllm, Span(*span))]
+    near = get_close_matches(name, known, 1, _NEAR) if len(name) <= _LONGEST_NAME else []
+    return near[0] if near and near[0] != name else ""
+
+
+def quantization_minimum(method: str, vllm: str) -> int | None:
+    """The least compute capability (75 is 7.5) that a release asks for before it runs a quantization. None if that is not known."""
+    numbers, found = release(vllm), None
+    for first, least in table("quantization")["methods"].get(method, ()) if numbers else ():
+        if (release(first) or ()) <= (numbers or ()):
+            found = least
+    return found
+
+
+def _has(vllm: str, span: Span) -> bool:
+    """Whether a release lies in a span; the first release that was read stands for all before it."""
+    began = span.first == next(iter(_releases())) or satisfies(vllm, f">={span.first}") is not False
+    return began and not (span.last and satisfies(vllm, f">{span.last}"))
 
 
 @cache

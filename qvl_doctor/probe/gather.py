@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qvl_doctor.model import Fact, Facts, Record, Seen
 from qvl_doctor.observations import MACHINE, observe
-from qvl_doctor.probe import fitting, gpu, host, imports, model_folder, packages
+from qvl_doctor.probe import environment, fitting, gpu, host, imports, model_fitting, model_folder, packages, starting
+from qvl_doctor.probe.reading import read_object
 
 if TYPE_CHECKING:  # what only a command needs is imported where there is one
     from qvl_doctor.launch.command import Command
@@ -19,8 +20,8 @@ if TYPE_CHECKING:  # what only a command needs is imported where there is one
 PROBES = ("packages", "imports", "gpu", "host", "model", "command")
 #: vLLM's workers hand each other the outputs through shared memory; Docker's default of 64 MiB is too small for several of them.
 _SHM_GIB = 1.0
-_PORT = 8000
-_TAKEN = "[Errno 98] Address already in use"
+#: Kinds of input that start the command in a container: its paths are not those of this machine.
+_CONTAINERS = ("docker", "kubernetes", "compose")
 
 
 class Asked(NamedTuple):
@@ -60,7 +61,7 @@ def held_against(asked: Asked, looks: Mapping[str, Seen], before: Mapping[str, s
     found = {name: look for name, look in looks.items() if name != "command" and (name != "model" or before.get("model") == now["model"])}
     if "host" in found and before.get("port") != now["port"]:
         host_facts = {name: fact for name, fact in found["host"].facts.items() if name != "port_free"}
-        found["host"] = Seen(host_facts, tuple(each for each in found["host"].observations if not each.message.startswith(_TAKEN)))
+        found["host"] = Seen(host_facts, tuple(each for each in found["host"].observations if not starting.is_about_address(each.message)))
     facts = {name: fact for look in found.values() for name, fact in look.facts.items()}
     found["command"] = _guarded("command", lambda known: _command(arguments, asked, known), facts)
     return found
@@ -69,9 +70,8 @@ def held_against(asked: Asked, looks: Mapping[str, Seen], before: Mapping[str, s
 def wanted(asked: Asked) -> dict[str, str]:
     """Which model and which port are looked at, as texts; "" is none."""
     arguments = _arguments(asked)
-    port = arguments.get("port")
     model = asked.model_dir or str(arguments.get("model") or "")
-    return {"model": model, "port": str(port if isinstance(port, int) else _PORT)}
+    return {"model": model, "port": str(starting.port_of(arguments))}
 
 
 def _arguments(asked: Asked) -> dict[str, Any]:
@@ -95,35 +95,63 @@ def _probes(asked: Asked, tell: Tell) -> Sequence[tuple[str, Callable[[Facts], S
         ("packages", lambda _: packages.look(asked.python)),
         ("imports", lambda _: imports.look(asked.python, tell=lambda module: tell("imports", module))),
         ("gpu", lambda facts: _gpu(arguments, asked, facts)),
-        ("host", lambda _: _host(arguments, asked.env)),
+        ("host", lambda facts: _host(arguments, asked, facts)),
         ("model", lambda facts: _model(arguments, asked, facts)),
         ("command", lambda facts: _command(arguments, asked, facts)),
     )
 
 
+def _environment(asked: Asked) -> Mapping[str, str]:
+    """The environment that the command will have: this one, and what the command sets itself."""
+    return {**asked.env, **asked.command.env} if asked.command else asked.env
+
+
+def _in_container(asked: Asked) -> bool:
+    source = asked.command.source if asked.command else None
+    return source is not None and source.shape in _CONTAINERS
+
+
 def _gpu(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     """The cards, and whether the packages can run on them."""
-    release = _release(asked, facts)
-    seen = gpu.look(asked.env, gpu.Asked(*fitting.ranks(arguments), for_cpu="cpu" in release))
+    release, env = _release(asked, facts), _environment(asked)
+    seen = gpu.look(env, gpu.Asked(*fitting.ranks(arguments), for_cpu="cpu" in release))
     known = {"vllm": Fact(release, "option")} if release else {}
-    return seen | Seen(observations=tuple(fitting.of_packages({**known, **facts, **seen.facts}, asked.env)))
+    return seen | Seen(observations=tuple(fitting.of_packages({**known, **facts, **seen.facts}, env)))
 
 
-def _host(arguments: Mapping[str, Any], env: Mapping[str, str]) -> Seen:
-    port = arguments.get("port")
-    seen = host.look(port if isinstance(port, int) else _PORT, str(arguments.get("host") or ""), env=env)
-    if seen.facts["port_free"].value == "no":
-        said = f"{_TAKEN}: port {port if isinstance(port, int) else _PORT}"
-        seen |= Seen(observations=(observe(MACHINE, said),))
-    return seen
+def _host(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
+    env = _environment(asked)
+    download = "" if _in_container(asked) else str(arguments.get("download_dir") or "")
+    seen = host.look(starting.port_of(arguments), str(arguments.get("host") or ""), env=env, download_dir=download)
+    release = _release(asked, facts)
+    refused = bool(arguments.get("fail_on_environ_validation"))
+    unknown = environment.unknown_variables(env, release, refused=refused)
+    return seen | Seen(observations=(*starting.address(seen.facts, arguments), *starting.user({**facts, **seen.facts}, release), *unknown))
 
 
 def _model(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
-    name = asked.model_dir or str(arguments.get("model") or "")
-    folder = model_folder.find(name, asked.env) if name else ""
-    if not folder:
+    """The model's files, where it is, and how it goes together with command and card. `model_place`: folder, cache, hub or nowhere."""
+    name, env, release = asked.model_dir or str(arguments.get("model") or ""), _environment(asked), _release(asked, facts)
+    if not name or environment.from_modelscope(env):
         return Seen()
-    return model_folder.look(folder, _release(asked, facts), _text(facts, "transformers"))
+    download = str(arguments.get("download_dir") or "")
+    found = model_folder.place(name, env, str(arguments.get("revision") or ""), "" if _in_container(asked) else download)
+    if not found.folder and download:
+        found = model_folder.place(name, env, str(arguments.get("revision") or ""))
+    seen = Seen()
+    if found.folder:
+        downloads = found.snapshot and not environment.offline(env)
+        seen = model_folder.look(found.folder, release, _text(facts, "transformers"), arguments, downloads=downloads)
+        config = read_object(os.path.join(found.folder, "config.json"))
+        fits = tuple(model_fitting.observations(config, arguments, release, _text(facts, "compute_capability"), env))
+        seen |= Seen({"model_compared": Fact("yes", "probe")} if config and arguments else {}, fits)
+    complete = _text(seen.facts, "model_complete") == "yes"
+    where = ("cache" if complete else "hub") if found.snapshot else "folder" if found.folder else "hub"
+    more = {"model_place": Fact(where if found.folder or model_folder.is_repository(name) else "nowhere", "probe")}
+    if found.unfinished:
+        more["unfinished_downloads"] = Fact(found.unfinished, "probe")
+    elsewhere = () if _in_container(asked) else tuple(starting.model(name, found, env, complete=complete))
+    return seen | Seen(more, elsewhere)
 
 
 def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
@@ -141,14 +169,17 @@ def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     seen = observe_command(asked.command, release)
     found = list(fitting.of_command(arguments, facts, release))
     ranks, _ = fitting.ranks(arguments)
+    env = _environment(asked)
     more: dict[str, Fact] = {}
     shm = facts["shm_gib"].value if "shm_gib" in facts else None
     if ranks > 1 and shm is not None and shm < _SHM_GIB:
         more["shm_small"] = Fact("yes", "probe")
+    seen |= starting.look(arguments, facts, release, env)
+    found += environment.interfaces(env, "/") if ranks > 1 else ()
     case = of_arguments(arguments, Known(gpu=card_of(facts), release=release), asked.command.env)
     if isinstance(case, Case):
         needed = weights(case.shape, case.settings).tensors * case.settings.tp / GIB
-        more |= _room(needed, facts, cached="model_folder" in facts)
+        more |= _room(needed, facts, arguments)
         found += _free_memory(case, facts)
         more |= facts_of(case, case.plan())
     else:
@@ -156,11 +187,11 @@ def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     return seen | Seen(more, tuple(found))
 
 
-def _room(needed: float, facts: Facts, *, cached: bool) -> dict[str, Fact]:
+def _room(needed: float, facts: Facts, arguments: Mapping[str, Any]) -> dict[str, Fact]:
     found = {"weights_needed_gib": Fact(round(needed, 1), "probe")}
-    free = facts["cache_free_gib"].value if "cache_free_gib" in facts else None
-    if not cached and free is not None and free < needed:
-        found["disk_small"] = Fact("yes", "probe")
+    free = facts.get("download_free_gib" if arguments.get("download_dir") else "cache_free_gib")
+    if _text(facts, "model_place") in {"", "hub"} and free is not None and free.value < needed:
+        found |= {"disk_small": Fact("yes", "probe"), "disk_free_gib": free}
     return found
 
 

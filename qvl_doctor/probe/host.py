@@ -1,45 +1,57 @@
-"""The host as vLLM will find it: shared memory, RAM and limits, disk, port, environment. Reads, and binds a port for a moment."""
+"""The host as vLLM will find it: shared memory, RAM and limits, disks, port, user, clock, environment. It binds a port for a moment."""
 
 from __future__ import annotations
 
+import errno
 import os
-import re
 import shutil
 import socket
+import time
 from collections.abc import Iterator, Mapping
 
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.probe import disks, environment, limits
+from qvl_doctor.probe.reading import listed, read_text
 
 _GIB = 1 << 30
-#: Variables that say where files go, in the order in which the Hub's library looks.
-_CACHES = ("HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HOME")
 _ANYBODY = "0.0.0.0"  # noqa: S104  # what vLLM binds to by default
-#: A cgroup without a limit shows a number near 2^63.
-_UNLIMITED = 1 << 60
-_PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+#: Nothing that this program knows of was released before: a clock that shows less is wrong.
+_EARLIEST = 1_704_067_200  # 2024-01-01
+#: vLLM raises its own limit of open files to this.
+_OPEN_FILES = 65535
+#: What Python asks for the user's name before it looks into /etc/passwd.
+_USER = ("LOGNAME", "USER", "LNAME", "USERNAME")
+#: errno of binding → the fact.
+_BIND = {errno.EADDRINUSE: "no", errno.EACCES: "not-permitted", errno.EADDRNOTAVAIL: "no-such-address"}
 
 
-def look(port: int = 8000, host: str = "", root: str = "/", env: Mapping[str, str] | None = None) -> Seen:
+def look(port: int = 8000, host: str = "", root: str = "/", env: Mapping[str, str] | None = None, download_dir: str = "") -> Seen:
     """What the host shows. `root` and `env` are for looking at another tree than this machine's."""
     env = os.environ if env is None else env
     facts: dict[str, object] = {}
     shm = _size(os.path.join(root, "dev/shm"))
     if shm:
         facts |= {"shm_gib": round(shm[0], 3), "shm_free_gib": round(shm[1], 3)}
-    ram = _ram(root)
-    limit = _limit(root)
-    if ram:
-        facts["ram_gib"] = round(ram, 1)
-    if limit and (not ram or limit < ram):
-        facts["memory_limit_gib"] = round(limit, 1)
-    cache = _cache(env)
-    disk = _size(_existing(cache)) if cache else None
-    if disk:
-        facts |= {"cache_free_gib": round(disk[1], 1), "cache_writable": "yes" if os.access(_existing(cache), os.W_OK) else "no"}
-    facts["port_free"] = _port_free(host, port)
+    facts |= limits.memory(root) | limits.own(root) | disks.look(env, download_dir) | environment.facts_of(env)
+    facts["port_free"] = port_state(host, port)
     facts["host_kind"] = _kind(root, env)
-    return Seen({name: Fact(value, "probe") for name, value in facts.items()}, tuple(_environment(env)))
+    if _is_wsl(root):
+        facts["wsl"] = "yes"
+    if not _has_name(env):
+        facts["user_id_without_name"] = os.getuid()
+    if listed(os.path.join(root, "sys/class/infiniband"), 1) and not limits.can_lock(facts):
+        facts["locked_memory_small"] = "yes"
+    seen = (*environment.observations(env), *disks.observations(env, facts), *_odd(facts))
+    return Seen({name: Fact(value, "probe") for name, value in facts.items()}, seen)
+
+
+def _odd(facts: Mapping[str, object]) -> Iterator[Record]:
+    if time.time() < _EARLIEST:
+        yield observe(MACHINE, f"the clock of this machine shows {time.strftime('%Y-%m-%d', time.gmtime())}")
+    files = facts.get("open_files_limit")
+    if isinstance(files, int) and files < _OPEN_FILES:
+        yield observe(MACHINE, f"at most {files} files may be open at once, and vLLM cannot raise its limit to {_OPEN_FILES}")
 
 
 def _size(path: str) -> tuple[float, float] | None:
@@ -51,52 +63,18 @@ def _size(path: str) -> tuple[float, float] | None:
     return usage.total / _GIB, usage.free / _GIB
 
 
-def _ram(root: str) -> float | None:
-    found = re.search(r"^MemTotal:\s+(\d+) kB", _read(os.path.join(root, "proc/meminfo")), re.MULTILINE)
-    return int(found[1]) / (1 << 20) if found else None
-
-
-def _limit(root: str) -> float | None:
-    """The memory limit of the container, by cgroup v2 or v1."""
-    for name in ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        text = _read(os.path.join(root, name)).strip()
-        if text.isdecimal() and int(text) < _UNLIMITED:
-            return int(text) / _GIB
-    return None
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(64 * 1024)
-    except OSError:
-        return ""
-
-
-def _cache(env: Mapping[str, str]) -> str:
-    """Where models are kept."""
-    name = next((name for name in _CACHES if env.get(name)), "")
-    inside = {"HF_HOME": "hub", "XDG_CACHE_HOME": "huggingface/hub", "HOME": ".cache/huggingface/hub"}.get(name, "")
-    return os.path.join(env[name], inside) if name else ""
-
-
-def _existing(path: str) -> str:
-    """The nearest folder that exists: what is to be made will be made there."""
-    path = os.path.abspath(path)
-    while not os.path.isdir(path) and os.path.dirname(path) != path:
-        path = os.path.dirname(path)
-    return path
-
-
-def _port_free(host: str, port: int) -> str:
+def port_state(host: str, port: int) -> str:
+    """Whether the address can be bound: yes, no (in use), not-permitted, no-such-address, or unknown."""
     if not 0 < port < 65536:
         return "unknown"
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host or _ANYBODY, port))
-    except OSError:
-        return "no"
+    except socket.gaierror:
+        return "unknown"  # a name: whether it can be resolved may depend on the network
+    except (OSError, ValueError, TypeError) as error:
+        return _BIND.get(getattr(error, "errno", None) or 0, "unknown")
     return "yes"
 
 
@@ -108,20 +86,22 @@ def _kind(root: str, env: Mapping[str, str]) -> str:
         return "docker"
     if os.path.exists(os.path.join(root, "run/.containerenv")):
         return "podman"
-    if "microsoft" in _read(os.path.join(root, "proc/version")).lower():
+    if _is_wsl(root):
         return "wsl"
     return "jetson" if os.path.exists(os.path.join(root, "etc/nv_tegra_release")) else "plain"
 
 
-def _environment(env: Mapping[str, str]) -> Iterator[Record]:
-    """Variables that change what vLLM does. Values are shown only where they are no secret."""
-    port = env.get("VLLM_PORT", "")
-    if "://" in port:
-        yield observe(MACHINE, f"VLLM_PORT '{port[:80]}' appears to be a URI. This may be caused by a Kubernetes service discovery issue.")
-    if env.get("CUDA_VISIBLE_DEVICES", "0").strip() in {"", "-1", "NoDevFiles"}:
-        yield observe(MACHINE, "CUDA_VISIBLE_DEVICES is set to empty string, which means current platform support is disabled")
-    proxies = [name for name in _PROXIES if env.get(name)]
-    excluded = f"{env.get('no_proxy', '')},{env.get('NO_PROXY', '')}"
-    if proxies and not any(name in excluded for name in ("localhost", "127.0.0.1", "*")):
-        said = f"{proxies[0]} is set and NO_PROXY does not name it"
-        yield observe(MACHINE, f"the environment sends requests to localhost through a proxy: {said}")
+def _is_wsl(root: str) -> bool:
+    """As vLLM tells it: by the kernel's name, also inside a container."""
+    return "microsoft" in read_text(os.path.join(root, "proc/version")).lower()
+
+
+def _has_name(env: Mapping[str, str]) -> bool:
+    if any(env.get(name) for name in _USER):
+        return True
+    try:
+        import pwd
+
+        return bool(pwd.getpwuid(os.getuid()))
+    except (KeyError, ImportError, AttributeError):
+        return False

@@ -1,59 +1,156 @@
-"""A model's folder or its copy in the hub's cache: is everything there and whole? Headers are read, never the weights themselves."""
+"""A model's folder or its copy in the hub's cache: whether this vLLM serves it, and whether everything is there and whole."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from qvl_doctor import knowledge
-from qvl_doctor.memory.tensors import CheckpointError, read_header
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.probe import disks, text_files, weight_files
+from qvl_doctor.probe.reading import listed, read_json, read_object, read_text
 from qvl_doctor.versions import satisfies
 
-_LONGEST = 8 << 20
-_MOST_FILES = 2000
-#: What git leaves in place of a large file that was not fetched.
-_POINTER = b"version https://git-lfs"
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json", "tokenizer_config.json", "vocab.txt")
+_MOST_FILES = 5000
+_MOST_INNER = 50
+#: A name on the Hub, by its library: one or two parts of letters, digits, `-`, `_` and `.`.
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[\w.-]{1,96})?")
+
+
+class Place(NamedTuple):
+    """Where a model is: its folder ("" if nowhere here), whether that is a snapshot of the hub's cache, and unfinished downloads in it."""
+
+    folder: str
+    snapshot: bool = False
+    unfinished: int = 0
+
+
+def place(name: str, env: Mapping[str, str], revision: str = "", cache: str = "") -> Place:
+    """The folder of a model: itself, or its snapshot in the hub's cache (`cache` is another place for that)."""
+    if os.path.isdir(name):
+        return Place(name)
+    if not _REPOSITORY.fullmatch(name):
+        return Place("")
+    store = os.path.join(cache or disks.hub_cache(env), "models--" + name.replace("/", "--"))
+    unfinished = sum(each.endswith(".incomplete") for each in listed(os.path.join(store, "blobs"), _MOST_FILES))
+    revision = revision or "main"
+    commit = read_text(os.path.join(store, "refs", revision), 200).strip() if re.fullmatch(r"[\w.-]{1,100}", revision) else ""
+    for each in (commit, revision):
+        snapshot = os.path.join(store, "snapshots", each)
+        if re.fullmatch(r"[\w-]{4,64}", each) and os.path.isdir(snapshot):
+            return Place(snapshot, snapshot=True, unfinished=unfinished)
+    return Place("", unfinished=unfinished)
+
+
+def is_repository(name: str) -> bool:
+    """Whether a name may be one on the Hub, as its library checks it."""
+    return bool(_REPOSITORY.fullmatch(name)) and ".." not in name and "--" not in name and not name.endswith((".git", "/"))
 
 
 def find(name: str, env: Mapping[str, str]) -> str:
     """The folder of a model: itself, or its newest snapshot in the hub's cache; "" if there is none."""
-    if os.path.isdir(name):
-        return name
-    if name.count("/") != 1:
-        return ""
-    home = env.get("HF_HOME") or os.path.join(env.get("XDG_CACHE_HOME") or os.path.join(env.get("HOME", ""), ".cache"), "huggingface")
-    store = os.path.join(env.get("HF_HUB_CACHE") or os.path.join(home, "hub"), "models--" + name.replace("/", "--"))
-    revision = _read(os.path.join(store, "refs", "main"), 200).decode("ascii", "replace").strip()
-    snapshot = os.path.join(store, "snapshots", revision)
-    return snapshot if revision and os.path.isdir(snapshot) else ""
+    return place(name, env).folder
 
 
-def look(folder: str, vllm: str = "", transformers: str = "") -> Seen:
-    """What is in the folder, and what is wrong with it, in the words that vLLM would use where it has any."""
+class _Asked(NamedTuple):
+    """For whom a folder is looked at: releases, the command's arguments, and whether what is missing will be fetched."""
+
+    vllm: str
+    transformers: str
+    arguments: Mapping[str, Any]
+    downloads: bool
+
+
+def look(
+    folder: str, vllm: str = "", transformers: str = "", arguments: Mapping[str, Any] | None = None, *, downloads: bool = False
+) -> Seen:
+    """What is in the folder, and what is wrong with it, in the words that vLLM would use where it has any.
+
+    `arguments` are those of the command. `downloads`: what is missing is fetched at the start, so that it is no mistake.
+    """
     if not os.path.isdir(folder):
         return Seen({"model_folder": Fact("missing", "probe")})
-    try:
-        config = json.loads(_read(os.path.join(folder, "config.json"), _LONGEST))
-    except (ValueError, RecursionError):
-        there = os.path.isfile(os.path.join(folder, "config.json"))
-        return Seen({"model_folder": Fact("broken-config" if there else "no-config", "probe")})
-    if not isinstance(config, dict):
-        return Seen({"model_folder": Fact("broken-config", "probe")})
-    names = sorted(os.listdir(folder))[:_MOST_FILES]
+    names = listed(folder, _MOST_FILES)
+    if not names and not os.access(folder, os.R_OK | os.X_OK):
+        return Seen({"model_folder": Fact("not-permitted", "probe")}, (_not_permitted(folder),))
+    found = read_json(os.path.join(folder, "config.json"))
+    if isinstance(found.value, dict):
+        return _with_config(folder, names, found.value, _Asked(vllm, transformers, arguments or {}, downloads))
+    state, said = _without_config(folder, names, found.problem)
+    kept = said if said and not (downloads and found.problem == "missing") else None
+    pointers = tuple(weight_files.pointers(folder, names))
+    return Seen({"model_folder": Fact(state, "probe")}, pointers or ((kept,) if kept else ()))
+
+
+def _not_permitted(path: str) -> Record:
+    return observe(MACHINE, f"the model's folder cannot be read: [Errno 13] Permission denied: '{path[:300]}'")
+
+
+def _without_config(folder: str, names: Sequence[str], problem: str) -> tuple[str, Record | None]:
+    """What a folder is whose config.json cannot be read, and what is to be said of it."""
+    path = os.path.join(folder, "config.json")
+    if problem == "unreadable":
+        return "not-permitted", _not_permitted(path)
+    if problem != "missing":
+        return "broken-config", observe(MACHINE, f"It looks like the config file at '{path[:290]}' is not a valid JSON file.")
+    if "adapter_config.json" in names:
+        base = str(read_object(os.path.join(folder, "adapter_config.json")).get("base_model_name_or_path") or "")
+        of = f" for {base[:150]}" if re.fullmatch(r"[\w./-]{1,150}", base) else ""
+        return "adapter", observe(MACHINE, f"the folder {folder[:200]} holds a LoRA adapter{of}, and no config.json of a model")
+    if "params.json" in names or any(name.endswith(".gguf") for name in names):
+        return "other-format", None  # Mistral's own format, or files that are named one by one
+    inner = next(_inner(folder, names), "")
+    if inner:
+        return "too-high", observe(MACHINE, f"the folder {folder[:200]} holds no config.json, but its folder {inner[:200]} does")
+    return "no-config", observe(MACHINE, f"{folder[:300]} does not appear to have a file named config.json.")
+
+
+def _inner(folder: str, names: Sequence[str]) -> Iterator[str]:
+    """Folders in it that hold a model: one level down, or the snapshots of a hub's cache."""
+    candidates = [name for name in names[:_MOST_INNER] if os.path.isdir(os.path.join(folder, name))]
+    if "snapshots" in candidates:
+        candidates += [os.path.join("snapshots", name) for name in listed(os.path.join(folder, "snapshots"), _MOST_INNER)]
+    for name in candidates:
+        if os.path.isfile(os.path.join(folder, name, "config.json")):
+            yield name
+
+
+def _with_config(folder: str, names: Sequence[str], config: Mapping[str, Any], asked: _Asked) -> Seen:
     architectures = config.get("architectures")
     architecture = str(architectures[0])[:120] if isinstance(architectures, list) and architectures else ""
-    facts: dict[str, object] = {"model_folder": "ok", "tokenizer_files": "yes" if set(names) & set(_TOKENIZERS) else "no"}
-    if architecture:
-        facts["architecture"] = architecture
     model_type = str(config.get("model_type") or "")[:80]
-    if model_type:
-        facts["model_type"] = model_type
-    seen = (*_support(architecture, model_type, vllm, transformers), *_files(folder, names))
-    return Seen({name: Fact(value, "probe") for name, value in facts.items()}, tuple(seen))
+    weights = weight_files.look(folder, names)
+    facts: dict[str, object] = {"model_folder": "ok", **text_files.facts_of(folder, names, asked.arguments)}
+    facts |= {"weight_files": weights.files, "weight_files_gib": round(weights.gib, 2)} if weights.files else {}
+    facts |= {name: value for name, value in (("architecture", architecture), ("model_type", model_type)) if value}
+    facts["model_complete"] = "yes" if weights.complete else "no"
+    seen = (
+        *_support(architecture, model_type, asked.vllm, asked.transformers),
+        *_remote_code(config, model_type, folder, asked.arguments),
+        *weight_files.pointers(folder, names),
+        *_files(folder, names, config, asked, weights),
+    )
+    return Seen({name: Fact(value, "probe") for name, value in facts.items()}, seen)
+
+
+def _files(folder: str, names: Sequence[str], config: Mapping[str, Any], asked: _Asked, weights: weight_files.Weights) -> Iterator[Record]:
+    wrong = weights.observations if _usual_format(asked.arguments) else ()
+    if asked.downloads:
+        # What is there is not fetched again, so a broken file stays broken.
+        yield from (each for each in wrong if "is broken:" in each.message)
+        return
+    yield from wrong
+    yield from text_files.observations(folder, names, config, asked.arguments, asked.transformers)
+    if not weights.files and not wrong and _usual_format(asked.arguments):
+        yield observe(MACHINE, f"Cannot find any model weights with `{folder[:300]}`")
+
+
+def _usual_format(arguments: Mapping[str, Any]) -> bool:
+    """Whether the command's loader reads the files that are looked at."""
+    return arguments.get("load_format") in {None, "auto", "hf", "safetensors", "pt"}
 
 
 def _support(architecture: str, model_type: str, vllm: str, transformers: str) -> Iterator[Record]:
@@ -67,38 +164,10 @@ def _support(architecture: str, model_type: str, vllm: str, transformers: str) -
         yield observe(MACHINE, said)
 
 
-def _files(folder: str, names: list[str]) -> Iterator[Record]:
-    """Shards that the index names and that are not there, and files whose header is broken."""
-    index = _read(os.path.join(folder, "model.safetensors.index.json"), 64 << 20)
-    if index:
-        try:
-            wanted = {str(name) for name in json.loads(index)["weight_map"].values()}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            yield observe(MACHINE, "model.safetensors.index.json cannot be read: its weight_map is missing or broken")
-            wanted = set()
-        missing = sorted(wanted - set(names))
-        if missing:
-            shown = ", ".join(f"'{name}'" for name in missing[:8])
-            yield observe(MACHINE, f"Weight files referenced in index but missing: {{{shown}}}")
-    for name in names:
-        if not name.endswith(".safetensors"):
-            continue
-        path = os.path.join(folder, name)
-        if _read(path, len(_POINTER)) == _POINTER:
-            yield observe(MACHINE, f"{name} is a pointer of Git LFS, not the file itself")
-            continue
-        try:
-            with open(path, "rb") as file:
-                read_header(file, os.path.getsize(path), name)
-        except CheckpointError as error:
-            yield observe(MACHINE, f"weight file {error.where} is broken: {error.problem}")
-        except OSError as error:
-            yield observe(MACHINE, f"weight file {name} is broken: {error.strerror or 'cannot be read'}")
-
-
-def _read(path: str, most: int) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(most)
-    except OSError:
-        return b""
+def _remote_code(config: Mapping[str, Any], model_type: str, folder: str, arguments: Mapping[str, Any]) -> Iterator[Record]:
+    """A configuration class of the model's own, of a type that neither Transformers nor vLLM reads in any release."""
+    code = config.get("auto_map")
+    if not isinstance(code, dict) or not code.get("AutoConfig") or arguments.get("trust_remote_code"):
+        return
+    if model_type and knowledge.model_type(model_type) is None:
+        yield observe(MACHINE, f"The repository {folder[:300]} contains custom code which must be executed to correctly load the model.")

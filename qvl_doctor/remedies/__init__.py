@@ -62,6 +62,7 @@ _REMEDIES: Mapping[str, tuple[str, ...]] = {
         "video_unused",
         "worst_case",
     ),
+    "variables": ("variable_history",),
 }
 _HOME = {name: module for module, functions in _REMEDIES.items() for name in functions}
 

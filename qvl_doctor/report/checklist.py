@@ -32,7 +32,7 @@ class Looked(NamedTuple):
 _DRIVER = ("nvidia-driver-", "driver-", "nvml-", "cuda-unknown-", "container-without-gpus", "amd-gpu-")
 _CARDS = (
     *("gpu-not-", "gpu-ecc", "gpu-in-", "gpus-of", "gpu-memory-repair", "gpu-clocks-", "not-enough-", "no-cuda", "cuda-visible-"),
-    *("mig-", "bfloat16-", "fp8-", "quantization-unsupported-gpu", "custom-all-reduce-"),
+    *("mig-", "bfloat16-", "fp8-", "quantization-", "custom-all-reduce-"),
 )
 ROWS = (
     Row("packages", "python", ("python",), ("python-", "interpreter-")),
@@ -44,16 +44,28 @@ ROWS = (
     Row("gpu", "cards", ("gpu_count", "gpu_name", "compute_capability", "gpu_links", "gpu_topology"), _CARDS),
     Row("gpu", "gpu_memory", ("startup_free_gib", "total_gib"), ("gpu-memory-not-", "gpu-taken-")),
     Row("host", "shm", ("shm_gib",), ("shared-memory-", "nccl-shared-")),
-    Row("host", "ram", ("ram_gib", "memory_limit_gib"), ()),
-    Row("host", "disk", ("cache_free_gib", "cache_writable"), ("disk-",)),
-    Row("host", "port", ("port_free",), ("port-in-use",)),
-    Row("host", "environment", ("host_kind",), ("vllm-port-", "proxy-", "unknown-vllm-")),
-    Row("model", "folder", ("model_folder", "architecture", "model_type"), ("weight", "config-", "tokenizer-", "model-")),
+    Row("host", "ram", ("ram_gib", "memory_limit_gib"), ("swap-space-too-large",)),
+    Row("host", "disk", ("cache_free_gib", "cache_writable"), ("disk-", "hf-cache-not-writable", "home-not-writable", "temporary-")),
+    Row("host", "limits", ("open_files_limit", "locked_memory_kib_limit"), ("open-files-", "locked-memory-", "user-")),
+    Row("host", "port", ("port_free",), ("port-in-use", "host-address-not-")),
+    Row("host", "network", ("hub_offline",), ("proxy-", "hf-endpoint-", "nccl-no-interface", "nccl-ways-", "clock-", "ipc-path-")),
+    Row("host", "environment", ("host_kind",), ("vllm-port-", "unknown-vllm-", "expandable-segments-", "wsl-")),
+    Row(
+        "model",
+        "folder",
+        ("model_folder", "architecture", "model_type", "weight_files_gib"),
+        ("weight", "config-", "model-", "lora-adapter-as-", "trust-remote-", "hf-offline-"),
+    ),
+    Row("model", "texts", ("tokenizer_files",), ("tokenizer-", "chat-template-", "processor-not-", "generation-")),
+    Row("command", "shape", ("model_compared",), ("tp-not-", "max-model-len-")),
     Row("command", "flags", ("args",), ("flag-", "unknown-argument", "argument-", "limit-mm", "command-", "no-model", "block-", "swap-")),
     Row("command", "fits", ("plan", "kv_gib"), ("plan-", "kv-")),
 )
 #: Facts whose values say nothing on a line.
-_SILENT = ("args", "vllm_installed", "imports", "port_free", "cache_writable", "model_folder", "plan")
+_SILENT = (
+    *("args", "vllm_installed", "imports", "port_free", "cache_writable", "model_folder", "plan"),
+    *("hub_offline", "tokenizer_files", "model_compared"),
+)
 _LABELS = {
     "driver_cuda": "CUDA ",
     "torch_cuda": "CUDA ",
@@ -61,10 +73,12 @@ _LABELS = {
     "total_gib": "/ ",
     "memory_limit_gib": "≤ ",
     "kv_gib": "KV ",
+    "open_files_limit": "nofile ",
+    "locked_memory_kib_limit": "memlock KiB ",
 }
 _WORST = {"fatal": "problem", "degraded": "problem", "notice": "warning"}
 #: Values that mean that all is well, where others do not: without a finding they are no news, but nothing is known to be well either.
-_GOOD = {"imports": "ok", "port_free": "yes", "vllm_installed": "yes", "model_folder": "ok", "plan": "fits"}
+_GOOD = {"imports": "ok", "port_free": "yes", "vllm_installed": "yes", "model_folder": "ok", "plan": "fits", "tokenizer_files": "yes"}
 #: In this order, in counts too.
 STATUSES = ("problem", "warning", "ok", "unknown")
 
