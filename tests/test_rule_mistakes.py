@@ -215,7 +215,7 @@ MISTAKES = {
     "a patch that does not exist": (
         "pod: shm-volume",
         "pod: shm-volumes",
-        "pod: is one of shm-volume, enable-service-links-false, gpu-resource, startup-probe, cache-volume; did you mean 'shm-volume'?",
+        "readiness-probe, probe-ports, probe-paths; did you mean 'shm-volume'?",
     ),
     "a command of two lines": ("run: ray status", "run: |\n        ray stop\n        ray start", "change.run: is a text of one line"),
     "an image that is a map": ("image: vllm/vllm-openai:v0.8.5", "image: {a: b}", "change.image: is a text of one line"),

@@ -87,7 +87,8 @@ def ranks(arguments: Mapping[str, Any]) -> tuple[int, int]:
 
 def _number(arguments: Mapping[str, Any], facts: Facts) -> Iterator[Record]:
     asked, tensor = ranks(arguments)
-    visible = facts["gpu_visible"].value if "gpu_visible" in facts else None
+    seen = facts.get("gpu_visible") or facts.get("gpu_count")  # a file of elsewhere may have the one and not the other
+    visible = seen.value if seen else None
     if not isinstance(visible, int) or not visible:
         return
     if asked > visible:
