@@ -270,6 +270,29 @@ def test_the_file_keeps_its_secrets_and_the_report_does_not_show_them() -> None:
     assert "0123456789abcdef" not in str(found.diagnosis.changes)
 
 
+def test_a_change_that_asks_for_another() -> None:
+    """The model fits on four GPUs only, so the pod is to hold four, and shared memory with them."""
+    text = """kind: Pod
+metadata: {name: a}
+spec:
+  containers:
+  - name: vllm
+    image: vllm/vllm-openai:v0.11.0
+    args: [--model, Qwen/Qwen2.5-VL-32B-Instruct]
+    resources: {limits: {nvidia.com/gpu: 1}}
+"""
+    found = diagnose("x.yaml", text, RULES, Known(gpu=gpus.find("L4")))
+    pod = yaml.safe_load(found.file)["spec"]
+    (vllm,) = pod["containers"]
+    ranks = int(vllm["args"][vllm["args"].index("--tensor-parallel-size") + 1])
+    assert ranks > 1
+    assert vllm["resources"]["limits"]["nvidia.com/gpu"] == ranks
+    assert pod["volumes"][0]["emptyDir"]["medium"] == "Memory"
+    again = diagnose("x.yaml", found.file, RULES, Known(gpu=gpus.find("L4")))
+    assert again.file == ""
+    assert again.diagnosis.verdict == "healthy"
+
+
 def test_json_stays_json() -> None:
     text = json.dumps(yaml.safe_load(BROKEN), indent=2)
     changed = json.loads(found_in(text).file)

@@ -24,6 +24,8 @@ from qvl_doctor.words import both
 
 _CONTEXT = 2
 _MOST_LINES = 200
+#: A change can ask for another, and that for a third; nothing known goes on from there.
+_ROUNDS = 3
 
 
 class Found(NamedTuple):
@@ -40,13 +42,32 @@ def diagnose(source: str, text: str, rules: Sequence[Rule], known: Known, start_
     """
     status = kube.look(text)
     try:
-        looked = look(text, known.release, start_s)
+        first = _round(source, text, status, rules, known, start_s)
     except LaunchError:
         if status is None:
             raise
-        looked = []
-    if not looked:
-        return Found(kube.retold(examine(source, status or Seen(), rules)))
+        return Found(kube.retold(examine(source, status, rules)))
+    found = _together(source, first.singles, first.looked)
+    file = _settled(first, source, rules, known, start_s)
+    if file:
+        before, shown = (unpatched(look(each, known.release)[0].command) for each in (text, file))
+        lines = _changes(before, shown) if "\n" in text.strip() else []  # of one line, the command says it better
+        found = found._replace(patch=shown, changes=tuple(lines))
+    return Found(kube.retold(found) if status is not None else found, file)
+
+
+class _Round(NamedTuple):
+    """The commands of a text, the diagnosis of each, and the text with the first fixes made; "" where nothing is to be changed."""
+
+    looked: Sequence[Looked]
+    singles: Sequence[Diagnosis]
+    file: str
+
+
+def _round(  # noqa: PLR0913, PLR0917 — what a diagnosis needs, and the text
+    source: str, text: str, status: Seen | None, rules: Sequence[Rule], known: Known, start_s: float
+) -> _Round:
+    looked = look(text, known.release, start_s)
     singles, after = [], []
     for index, each in enumerate(looked):
         single = _single(source, each, status if index == 0 else None, rules, known)
@@ -58,15 +79,19 @@ def diagnose(source: str, text: str, rules: Sequence[Rule], known: Known, start_
             changed = replace(corrected(single.findings, again.command, later), image=changed.image)
         singles.append(single)
         after.append(changed)
-    found = _together(source, singles, looked)
     file = patched(*after, reveal=True)
-    if not file or not after[0].source or file == after[0].source.text:
-        file = ""
-    else:
-        shown = patched(*after)
-        lines = _changes(unpatched(after[0]), shown) if "\n" in text.strip() else []  # of one line, the command says it better
-        found = found._replace(patch=shown, changes=tuple(lines))
-    return Found(kube.retold(found) if status is not None else found, file)
+    return _Round(looked, singles, file if file != text else "")
+
+
+def _settled(first: _Round, source: str, rules: Sequence[Rule], known: Known, start_s: float) -> str:
+    """The corrected file, corrected until nothing is left: more GPUs for the command need more GPUs for the pod."""
+    file = first.file
+    for _ in range(_ROUNDS):
+        again = _round(source, file, None, rules, known, start_s) if file else None
+        if again is None or not again.file:
+            break
+        file = again.file
+    return file
 
 
 def _single(source: str, each: Looked, status: Seen | None, rules: Sequence[Rule], known: Known) -> Diagnosis:
