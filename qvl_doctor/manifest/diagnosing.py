@@ -113,7 +113,8 @@ def _with_image(first: Diagnosis, again: Diagnosis, release: str, image: str) ->
     rest = tuple(one for one in again.findings if one.rule not in {reason.rule for reason in reasons})
     findings = tuple(sorted((*reasons, *rest), key=lambda one: SEVERITIES.index(one.severity)))
     note = both("manifest.other_release", release=release, image=image)
-    whole = summed_up(first.source, findings, {**again.facts, "vllm": first.facts.get("vllm", again.facts["vllm"])})
+    theirs = {name: first.facts[name] for name in ("vllm", "engine") if name in first.facts}  # what the file says still counts
+    whole = summed_up(first.source, findings, {**again.facts, **theirs})
     return whole._replace(alternatives=again.alternatives, not_checked=(note, *first.not_checked))
 
 
