@@ -126,6 +126,18 @@ def test_a_transformers_that_came_after_this_vllm(tmp_path: Path, vllm: str, tra
     assert any("does not run with transformers" in each for each in told(venv(tmp_path / "venv", files))) is unfit
 
 
+def test_an_import_that_goes_well_says_more_than_what_two_builds_promise(tmp_path: Path) -> None:
+    files = {
+        "torch/version.py": TORCH.format(version="2.13.0+cpu", cuda="None", hip="None"),
+        "torch/__init__.py": "",
+        "torchvision/version.py": VISION.format(version="0.28.0+cu130"),
+        "torchvision/__init__.py": "",
+    }
+    python = str(venv(tmp_path / "venv", files))
+    assert "torchvision-does-not-fit-torch" in rules(report("--only", "packages", "--python", python))
+    assert "torchvision-does-not-fit-torch" not in rules(report("--only", "packages,imports", "--python", python))
+
+
 @pytest.mark.parametrize(
     ("torch", "vision", "facts", "finds"),
     [
@@ -147,8 +159,9 @@ def test_what_torch_and_torchvision_were_built_for(
     }
     seen = packages.look(str(venv(tmp_path / "venv", files)))
     assert (seen.facts["torch_cuda"].value, seen.facts["torchvision_cuda"].value) == facts
-    messages = [each.message for each in seen.observations]
+    messages = [each.message for each in packages.builds_apart(seen.facts)]
     assert (finds in messages[0]) if finds else not messages
+    assert not seen.observations
 
 
 def given_facts(**values: object) -> Facts:

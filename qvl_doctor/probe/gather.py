@@ -92,13 +92,25 @@ def _guarded(name: str, probe: Callable[[Facts], Seen], facts: Facts) -> Seen:
 def _probes(asked: Asked, tell: Tell) -> Sequence[tuple[str, Callable[[Facts], Seen]]]:
     arguments = _arguments(asked)
     return (
-        ("packages", lambda _: packages.look(asked.python)),
-        ("imports", lambda _: imports.look(asked.python, tell=lambda module: tell("imports", module))),
+        ("packages", lambda _: _packages(asked)),
+        ("imports", lambda facts: _imports(asked, tell, facts)),
         ("gpu", lambda facts: _gpu(arguments, asked, facts)),
         ("host", lambda facts: _host(arguments, asked, facts)),
         ("model", lambda facts: _model(arguments, asked, facts)),
         ("command", lambda facts: _command(arguments, asked, facts)),
     )
+
+
+def _packages(asked: Asked) -> Seen:
+    seen = packages.look(asked.python)
+    return seen if "imports" in asked.only else seen | Seen(observations=tuple(packages.builds_apart(seen.facts)))
+
+
+def _imports(asked: Asked, tell: Tell, facts: Facts) -> Seen:
+    """The import test, and what two builds promise where it did not show the opposite."""
+    seen = imports.look(asked.python, tell=lambda module: tell("imports", module))
+    tried = _text(seen.facts, "import_torchvision") == "ok"
+    return seen if tried else seen | Seen(observations=tuple(packages.builds_apart(facts)))
 
 
 def _environment(asked: Asked) -> Mapping[str, str]:

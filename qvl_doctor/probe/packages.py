@@ -85,7 +85,7 @@ def read(found: Mapping[str, Any]) -> Seen:
         if name in _BUILT and (cuda := _built_for(str(text))):
             facts[f"{name}_cuda"] = Fact(cuda, "probe")
     files = (_twice(versions), _shadowed(versions), _overwritten(versions))
-    releases = (_violations(rows, versions), _torchvision(facts), _transformers(facts))
+    releases = (_violations(rows, versions), _transformers(facts))
     return Seen(facts, tuple(chain.from_iterable(files + releases)))
 
 
@@ -103,8 +103,11 @@ def _built_for(text: str) -> str:
     return "" if not tagged else "None" if tagged[3] else f"{tagged[1]}.{tagged[2]}"
 
 
-def _torchvision(facts: Mapping[str, Fact]) -> Iterator[Record]:
-    """A torchvision with CUDA beside a torch without, or for another CUDA: its compiled part does not load, or refuses."""
+def builds_apart(facts: Mapping[str, Fact]) -> Iterator[Record]:
+    """A torchvision with CUDA beside a torch without, or for another CUDA: its compiled part does not load, or refuses.
+
+    An import that went well says more, so this is for those who did not try it.
+    """
     torch, vision = (str(facts[name].value) if name in facts else "" for name in ("torch_cuda", "torchvision_cuda"))
     if not vision[:1].isdigit():
         return

@@ -125,6 +125,8 @@ def _detail(row: Row, facts: Facts, lang: str) -> str:
 
 def _shown(name: str, facts: Facts) -> str:
     value = facts[name].value
+    if name == "torch_cuda" and value == "None":
+        return "CPU"
     unit = " GiB" if name.endswith("_gib") else " ×" if name == "gpu_count" else ""
     return f"{_LABELS.get(name, '')}{f'{value:.4g}' if isinstance(value, float) else value}{unit}"
 
