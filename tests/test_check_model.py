@@ -78,6 +78,10 @@ def test_files_beside_the_index_are_not_read_and_not_judged(tmp_path: Path) -> N
     assert look(model(tmp_path, files={"consolidated.safetensors": b"", "training_args.bin": b"x"})) == []
 
 
+def test_pointers_that_nobody_reads_may_stay(tmp_path: Path) -> None:
+    assert look(model(tmp_path, files={"demo.png": POINTER, "pytorch_model.bin": POINTER, "consolidated.safetensors": POINTER})) == []
+
+
 def test_all_shards_are_pointers_and_that_is_said_once(tmp_path: Path) -> None:
     folder = model(tmp_path, 3, files={f"model-0000{number}-of-00003.safetensors": POINTER for number in (1, 2, 3)})
     assert look(folder) == ["model-00001-of-00003.safetensors and 2 more: only the pointer of Git LFS is there, not the file itself"]
@@ -179,6 +183,7 @@ def test_a_folder_that_is_something_else(tmp_path: Path) -> None:
     assert "Qwen/Qwen2.5-VL-7B-Instruct" in found["findings"][0]["fixes"][0]["text"]["en"]
     model(tmp_path / "above" / "qwen")
     assert rules(report("--only", "model", "--model-dir", str(tmp_path / "above"))) == ["model-folder-too-high"]
+    assert look(tmp_path / "above", "vllm serve m --hf-config-path elsewhere") == []
     (tmp_path / "empty").mkdir()
     assert rules(report("--only", "model", "--model-dir", str(tmp_path / "empty"))) == ["model-config-not-found"]
 

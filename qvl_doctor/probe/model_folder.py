@@ -80,7 +80,8 @@ def look(
     if isinstance(found.value, dict):
         return _with_config(folder, names, found.value, _Asked(vllm, transformers, arguments or {}, downloads))
     state, said = _without_config(folder, names, found.problem)
-    kept = said if said and not (downloads and found.problem == "missing") else None
+    elsewhere = downloads or bool((arguments or {}).get("hf_config_path"))
+    kept = said if said and not (elsewhere and found.problem == "missing") else None
     pointers = tuple(weight_files.pointers(folder, names))
     return Seen({"model_folder": Fact(state, "probe")}, pointers or ((kept,) if kept else ()))
 
