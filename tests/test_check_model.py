@@ -355,3 +355,16 @@ def test_two_hundred_shards_among_two_thousand_files_are_looked_at_quickly(tmp_p
     began = time.monotonic()
     assert look(folder) == []
     assert time.monotonic() - began < 1.0
+
+
+def test_what_a_container_does_not_take_from_this_machine() -> None:
+    """The variables of the host are not those of a container that `docker run` starts."""
+    env = {"VLLM_USE_V1": "1", "NCCL_P2P_DISABLE": "1", "HOME": "/nonexistent"}
+    here = asked("vllm serve a/b -tp 2", env, only="host,model,command")
+    assert any("VLLM_USE_V1" in each for each in said(here))
+    assert here.facts["nccl_off"].value == "peer to peer"
+    inside = asked("docker run --gpus all vllm/vllm-openai:v0.19.0 --model a/b -tp 2", env, only="host,model,command")
+    assert not [each for each in said(inside) if "VLLM_USE_V1" in each]
+    assert "nccl_off" not in inside.facts
+    told = asked("docker run --gpus all -e NCCL_P2P_DISABLE=1 vllm/vllm-openai:v0.19.0 --model a/b -tp 2", {}, only="command")
+    assert told.facts["nccl_off"].value == "peer to peer"
