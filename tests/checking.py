@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.diagnose.static import examine
-from qvl_doctor.model import Fact, Rule
+from qvl_doctor.model import Fact, Record, Rule
 from qvl_doctor.probe.export import loads
 from qvl_doctor.report.as_json import as_dict
 from qvl_doctor.report.checklist import Looked, checklist
@@ -63,9 +64,18 @@ def probed(only: str, *command: str, vllm: str = "", env: Mapping[str, str] | No
     done = subprocess.run(words, capture_output=True, text=True, env={**_plain_environment(), **(env or {})}, check=False)
     assert done.returncode == 0, done.stderr
     known = {"vllm": Fact(vllm, "option")} if vllm else {}
-    diagnosis = examine("here", loads(done.stdout).seen(), _rules(), known)
+    seen = loads(done.stdout).seen()
+    assert unclaimed(seen.observations) == []
+    diagnosis = examine("here", seen, _rules(), known)
     looked = frozenset(only.split(","))
     return as_dict(diagnosis._replace(checks=checklist(diagnosis, Looked(looked, looked, bool(command)))))
+
+
+def unclaimed(observations: Iterable[Record]) -> list[str]:
+    """Sentences that no rule knows: whoever says one would be heard by nobody."""
+    said = list(observations)
+    known = {id(hit.record) for hit in Matcher(_rules()).feed(said)}
+    return [each.message for each in said if id(each) not in known]
 
 
 def rules(found: Mapping[str, Any]) -> list[str]:

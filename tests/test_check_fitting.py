@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_samples import CONFIG, arguments, model
 
+from qvl_doctor.model import Fact
 from qvl_doctor.probe import model_fitting, model_folder
+from qvl_doctor.probe.fitting import of_command
 
 
 def fits(command: str, config: Mapping[str, Any] = CONFIG, release: str = "0.19.0", capability: str = "", **env: str) -> list[str]:
@@ -70,6 +72,14 @@ def test_heads_length_and_card_are_judged_by_the_rules_on_logs(tmp_path: Path) -
 
 AWQ = {**CONFIG, "quantization_config": {"quant_method": "awq", "bits": 4}}
 FP8 = {**CONFIG, "quantization_config": {"quant_method": "fp8"}}
+
+
+def test_sixteen_cards_have_an_all_reduce_of_vllm_s_own_in_newer_releases() -> None:
+    facts = {"gpu_visible": Fact(16, "probe"), "gpu_links": Fact("nvlink", "probe")}
+    assert [each.message for each in of_command({"tensor_parallel_size": 16}, facts, "0.24.0")] == [
+        "Custom allreduce is disabled due to an unsupported world size: 16."
+    ]
+    assert not list(of_command({"tensor_parallel_size": 16}, facts, "0.33.0"))
 
 
 def packed(bits: int, inputs: Any = None, form: str = "pack-quantized") -> Mapping[str, Any]:

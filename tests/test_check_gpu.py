@@ -155,6 +155,18 @@ def test_a_card_that_is_divided_into_nothing(nvml: Describe) -> None:
     assert found["facts"]["memory"]["gpu_visible"] == 0
 
 
+def test_a_card_without_instances_beside_one_that_can_be_used(nvml: Describe) -> None:
+    found = probed("gpu", env=nvml([{**A100, "mig": 1}, {**A100, "uuid": "GPU-whole"}]))
+    assert rules(found) == ["gpu-in-mig-mode"]
+    assert found["facts"]["memory"]["gpu_visible"] == 1
+    assert found["facts"]["memory"]["total_gib"] > 0
+
+
+def test_memory_that_the_card_shares_with_the_host(nvml: Describe) -> None:
+    found = probed("gpu", env=nvml([{**RTX_4090, "fail": {"nvmlDeviceGetMemoryInfo": 3}}]))
+    assert rules(found) == ["gpu-memory-shared-with-host"]
+
+
 @pytest.mark.parametrize("fault", [{"fail": {"nvmlDeviceGetHandleByIndex": 15}}, {"fail": {"*": 15}}, {"fail": {"*": 16}}])
 def test_a_lost_card_does_not_hide_the_others(nvml: Describe, fault: dict[str, Any]) -> None:
     found = probed("gpu", env=nvml([RTX_4090, {**RTX_4090, "uuid": "GPU-lost", **fault}]))
@@ -245,8 +257,17 @@ def test_a_machine_without_nvidia_that_is_not_broken(tmp_path: Path, files: tupl
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert instead("library-missing", str(tmp_path), for_cpu=for_cpu) == word
-    if word == "library-missing":
-        assert instead("version-mismatch", str(tmp_path), for_cpu=True) == "version-mismatch"
+    assert instead("version-mismatch", str(tmp_path), for_cpu=True) == "not-needed"
+
+
+def test_graphics_of_amd_beside_a_card_of_nvidia_without_its_driver(tmp_path: Path) -> None:
+    tree = {"dev/kfd": "", "sys/bus/pci/devices/0000:01:00.0/vendor": "0x10de\n", "sys/bus/pci/devices/0000:01:00.0/class": "0x030000\n"}
+    for name, text in tree.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert instead("driver-not-loaded", str(tmp_path), for_cpu=False) == "driver-not-loaded"
+    (tmp_path / "sys/bus/pci/devices/0000:01:00.0/class").write_text("0x040300\n")  # its sound alone
+    assert instead("driver-not-loaded", str(tmp_path), for_cpu=False) == "amd"
 
 
 def test_vllm_for_cpus_needs_no_driver() -> None:

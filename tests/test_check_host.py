@@ -132,9 +132,15 @@ def test_limits_of_the_user(tmp_path: Path) -> None:
     assert seen.facts["locked_memory_kib_limit"].value == 8192
     assert seen.facts["stack_kib_limit"].value == "unlimited"
     assert "locked_memory_small" not in seen.facts  # there is no card that would need it
-    assert any(text.startswith("at most 4096 files") for text in said(seen.observations))
+    assert any(
+        text.startswith("at most 1024 files") for text in said(seen.observations)
+    )  # a hard limit below vLLM's wish keeps the soft one
     (tmp_path / "sys/class/infiniband/mlx5_0").mkdir(parents=True)
     assert host.look(0, root=root, env={"HOME": "/"}).facts["locked_memory_small"].value == "yes"
+    tree(tmp_path, proc__self__status="Name:\tpython\nCapEff:\t000001ffffffffff\n")
+    assert "locked_memory_small" not in host.look(0, root=root, env={"HOME": "/"}).facts  # root may lock what it likes
+    tree(tmp_path, proc__self__status="Name:\tpython\nCapEff:\t00000000a80425fb\n")  # root of a container
+    assert "locked_memory_small" in host.look(0, root=root, env={"HOME": "/"}).facts
 
 
 def test_a_limit_that_is_high_enough_is_no_finding(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checking import report, rules
+from checking import report, rules, unclaimed
 from hypothesis import given
 from hypothesis import strategies as st
 from model_samples import CONFIG, FILES, arguments, model, safetensors
@@ -28,6 +28,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 48776
 
 
 def said(seen: Seen) -> list[str]:
+    assert unclaimed(seen.observations) == []
     return [each.message for each in seen.observations]
 
 
@@ -74,8 +75,35 @@ def test_shards_that_are_missing_cut_off_or_pointers(tmp_path: Path) -> None:
     assert any("model-00002-of-00004.safetensors, tensor 't1' is broken: ends at byte 32" in each for each in texts)
 
 
+def test_a_shard_that_ends_too_early(tmp_path: Path) -> None:
+    """As a download that broke off leaves it: the header is whole, the tensors are not."""
+    folder = model(tmp_path, files={"model-00002-of-00002.safetensors": safetensors()[:-5]})
+    found = report("--only", "model", "--model-dir", str(folder))
+    assert rules(found)[0] == "weight-file-broken"
+    assert "ends at byte" in found["findings"][0]["evidence"][0]["text"]
+
+
+def test_a_config_without_a_type(tmp_path: Path) -> None:
+    bare = {name: value for name, value in CONFIG.items() if name != "model_type"}
+    assert "Should have a `model_type` key" in look(model(tmp_path / "a", config=bare))[0]
+    assert look(model(tmp_path / "qwen2_5_vl", config=bare)) == []  # older Transformers take the type from the path
+    assert look(model(tmp_path / "b", config={**bare, "auto_map": {"AutoConfig": "x.Y"}}), "vllm serve m --trust-remote-code") == []
+
+
+def test_an_architecture_that_nobody_knows(tmp_path: Path) -> None:
+    other = {**CONFIG, "architectures": ["Qwen9VLForConditionalGeneration"]}
+    assert any("is in no release of vLLM" in each for each in look(model(tmp_path / "a", config=other)))
+    assert not any("is in no release" in each for each in look(model(tmp_path / "b", config=other), vllm="99.0"))
+    ranked = {**CONFIG, "architectures": ["Qwen2ForSequenceClassification"]}
+    assert not any("is in no release" in each for each in look(model(tmp_path / "c", config=ranked)))
+
+
 def test_files_beside_the_index_are_not_read_and_not_judged(tmp_path: Path) -> None:
     assert look(model(tmp_path, files={"consolidated.safetensors": b"", "training_args.bin": b"x"})) == []
+
+
+def test_pointers_that_nobody_reads_may_stay(tmp_path: Path) -> None:
+    assert look(model(tmp_path, files={"demo.png": POINTER, "pytorch_model.bin": POINTER, "consolidated.safetensors": POINTER})) == []
 
 
 def test_all_shards_are_pointers_and_that_is_said_once(tmp_path: Path) -> None:
@@ -179,6 +207,7 @@ def test_a_folder_that_is_something_else(tmp_path: Path) -> None:
     assert "Qwen/Qwen2.5-VL-7B-Instruct" in found["findings"][0]["fixes"][0]["text"]["en"]
     model(tmp_path / "above" / "qwen")
     assert rules(report("--only", "model", "--model-dir", str(tmp_path / "above"))) == ["model-folder-too-high"]
+    assert look(tmp_path / "above", "vllm serve m --hf-config-path elsewhere") == []
     (tmp_path / "empty").mkdir()
     assert rules(report("--only", "model", "--model-dir", str(tmp_path / "empty"))) == ["model-config-not-found"]
 
@@ -350,3 +379,16 @@ def test_two_hundred_shards_among_two_thousand_files_are_looked_at_quickly(tmp_p
     began = time.monotonic()
     assert look(folder) == []
     assert time.monotonic() - began < 1.0
+
+
+def test_what_a_container_does_not_take_from_this_machine() -> None:
+    """The variables of the host are not those of a container that `docker run` starts."""
+    env = {"VLLM_USE_V1": "1", "NCCL_P2P_DISABLE": "1", "HOME": "/nonexistent"}
+    here = asked("vllm serve a/b -tp 2", env, only="host,model,command")
+    assert any("VLLM_USE_V1" in each for each in said(here))
+    assert here.facts["nccl_off"].value == "peer to peer"
+    inside = asked("docker run --gpus all vllm/vllm-openai:v0.19.0 --model a/b -tp 2", env, only="host,model,command")
+    assert not [each for each in said(inside) if "VLLM_USE_V1" in each]
+    assert "nccl_off" not in inside.facts
+    told = asked("docker run --gpus all -e NCCL_P2P_DISABLE=1 vllm/vllm-openai:v0.19.0 --model a/b -tp 2", {}, only="command")
+    assert told.facts["nccl_off"].value == "peer to peer"

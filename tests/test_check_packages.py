@@ -95,6 +95,14 @@ def test_requirements_that_are_not_met(tmp_path: Path) -> None:
     assert len(found) == 2
 
 
+def test_requirements_hold_for_the_interpreter_that_is_looked_at() -> None:
+    wish = 'backports.strenum; python_version < "3.11"'
+    rows = [["vllm", "0.11.0", [wish, 'six; python_version > "3.11"']]]
+    for python, missing in (("3.10.4", "backports.strenum"), ("3.12.1", "six")):
+        told = [each.message for each in packages.read({"python": python, "packages": rows}).observations]
+        assert told == [f"package vllm 0.11.0 requires {missing}, which is not installed"]
+
+
 def test_who_else_asks_for_it(tmp_path: Path) -> None:
     files = {
         **metadata("vllm", "0.11.0", "torch==2.8.0"),
@@ -128,6 +136,8 @@ def test_a_transformers_that_came_after_this_vllm(tmp_path: Path, vllm: str, tra
 
 def test_an_import_that_goes_well_says_more_than_what_two_builds_promise(tmp_path: Path) -> None:
     files = {
+        **metadata("torch", "2.13.0+cpu"),
+        **metadata("torchvision", "0.28.0"),
         "torch/version.py": TORCH.format(version="2.13.0+cpu", cuda="None", hip="None"),
         "torch/__init__.py": "",
         "torchvision/version.py": VISION.format(version="0.28.0+cu130"),
@@ -200,6 +210,12 @@ CARD = {"gpu_count": 1, "gpu_name": "NVIDIA A10", "compute_capability": "8.6"}
 def test_packages_against_driver_and_card(facts: dict[str, object], finds: str) -> None:
     messages = [each.message for each in of_packages(given_facts(**facts), {})]
     assert (len(messages) == 1 and finds in messages[0]) if finds else not messages
+
+
+def test_torch_for_the_other_card_of_a_machine_with_both() -> None:
+    facts = given_facts(torch="2.8.0+rocm6.4", torch_cuda="rocm", gpu_count=1)
+    assert len(list(of_packages(facts, {}))) == 1
+    assert not list(of_packages(facts, {}, amd=True))
 
 
 def test_a_forward_compatibility_package_is_not_called_too_old() -> None:

@@ -131,7 +131,7 @@ def test_facts_of_log_and_pod_stand_together(plugin: Plugin) -> None:
 def test_every_format_and_language(form: str, lang: str, plugin: Plugin) -> None:
     looked = plugin("killed-at-limit", words_of("killed-at-limit"), "--format", form, "--lang", lang)
     assert looked.code == 1
-    assert {"en": "killed at its memory limit", "zh": "达到内存上限被杀死"}[lang] in looked.out
+    assert {"en": "main memory ran out", "zh": "主内存不足被杀死"}[lang] in looked.out
     assert "sk-not-a-real-key" not in looked.out
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from checking import unclaimed
 
 from qvl_doctor import rulebook
 from qvl_doctor.manifest.diagnosing import diagnose
@@ -40,6 +41,7 @@ def pod_of(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def rules(*objects: Mapping[str, Any], start_s: float = 0.0, text: str = "") -> set[str]:
     text = text or yaml.safe_dump_all(objects, sort_keys=False)
+    assert unclaimed(said for each in look(text, start_s=start_s) for said in each.seen.observations) == []
     return {finding.rule for finding in diagnose("x.yaml", text, RULES, Known(), start_s).diagnosis.findings}
 
 
@@ -63,6 +65,7 @@ READY = {"httpGet": {"path": "/health", "port": 8000}}
 MODELS = {"path": "/v1/models", "port": 8000}
 HEADERS = {"httpHeaders": [{"name": "Authorization", "value": "Bearer x"}]}
 FOUR = {"resources": {"limits": {"nvidia.com/gpu": 4}}}
+SMALL_POD = {"resources": {"limits": {"nvidia.com/gpu": 1, "memory": "32Gi"}}}
 SWAP = {"image": "vllm/vllm-openai:v0.7.3", "args": ["--model", MODEL, "--swap-space", "20"]}
 TWO = {"args": ["--model", MODEL, "-tp", "2"], "resources": {"limits": {"nvidia.com/gpu": 2}}}
 
@@ -114,10 +117,17 @@ def test_a_mistake_of_the_container(container: dict[str, Any], rule: str) -> Non
         {"image": "somebody/vllm-app:1.2.3"},
         {"args": ["--model", MODEL, "--port", "$(PORT)", "-tp", "$(GPUS)"], "readinessProbe": READY, **FOUR},
         {"args": ["--config", "/etc/vllm.yaml", "--model", MODEL], "readinessProbe": {"httpGet": MODELS}, **FOUR},
+        {"env": [{"name": "VLLM_CPU_KVCACHE_SPACE", "value": "40"}], "image": "me/vllm:v0.11.0", "resources": {}},
+        {"env": [{"name": "VLLM_API_KEY", "value": ""}], "readinessProbe": {"httpGet": MODELS}},
+        {"args": ["--model", MODEL, "--data-parallel-size", "4", "--data-parallel-rank", "1"]},
+        {"args": ["--model", MODEL, "-tp", "2", "--distributed-executor-backend", "external_launcher"]},
+        {"command": ["bash", "-c", f"ray start --head && vllm serve {MODEL} -tp 8"], "args": []},
+        {"args": ["--model", "somebody/unknown", "--cpu-offload-gb", "40"], **SMALL_POD},
+        {"volumeMounts": [{"name": "models", "mountPath": "/root/.cache/huggingface/hub"}]},
     ],
 )  # fmt: skip
 def test_what_is_no_mistake(container: dict[str, Any]) -> None:
-    allowed = {"pod-without-shared-memory"} if "ray" in str(container) else set()
+    allowed = {"pod-without-shared-memory"} if {"ray", "external_launcher"} & set(str(container).replace("'", " ").split()) else set()
     assert rules(deployment(**container)) <= allowed
 
 
@@ -137,6 +147,19 @@ def test_shared_memory_of_several_gpus() -> None:
     assert rules(found) == set()
     pod_of(found)["hostIPC"] = True
     pod_of(found)["containers"][0]["volumeMounts"].pop()
+    assert rules(found) == set()
+
+
+def test_a_runtime_class_may_hand_the_gpus_in() -> None:
+    found = deployment(resources={})
+    pod_of(found)["runtimeClassName"] = "nvidia"
+    assert rules(found) == set()
+
+
+def test_a_probe_of_another_container() -> None:
+    found = deployment(readinessProbe={"httpGet": {"path": "/ready", "port": 9000}})
+    assert rules(found) == {"probe-on-other-port"}
+    pod_of(found)["initContainers"] = [{"name": "proxy", "image": "p", "restartPolicy": "Always", "ports": [{"containerPort": 9000}]}]
     assert rules(found) == set()
 
 
@@ -213,12 +236,16 @@ def test_compose() -> None:
     assert rules({"services": {"vllm": {**service, **devices, "ipc": "host"}}}) == set()
     assert rules({"services": {"vllm": {**service, "gpus": "all", "shm_size": "2gb"}}}) == set()
     assert rules({"services": {"vllm": {**service, "gpus": "all", "volumes": ["/dev/shm:/dev/shm"]}}}) == set()
+    local = {**service, "gpus": "all", "ipc": "host", "command": f"--model {MODEL} --host 127.0.0.1"}
+    assert rules({"services": {"vllm": local}}) == {"server-only-on-localhost"}
+    assert rules({"services": {"vllm": {**local, "network_mode": "host"}}}) == set()
     assert rules({"services": {"vllm": {**service, "runtime": "nvidia", "shm_size": "64m"}}}) == {"shared-memory-volume-small"}
 
 
 def test_docker_run() -> None:
     line = "docker run {options} vllm/vllm-openai:v0.11.0 --model m -tp 2\n"
     assert rules(text=line.format(options="--rm")) == {"docker-run-without-gpu", "shared-memory-volume-small"}
+    assert rules(text="docker run me/vllm:v0.8.5 --model m --device cpu\n") == set()
     for options in ("--gpus all --ipc=host", "--runtime nvidia --shm-size=4g", "--device nvidia.com/gpu=all -v /dev/shm:/dev/shm"):
         assert rules(text=line.format(options=options)) == set()
 

@@ -39,7 +39,14 @@ def gpus_needed(command: Command, nodes: int = 1) -> int:
     """GPUs that a command uses in one pod of `nodes` that work together: tensor × pipeline × data parallel ranks. 0 if it does not say."""
     sizes = [size_of(command, name) for name in ("--tensor-parallel-size", "--pipeline-parallel-size", "--nnodes")]
     data = size_of(command, "--data-parallel-size-local" if command.value("--data-parallel-size-local") else "--data-parallel-size")
+    if command.value("--data-parallel-rank") is not None:  # each rank is a server of its own
+        data = 1
     return max(1, sizes[0] * sizes[1] // max(nodes, sizes[2])) * data if all(sizes) else 0
+
+
+def is_for_cpu(command: Command) -> bool:
+    """Whether image or variables say that a vLLM for CPUs runs."""
+    return "cpu" in (command.image or "").lower() or any(name.startswith("VLLM_CPU_") for name in command.env)
 
 
 def size_of(command: Command, name: str, otherwise: int = 1) -> int:

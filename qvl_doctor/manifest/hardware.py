@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qvl_doctor.launch.podpatch import gpus_needed
+from qvl_doctor.launch.podpatch import gpus_needed, is_for_cpu
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.manifest.scene import GIB, Scene, deep, quantity_of
 from qvl_doctor.memory.releases import parse
@@ -30,17 +30,26 @@ def _gpus(scene: Scene) -> Iterator[Record]:
     needed = gpus_needed(scene.command, scene.box.nodes)
     if requested and not gpus:
         yield scene.at(requested, f"container {name} has nvidia.com/gpu in its requests and not in its limits")
-    elif not gpus and scene.whole and not _devices(node) and not _without_gpu(scene):
+    elif not gpus and scene.whole and not _devices(node) and not _without_gpu(scene) and not _given_otherwise(scene):
         yield scene.at(node, f"container {name} asks for no GPU in its resources")
-    elif gpus.isdecimal() and int(gpus) < needed and not _over_ray(scene):
+    elif gpus.isdecimal() and int(gpus) < needed and not _elsewhere(scene):
         yield scene.at(node, f"container {name} asks for {gpus} GPUs in its resources, and its command needs {needed}")
     elif gpus.isdecimal() and int(gpus) > needed > 0 and len(gpus) < 5:
         yield scene.at(node, f"container {name} asks for {gpus} GPUs in its resources, and its command uses {needed}")
 
 
-def _over_ray(scene: Scene) -> bool:
-    """Whether the ranks may be in pods that the command does not name."""
-    return scene.arguments.get("distributed_executor_backend") == "ray" and scene.box.nodes == 1
+def _elsewhere(scene: Scene) -> bool:
+    """Whether the ranks may be in pods that the command does not name: those of a Ray cluster, which vLLM also takes unasked."""
+    if scene.box.nodes > 1:
+        return False
+    backends = scene.arguments.get("distributed_executor_backend"), scene.arguments.get("data_parallel_backend")
+    started = any("ray start" in word or "ray_cluster" in word for word in scene.box.words)
+    return started or "external_launcher" in backends or "ray" in backends or scene.kind.startswith("Ray")
+
+
+def _given_otherwise(scene: Scene) -> bool:
+    """Whether a runtime class may hand the GPUs in (RuntimeClass nvidia, as K3s has it)."""
+    return bool(scene.pod and scene.pod.text("runtimeClassName"))
 
 
 def _docker_gpus(scene: Scene) -> Iterator[Record]:
@@ -57,8 +66,8 @@ def _devices(node: Node) -> bool:
 
 
 def _without_gpu(scene: Scene) -> bool:
-    """Whether this vLLM is meant for a CPU."""
-    return scene.arguments.get("device") == "cpu" or "cpu" in (scene.command.image or "").lower()
+    """Whether this vLLM is meant for a CPU, by its image, its flags or its variables."""
+    return is_for_cpu(scene.command) or scene.arguments.get("device") == "cpu"
 
 
 def _shared_memory(scene: Scene) -> Iterator[Record]:
@@ -96,9 +105,12 @@ def _main_memory(scene: Scene) -> Iterator[Record]:
 
 
 def _pinned_gib(scene: Scene) -> float:
-    """What stays in main memory for each GPU: the weights that --cpu-offload-gb moves there, and the V0 engine's --swap-space."""
+    """What stays in main memory for each GPU: the weights that --cpu-offload-gb moves there, and the V0 engine's --swap-space.
+
+    No more is moved than there are weights, so of a model that is not known nothing is counted.
+    """
     ranks = gpus_needed(scene.command, scene.box.nodes)
-    moved = min(_gib(scene.arguments.get("cpu_offload_gb")), scene.weights_gib / ranks or 1 << 20) if ranks else 0.0
+    moved = min(_gib(scene.arguments.get("cpu_offload_gb")), scene.weights_gib / ranks) if ranks else 0.0
     return (moved + (_gib(scene.arguments.get("swap_space")) if _is_v0(scene) else 0.0)) * ranks
 
 

@@ -11,7 +11,7 @@ from qvl_doctor.launch.command import Command
 from qvl_doctor.launch.kserve import is_kserve, model_of
 from qvl_doctor.launch.manifest import ManifestSource
 from qvl_doctor.launch.observing import arguments_of, facts_of, observe_command, observe_problems
-from qvl_doctor.launch.podpatch import gpus_needed
+from qvl_doctor.launch.podpatch import gpus_needed, is_for_cpu
 from qvl_doctor.launch.reading import is_manifest, read
 from qvl_doctor.launch.yamltree import Node, documents
 from qvl_doctor.manifest import hardware, starting, storage
@@ -97,7 +97,8 @@ def _secrets(scene: Scene) -> Iterator[Record]:
 def _docker(command: Command) -> Iterator[Record]:
     """What a `docker run` lacks."""
     held, ranks = command.container, gpus_needed(command)
-    if not any(held.get(key) for key in ("gpus", "runtime", "device")) and "cpu" not in (command.image or "").lower():
+    cpu = is_for_cpu(command) or command.value("--device") == "cpu"
+    if not any(held.get(key) for key in ("gpus", "runtime", "device")) and not cpu and "tpu" not in (command.image or "").lower():
         yield observe(MANIFEST, "docker run gives the container no GPU: neither --gpus nor a runtime or device is among its options")
     if ranks > 1 and not held.get("shm-size") and held.get("ipc") != "host":
         yield observe(MANIFEST, f"container of vLLM has 64 MiB at /dev/shm, and its command uses {ranks} GPUs")

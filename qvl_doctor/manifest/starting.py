@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from qvl_doctor import knowledge
+from qvl_doctor.launch.kserve import is_kserve
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.manifest.scene import Scene, deep, number
 from qvl_doctor.model import Record
@@ -64,6 +65,8 @@ def _image(scene: Scene) -> Iterator[Record]:
 
 def _host(scene: Scene) -> Iterator[Record]:
     host = scene.arguments.get("host")
+    if scene.node.get("network_mode"):  # that of the host, or of another service
+        return
     if isinstance(host, str) and host in _LOCAL:
         yield scene.at(scene.node, f"container {scene.name} listens on {host} only, which nobody outside of it reaches")
 
@@ -96,7 +99,8 @@ def _needed(scene: Scene) -> tuple[float, str]:
 
 
 def _probed(scene: Scene) -> Iterator[Record]:
-    """Probes that ask another port than vLLM's, or a path that wants the key."""
+    """Probes that ask another port than vLLM's and than those of the pod's other containers, or a path that wants the key."""
+    open_elsewhere = _other_ports(scene)
     for kind in ("startup", "liveness", "readiness"):
         asked = deep(scene.node, f"{kind}Probe", "httpGet") or deep(scene.node, f"{kind}Probe", "tcpSocket")
         port = asked.get("port") if asked else None
@@ -105,13 +109,20 @@ def _probed(scene: Scene) -> Iterator[Record]:
         at = scene.box.port_of(port.resolved.value)
         path = asked.text("path") or ""
         if at.isdecimal() and len(at) < 6 and int(at) != scene.port:
+            if at in open_elsewhere:
+                continue
             yield scene.at(port, f"container {scene.name}: its {kind} probe asks port {at}, and vLLM listens on {scene.port}")
         elif path.startswith("/v1/") and _guarded(scene) and not asked.get("httpHeaders"):
             yield scene.at(asked, f"container {scene.name}: its {kind} probe asks {path[:80]} without the API key that vLLM wants there")
 
 
 def _guarded(scene: Scene) -> bool:
-    return bool(scene.arguments.get("api_key")) or "VLLM_API_KEY" in scene.box.variables
+    """Whether vLLM surely wants a key below /v1. With a --root-path releases differ; KServe's server has no key; an empty one is none."""
+    if is_kserve(scene.command) or scene.arguments.get("root_path"):
+        return False
+    value, _ = scene.box.variables.get("VLLM_API_KEY", (None, 0))
+    empty = value is not None and value.kind == "scalar" and not value.value
+    return bool(scene.arguments.get("api_key")) or ("VLLM_API_KEY" in scene.box.variables and not empty)
 
 
 # ---- Services
@@ -152,9 +163,9 @@ def _served(scene: Scene, services: list[Node]) -> Iterator[Record]:
 
 
 def _other_ports(scene: Scene) -> frozenset[str]:
-    """Ports of the pod's other containers."""
-    held = scene.pod.get("containers") if scene.pod else None
-    others = [item.resolved for item in (held.resolved.items if held else ()) if item.resolved is not scene.node]
+    """Ports of the pod's other containers, and of those that are started before it and go on beside it."""
+    lists = [scene.pod.get(key) if scene.pod else None for key in ("containers", "initContainers")]
+    others = [item.resolved for held in lists for item in (held.resolved.items if held else ()) if item.resolved is not scene.node]
     listed = [ports.resolved.items for other in others if (ports := other.get("ports"))]
     return frozenset(port.text("containerPort") or "" for items in listed for port in items)
 

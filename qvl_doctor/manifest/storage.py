@@ -85,7 +85,7 @@ def _download(scene: Scene) -> Iterator[Record]:
     download = scene.arguments.get("download_dir")
     told = [scene.command.env[name] for name in _CACHE_VARIABLES if scene.command.env.get(name)]
     folders = [download] if isinstance(download, str) else told[:1] or _CACHES
-    name = next((name for folder in folders if (name := scene.box.mount(folder)) is not None), None)
+    name = next((name for folder in folders for each in (folder, f"{folder}/hub") if (name := scene.box.mount(each)) is not None), None)
     if name is None:
         size = f"{scene.weights_gib:.0f} GiB" if scene.weights_gib else "the model"
         yield scene.at(scene.node, f"container {scene.name} downloads {size} at each start: no volume keeps {folders[0][:120]}")

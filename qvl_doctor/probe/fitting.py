@@ -13,18 +13,21 @@ from qvl_doctor.model import Facts, Record
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.versions import release, satisfies
 
-#: Sizes of a tensor-parallel group for which vLLM has an all-reduce of its own (custom_all_reduce.py); 16 from 0.27 on.
-_ALL_REDUCE = (2, 4, 6, 8)
+#: Sizes of a tensor-parallel group for which vLLM has an all-reduce of its own (custom_all_reduce.py), and one more from 0.27 on.
+_ALL_REDUCE, _ALL_REDUCE_MORE = (2, 4, 6, 8), 16
 
 
-def of_packages(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:
-    """Whether what torch (or, where there is none, the vLLM that is asked for) was built for is what driver and card can run."""
+def of_packages(facts: Facts, env: Mapping[str, str], *, amd: bool = False) -> Iterator[Record]:
+    """Whether what torch (or, where there is none, the vLLM that is asked for) was built for is what driver and card can run.
+
+    `amd`: there are cards of AMD's as well.
+    """
     torch, cuda = _text(facts, "torch"), _text(facts, "torch_cuda")
     name, count = _text(facts, "gpu_name"), facts["gpu_count"].value if "gpu_count" in facts else 0
     if count and torch and "cpu" not in _text(facts, "vllm"):
         if cuda == "None":
             yield observe(MACHINE, f"Torch not compiled with CUDA enabled: torch {torch} is here beside {count} GPUs of NVIDIA")
-        elif cuda == "rocm":
+        elif cuda == "rocm" and not amd:
             yield observe(MACHINE, f"torch {torch} is built for ROCm, and the {count} GPUs here are NVIDIA's")
     yield from _python(facts)
     yield from _driver(facts, env)
@@ -73,7 +76,7 @@ def _no_code(capability: str, cuda: str, torch: str) -> bool:
 
 def of_command(arguments: Mapping[str, Any], facts: Facts, vllm: str) -> Iterator[Record]:
     """What the command asks of the cards: their number, how they are joined, and what they compute."""
-    yield from _number(arguments, facts)
+    yield from _number(arguments, facts, vllm)
     capability = _text(facts, "compute_capability")
     if capability:
         yield from _types(arguments, facts, capability, vllm)
@@ -85,7 +88,7 @@ def ranks(arguments: Mapping[str, Any]) -> tuple[int, int]:
     return tensor * _int(arguments.get("pipeline_parallel_size")), tensor
 
 
-def _number(arguments: Mapping[str, Any], facts: Facts) -> Iterator[Record]:
+def _number(arguments: Mapping[str, Any], facts: Facts, vllm: str) -> Iterator[Record]:
     asked, tensor = ranks(arguments)
     seen = facts.get("gpu_visible") or facts.get("gpu_count")  # a file of elsewhere may have the one and not the other
     visible = seen.value if seen else None
@@ -97,11 +100,13 @@ def _number(arguments: Mapping[str, Any], facts: Facts) -> Iterator[Record]:
         else:
             yield observe(MACHINE, f"World size ({asked}) is larger than the number of available GPUs ({visible}) in this node.")
     elif tensor > 1 and not arguments.get("disable_custom_all_reduce"):
-        yield from _all_reduce(tensor, _text(facts, "gpu_links"))
+        yield from _all_reduce(tensor, _text(facts, "gpu_links"), vllm)
 
 
-def _all_reduce(tensor: int, joined: str) -> Iterator[Record]:
+def _all_reduce(tensor: int, joined: str, vllm: str) -> Iterator[Record]:
     """VLLM's warnings about its all-reduce. Whether two cards can really read each other it tries out; NVML only says the driver's word."""
+    if tensor == _ALL_REDUCE_MORE and satisfies(vllm, ">=0.27") is not False:
+        return
     if tensor not in _ALL_REDUCE:
         yield observe(MACHINE, f"Custom allreduce is disabled due to an unsupported world size: {tensor}.")
     elif tensor > 2 and joined in {"p2p", "no-p2p"}:

@@ -118,6 +118,11 @@ def _environment(asked: Asked) -> Mapping[str, str]:
     return {**asked.env, **asked.command.env} if asked.command else asked.env
 
 
+def _inside(asked: Asked) -> Mapping[str, str]:
+    """The same, as it is inside the container where the command starts one: nothing of ours goes in by itself."""
+    return asked.command.env if asked.command and _in_container(asked) else _environment(asked)
+
+
 def _in_container(asked: Asked) -> bool:
     source = asked.command.source if asked.command else None
     return source is not None and source.shape in _CONTAINERS
@@ -128,7 +133,7 @@ def _gpu(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     release, env = _release(asked, facts), _environment(asked)
     seen = gpu.look(env, gpu.Asked(*fitting.ranks(arguments), for_cpu="cpu" in release))
     known = {"vllm": Fact(release, "option")} if release else {}
-    return seen | Seen(observations=tuple(fitting.of_packages({**known, **facts, **seen.facts}, env)))
+    return seen | Seen(observations=tuple(fitting.of_packages({**known, **facts, **seen.facts}, env, amd=os.path.exists("/dev/kfd"))))
 
 
 def _host(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
@@ -137,8 +142,9 @@ def _host(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     seen = host.look(starting.port_of(arguments), str(arguments.get("host") or ""), env=env, download_dir=download)
     release = _release(asked, facts)
     refused = bool(arguments.get("fail_on_environ_validation"))
-    unknown = environment.unknown_variables(env, release, refused=refused)
-    return seen | Seen(observations=(*starting.address(seen.facts, arguments), *starting.user({**facts, **seen.facts}, release), *unknown))
+    unknown = environment.unknown_variables(_inside(asked), release, refused=refused)
+    user = () if _in_container(asked) else starting.user({**facts, **seen.facts}, release)
+    return seen | Seen(observations=(*starting.address(seen.facts, arguments), *user, *unknown))
 
 
 def _model(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
@@ -181,17 +187,17 @@ def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     seen = observe_command(asked.command, release)
     found = list(fitting.of_command(arguments, facts, release))
     ranks, _ = fitting.ranks(arguments)
-    env = _environment(asked)
+    env, inside = _inside(asked), _in_container(asked)
     more: dict[str, Fact] = {}
     shm = facts["shm_gib"].value if "shm_gib" in facts else None
     if ranks > 1 and shm is not None and shm < _SHM_GIB:
         more["shm_small"] = Fact("yes", "probe")
-    seen |= starting.look(arguments, facts, release, env)
-    found += environment.interfaces(env, "/") if ranks > 1 else ()
+    seen |= starting.look(arguments, facts, release, env, folders=not inside)
+    found += environment.interfaces(env, "/") if ranks > 1 and not inside else ()
     case = of_arguments(arguments, Known(gpu=card_of(facts), release=release), asked.command.env)
     if isinstance(case, Case):
         needed = weights(case.shape, case.settings).tensors * case.settings.tp / GIB
-        more |= _room(needed, facts, arguments)
+        more |= {} if inside else _room(needed, facts, arguments)
         found += _free_memory(case, facts)
         more |= facts_of(case, case.plan())
     else:
@@ -202,7 +208,8 @@ def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
 def _room(needed: float, facts: Facts, arguments: Mapping[str, Any]) -> dict[str, Fact]:
     found = {"weights_needed_gib": Fact(round(needed, 1), "probe")}
     free = facts.get("download_free_gib" if arguments.get("download_dir") else "cache_free_gib")
-    if _text(facts, "model_place") in {"", "hub"} and free is not None and free.value < needed:
+    there = facts["weight_files_gib"].value if "weight_files_gib" in facts else 0.0  # of a download that was begun
+    if _text(facts, "model_place") in {"", "hub"} and free is not None and free.value < needed - there:
         found |= {"disk_small": Fact("yes", "probe"), "disk_free_gib": free}
     return found
 

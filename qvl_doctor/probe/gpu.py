@@ -64,10 +64,14 @@ def _seen(nvml: Nvml, env: Mapping[str, str], asked: Asked) -> Seen:
     lost = [observe(MACHINE, f"GPU {number} cannot be asked: {card}") for number, card in found.items() if isinstance(card, str)]
     visible = _visible(env, found)
     seen = [cards[number] for number in visible.cards if number in cards]
-    facts |= _chosen(nvml, seen, visible, asked, count)
+    idle = [card for card in seen if card.divided and not card.instances]  # CUDA passes over them
+    used = [card for card in seen if card not in idle]
+    facts |= {"gpu_visible": len(visible.cards) - len(idle), **_chosen(nvml, used, visible, asked, count)}
+    if idle and not used:
+        facts |= {"mig": "yes", "gpu_name": idle[0].device.name}
     records = [*lost, *_about_list(env, visible, count), *_kinds(env, cards)]
     for card in seen:
-        records += _about(card)
+        records += _about(card, alone=not used)
     return Seen({name: Fact(value, "probe") for name, value in facts.items()}, tuple(records))
 
 
@@ -80,7 +84,7 @@ def _visible(env: Mapping[str, str], found: Mapping[int, Card | str]) -> Visible
 
 def _chosen(nvml: Nvml, seen: Sequence[Card], visible: Visible, asked: Asked, there: int) -> dict[str, object]:
     """Facts of the cards that the command uses."""
-    facts: dict[str, object] = {"gpu_visible": len(visible.cards)}
+    facts: dict[str, object] = {}
     if not seen:
         return facts
     if seen[0].divided:  # a process sees one instance: the named one, else the first
@@ -126,7 +130,8 @@ def _kinds(env: Mapping[str, str], cards: Mapping[int, Card]) -> Iterator[Record
         yield observe(MACHINE, f"Detected different devices in the system: {', '.join(names[:16])}.")
 
 
-def _about(card: Card) -> Iterator[Record]:
+def _about(card: Card, *, alone: bool) -> Iterator[Record]:
+    """What is to be said of a card. `alone`: there is none beside it that can be used."""
     label = f"GPU {card.device.number}"
     title = f"{label} ({card.device.name})"
     for fault in card.faults:
@@ -134,10 +139,10 @@ def _about(card: Card) -> Iterator[Record]:
     if not card.divided:
         yield from _memory(label, card.device)
         return
-    if not card.instances:
+    if not card.instances and alone:
         yield observe(MACHINE, f"{title}: MIG is switched on, and no instance is there for this process")
         return
-    listed = ", ".join(f"{each.name} ({each.uuid})" for each in card.instances[:8])
+    listed = ", ".join(f"{each.name} ({each.uuid})" for each in card.instances[:8]) or "none"
     yield observe(MACHINE, f"{title}: MIG is switched on, its memory is divided into instances: {listed}")
     for each in card.instances:
         yield from _memory(f"{label}, instance {each.number}", each)

@@ -40,7 +40,7 @@ def look(port: int = 8000, host: str = "", root: str = "/", env: Mapping[str, st
         facts["wsl"] = "yes"
     if not _has_name(env):
         facts["user_id_without_name"] = os.getuid()
-    if listed(os.path.join(root, "sys/class/infiniband"), 1) and not limits.can_lock(facts):
+    if listed(os.path.join(root, "sys/class/infiniband"), 1) and not limits.can_lock(facts, root):
         facts["locked_memory_small"] = "yes"
     seen = (*environment.observations(env), *disks.observations(env, facts), *_odd(facts))
     return Seen({name: Fact(value, "probe") for name, value in facts.items()}, seen)
@@ -49,8 +49,8 @@ def look(port: int = 8000, host: str = "", root: str = "/", env: Mapping[str, st
 def _odd(facts: Mapping[str, object]) -> Iterator[Record]:
     if time.time() < _EARLIEST:
         yield observe(MACHINE, f"the clock of this machine shows {time.strftime('%Y-%m-%d', time.gmtime())}")
-    files = facts.get("open_files_limit")
-    if isinstance(files, int) and files < _OPEN_FILES:
+    files, hard = facts.get("open_files_soft_limit"), facts.get("open_files_limit")
+    if isinstance(files, int) and isinstance(hard, int) and files < _OPEN_FILES and hard < _OPEN_FILES:  # then it stays as it is
         yield observe(MACHINE, f"at most {files} files may be open at once, and vLLM cannot raise its limit to {_OPEN_FILES}")
 
 

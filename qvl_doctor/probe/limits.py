@@ -13,6 +13,8 @@ _GIB = 1 << 30
 #: A control group of version 1 without a limit shows a number near 2^63.
 _UNLIMITED = 1 << 60
 _MOST_LEVELS = 32
+#: The bit of capabilities(7) that frees a process from the limit of locked memory.
+_CAP_IPC_LOCK = 14
 #: /proc's name of a limit → the fact, and by what its number is divided.
 _LIMITS = {"Max open files": ("open_files", 1), "Max locked memory": ("locked_memory_kib", 1024), "Max stack size": ("stack_kib", 1024)}
 _LIMIT = re.compile(r"^(Max [a-z ]+?)\s{2,}(\S+)\s+(\S+)", re.MULTILINE)
@@ -99,6 +101,7 @@ def _scaled(text: str, unit: int) -> int | str:
     return int(text) // unit if text.isascii() and text.isdecimal() else "unlimited"
 
 
-def can_lock(facts: Mapping[str, object]) -> bool:
-    """Whether memory may be locked without a limit, as RDMA wants it."""
-    return facts.get("locked_memory_kib_limit", "unlimited") == "unlimited"
+def can_lock(facts: Mapping[str, object], root: str) -> bool:
+    """Whether memory may be locked without a limit, as RDMA wants it: there is none, or this process may ignore it (root, mostly)."""
+    found = re.search(r"^CapEff:\s*([0-9a-f]{1,32})$", read_text(os.path.join(root, "proc/self/status")), re.MULTILINE)
+    return facts.get("locked_memory_kib_limit", "unlimited") == "unlimited" or bool(found and int(found[1], 16) >> _CAP_IPC_LOCK & 1)

@@ -14,6 +14,8 @@ from qvl_doctor.probe import disks, text_files, weight_files
 from qvl_doctor.probe.reading import listed, read_json, read_object, read_text
 from qvl_doctor.versions import satisfies
 
+#: The classes that generate; those that classify or embed vLLM makes of them itself.
+_HEADS = ("ForCausalLM", "ForConditionalGeneration")
 _MOST_FILES = 5000
 _MOST_INNER = 50
 #: A name on the Hub, by its library: one or two parts of letters, digits, `-`, `_` and `.`.
@@ -80,7 +82,8 @@ def look(
     if isinstance(found.value, dict):
         return _with_config(folder, names, found.value, _Asked(vllm, transformers, arguments or {}, downloads))
     state, said = _without_config(folder, names, found.problem)
-    kept = said if said and not (downloads and found.problem == "missing") else None
+    elsewhere = downloads or bool((arguments or {}).get("hf_config_path"))
+    kept = said if said and not (elsewhere and found.problem == "missing") else None
     pointers = tuple(weight_files.pointers(folder, names))
     return Seen({"model_folder": Fact(state, "probe")}, pointers or ((kept,) if kept else ()))
 
@@ -129,6 +132,8 @@ def _with_config(folder: str, names: Sequence[str], config: Mapping[str, Any], a
     facts["model_complete"] = "yes" if weights.complete else "no"
     seen = (
         *_support(architecture, model_type, asked.vllm, asked.transformers),
+        *_in_no_release(config, architecture, asked.vllm),
+        *_untyped(config, folder, asked.arguments),
         *_remote_code(config, model_type, folder, asked.arguments),
         *weight_files.pointers(folder, names),
         *_files(folder, names, config, asked, weights),
@@ -162,6 +167,23 @@ def _support(architecture: str, model_type: str, vllm: str, transformers: str) -
     if transformers and first and satisfies(transformers, f"<{first}"):
         said = f"The checkpoint you are trying to load has model type `{model_type}` but Transformers does not recognize this architecture."
         yield observe(MACHINE, said)
+
+
+def _in_no_release(config: Mapping[str, Any], architecture: str, vllm: str) -> Iterator[Record]:
+    """A class that generates, brings no code of its own, and is in none of the registries that are known."""
+    newest = knowledge.newest_vllm()
+    if not vllm or config.get("auto_map") or not architecture.endswith(_HEADS) or knowledge.architecture(architecture):
+        return
+    if satisfies(vllm, f"<={newest}"):
+        yield observe(MACHINE, f"the architecture {architecture} is in no release of vLLM up to {newest}")
+
+
+def _untyped(config: Mapping[str, Any], folder: str, arguments: Mapping[str, Any]) -> Iterator[Record]:
+    """A config.json that does not say its type, in Transformers' words. Until 4.57 Transformers also tries the words of the path."""
+    if config.get("model_type") or config.get("auto_map") or arguments.get("config_format") or arguments.get("hf_config_path"):
+        return
+    if not any(name in folder for name in knowledge.table("model_types")["model_types"]):
+        yield observe(MACHINE, f"Unrecognized model in {folder.replace(' ', '_')[:290]}. Should have a `model_type` key in its config.json")
 
 
 def _remote_code(config: Mapping[str, Any], model_type: str, folder: str, arguments: Mapping[str, Any]) -> Iterator[Record]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from qvl_doctor.probe.reading import listed, read_text
+
 #: NVML's return codes (nvml.h) in words. What is not in here is `error-` and the number.
 FAILURES = {
     3: "not-supported",
@@ -26,6 +28,7 @@ FAILURES = {
     28: "gpu-not-found",
     999: "unknown-error",
 }
+_NVIDIA, _MOST_DEVICES = "0x10de", 1000
 #: Failures that mean no more than that there is no driver of NVIDIA's.
 ABSENT = ("library-missing", "driver-not-loaded")
 
@@ -84,10 +87,22 @@ def instead(failure: str, root: str, *, for_cpu: bool) -> str:
 
     VLLM takes a Jetson for CUDA without asking NVML, by the same two files.
     """
+    if for_cpu:
+        return "not-needed"
     if any(os.path.exists(os.path.join(root, path)) for path in ("etc/nv_tegra_release", "sys/class/tegra-firmware")):
         return "jetson"
-    if failure not in ABSENT:
-        return failure
-    if os.path.exists(os.path.join(root, "dev/kfd")):
+    if failure in ABSENT and os.path.exists(os.path.join(root, "dev/kfd")) and not _has_nvidia_card(root):
         return "amd"
-    return "not-needed" if for_cpu else failure
+    return failure
+
+
+def _has_nvidia_card(root: str) -> bool:
+    """Whether a display device of NVIDIA's is on the PCI bus, with a driver or without: many processors have graphics of AMD's inside."""
+    devices = os.path.join(root, "sys/bus/pci/devices")
+    for name in listed(devices, _MOST_DEVICES):
+        folder = os.path.join(devices, name)
+        if read_text(os.path.join(folder, "vendor"), 16).strip() == _NVIDIA and read_text(os.path.join(folder, "class"), 16).startswith(
+            "0x03"
+        ):
+            return True
+    return False

@@ -85,7 +85,7 @@ def read(found: Mapping[str, Any]) -> Seen:
         if name in _BUILT and (cuda := _built_for(str(text))):
             facts[f"{name}_cuda"] = Fact(cuda, "probe")
     files = (_twice(versions), _shadowed(versions), _overwritten(versions))
-    releases = (_violations(rows, versions), _transformers(facts))
+    releases = (_violations(rows, versions, str(found.get("python", ""))), _transformers(facts))
     return Seen(facts, tuple(chain.from_iterable(files + releases)))
 
 
@@ -151,9 +151,9 @@ def _twice(versions: Mapping[str, list[str]]) -> Iterator[Record]:
             yield observe(MACHINE, f"package {name} is installed twice, as {' and '.join(sorted(set(held)))}")
 
 
-def _violations(rows: Iterable[tuple[str, str, list[str]]], versions: Mapping[str, list[str]]) -> Iterator[Record]:
-    """What packages ask for and do not get, each with who else asks for the same package."""
-    wishes = list(_wishes(rows))
+def _violations(rows: Iterable[tuple[str, str, list[str]]], versions: Mapping[str, list[str]], python: str) -> Iterator[Record]:
+    """What packages ask for and do not get, each with who else asks for the same package. `python` is the interpreter's release."""
+    wishes = list(_wishes(rows, python))
     for wish in wishes:
         held = versions.get(wish.package)
         if held is None:
@@ -162,6 +162,12 @@ def _violations(rows: Iterable[tuple[str, str, list[str]]], versions: Mapping[st
             others = [f"{each.by} asks for {each.asked}" for each in wishes if each.package == wish.package and each.by != wish.by]
             beside = f"; {', '.join(others[:_MOST_OTHERS])}" if others else ""
             yield observe(MACHINE, f"package {wish.by} requires {wish.asked}, but {held[0]} is installed{beside}")
+
+
+def _markers(python: str) -> dict[str, str]:
+    """What requirements may ask of the interpreter's release, "3.10.4"; nothing for what is no release."""
+    found = re.match(r"(\d{1,2}\.\d{1,3})\.\d{1,3}", python)
+    return {"python_version": found[1], "python_full_version": found[0]} if found else {}
 
 
 class _Wish(NamedTuple):
@@ -173,7 +179,7 @@ class _Wish(NamedTuple):
     allows: Callable[[str], bool]
 
 
-def _wishes(rows: Iterable[tuple[str, str, list[str]]]) -> Iterator[_Wish]:
+def _wishes(rows: Iterable[tuple[str, str, list[str]]], python: str) -> Iterator[_Wish]:
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.version import InvalidVersion
 
@@ -183,13 +189,14 @@ def _wishes(rows: Iterable[tuple[str, str, list[str]]]) -> Iterator[_Wish]:
         except InvalidVersion:
             return True  # not a version that can be compared: no reason to call it wrong
 
+    there = {"extra": "", **_markers(python)}  # of the interpreter that is looked at, which need not be ours
     for name, version, requires in rows:
         if _plain(name) not in _WATCHED:
             continue
         for text in requires:
             try:
                 asked = Requirement(text)
-                if asked.marker and not asked.marker.evaluate({"extra": ""}):
+                if asked.marker and not asked.marker.evaluate(there):
                     continue
             except InvalidRequirement:
                 continue

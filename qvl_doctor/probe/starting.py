@@ -75,15 +75,15 @@ def _is_reference(name: str) -> bool:
     return ":" in name and not name.startswith((".", "/", "~"))
 
 
-def look(arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[str, str]) -> Seen:
-    """Everything else that follows from host and command."""
+def look(arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[str, str], *, folders: bool = True) -> Seen:
+    """Everything else that follows from host and command. `folders`: the command's are those of this machine, not a container's."""
     ranks = _number(arguments, "tensor_parallel_size") * _number(arguments, "pipeline_parallel_size")
     more: dict[str, Fact] = {}
     ways = [way for name, way in _WAYS.items() if env.get(name) == "1"]
     if ranks > 1 and ways:
         more["nccl_off"] = Fact(" and ".join(ways), "probe")
-    found = [*_downloads(facts, arguments, env), *_allocator(arguments, release, env), *_swap(arguments, facts, release)]
-    found += _compiles(arguments, facts, release, env)
+    found = [*_allocator(arguments, release, env), *_swap(arguments, facts, release)]
+    found += [*_downloads(facts, arguments, env), *_compiles(arguments, facts, release, env)] if folders else []
     if facts.get("wsl") and release and _without_pinned_memory(release, env):
         found.append(observe(MACHINE, "Using 'pin_memory=False' as WSL is detected. This may slow down the performance."))
     return Seen(more, tuple(found))
@@ -119,7 +119,8 @@ def _allocator(arguments: Mapping[str, Any], release: str, env: Mapping[str, str
     if sleep and satisfies(release, _SLEEP_REFUSES):
         yield observe(MACHINE, "Expandable segments are not compatible with memory pool.")
     connector = transfer.get("kv_connector") if isinstance(transfer, Mapping) else None
-    if connector and not sleep and satisfies(release, _CONNECTOR_REFUSES):
+    exempt = sleep or bool(arguments.get("enable_cumem_allocator"))
+    if connector and not exempt and satisfies(release, _CONNECTOR_REFUSES):
         said = "is incompatible with PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True unless enable_sleep_mode is also enabled."
         yield observe(MACHINE, f"KV connector {str(connector)[:60]} {said}")
 

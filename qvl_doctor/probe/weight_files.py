@@ -16,6 +16,8 @@ from qvl_doctor.probe.reading import opened, read, read_json
 #: Endings that some loader of vLLM takes; an index beside the second kind counts only where none of the first is there.
 SAFETENSORS, PICKLED = ".safetensors", (".bin", ".pt", ".pth")
 OTHERS = (".gguf", ".tensors", ".ckpt")
+#: Endings of what else is read: settings, tokenizers, templates, code of the model's own.
+_TEXTS = (".json", ".model", ".txt", ".tiktoken", ".jinja", ".py")
 INDEX, PICKLED_INDEX = "model.safetensors.index.json", "pytorch_model.bin.index.json"
 _LONGEST_INDEX = 64 << 20
 #: What git leaves in place of a large file that was not fetched.
@@ -125,8 +127,9 @@ def _broken(folder: str, name: str) -> Iterator[Record]:
 
 
 def pointers(folder: str, names: Sequence[str]) -> Iterator[Record]:
-    """Files of which only Git LFS's pointer is there."""
-    small = (name for name in names if _small(os.path.join(folder, name)))
+    """Files that a start reads and of which only Git LFS's pointer is there. Others, such as pictures or a second format, may stay so."""
+    wanted = {*_wanted(folder, names)[0], *(name for name in names if name.endswith(_TEXTS))}
+    small = (name for name in names if name in wanted and _small(os.path.join(folder, name)))
     found = [name for name in small if _is_pointer(os.path.join(folder, name))]
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""

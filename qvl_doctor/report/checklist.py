@@ -42,7 +42,7 @@ ROWS = (
     Row("packages", "imports", ("imports",), ("imports-",)),
     Row("gpu", "driver", ("driver", "driver_cuda"), _DRIVER),
     Row("gpu", "cards", ("gpu_count", "gpu_name", "compute_capability", "gpu_links", "gpu_topology"), _CARDS),
-    Row("gpu", "gpu_memory", ("startup_free_gib", "total_gib"), ("gpu-memory-not-", "gpu-taken-")),
+    Row("gpu", "gpu_memory", ("startup_free_gib", "total_gib"), ("gpu-memory-not-", "gpu-memory-shared-", "gpu-taken-")),
     Row("host", "shm", ("shm_gib",), ("shared-memory-", "nccl-shared-")),
     Row("host", "ram", ("ram_gib", "memory_limit_gib"), ("swap-space-too-large",)),
     Row("host", "disk", ("cache_free_gib", "cache_writable"), ("disk-", "hf-cache-not-writable", "home-not-writable", "temporary-")),
