@@ -88,6 +88,8 @@ TWO = {"args": ["--model", MODEL, "-tp", "2"], "resources": {"limits": {"nvidia.
         ({"env": [{"name": "HF_TOKEN", "value": "hf_abc"}]}, "secret-in-manifest"),
         ({"env": [{"name": "HF_HUB_OFFLINE", "value": 1}]}, "variable-not-text"),
         ({"args": ["--model", MODEL, "--port", 8000]}, "arguments-not-text"),
+        ({"command": ["python3", "-m", "vllm.entrypoints.openai.api_server", "-i", "a"]}, "unknown-argument"),
+        ({"env": [{"name": "HF_TOKEN", "value": "${HF_TOKEN:-hf_abcdefgh}"}]}, "secret-in-manifest"),
         ({"volumeMounts": [{"name": "other", "mountPath": "/x"}]}, "volume-not-defined"),
         ({"volumeMounts": []}, "model-downloaded-at-each-start"),
         ({"args": ["--model", "/models/qwen"]}, "model-on-no-volume"),
@@ -112,6 +114,10 @@ def test_a_mistake_of_the_container(container: dict[str, Any], rule: str) -> Non
         {"env": [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}, {"name": "EMPTY"}]},
         {"args": ["--model", MODEL, "-tp", "4", "--distributed-executor-backend", "ray"], "image": "vllm/vllm-openai:v0.11.0"},
         {"image": "somebody/vllm-app:1.2.3"},
+        {"command": ["python3", "-m", "vllm.entrypoints.openai.run_batch", "-i", "/in", "-o", "/out", "--output-tmp-dir", "/tmp"]},
+        {"env": [{"name": "HF_TOKEN", "value": "${HF_TOKEN}"}, {"name": "VLLM_API_KEY", "value": "$(KEY)"}]},
+        {"env": [{"name": "HF_TOKEN", "value": "<your token>"}, {"name": "TOKENIZERS_PARALLELISM", "value": "false"}]},
+        {"env": [{"name": "HF_HUB_DISABLE_IMPLICIT_TOKEN", "value": "1"}, {"name": "HF_TOKEN_PATH", "value": "/run/token"}]},
         {"args": ["--model", MODEL, "--port", "$(PORT)", "-tp", "$(GPUS)"], "readinessProbe": READY, **FOUR},
         {"args": ["--config", "/etc/vllm.yaml", "--model", MODEL], "readinessProbe": {"httpGet": MODELS}, **FOUR},
     ],
@@ -182,10 +188,55 @@ def test_policies() -> None:
     assert rules(rolling) == {"rollout-needs-more-gpus"}
     rolling["spec"]["replicas"] = 4
     assert rules(rolling) == set()  # one of four may miss
+    written_out = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}
+    rolling["spec"]["strategy"] = written_out  # as `kubectl get -o yaml` shows it
+    assert rules(rolling) == set()
+    rolling["spec"]["replicas"] = 3
+    assert rules(rolling) == {"rollout-needs-more-gpus"}
     rolling["spec"]["strategy"] = {"rollingUpdate": {"maxUnavailable": 0}}
     assert rules(rolling) == {"rollout-needs-more-gpus"}
     rolling["spec"]["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
     assert rules(rolling) == set()
+
+
+def test_the_claims_that_a_stateful_set_makes() -> None:
+    found = deployment()
+    found["kind"] = "StatefulSet"
+    del found["spec"]["strategy"], pod_of(found)["volumes"]
+    found["spec"]["volumeClaimTemplates"] = [{"metadata": {"name": "models"}, "spec": CLAIM["spec"]}]
+    assert rules(found) == set()
+    small = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "8Gi"}}}
+    found["spec"]["volumeClaimTemplates"][0]["spec"] = small
+    assert rules(found) == {"volume-below-weights"}
+
+
+def test_what_kserve_adds_is_not_missing() -> None:
+    args = ["--port=8080", "--model=/mnt/models"]
+    container = {"name": "kserve-container", "image": "vllm/vllm-openai:v0.11.0", "args": args}
+    runtime = {"kind": "ServingRuntime", "metadata": {"name": "vllm"}, "spec": {"containers": [container]}}
+    assert rules(runtime) == set()
+    held = {**container, "env": [{"name": "STORAGE_URI", "value": "pvc://a/b"}], "resources": {"limits": {"nvidia.com/gpu": 1}}}
+    service = {"kind": "InferenceService", "metadata": {"name": "qwen"}, "spec": {"predictor": {"containers": [held]}}}
+    assert rules(service) == set()
+    elsewhere = {**held, "args": ["--model=/models/qwen"]}
+    assert rules({**service, "spec": {"predictor": {"containers": [elsewhere]}}}) == {"model-on-no-volume"}
+
+
+def test_what_a_controller_made_is_judged_where_it_was_made_from() -> None:
+    """`kubectl get all -o yaml`: a Deployment, its ReplicaSets and their pods. What was rolled out before is history."""
+    made = deployment(image="vllm/vllm-openai:latest")
+    labels = {"app": "qwen", "pod-template-hash": "6d5f"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "spec": pod_of(deployment(image="vllm/vllm-openai:latest"))}
+    pod["metadata"] = {"name": "qwen-6d5f-x", "labels": labels, "ownerReferences": [{"kind": "ReplicaSet", "name": "qwen-6d5f"}]}
+    old = {**deployment(image="vllm/vllm-openai:v0.6.0"), "kind": "ReplicaSet"}
+    old["metadata"] = {"name": "qwen-1", "ownerReferences": [{"kind": "Deployment", "name": "qwen"}]}
+    for objects in ([pod, made, old], [pod, made]):
+        found = diagnose("x.yaml", yaml.safe_dump({"kind": "List", "items": objects}), RULES, Known()).diagnosis
+        assert [finding.rule for finding in found.findings] == ["image-without-release"]
+        assert found.not_checked == ()
+    alone = diagnose("x.yaml", yaml.safe_dump(pod), RULES, Known()).diagnosis
+    assert [finding.rule for finding in alone.findings] == ["image-without-release"]
+    assert "made from Deployment/qwen" in alone.not_checked[0]["en"]
 
 
 def test_how_long_a_start_takes() -> None:

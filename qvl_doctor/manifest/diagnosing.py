@@ -13,7 +13,7 @@ from qvl_doctor.launch.command import Command, LaunchError
 from qvl_doctor.launch.manifest import ManifestSource
 from qvl_doctor.launch.observing import arguments_of
 from qvl_doctor.launch.patching import patched, unpatched
-from qvl_doctor.manifest.looking import Looked, look, release_of
+from qvl_doctor.manifest.looking import Looked, look, owner_of, release_of
 from qvl_doctor.memory import cards
 from qvl_doctor.memory.solver import Case
 from qvl_doctor.model import SEVERITIES, Diagnosis, Rule, Seen, Text
@@ -93,10 +93,12 @@ def _with_image(first: Diagnosis, again: Diagnosis, release: str, image: str) ->
 
 
 def _notes(command: Command) -> list[Text]:
-    """That a piece of a manifest does not show what stands elsewhere."""
+    """That a piece of a manifest does not show what stands elsewhere, and that what a controller made is not the place for a change."""
     source = command.source
     fragment = isinstance(source, ManifestSource) and source.shape == "kubernetes" and not source.box.spot.root.get("kind")
-    return [both("manifest.fragment")] if fragment else []
+    owners = owner_of(command)[-1:]
+    owned: list[Text] = [both("manifest.owned", where=command.where[:200], owner=f"{kind}/{name}"[:200]) for kind, name in owners]
+    return [both("manifest.fragment")] if fragment else owned
 
 
 def _together(source: str, singles: Sequence[Diagnosis], looked: Sequence[Looked]) -> Diagnosis:

@@ -22,6 +22,8 @@ GIB = 1 << 30
 #: Bytes of a parameter: two, or about half a byte in 4 bits.
 _PLAIN, _QUANTIZED = 2, 0.5
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+#: Templates of KServe's, to which each InferenceService adds what it needs: GPUs, and volumes.
+_COMPLETED = frozenset(("ServingRuntime", "ClusterServingRuntime", "LLMInferenceServiceConfig"))
 _QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kMGT]i?|Ki)?")
 #: Docker's sizes: 2g, 512mb, 64M; all of them in powers of 1024.
 _DOCKER_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?)i?b?", re.IGNORECASE)
@@ -62,7 +64,7 @@ class Scene:
     @property
     def whole(self) -> bool:
         """Whether the text is a whole object, so that what is not in it is missing. Of a fragment nobody knows."""
-        return self.shape == "compose" or bool(self.box.spot.root.get("kind"))
+        return self.shape == "compose" or (bool(self.kind) and self.kind not in _COMPLETED)
 
     @property
     def kind(self) -> str:
@@ -102,6 +104,12 @@ def deep(node: Node | None, *keys: str) -> Node | None:
         found = node.get(key) if node else None
         node = found.resolved if found else None
     return node
+
+
+def name_of(node: Node) -> str:
+    """The name of an object, "" where it has none."""
+    metadata = node.get("metadata")
+    return (metadata.text("name") if metadata else "") or ""
 
 
 def number(value: Any, otherwise: int = 1) -> int:
