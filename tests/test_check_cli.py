@@ -242,3 +242,16 @@ def test_a_child_that_outlives_the_import_is_not_waited_for(tmp_path: Path) -> N
     started = time.monotonic()
     assert imports.look(str(python)).facts["imports"].value == "ok"
     assert time.monotonic() - started < 20
+
+
+def test_flags_are_not_called_known_to_a_release_that_nobody_knows(tmp_path: Path) -> None:
+    file = tmp_path / "env.json"
+    file.write_text(
+        json.dumps({"schema": SCHEMA, "made": "2026-01-01T00:00:00Z", "probes": {"packages": []}, "facts": {}}), encoding="utf-8"
+    )
+    for release, wanted in (((), "nothing that no release knows"), (("--vllm", "0.11.0"), "known to this release")):
+        done = run("check", "--from", "-", "--format", "json", "--lang", "en", *release, *SERVE, stdin=file.read_bytes())
+        found = json.loads(done.stdout)
+        (line,) = (check for check in found["checks"] if check["name"] == "flags")
+        assert line["detail"]["en"].startswith(wanted)
+        assert "stdin: the machine was looked at on 2026-01-01" in str(found["not_checked"])

@@ -14,7 +14,7 @@ from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.logs.records import LogReader
-from qvl_doctor.logs.source import InputError, open_input, read_chunks
+from qvl_doctor.logs.source import InputError, open_input, read_chunks, read_text
 from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Seen, Text
 from qvl_doctor.redact import redact
 from qvl_doctor.sizing.need import wanted
@@ -77,9 +77,7 @@ def package_facts(path: str) -> dict[str, Fact]:
         return {}
     from qvl_doctor.logs.packages import read_pip
 
-    with open_input(path) as stream:
-        text = b"".join(read_chunks(stream, path))[: 4 * 1024 * 1024]
-    return dict(read_pip(redact(text.decode("utf-8", "replace"))))
+    return dict(read_pip(redact(read_text(path, 4 << 20))))
 
 
 def read_one(

@@ -12,6 +12,7 @@ from qvl_doctor.launch.command import Command
 from qvl_doctor.launch.kserve import PORT as KSERVE_PORT
 from qvl_doctor.launch.kserve import is_kserve
 from qvl_doctor.launch.manifest import Container
+from qvl_doctor.launch.masking import masked_part
 from qvl_doctor.launch.podpatch import size_of
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.memory import cards
@@ -94,7 +95,7 @@ class Scene:
         """An observation with the line of a node as its proof."""
         start = self.text.rfind("\n", 0, node.start) + 1
         end = self.text.find("\n", node.start)
-        shown = self.text[start : end if end >= 0 else len(self.text)].strip()[:200]
+        shown = masked_part(self.text, start, end if end >= 0 else len(self.text)).strip()[:200]
         return observe(MANIFEST, said, self.text.count("\n", 0, node.start) + 1, shown)
 
 

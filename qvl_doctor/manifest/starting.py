@@ -187,7 +187,7 @@ def _rollout(scene: Scene) -> Iterator[Record]:
     """A rolling update that must start a new pod before it may end an old one. By default a quarter may be missing, rounded down."""
     spec = deep(scene.box.spot.root, "spec")
     gpus = scene.command.container.get("gpus", "")
-    if scene.kind != "Deployment" or spec is None or not gpus.isdecimal() or not int(gpus):
+    if scene.kind != "Deployment" or spec is None or not number(gpus, 0):
         return
     strategy, replicas = spec.get("strategy"), number(spec.text("replicas") or "1")
     kind = strategy.text("type") if strategy else None
