@@ -172,3 +172,22 @@ def test_a_mask_is_never_written_into_the_file() -> None:
     assert [finding.rule for finding in found.diagnosis.findings] == ["flag-given-twice"]
     assert SECRET.findall(found.file) == ["PRIVATE02"]
     assert "***" not in found.file
+
+
+def test_secrets_of_known_shapes_are_no_change_of_the_file() -> None:
+    token = "hf_" + "q" * 34
+    text = f"""
+kind: Pod
+spec:
+  containers:
+  - name: vllm
+    image: vllm/vllm-openai:v0.8.4
+    args: [--model, m, --api-key, sk-abcdefgh, --limit-mm-per-prompt, '{{"image": 2}}']
+    env:
+    - name: HF_TOKEN
+      value: {token}
+    resources: {{limits: {{nvidia.com/gpu: 1}}}}
+"""
+    changes = diagnose("x.yaml", text, RULES, Known()).diagnosis.changes
+    assert [line.strip()[:6] for kind, line in changes if kind in {"added", "removed"}] == ["args: ", "args: "]
+    assert token not in str(changes)

@@ -14,6 +14,8 @@ from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.redact import MASK, redact
 
 _SECRET_OBJECT = re.compile(r"""["']?kind["']?\s*:\s*["']?Secret\b""")
+#: What is masked already.
+_MASKED = re.compile(r"(?:hf_|sk-)?\*{3}")
 #: What stands for a value in the question whether a name is that of a secret.
 _SAMPLE = "sample"
 _QUOTED_MASK = re.compile(r"""(['"])((?:[\w.-]{1,200}=)?\*{3})\1""")
@@ -34,7 +36,7 @@ def masked(command: Command) -> Command:
 
 def secret(name: str, value: str) -> str:
     """What may be shown of the value of a name: of all that looks like a secret, the mask."""
-    if not value or redact(f"{name}={value}") == f"{name}={value}":
+    if not value or _MASKED.fullmatch(value) or redact(f"{name}={value}") == f"{name}={value}":
         return value
     shown = redact(value)
     return shown if shown != value else MASK
