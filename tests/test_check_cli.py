@@ -103,6 +103,16 @@ def test_the_checklist_at_every_width(width: int, lang: str, encoding: str) -> N
     assert max(map(cell_len, shown.splitlines())) <= max(width, 24)
 
 
+def test_the_names_take_no_more_room_than_those_that_are_shown() -> None:
+    diagnosis = judged(Environment({"host": Seen({"shm_gib": Fact(8.0)})}), None, EVERYTHING, CheckOptions(), RULES)
+    file = io.StringIO()
+    console.render(diagnosis, "en", Console(file=file, width=100))
+    shown = file.getvalue()
+    assert "tokenizer, template, processor" not in shown  # no model was named: the group is one line
+    (line,) = (line for line in shown.splitlines() if "shared memory" in line)
+    assert line.index("8 GiB") <= len("    ✓ limits of the user  ")
+
+
 def test_the_json_of_the_checklist_keeps_its_schema(root: Path) -> None:
     schema = json.loads((root / "qvl_doctor/report/schema-v1.json").read_text(encoding="utf-8"))
     done = run("check", "--no-import-test", "--format", "json", *SERVE)

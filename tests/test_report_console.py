@@ -66,7 +66,7 @@ FAILED_ZH = """\
   vLLM 通过 Transformers 读取 config.json，而 Transformers 从 4.49 起才支持
   qwen2_5_vl；vLLM 从 0.7.3 起才支持该架构。两者需一起升级。
 
-日志证据
+依据
   12 │ KeyError: 'qwen2_5_vl'
   31 │ ValueError: The checkpoint you are trying to load has model type
      │ `qwen2_5_vl` but Transformers does not recognize this architecture. This…
