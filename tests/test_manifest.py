@@ -217,6 +217,30 @@ def test_what_cannot_be_read_is_told_in_words(text: str, said: str) -> None:
     assert said in done.stderr
 
 
+def test_what_cannot_be_read_is_shown_in_part_and_without_its_secrets() -> None:
+    done = doctor("-", given="docker run -e HF_TOKEN='PRIVATE01 vllm/vllm-openai --api-key PRIVATE02 " + "$(" * 5000)
+    assert done.returncode == 3
+    assert "PRIVATE" not in done.stderr
+    assert len(done.stderr) < 400
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_names_style_no_terminal_and_pipes_in_a_folder_are_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "ev\x1b[31mil.yaml").write_text("x", encoding="utf-8")
+    model = tmp_path / "m\x1b[31m"
+    model.mkdir()
+    os.mkfifo(model / "config.json")
+    for words in (
+        ["manifest", str(tmp_path / "ev\x1b[31mil.yaml")],
+        ["logs", "--model-dir", str(model), str(tmp_path / "none\x1b[31m")],
+        ["plan", "--gpu", "L4", "--model-dir", str(model), "--", "vllm", "serve", "x"],
+    ):
+        done = subprocess.run([sys.executable, "-m", "qvl_doctor", *words], capture_output=True, text=True, check=False, timeout=30)
+        assert done.returncode in {2, 3}
+        assert "\x1b" not in done.stdout + done.stderr
+    assert "config.json: is no file" in done.stderr
+
+
 def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
     import gzip
 

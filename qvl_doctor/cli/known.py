@@ -14,10 +14,13 @@ from qvl_doctor.memory.checkpoint import read_checkpoint
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.releases import parse
 from qvl_doctor.memory.tensors import CheckpointError
+from qvl_doctor.redactlines import redact_text
 from qvl_doctor.sizing.case import Known
 from qvl_doctor.words import say
 
 _SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,4})?)\s*(GiB|GB|G|MiB|MB|M)?", re.IGNORECASE)
+#: Of a text that cannot be read.
+_MOST_SHOWN = 80
 _MOST_BYTES = 1 << 20
 
 
@@ -51,7 +54,9 @@ def commands_of(source: str | list[str], release: str, path: str, lang: str) -> 
 def unreadable(error: LaunchError, lang: str) -> str:
     """What is wrong with a text in which no command can be read, and where."""
     place = f" ({error.place})" if str(error.place) else ""
-    detail = f": {error.detail}" if error.detail else ""
+    told = "" if error.kind == "unclosed-quote" else error.detail  # what is quoted may be a secret, and its name is not in it
+    shown = redact_text(told[:_MOST_SHOWN]).replace("\n", " ").strip()
+    detail = f": {shown}" if shown else ""
     return f"{say(f'error_launch.{error.kind}'.replace('-', '_'), lang)}{place}{detail}"
 
 

@@ -14,7 +14,7 @@ from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.launch.command import LaunchError
 from qvl_doctor.logs.records import LogReader
-from qvl_doctor.logs.source import InputError, open_input, read_chunks, read_text
+from qvl_doctor.logs.source import InputError, clean, open_input, read_chunks, read_text
 from qvl_doctor.manifest.diagnosing import Found, diagnose
 from qvl_doctor.model import Rule
 from qvl_doctor.sizing.case import Known
@@ -55,7 +55,9 @@ def run(options: ManifestOptions) -> int:
         sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
         return UNREADABLE
     if options.patch:
-        sys.stderr.write(f"qvl-doctor: {say('manifest.written' if found.file else 'manifest.unchanged', lang, path=options.patch)}\n")
+        sys.stderr.write(
+            f"qvl-doctor: {clean(say('manifest.written' if found.file else 'manifest.unchanged', lang, path=options.patch))}\n"
+        )
     return max(OK, exit_code(diagnosis, options.report.fail_on))
 
 
