@@ -11,6 +11,7 @@ import yaml
 from qvl_doctor import rulebook
 from qvl_doctor.manifest.diagnosing import diagnose
 from qvl_doctor.manifest.looking import look, release_of
+from qvl_doctor.memory import gpus
 from qvl_doctor.sizing.case import Known
 
 RULES = rulebook.shipped()
@@ -248,6 +249,55 @@ def test_how_long_a_start_takes() -> None:
     assert "probe-shorter-than-start" in rules(deployment(**large))
     said = [each.message for each in look(yaml.safe_dump(deployment(**large)))[0].seen.observations]
     assert any("(137 GiB of weights at 1 GiB/s, and 60 s)" in each for each in said)
+
+
+@pytest.mark.parametrize(
+    ("command", "args"),
+    [
+        (["sh", "-c"], ["vllm serve ${MODEL} --port 8000"]),
+        (["sh", "-c"], ['vllm serve "$MODEL"']),
+        (["vllm", "serve"], ["$(MODEL)"]),
+        (["vllm"], ["serve", "--model", "$(MODEL)"]),
+    ],
+)
+def test_a_model_that_a_variable_names(command: list[str], args: list[str]) -> None:
+    env = [{"name": "MODEL", "value": MODEL}]
+    found = deployment(command=command, args=args, env=env, image="vllm/vllm-openai:v0.15.0")
+    assert rules(found) == set()
+    assert diagnose("x", yaml.safe_dump(found), RULES, Known()).diagnosis.facts["model"].value == MODEL
+    small = {**CLAIM, "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "9Gi"}}}}
+    assert rules(found, small) == {"volume-below-weights"}
+    env[0]["value"] = "$OTHER"
+    unknown = deployment(command=command, args=args, env=env, image="vllm/vllm-openai:v0.15.0")
+    assert rules(unknown, small) == set()
+
+
+@pytest.mark.parametrize(
+    ("size", "variables", "note"),
+    [
+        ("${TP}", {"TP": "4"}, ""),
+        ("$(TP)", {"TP": "4"}, ""),
+        ("${TP:-4}", {}, ""),
+        ("$TP", {}, "--tensor-parallel-size is a variable"),
+        ("$(nvidia-smi -L | wc -l)", {}, "--tensor-parallel-size is a variable"),
+    ],
+)
+def test_memory_is_computed_with_what_a_variable_holds_or_not_at_all(size: str, variables: dict[str, str], note: str) -> None:
+    """72 billion parameters fit four cards of 80 GB, and not one."""
+    args = ["--model", "Qwen/Qwen2.5-VL-72B-Instruct", "--tensor-parallel-size", size, "--max-model-len", "32768"]
+    env = [{"name": name, "value": value} for name, value in variables.items()]
+    text = yaml.safe_dump(deployment(args=args, env=env, resources={"limits": {"nvidia.com/gpu": 4}}))
+    found = diagnose("x", text, RULES, Known(gpu=gpus.find("H100"))).diagnosis
+    assert {finding.rule for finding in found.findings} <= {"pod-without-shared-memory"}
+    assert any(note in said["en"] for said in found.not_checked) if note else found.not_checked == ()
+
+
+def test_that_memory_was_asked_for_and_not_computed_is_told() -> None:
+    text = yaml.safe_dump(deployment(args=["--model", "some/model"]))
+    found = diagnose("x", text, RULES, Known(gpu=gpus.find("H100"))).diagnosis
+    assert [said["en"] for said in found.not_checked] == [
+        "Memory: there is no card of the model some/model; `qvl-doctor plan --model-dir` reads its files"
+    ]
 
 
 def test_a_fragment_is_not_told_what_it_lacks() -> None:

@@ -75,11 +75,16 @@ def _single(source: str, each: Looked, status: Seen | None, rules: Sequence[Rule
     card = cards.find(each.model) if each.model else None
     if card:
         own = replace(own, shape=card.shape, quantization=card.quantization)
+    notes = _notes(each.command)
     if known.gpu:
-        case = of_arguments(arguments_of(each.command, each.release), own, each.command.env)
-        seen |= Seen(facts_of(case, case.plan())) if isinstance(case, Case) else Seen()
+        arguments = {**arguments_of(each.command, each.release), **({"model": each.model} if each.model else {})}
+        case = of_arguments(arguments, own, each.command.env)
+        if isinstance(case, Case):
+            seen |= Seen(facts_of(case, case.plan()))
+        else:
+            notes.append(both("manifest.no_card" if case.reason == "model" else f"sizing.{case.reason}", detail=case.detail))
     found = advise(examine(source, seen | (status or Seen()), rules), own, each.command)
-    return found._replace(not_checked=(*found.not_checked, *_notes(each.command)))
+    return found._replace(not_checked=tuple({note["en"]: note for note in (*found.not_checked, *notes)}.values()))
 
 
 def _with_image(first: Diagnosis, again: Diagnosis, release: str, image: str) -> Diagnosis:

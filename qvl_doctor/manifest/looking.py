@@ -22,6 +22,7 @@ from qvl_doctor.observations import MANIFEST, observe
 
 #: All releases so far begin with 0; a tag like 1.4.2 is that of somebody's own image.
 _RELEASE = re.compile(r"vllm[^:@]*:v?(0\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|\((\w+)\)|(\w+))")
 #: Filled in before anything starts (`${HF_TOKEN}`, `$(KEY)`), a place to fill in (`<your token>`), or a switch: no secret.
 _NO_SECRET = re.compile(r"\$\{\w+(?::?[?+-])?\}|\$\{\w+:?\?[^}]*\}|\$\w+|\$\(\w+\)|<[^<>]*>|\*+|\d{1,2}|true|false", re.IGNORECASE)
 _SECRET_FLAGS = ("--api-key", "--hf-token")
@@ -78,6 +79,8 @@ def _looked(text: str, whole: tuple[Node, ...], command: Command, release: str) 
             seen |= Seen(facts, tuple(observe_problems(command, command.source.problems, own)))
         else:
             seen |= observe_command(command, own)
+            model = _filled_in(command)
+            seen |= Seen({"model": Fact(model, "manifest")} if model else {})
         scene = Scene(text, whole, box, command, arguments_of(command, own), own, command.start_s, model)
         seen |= Seen(observations=(*hardware.look(scene), *starting.look(scene), *storage.look(scene), *_secrets(scene)))
     else:
@@ -85,6 +88,13 @@ def _looked(text: str, whole: tuple[Node, ...], command: Command, release: str) 
         if command.source and command.source.shape == "docker":
             seen |= Seen(observations=tuple(_docker(command)))
     return Looked(command, own, seen, model)
+
+
+def _filled_in(command: Command) -> str:
+    """The model, where a variable that stands in the same manifest holds its name; "" otherwise."""
+    named = _VARIABLE.fullmatch(command.model or "")
+    value = command.env.get(named[1] or named[2] or named[3], "") if named else ""
+    return "" if "$" in value else value
 
 
 def release_of(image: str) -> str:
