@@ -55,6 +55,11 @@ _MASKS = tuple(
             re.compile(rf"(?i)(--(?:api[-_]key|hf[-_]token|ssl-keyfile-password)(?:\s*=\s*|\s+)){_HARMLESS}(?!-){_VALUE}"),
             rf"\1{MASK}",
         ),
+        (  # of other programs in a script; the digit tells a token from the next word of a sentence
+            ("--token", "--password", " login"),
+            re.compile(r"((?:--(?:token|password)|\blogin\b[^\n;|&]{0,200}?\s-p)(?:=|\s+)['\"]?)(?=[\w.-]{0,200}\d)(?!-)[\w.-]{8,}"),
+            rf"\1{MASK}",
+        ),
         (
             ("token", "key", "passw", "passphrase", "secret"),
             re.compile(

@@ -21,9 +21,9 @@ _NAMES_IT = (
     r"|passw(?:or)?d|passphrase|ssl-keyfile-password)|[A-Z][A-Z0-9_]{0,80}?(?:TOKEN|SECRET|PASSWORD|PASSWD|_KEY|CREDENTIALS?))"
 )
 #: A line that ends with a name whose value is still to come: `--api-key \\`, `- --api-key`, `"HF_TOKEN":`, `name: HF_TOKEN`.
-_DANGLING = re.compile(rf"""(?:--|\b|_){_NAMES_IT}['"]?\s*[:=,]?\s*['"]?\s*\\?\s*$""")
+_DANGLING = re.compile(rf"""(?:--|\b|_){_NAMES_IT}['"]?\s*[:=,]?\s*(?:['"]|[|>][-+]?)?\s*\\?\s*$""")
 _NAMED = re.compile(r"""^\W{0,80}(?:name|key)['"]?\s*[:=]""", re.IGNORECASE)
-_ASKED = re.compile(r"--[\w-]+['\"]?,?\s*\\?\s*$|[:=]\s*['\"]?\s*\\?\s*$")
+_ASKED = re.compile(r"--[\w-]+['\"]?,?\s*\\?\s*$|[:=]\s*(?:['\"]|[|>][-+]?)?\s*\\?\s*$")
 _VALUE = re.compile(r"""^(\s*(?:-\s+)?['"]?)(?![-$])([^\s'",\\]+)""")
 _VALUE_KEY = re.compile(r"""^(\s*(?:-\s+)?['"]?(?:value|data)['"]?\s*[:=]\s*)(?!\{)(\S.*)$""", re.IGNORECASE)
 _GOES_ON = re.compile(r"(?<!\\)\s\\\s*$")
@@ -111,17 +111,22 @@ def _redact_json(line: str) -> str:
         value = json.loads(line[start:])
     except (ValueError, RecursionError):
         return line
-    shown = _redact_value(value, 0)
+    shown = redact_value(value)
     return line if shown == value else line[:start] + json.dumps(shown, ensure_ascii=False)
 
 
-def _redact_value(value: Any, depth: int) -> Any:
+def redact_value(value: Any, depth: int = 0) -> Any:
+    """A value of JSON with its secrets masked: by their looks, their keys, a `name` beside them, and the flag before them in a list."""
     if depth > _DEEPEST:
         return redact(json.dumps(value, ensure_ascii=False))
     if isinstance(value, dict):
-        return {key: _of_name(key, _redact_value(item, depth + 1)) for key, item in value.items()}
+        shown = {key: _of_name(str(key), redact_value(item, depth + 1)) for key, item in value.items()}
+        name = shown.get("name")
+        return {**shown, "value": _of_name(name, shown["value"])} if isinstance(name, str) and "value" in shown else shown
     if isinstance(value, list):
-        return [_redact_value(item, depth + 1) for item in value]
+        items = [redact_value(item, depth + 1) for item in value]
+        flags = ["", *(item if isinstance(item, str) and item.startswith("-") else "" for item in items)]
+        return [_of_name(flag, item) if flag and not str(item).startswith("-") else item for flag, item in zip(flags, items, strict=False)]
     if not isinstance(value, str):
         return value
     return "\n".join(redact_line(part) for part in value.split("\n"))

@@ -103,6 +103,16 @@ def test_the_checklist_at_every_width(width: int, lang: str, encoding: str) -> N
     assert max(map(cell_len, shown.splitlines())) <= max(width, 24)
 
 
+def test_the_names_take_no_more_room_than_those_that_are_shown() -> None:
+    diagnosis = judged(Environment({"host": Seen({"shm_gib": Fact(8.0)})}), None, EVERYTHING, CheckOptions(), RULES)
+    file = io.StringIO()
+    console.render(diagnosis, "en", Console(file=file, width=100))
+    shown = file.getvalue()
+    assert "tokenizer, template, processor" not in shown  # no model was named: the group is one line
+    (line,) = (line for line in shown.splitlines() if "shared memory" in line)
+    assert line.index("8 GiB") <= len("    ✓ limits of the user  ")
+
+
 def test_the_json_of_the_checklist_keeps_its_schema(root: Path) -> None:
     schema = json.loads((root / "qvl_doctor/report/schema-v1.json").read_text(encoding="utf-8"))
     done = run("check", "--no-import-test", "--format", "json", *SERVE)
@@ -242,3 +252,16 @@ def test_a_child_that_outlives_the_import_is_not_waited_for(tmp_path: Path) -> N
     started = time.monotonic()
     assert imports.look(str(python)).facts["imports"].value == "ok"
     assert time.monotonic() - started < 20
+
+
+def test_flags_are_not_called_known_to_a_release_that_nobody_knows(tmp_path: Path) -> None:
+    file = tmp_path / "env.json"
+    file.write_text(
+        json.dumps({"schema": SCHEMA, "made": "2026-01-01T00:00:00Z", "probes": {"packages": []}, "facts": {}}), encoding="utf-8"
+    )
+    for release, wanted in (((), "nothing that no release knows"), (("--vllm", "0.11.0"), "known to this release")):
+        done = run("check", "--from", "-", "--format", "json", "--lang", "en", *release, *SERVE, stdin=file.read_bytes())
+        found = json.loads(done.stdout)
+        (line,) = (check for check in found["checks"] if check["name"] == "flags")
+        assert line["detail"]["en"].startswith(wanted)
+        assert "stdin: the machine was looked at on 2026-01-01" in str(found["not_checked"])

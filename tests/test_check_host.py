@@ -261,6 +261,7 @@ def test_a_token_is_never_shown(tmp_path: Path) -> None:
     file = tmp_path / "env.json"
     found = report("--only", "host", "--export", str(file), env={"HF_TOKEN": secret, "HOME": str(tmp_path)})
     assert found["facts"]["hub_token"] == "yes"
+    assert json.loads(file.read_text(encoding="utf-8"))["facts"]["hub_token"] == "yes"
     assert secret not in file.read_text(encoding="utf-8") + json.dumps(found)
     assert environment.facts_of({"HOME": str(tmp_path)})["hub_token"] == "no"
     stored = tmp_path / ".cache/huggingface/token"

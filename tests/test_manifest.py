@@ -158,6 +158,111 @@ def test_a_template_of_helm_is_to_be_rendered_first() -> None:
     assert "helm template" in done.stderr
 
 
+DIGITS = "9" * 5000
+NUMBERS = f"""
+kind: Deployment
+metadata: {{name: a}}
+spec:
+  replicas: {DIGITS}
+  template:
+    spec:
+      containers:
+      - name: vllm
+        image: vllm/vllm-openai:v0.11.0
+        args: [--model, m, --max-model-len, '{DIGITS}', -tp, '{DIGITS}', --cpu-offload-gb, 1e999, --port, '{DIGITS}']
+        resources: {{limits: {{memory: {DIGITS}Ti, nvidia.com/gpu: '{DIGITS}'}}}}
+        livenessProbe: {{httpGet: {{port: '{DIGITS}'}}, periodSeconds: {DIGITS}, failureThreshold: -{DIGITS}}}
+"""
+DESCRIBED = """
+Name:         a
+Namespace:    b
+Status:       Running
+Containers:
+  vllm:
+    Image:          vllm/vllm-openai:v0.11.0
+    Last State:     Terminated
+      Reason:       Error
+      Exit Code:    --5
+      Signal:       %s
+    Restart Count:  %s
+"""
+STATUS = """
+kind: Pod
+metadata: {name: a}
+spec: {containers: [{name: vllm, image: 'vllm/vllm-openai:v0.11.0', args: [--model, m]}]}
+status: {containerStatuses: [{name: vllm, restartCount: --5, lastState: {terminated: {exitCode: --5, reason: Error}}}]}
+"""
+
+
+@pytest.mark.parametrize("text", [NUMBERS, DESCRIBED % (DIGITS, DIGITS), STATUS])
+def test_numbers_that_are_none(text: str) -> None:
+    done = doctor("--format", "json", "-", given=text)
+    assert (done.returncode in {0, 1}, done.stderr) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("kind: Service\n", "nothing in it starts vLLM"),
+        ("kind: Pod\nx: [", "it is no valid YAML"),
+        ("kind: Pod\nx: " + "[" * 100, "it is nested too deeply (2:"),
+        ("# " + "{{" + "x" * (2 << 20), "it is too long for a script or a manifest"),
+        ("kind: Pod\nspec: {containers: [{image: 'vllm/vllm:v0.9.0', args: []}]}\n---\n" * 300, "more vLLM commands than"),
+        ("docker run vllm/vllm-openai --model 'm", "never closed (1:"),
+    ],
+)
+def test_what_cannot_be_read_is_told_in_words(text: str, said: str) -> None:
+    done = doctor("--lang", "en", "-", given=text)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert said in done.stderr
+
+
+def test_what_cannot_be_read_is_shown_in_part_and_without_its_secrets() -> None:
+    done = doctor("-", given="docker run -e HF_TOKEN='PRIVATE01 vllm/vllm-openai --api-key PRIVATE02 " + "$(" * 5000)
+    assert done.returncode == 3
+    assert "PRIVATE" not in done.stderr
+    assert len(done.stderr) < 400
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_names_style_no_terminal_and_pipes_in_a_folder_are_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "ev\x1b[31mil.yaml").write_text("x", encoding="utf-8")
+    model = tmp_path / "m\x1b[31m"
+    model.mkdir()
+    os.mkfifo(model / "config.json")
+    for words in (
+        ["manifest", str(tmp_path / "ev\x1b[31mil.yaml")],
+        ["logs", "--model-dir", str(model), str(tmp_path / "none\x1b[31m")],
+        ["plan", "--gpu", "L4", "--model-dir", str(model), "--", "vllm", "serve", "x"],
+    ):
+        done = subprocess.run([sys.executable, "-m", "qvl_doctor", *words], capture_output=True, text=True, check=False, timeout=30)
+        assert done.returncode in {2, 3}
+        assert "\x1b" not in done.stdout + done.stderr
+    assert "config.json: is no file" in done.stderr
+
+
+def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    import gzip
+
+    file = tmp_path / "bomb.gz"
+    with gzip.open(file, "wb", compresslevel=1) as stream:
+        for _ in range(64):
+            stream.write(b"# \n" * (1 << 18))
+    script = "import resource,runpy,sys; resource.setrlimit(resource.RLIMIT_DATA, (160 << 20,) * 2); sys.argv[1:] = %r; runpy.run_module('qvl_doctor', run_name='__main__')"  # noqa: E501
+    for arguments in (["manifest", str(file)], ["plan", "--gpu", "L4", "--command", str(file)]):
+        done = subprocess.run([sys.executable, "-c", script % arguments], capture_output=True, text=True, check=False)
+        assert done.returncode in {2, 3}
+        assert "bomb.gz" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_manifest_that_powershell_wrote() -> None:
+    """Its `>` writes UTF-16."""
+    words = [sys.executable, "-m", "qvl_doctor", "manifest", "--format", "json", "-"]
+    done = subprocess.run(words, input=ARTICLE.encode("utf-16"), capture_output=True, check=False)
+    assert json.loads(done.stdout)["facts"]["vllm"] == "0.7.2"
+
+
 def test_one_line_of_docker_is_shown_flag_by_flag() -> None:
     done = doctor("-", given="docker run vllm/vllm-openai:v0.11.0 --model Qwen/Qwen2.5-VL-7B-Instruct -tp 2\n")
     for said in ("+ --gpus all", "+ --shm-size 2g"):

@@ -12,6 +12,7 @@ from checking import unclaimed
 from qvl_doctor import rulebook
 from qvl_doctor.manifest.diagnosing import diagnose
 from qvl_doctor.manifest.looking import look, release_of
+from qvl_doctor.memory import gpus
 from qvl_doctor.sizing.case import Known
 
 RULES = rulebook.shipped()
@@ -91,6 +92,8 @@ TWO = {"args": ["--model", MODEL, "-tp", "2"], "resources": {"limits": {"nvidia.
         ({"env": [{"name": "HF_TOKEN", "value": "hf_abc"}]}, "secret-in-manifest"),
         ({"env": [{"name": "HF_HUB_OFFLINE", "value": 1}]}, "variable-not-text"),
         ({"args": ["--model", MODEL, "--port", 8000]}, "arguments-not-text"),
+        ({"command": ["python3", "-m", "vllm.entrypoints.openai.api_server", "-i", "a"]}, "unknown-argument"),
+        ({"env": [{"name": "HF_TOKEN", "value": "${HF_TOKEN:-hf_abcdefgh}"}]}, "secret-in-manifest"),
         ({"volumeMounts": [{"name": "other", "mountPath": "/x"}]}, "volume-not-defined"),
         ({"volumeMounts": []}, "model-downloaded-at-each-start"),
         ({"args": ["--model", "/models/qwen"]}, "model-on-no-volume"),
@@ -115,6 +118,10 @@ def test_a_mistake_of_the_container(container: dict[str, Any], rule: str) -> Non
         {"env": [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}, {"name": "EMPTY"}]},
         {"args": ["--model", MODEL, "-tp", "4", "--distributed-executor-backend", "ray"], "image": "vllm/vllm-openai:v0.11.0"},
         {"image": "somebody/vllm-app:1.2.3"},
+        {"command": ["python3", "-m", "vllm.entrypoints.openai.run_batch", "-i", "/in", "-o", "/out", "--output-tmp-dir", "/tmp"]},
+        {"env": [{"name": "HF_TOKEN", "value": "${HF_TOKEN}"}, {"name": "VLLM_API_KEY", "value": "$(KEY)"}]},
+        {"env": [{"name": "HF_TOKEN", "value": "<your token>"}, {"name": "TOKENIZERS_PARALLELISM", "value": "false"}]},
+        {"env": [{"name": "HF_HUB_DISABLE_IMPLICIT_TOKEN", "value": "1"}, {"name": "HF_TOKEN_PATH", "value": "/run/token"}]},
         {"args": ["--model", MODEL, "--port", "$(PORT)", "-tp", "$(GPUS)"], "readinessProbe": READY, **FOUR},
         {"args": ["--config", "/etc/vllm.yaml", "--model", MODEL], "readinessProbe": {"httpGet": MODELS}, **FOUR},
         {"env": [{"name": "VLLM_CPU_KVCACHE_SPACE", "value": "40"}], "image": "me/vllm:v0.11.0", "resources": {}},
@@ -205,10 +212,55 @@ def test_policies() -> None:
     assert rules(rolling) == {"rollout-needs-more-gpus"}
     rolling["spec"]["replicas"] = 4
     assert rules(rolling) == set()  # one of four may miss
+    written_out = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}
+    rolling["spec"]["strategy"] = written_out  # as `kubectl get -o yaml` shows it
+    assert rules(rolling) == set()
+    rolling["spec"]["replicas"] = 3
+    assert rules(rolling) == {"rollout-needs-more-gpus"}
     rolling["spec"]["strategy"] = {"rollingUpdate": {"maxUnavailable": 0}}
     assert rules(rolling) == {"rollout-needs-more-gpus"}
     rolling["spec"]["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
     assert rules(rolling) == set()
+
+
+def test_the_claims_that_a_stateful_set_makes() -> None:
+    found = deployment()
+    found["kind"] = "StatefulSet"
+    del found["spec"]["strategy"], pod_of(found)["volumes"]
+    found["spec"]["volumeClaimTemplates"] = [{"metadata": {"name": "models"}, "spec": CLAIM["spec"]}]
+    assert rules(found) == set()
+    small = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "8Gi"}}}
+    found["spec"]["volumeClaimTemplates"][0]["spec"] = small
+    assert rules(found) == {"volume-below-weights"}
+
+
+def test_what_kserve_adds_is_not_missing() -> None:
+    args = ["--port=8080", "--model=/mnt/models"]
+    container = {"name": "kserve-container", "image": "vllm/vllm-openai:v0.11.0", "args": args}
+    runtime = {"kind": "ServingRuntime", "metadata": {"name": "vllm"}, "spec": {"containers": [container]}}
+    assert rules(runtime) == set()
+    held = {**container, "env": [{"name": "STORAGE_URI", "value": "pvc://a/b"}], "resources": {"limits": {"nvidia.com/gpu": 1}}}
+    service = {"kind": "InferenceService", "metadata": {"name": "qwen"}, "spec": {"predictor": {"containers": [held]}}}
+    assert rules(service) == set()
+    elsewhere = {**held, "args": ["--model=/models/qwen"]}
+    assert rules({**service, "spec": {"predictor": {"containers": [elsewhere]}}}) == {"model-on-no-volume"}
+
+
+def test_what_a_controller_made_is_judged_where_it_was_made_from() -> None:
+    """`kubectl get all -o yaml`: a Deployment, its ReplicaSets and their pods. What was rolled out before is history."""
+    made = deployment(image="vllm/vllm-openai:latest")
+    labels = {"app": "qwen", "pod-template-hash": "6d5f"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "spec": pod_of(deployment(image="vllm/vllm-openai:latest"))}
+    pod["metadata"] = {"name": "qwen-6d5f-x", "labels": labels, "ownerReferences": [{"kind": "ReplicaSet", "name": "qwen-6d5f"}]}
+    old = {**deployment(image="vllm/vllm-openai:v0.6.0"), "kind": "ReplicaSet"}
+    old["metadata"] = {"name": "qwen-1", "ownerReferences": [{"kind": "Deployment", "name": "qwen"}]}
+    for objects in ([pod, made, old], [pod, made]):
+        found = diagnose("x.yaml", yaml.safe_dump({"kind": "List", "items": objects}), RULES, Known()).diagnosis
+        assert [finding.rule for finding in found.findings] == ["image-without-release"]
+        assert found.not_checked == ()
+    alone = diagnose("x.yaml", yaml.safe_dump(pod), RULES, Known()).diagnosis
+    assert [finding.rule for finding in alone.findings] == ["image-without-release"]
+    assert "made from Deployment/qwen" in alone.not_checked[0]["en"]
 
 
 def test_how_long_a_start_takes() -> None:
@@ -220,6 +272,55 @@ def test_how_long_a_start_takes() -> None:
     assert "probe-shorter-than-start" in rules(deployment(**large))
     said = [each.message for each in look(yaml.safe_dump(deployment(**large)))[0].seen.observations]
     assert any("(137 GiB of weights at 1 GiB/s, and 60 s)" in each for each in said)
+
+
+@pytest.mark.parametrize(
+    ("command", "args"),
+    [
+        (["sh", "-c"], ["vllm serve ${MODEL} --port 8000"]),
+        (["sh", "-c"], ['vllm serve "$MODEL"']),
+        (["vllm", "serve"], ["$(MODEL)"]),
+        (["vllm"], ["serve", "--model", "$(MODEL)"]),
+    ],
+)
+def test_a_model_that_a_variable_names(command: list[str], args: list[str]) -> None:
+    env = [{"name": "MODEL", "value": MODEL}]
+    found = deployment(command=command, args=args, env=env, image="vllm/vllm-openai:v0.15.0")
+    assert rules(found) == set()
+    assert diagnose("x", yaml.safe_dump(found), RULES, Known()).diagnosis.facts["model"].value == MODEL
+    small = {**CLAIM, "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "9Gi"}}}}
+    assert rules(found, small) == {"volume-below-weights"}
+    env[0]["value"] = "$OTHER"
+    unknown = deployment(command=command, args=args, env=env, image="vllm/vllm-openai:v0.15.0")
+    assert rules(unknown, small) == set()
+
+
+@pytest.mark.parametrize(
+    ("size", "variables", "note"),
+    [
+        ("${TP}", {"TP": "4"}, ""),
+        ("$(TP)", {"TP": "4"}, ""),
+        ("${TP:-4}", {}, ""),
+        ("$TP", {}, "--tensor-parallel-size is a variable"),
+        ("$(nvidia-smi -L | wc -l)", {}, "--tensor-parallel-size is a variable"),
+    ],
+)
+def test_memory_is_computed_with_what_a_variable_holds_or_not_at_all(size: str, variables: dict[str, str], note: str) -> None:
+    """72 billion parameters fit four cards of 80 GB, and not one."""
+    args = ["--model", "Qwen/Qwen2.5-VL-72B-Instruct", "--tensor-parallel-size", size, "--max-model-len", "32768"]
+    env = [{"name": name, "value": value} for name, value in variables.items()]
+    text = yaml.safe_dump(deployment(args=args, env=env, resources={"limits": {"nvidia.com/gpu": 4}}))
+    found = diagnose("x", text, RULES, Known(gpu=gpus.find("H100"))).diagnosis
+    assert {finding.rule for finding in found.findings} <= {"pod-without-shared-memory"}
+    assert any(note in said["en"] for said in found.not_checked) if note else found.not_checked == ()
+
+
+def test_that_memory_was_asked_for_and_not_computed_is_told() -> None:
+    text = yaml.safe_dump(deployment(args=["--model", "some/model"]))
+    found = diagnose("x", text, RULES, Known(gpu=gpus.find("H100"))).diagnosis
+    assert [said["en"] for said in found.not_checked] == [
+        "Memory: there is no card of the model some/model; `qvl-doctor plan --model-dir` reads its files"
+    ]
 
 
 def test_a_fragment_is_not_told_what_it_lacks() -> None:

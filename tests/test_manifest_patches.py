@@ -126,6 +126,22 @@ def test_compose() -> None:
     assert found["volumes"] == ["a:/b", "~/.cache/huggingface:/root/.cache/huggingface"]
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ('{"image": 4}', "image=4"),
+        ('{"video": 1, "image": 12}', "video=1,image=12"),
+        ("image:3", "image=3"),
+        ("4", ""),
+    ],
+)
+def test_limits_in_the_form_of_the_release_keep_their_numbers(given: str, wanted: str) -> None:
+    text = f"docker run --gpus all vllm/vllm-openai:v0.8.4 --model m \\\n  --limit-mm-per-prompt '{given}'\n"
+    found = diagnose("x.sh", text, RULES, Known())
+    assert found.diagnosis.findings[0].rule == "limit-mm-key-value"
+    assert found.file == (text.replace(given, wanted) if wanted else "")
+
+
 def test_docker_run() -> None:
     (command,) = read("docker run --rm \\\n  vllm/vllm-openai:v0.11.0 --model m -tp 2\n")
     for name in ("gpu-resource", "shm-volume", "cache-volume"):

@@ -118,6 +118,7 @@ def elsewhere(env: Environment, seen: Seen | None = None) -> Seen:
 
 def provenance(env: Environment, path: str) -> tuple[dict[str, str], ...]:
     """What a reader must know of a file that is not about this machine: how old it is, and what of it was not believed."""
+    path = "stdin" if path == "-" else path
     values = {"path": path, "made": env.made.replace("T", " ").removesuffix("Z") + " UTC", "version": env.version or "?"}
     notes = [both("check.seen_there", **values) if env.made else both("check.seen_once", **values)]
     if env.left_out:

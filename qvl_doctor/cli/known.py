@@ -8,16 +8,19 @@ from difflib import get_close_matches
 from qvl_doctor.cli.logs import UsageError
 from qvl_doctor.launch.command import Command, LaunchError
 from qvl_doctor.launch.reading import read
-from qvl_doctor.logs.source import open_input, read_chunks
+from qvl_doctor.logs.source import read_text
 from qvl_doctor.memory import gpus
 from qvl_doctor.memory.checkpoint import read_checkpoint
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.releases import parse
 from qvl_doctor.memory.tensors import CheckpointError
+from qvl_doctor.redactlines import redact_text
 from qvl_doctor.sizing.case import Known
 from qvl_doctor.words import say
 
 _SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,4})?)\s*(GiB|GB|G|MiB|MB|M)?", re.IGNORECASE)
+#: Of a text that cannot be read.
+_MOST_SHOWN = 80
 _MOST_BYTES = 1 << 20
 
 
@@ -37,9 +40,7 @@ def known_of(gpu: str, memory: str, model_dir: str, release: str, lang: str) -> 
 
 def read_command(path: str, release: str, lang: str) -> tuple[Command, ...]:
     """The commands of a file or of standard input. Raises UsageError or InputError."""
-    with open_input(path) as stream:
-        data = b"".join(read_chunks(stream, path))[:_MOST_BYTES]
-    return commands_of(data.decode("utf-8", "replace"), release, path, lang)
+    return commands_of(read_text(path, _MOST_BYTES), release, path, lang)
 
 
 def commands_of(source: str | list[str], release: str, path: str, lang: str) -> tuple[Command, ...]:
@@ -47,9 +48,16 @@ def commands_of(source: str | list[str], release: str, path: str, lang: str) -> 
     try:
         return tuple(read(source, release))
     except LaunchError as error:
-        place = f" {error.place}" if str(error.place) else ""
-        detail = f": {error.detail}" if error.detail else ""
-        raise UsageError(say("error_plan.command", lang, path=path, kind=error.kind, place=place, detail=detail)) from None
+        raise UsageError(say("error_plan.command", lang, path=path, said=unreadable(error, lang))) from None
+
+
+def unreadable(error: LaunchError, lang: str) -> str:
+    """What is wrong with a text in which no command can be read, and where."""
+    place = f" ({error.place})" if str(error.place) else ""
+    told = "" if error.kind == "unclosed-quote" else error.detail  # what is quoted may be a secret, and its name is not in it
+    shown = redact_text(told[:_MOST_SHOWN]).replace("\n", " ").strip()
+    detail = f": {shown}" if shown else ""
+    return f"{say(f'error_launch.{error.kind}'.replace('-', '_'), lang)}{place}{detail}"
 
 
 def _card(name: str, memory: str, lang: str) -> Gpu | None:

@@ -14,7 +14,7 @@ from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.logs.records import LogReader
-from qvl_doctor.logs.source import InputError, open_input, read_chunks
+from qvl_doctor.logs.source import InputError, clean, open_input, read_chunks, read_text
 from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Seen, Text
 from qvl_doctor.redact import redact
 from qvl_doctor.sizing.need import wanted
@@ -31,7 +31,10 @@ _PROGRESS_FROM = 64 * 1024 * 1024
 
 
 class UsageError(Exception):
-    """Options that cannot be followed; the text says which and why."""
+    """Options that cannot be followed; the text says which and why, and cannot style a terminal, whatever the options name."""
+
+    def __str__(self) -> str:
+        return clean(super().__str__())
 
 
 def run(options: LogsOptions, out: TextIO | None = None) -> int:
@@ -77,9 +80,7 @@ def package_facts(path: str) -> dict[str, Fact]:
         return {}
     from qvl_doctor.logs.packages import read_pip
 
-    with open_input(path) as stream:
-        text = b"".join(read_chunks(stream, path))[: 4 * 1024 * 1024]
-    return dict(read_pip(redact(text.decode("utf-8", "replace"))))
+    return dict(read_pip(redact(read_text(path, 4 << 20))))
 
 
 def read_one(
@@ -208,7 +209,7 @@ class _Extra:
 def told(error: InputError, lang: str) -> str:
     """What is wrong with an input, in words."""
     path = error.values.get("path", "")
-    return say(error.key, lang, **{**error.values, "path": say("report.stdin", lang) if path == "-" else path})
+    return clean(say(error.key, lang, **{**error.values, "path": say("report.stdin", lang) if path == "-" else path}))
 
 
 def unread(path: str, error: InputError) -> Diagnosis:

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from qvl_doctor.cli.known import known_of
+from qvl_doctor.cli.known import known_of, unreadable
 from qvl_doctor.cli.logs import OK, UNREADABLE, USAGE, Output, UsageError, exit_code, print_report, rule_book, told
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.launch.command import LaunchError
 from qvl_doctor.logs.records import LogReader
-from qvl_doctor.logs.source import InputError, open_input, read_chunks
+from qvl_doctor.logs.source import InputError, clean, open_input, read_chunks, read_text
 from qvl_doctor.manifest.diagnosing import Found, diagnose
 from qvl_doctor.model import Rule
 from qvl_doctor.sizing.case import Known
@@ -55,21 +55,20 @@ def run(options: ManifestOptions) -> int:
         sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
         return UNREADABLE
     if options.patch:
-        sys.stderr.write(f"qvl-doctor: {say('manifest.written' if found.file else 'manifest.unchanged', lang, path=options.patch)}\n")
+        sys.stderr.write(
+            f"qvl-doctor: {clean(say('manifest.written' if found.file else 'manifest.unchanged', lang, path=options.patch))}\n"
+        )
     return max(OK, exit_code(diagnosis, options.report.fail_on))
 
 
 def _found(options: ManifestOptions, rules: Sequence[Rule], known: Known, lang: str) -> Found:
-    with open_input(options.path) as stream:
-        text = b"".join(read_chunks(stream, options.path))[:_LONGEST].decode("utf-8", "replace")
+    text = read_text(options.path, _LONGEST)
     try:
         return diagnose(options.path, text, rules, known, _start_s(options.log, rules, lang))
     except LaunchError as error:
-        if "{{" in text:
+        if "{{" in text and error.kind not in {"too-large", "nul-byte"}:
             raise InputError("error_manifest.template", path=options.path) from None
-        place = f" {error.place}" if str(error.place) else ""
-        detail = f": {error.detail}" if error.detail else ""
-        raise InputError("error_plan.command", path=options.path, kind=error.kind, place=place, detail=detail) from None
+        raise InputError("error_plan.command", path=options.path, said=unreadable(error, lang)) from None
 
 
 def _start_s(path: str, rules: Sequence[Rule], lang: str) -> float:

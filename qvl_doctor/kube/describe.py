@@ -141,13 +141,13 @@ def _start(field: _Field) -> Start:
     state = _STATES.get(field.value, "")
     if not state:
         return Start()
-    code, reason = field.said("Exit Code"), field.find("Reason")
+    code, signal, reason = field.said("Exit Code"), field.said("Signal"), field.find("Reason")
     return Start(
         state=state,
         reason=field.said("Reason"),
         message=_whole(field, "Message"),
-        exit_code=int(code) if code.lstrip("-").isdecimal() and len(code) < 10 else None,
-        signal=int(field.said("Signal")) if field.said("Signal").isdecimal() else 0,
+        exit_code=int(code) if code.removeprefix("-").isdecimal() and len(code) < 10 else None,
+        signal=int(signal) if signal.isdecimal() and len(signal) < 4 else 0,
         started=moment(field.said("Started")),
         ended=moment(field.said("Finished")),
         line=reason.line or field.line,

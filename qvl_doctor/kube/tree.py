@@ -36,7 +36,7 @@ class Item(NamedTuple):
     def number(self, *keys: str, default: int = 0) -> int:
         """The whole number under the keys."""
         text = self.text(*keys)
-        return int(text) if text.lstrip("-").isdecimal() and len(text) < 12 else default
+        return int(text) if text.removeprefix("-").isdecimal() and len(text) < 12 else default
 
     def items(self, *keys: str) -> list[Item]:
         """The entries of the list under the keys."""

@@ -37,6 +37,10 @@ _SUFFIXED = re.compile(r"(?<=[:\[,\s])\d+(?:\.\d+)?[kKmMgGtT]\b")
 _FILLED_IN = re.compile(r"\$|`|\{\{")
 
 
+#: Modules of vLLM that take flags of their own (an input file, an output file) beside those of the engine.
+_SERVER_MODULES = frozenset(("vllm.entrypoints.openai.api_server", "vllm.entrypoints.api_server"))
+
+
 def check(command: Command, release: str = "") -> list[Problem]:
     """Everything that is wrong with a command for a release, in the order of its text; for an unknown one, what is wrong for all."""
     release = flag_table.known(release)
@@ -45,9 +49,15 @@ def check(command: Command, release: str = "") -> list[Problem]:
         found += [*command.source.problems, *(_placed(command, each) for each in command.source.reading.problems)]
     found += _model(command, release)
     for flag in command.flags:
-        found += _flag(command, flag, release)
+        found += (each for each in _flag(command, flag, release) if each.kind != "unknown" or not _has_own_flags(command))
     found += _repeated(command, release)
     return sorted(found, key=lambda problem: (problem.place.line, problem.place.column, problem.place.argument))
+
+
+def _has_own_flags(command: Command) -> bool:
+    """Whether the program is a module of vLLM that is no server, such as run_batch with its -i and -o."""
+    program = command.program
+    return len(program) > 1 and program[-2] == "-m" and program[-1] not in _SERVER_MODULES
 
 
 def _place(command: Command, at: int) -> Place:

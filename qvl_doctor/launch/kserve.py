@@ -12,6 +12,8 @@ PROGRAM = ("python3", "-m", "huggingfaceserver")
 _FORMATS = frozenset(("huggingface", "vllm"))
 #: Where the runtime listens unless --http_port says so (kserve/model_server.py).
 PORT = 8080
+#: Kinds of KServe's with containers in them.
+KINDS = frozenset(("InferenceService", "LLMInferenceService", "InferenceGraph"))
 _HUB = "hf://"
 
 

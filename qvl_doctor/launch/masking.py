@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from qvl_doctor.launch.command import Command, Edit, Flag, LaunchError, splice_text
 from qvl_doctor.launch.yamledit import replaced
@@ -12,6 +14,12 @@ from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.redact import MASK, redact
 
 _SECRET_OBJECT = re.compile(r"""["']?kind["']?\s*:\s*["']?Secret\b""")
+#: What is masked already.
+_MASKED = re.compile(r"(?:hf_|sk-)?\*{3}")
+#: What stands for a value in the question whether a name is that of a secret.
+_SAMPLE = "sample"
+_QUOTED_MASK = re.compile(r"""(['"])((?:[\w.-]{1,200}=)?\*{3})\1""")
+_JSON = ("{", "[")
 #: `--api-key=…`, `HF_TOKEN=…`
 _PAIR = re.compile(r"[\w.-]+=\S*")
 
@@ -28,7 +36,7 @@ def masked(command: Command) -> Command:
 
 def secret(name: str, value: str) -> str:
     """What may be shown of the value of a name: of all that looks like a secret, the mask."""
-    if not value or redact(f"{name}={value}") == f"{name}={value}":
+    if not value or _MASKED.fullmatch(value) or redact(f"{name}={value}") == f"{name}={value}":
         return value
     shown = redact(value)
     return shown if shown != value else MASK
@@ -37,6 +45,20 @@ def secret(name: str, value: str) -> str:
 def masked_text(text: str) -> str:
     """A text with the secrets of each line masked; a mask that stands in quotes already keeps them."""
     return "\n".join(map(_masked_line, text.split("\n")))
+
+
+def masked_part(text: str, start: int, stop: int) -> str:
+    """A part of a manifest as it may be shown: masked as the whole text would be, so that a name on another line is seen."""
+    edits = [edit for edit in _edits(text) if edit.start < stop and edit.stop > start]
+    inside = [Edit(max(edit.start - start, 0), min(edit.stop, stop) - start, edit.text) for edit in edits]
+    return masked_text(splice_text(text[start:stop], inside))
+
+
+@lru_cache(maxsize=2)
+def _edits(text: str) -> tuple[Edit, ...]:
+    from qvl_doctor.launch.yamltree import documents
+
+    return tuple(masking_edits(documents(text)))
 
 
 def masked_source(text: str) -> str:
@@ -52,6 +74,11 @@ def masked_source(text: str) -> str:
             if _SECRET_OBJECT.search(text):
                 return ""
     return redact_text(text)
+
+
+def unquoted(text: str) -> str:
+    """Shell text in which masks need no quotes, whoever put them."""
+    return _QUOTED_MASK.sub(r"\2", text)
 
 
 def _masked_line(line: str) -> str:
@@ -87,18 +114,36 @@ def _in_list(node: Node) -> Iterator[Edit]:
     name = ""
     for item in node.items:
         if item.kind == "scalar":
-            if name and not item.value.startswith("-"):
+            if (name and not item.value.startswith("-")) or item.value[:1] in _JSON:
                 yield from _masking(name, item)
             elif _PAIR.fullmatch(item.value):
                 before, _, value = item.value.partition("=")
                 shown = secret(before, value)
                 if shown != value:
                     yield replaced(item, f"{before}={shown}")
-            name = item.value if item.value.startswith("-") and "=" not in item.value else ""
+            if item.value.startswith("-") or secret(name, _SAMPLE) != MASK:  # behind a secret, a further one may stand
+                name = item.value if item.value.startswith("-") and "=" not in item.value else ""
 
 
 def _masking(name: str, node: Node) -> Iterator[Edit]:
-    if "\n" not in node.value:
-        shown = secret(name, node.value)
-        if shown != node.value:
-            yield replaced(node, shown)
+    value = node.value
+    if value.lstrip()[:1] in _JSON:
+        shown = _masked_json(value)
+    elif "\n" in value.strip():  # lines of their own are masked one by one, but not where all of them are the secret
+        shown = MASK if secret(name, _SAMPLE) == MASK else value
+    else:
+        shown = secret(name, value)
+    if shown != value:
+        yield replaced(node, shown)
+
+
+def _masked_json(text: str) -> str:
+    """JSON in a text, as in kubectl's annotation of what was applied last; other texts as they are."""
+    from qvl_doctor.redactlines import redact_value
+
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    shown = redact_value(value)
+    return text if shown == value else json.dumps(shown, ensure_ascii=False)

@@ -10,11 +10,12 @@ from qvl_doctor.knowledge.flag_table import JSON_KINDS
 from qvl_doctor.launch import reading
 from qvl_doctor.launch.checking import check
 from qvl_doctor.launch.command import Command, Flag, Problem
+from qvl_doctor.launch.masking import masked_part, secret
 from qvl_doctor.launch.spelling import SMART_QUOTES, plain_values, read_map
 from qvl_doctor.logs.facts import settings
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import COMMAND, observe
-from qvl_doctor.redact import redact
+from qvl_doctor.redactlines import redact_value
 
 #: Problem of `checking` → what is said of it. What vLLM's own parser refuses is said in the parser's words, which the rules on logs know.
 SENTENCES: Mapping[str, str] = {
@@ -51,6 +52,7 @@ SENTENCES: Mapping[str, str] = {
 }
 #: How argparse names the kinds of value that it refuses.
 _KINDS = {"size": "human_readable_int", "size-or-auto": "human_readable_int", "truth": "bool"}
+_YAML = frozenset(("kubernetes", "compose"))
 _FIELDS = ("flag", "value", "first", "last", "replacement", "expected")
 
 
@@ -89,7 +91,7 @@ def arguments_of(command: Command, release: str = "") -> dict[str, Any]:
 def facts_of(command: Command, release: str = "") -> dict[str, Fact]:
     """Facts of a command, by the names that the log's have."""
     given = arguments_of(command, release)
-    masked = {name: redact(value) if isinstance(value, str) else value for name, value in given.items()}
+    masked = redact_value(given)
     facts = {name: Fact(value, "command") for name, value in settings(given) if value is not None}
     facts["args"] = Fact({name: value for name, value in masked.items() if name != "api_key"}, "command")
     if isinstance(given.get("swap_space"), (int, float)):
@@ -101,20 +103,38 @@ def facts_of(command: Command, release: str = "") -> dict[str, Fact]:
 
 def observe_problems(command: Command, problems: Iterable[Problem], release: str = "") -> Iterable[Record]:
     """Problems of a command as observations, each with its line."""
-    lines = command.source.text.splitlines() if command.source else []
+    source = command.source
+    lines = source.text.split("\n") if source else []
     for problem in problems:
         line = problem.place.line
-        shown = lines[line - 1].strip() if 0 < line <= len(lines) else ""
-        yield observe(COMMAND, _sentence(problem, command, release), line, shown)
+        shown = lines[line - 1] if 0 < line <= len(lines) else ""
+        if source and shown and source.shape in _YAML:
+            start = sum(len(each) + 1 for each in lines[: line - 1])
+            shown = masked_part(source.text, start, start + len(shown))
+        yield observe(COMMAND, _sentence(problem, command, release), line, shown.strip())
 
 
 def _sentence(problem: Problem, command: Command, release: str) -> str:
-    values = {name: str(getattr(problem, name)).translate(SMART_QUOTES).replace("`", "'") for name in _FIELDS}
+    told = {name: str(getattr(problem, name)) for name in _FIELDS}
+    told |= {
+        name: secret(problem.flag or _flag_before(problem.value, command), told[name]) for name in ("value", "replacement") if told[name]
+    }
+    values = {name: text.translate(SMART_QUOTES).replace("`", "'") for name, text in told.items()}
     values["expected"] = _KINDS.get(values["expected"], values["expected"])
     if problem.kind != "stray-word" and not values["value"]:
-        values["value"] = command.value(problem.flag) or ""
+        values["value"] = secret(problem.flag, command.value(problem.flag) or "")
     kind = "json-refused" if problem.kind == "wrong-type" and problem.expected == "pairs" else problem.kind
     return SENTENCES[kind].format(**values, release=release or "of any release", name=problem.flag.lstrip("-"))
+
+
+def _flag_before(word: str, command: Command) -> str:
+    """The flag behind whose values a word stands that belongs to none: a second key behind --api-key is a secret, too."""
+    before = ""
+    for flag in command.flags:
+        if not flag.name and flag.value == word:
+            return before
+        before = flag.name or before
+    return before
 
 
 def _value(flag: Flag, option: flag_table.Option | None, *, negative: bool) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from qvl_doctor.launch import podpatch, yamledit
 from qvl_doctor.launch.command import Changes, Command, Edit, Flag, Source, Splice, splice_text
 from qvl_doctor.launch.manifest import ManifestSource
-from qvl_doctor.launch.masking import masked, masked_text, masking_edits
+from qvl_doctor.launch.masking import masked, masked_text, masking_edits, unquoted
 from qvl_doctor.launch.yamltree import Node, documents
 
 #: The kinds that `kubectl patch` can merge by the names of containers; for others a patch would replace the list.
@@ -45,18 +45,20 @@ def patched(*commands: Command, reveal: bool = False) -> str:
         return ""
     if reveal:
         return splice_text(source.text, edits_of(*commands))
-    edits = [*edits_of(*map(masked, commands)), *_masks(source)]
-    return masked_text(splice_text(source.text, edits))
+    return _shown(source, splice_text(source.text, edits_of(*map(masked, commands))))
 
 
 def unpatched(command: Command) -> str:
     """The whole text that a command came from, as it was, with its secrets masked: what `patched` is to be held against."""
     source = command.source
-    return masked_text(splice_text(source.text, _masks(source))) if source else ""
+    return _shown(source, source.text) if source else ""
 
 
-def _masks(source: Source) -> list[Edit]:
-    return list(masking_edits(documents(source.text))) if isinstance(source, ManifestSource) else []
+def _shown(source: Source, text: str) -> str:
+    """A text with its secrets masked: also those that a change copied, such as the headers of a probe."""
+    if isinstance(source, ManifestSource):
+        return masked_text(splice_text(text, list(masking_edits(documents(text)))))
+    return unquoted(masked_text(text))
 
 
 def patch(command: Command, *, reveal: bool = False) -> str:

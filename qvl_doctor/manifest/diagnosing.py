@@ -13,7 +13,7 @@ from qvl_doctor.launch.command import Command, LaunchError
 from qvl_doctor.launch.manifest import ManifestSource
 from qvl_doctor.launch.observing import arguments_of
 from qvl_doctor.launch.patching import patched, unpatched
-from qvl_doctor.manifest.looking import Looked, look, release_of
+from qvl_doctor.manifest.looking import Looked, look, owner_of, release_of
 from qvl_doctor.memory import cards
 from qvl_doctor.memory.solver import Case
 from qvl_doctor.model import SEVERITIES, Diagnosis, Rule, Seen, Text
@@ -100,11 +100,16 @@ def _single(source: str, each: Looked, status: Seen | None, rules: Sequence[Rule
     card = cards.find(each.model) if each.model else None
     if card:
         own = replace(own, shape=card.shape, quantization=card.quantization)
+    notes = _notes(each.command)
     if known.gpu:
-        case = of_arguments(arguments_of(each.command, each.release), own, each.command.env)
-        seen |= Seen(facts_of(case, case.plan())) if isinstance(case, Case) else Seen()
+        arguments = {**arguments_of(each.command, each.release), **({"model": each.model} if each.model else {})}
+        case = of_arguments(arguments, own, each.command.env)
+        if isinstance(case, Case):
+            seen |= Seen(facts_of(case, case.plan()))
+        else:
+            notes.append(both("manifest.no_card" if case.reason == "model" else f"sizing.{case.reason}", detail=case.detail))
     found = advise(examine(source, seen | (status or Seen()), rules), own, each.command)
-    return found._replace(not_checked=(*found.not_checked, *_notes(each.command)))
+    return found._replace(not_checked=tuple({note["en"]: note for note in (*found.not_checked, *notes)}.values()))
 
 
 def _with_image(first: Diagnosis, again: Diagnosis, release: str, image: str) -> Diagnosis:
@@ -119,10 +124,12 @@ def _with_image(first: Diagnosis, again: Diagnosis, release: str, image: str) ->
 
 
 def _notes(command: Command) -> list[Text]:
-    """That a piece of a manifest does not show what stands elsewhere."""
+    """That a piece of a manifest does not show what stands elsewhere, and that what a controller made is not the place for a change."""
     source = command.source
     fragment = isinstance(source, ManifestSource) and source.shape == "kubernetes" and not source.box.spot.root.get("kind")
-    return [both("manifest.fragment")] if fragment else []
+    owners = owner_of(command)[-1:]
+    owned: list[Text] = [both("manifest.owned", where=command.where[:200], owner=f"{kind}/{name}"[:200]) for kind, name in owners]
+    return [both("manifest.fragment")] if fragment else owned
 
 
 def _together(source: str, singles: Sequence[Diagnosis], looked: Sequence[Looked]) -> Diagnosis:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from qvl_doctor.launch.podpatch import gpus_needed, is_for_cpu
 from qvl_doctor.launch.yamltree import Node
-from qvl_doctor.manifest.scene import GIB, Scene, deep, quantity_of
+from qvl_doctor.manifest.scene import GIB, Scene, deep, number, quantity_of
 from qvl_doctor.memory.releases import parse
 from qvl_doctor.model import Record
 
@@ -32,9 +32,9 @@ def _gpus(scene: Scene) -> Iterator[Record]:
         yield scene.at(requested, f"container {name} has nvidia.com/gpu in its requests and not in its limits")
     elif not gpus and scene.whole and not _devices(node) and not _without_gpu(scene) and not _given_otherwise(scene):
         yield scene.at(node, f"container {name} asks for no GPU in its resources")
-    elif gpus.isdecimal() and int(gpus) < needed and not _elsewhere(scene):
+    elif 0 <= number(gpus, -1) < needed and not _elsewhere(scene):
         yield scene.at(node, f"container {name} asks for {gpus} GPUs in its resources, and its command needs {needed}")
-    elif gpus.isdecimal() and int(gpus) > needed > 0 and len(gpus) < 5:
+    elif number(gpus, -1) > needed > 0 and len(gpus) < 5:
         yield scene.at(node, f"container {name} asks for {gpus} GPUs in its resources, and its command uses {needed}")
 
 

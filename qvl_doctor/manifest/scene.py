@@ -12,6 +12,7 @@ from qvl_doctor.launch.command import Command
 from qvl_doctor.launch.kserve import PORT as KSERVE_PORT
 from qvl_doctor.launch.kserve import is_kserve
 from qvl_doctor.launch.manifest import Container
+from qvl_doctor.launch.masking import masked_part
 from qvl_doctor.launch.podpatch import size_of
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.memory import cards
@@ -22,6 +23,8 @@ GIB = 1 << 30
 #: Bytes of a parameter: two, or about half a byte in 4 bits.
 _PLAIN, _QUANTIZED = 2, 0.5
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+#: Templates of KServe's, to which each InferenceService adds what it needs: GPUs, and volumes.
+_COMPLETED = frozenset(("ServingRuntime", "ClusterServingRuntime", "LLMInferenceServiceConfig"))
 _QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kMGT]i?|Ki)?")
 #: Docker's sizes: 2g, 512mb, 64M; all of them in powers of 1024.
 _DOCKER_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?)i?b?", re.IGNORECASE)
@@ -62,7 +65,7 @@ class Scene:
     @property
     def whole(self) -> bool:
         """Whether the text is a whole object, so that what is not in it is missing. Of a fragment nobody knows."""
-        return self.shape == "compose" or bool(self.box.spot.root.get("kind"))
+        return self.shape == "compose" or (bool(self.kind) and self.kind not in _COMPLETED)
 
     @property
     def kind(self) -> str:
@@ -92,7 +95,7 @@ class Scene:
         """An observation with the line of a node as its proof."""
         start = self.text.rfind("\n", 0, node.start) + 1
         end = self.text.find("\n", node.start)
-        shown = self.text[start : end if end >= 0 else len(self.text)].strip()[:200]
+        shown = masked_part(self.text, start, end if end >= 0 else len(self.text)).strip()[:200]
         return observe(MANIFEST, said, self.text.count("\n", 0, node.start) + 1, shown)
 
 
@@ -102,6 +105,12 @@ def deep(node: Node | None, *keys: str) -> Node | None:
         found = node.get(key) if node else None
         node = found.resolved if found else None
     return node
+
+
+def name_of(node: Node) -> str:
+    """The name of an object, "" where it has none."""
+    metadata = node.get("metadata")
+    return (metadata.text("name") if metadata else "") or ""
 
 
 def number(value: Any, otherwise: int = 1) -> int:

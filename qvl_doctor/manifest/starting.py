@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from qvl_doctor import knowledge
 from qvl_doctor.launch.kserve import is_kserve
 from qvl_doctor.launch.yamltree import Node
-from qvl_doctor.manifest.scene import Scene, deep, number
+from qvl_doctor.manifest.scene import Scene, deep, name_of, number
 from qvl_doctor.model import Record
 
 #: Seconds that a start takes at least where nothing better is known: profiling, graphs and imports of a small model, and a fast disk.
@@ -18,8 +18,8 @@ _READ_GIB_PER_S = 1.0
 _DEFAULTS = {"initialDelaySeconds": 0, "periodSeconds": 10, "failureThreshold": 3}
 #: A command in the background of a script; what comes after it keeps the container alive.
 _BACKGROUND = re.compile(r"(?:vllm serve|vllm\.entrypoints)[^\n]{0,4000}?(?<![&>])&(?![&>\d])")
-#: Pods of which a quarter is one.
-_SOME_MAY_MISS = 4
+#: What may be missing while a Deployment rolls out, where it does not say so.
+_SOME_MAY_MISS = "25%"
 _LOCAL = frozenset(("127.0.0.1", "localhost", "::1"))
 #: Kinds whose pods Kubernetes starts again whatever happens, so that it takes no other policy.
 _ALWAYS = frozenset(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"))
@@ -198,18 +198,21 @@ def _rollout(scene: Scene) -> Iterator[Record]:
     """A rolling update that must start a new pod before it may end an old one. By default a quarter may be missing, rounded down."""
     spec = deep(scene.box.spot.root, "spec")
     gpus = scene.command.container.get("gpus", "")
-    if scene.kind != "Deployment" or spec is None or not gpus.isdecimal() or not int(gpus):
+    if scene.kind != "Deployment" or spec is None or not number(gpus, 0):
         return
     strategy, replicas = spec.get("strategy"), number(spec.text("replicas") or "1")
     kind = strategy.text("type") if strategy else None
     bounds = deep(strategy, "rollingUpdate")
     surge, missing = (bounds.text(key) if bounds else None for key in ("maxSurge", "maxUnavailable"))
-    may_miss = replicas >= _SOME_MAY_MISS if missing is None else missing not in {"0", "0%"}
+    may_miss = not _is_none(missing or _SOME_MAY_MISS, replicas)
     if kind in {None, "RollingUpdate"} and surge not in {"0", "0%"} and not may_miss:
-        said = f"a rollout of Deployment {_name(scene)} starts the new pod before the old one ends, and each holds {gpus} GPUs"
+        said = (
+            f"a rollout of Deployment {name_of(scene.box.spot.root)} starts the new pod before the old one ends, and each holds {gpus} GPUs"
+        )
         yield scene.at(strategy or spec, said)
 
 
-def _name(scene: Scene) -> str:
-    metadata = scene.box.spot.root.get("metadata")
-    return (metadata.text("name") if metadata else "") or ""
+def _is_none(share: str, of: int) -> bool:
+    """Whether a number or a percentage of pods, rounded down, is none."""
+    percent = share.removesuffix("%")
+    return (percent != share and number(percent) * of < 100) or share == "0"

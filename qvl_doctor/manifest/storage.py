@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from qvl_doctor.launch.kserve import KINDS as KSERVE_KINDS
 from qvl_doctor.launch.kserve import is_kserve
 from qvl_doctor.launch.yamltree import Node
-from qvl_doctor.manifest.scene import GIB, Scene, deep, number, quantity_of
+from qvl_doctor.manifest.scene import GIB, Scene, deep, name_of, number, quantity_of
 from qvl_doctor.model import Record
 
 #: Where the Hub's library keeps models if no variable says otherwise: below the home of root, and of the user of vLLM's own images.
 _CACHES = ("/root/.cache/huggingface", "/home/vllm/.cache/huggingface")
 _CACHE_VARIABLES = ("HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HF_XET_CACHE")
+#: Where KServe puts the model that STORAGE_URI or a storageUri names.
+_FETCHED = "/mnt/models/"
 _ONE_NODE = frozenset(("ReadWriteOnce", "ReadWriteOncePod"))
 
 
@@ -46,7 +49,7 @@ def _media(pod: Node, scene: Scene) -> Iterator[Record]:
 def _undefined(scene: Scene) -> Iterator[Record]:
     """Mounts of volumes that the pod does not have: the API server refuses the object."""
     names = {volume.text("name") for volume in _volumes(scene.pod)} if scene.pod else set()
-    names |= set(_claim_templates(scene))
+    names |= {name_of(template) for template in _claim_templates(scene)}
     mounts = scene.node.get("volumeMounts")
     for mount in mounts.resolved.items if mounts else ():
         name = mount.text("name")
@@ -54,22 +57,22 @@ def _undefined(scene: Scene) -> Iterator[Record]:
             yield scene.at(mount, f"container {scene.name} mounts the volume {name[:80]}, which its pod does not have")
 
 
-def _claim_templates(scene: Scene) -> Iterator[str]:
+def _claim_templates(scene: Scene) -> Iterator[Node]:
     templates = deep(scene.box.spot.root, "spec", "volumeClaimTemplates")
-    for template in templates.items if templates else ():
-        metadata = template.resolved.get("metadata")
-        if metadata:
-            yield metadata.text("name") or ""
+    yield from (template.resolved for template in (templates.items if templates else ()))
 
 
 def _path(scene: Scene) -> Iterator[Record]:
     """A model that is a folder of the container."""
     name = scene.box.mount(scene.model)
     if name is None:
+        if scene.kind in KSERVE_KINDS and f"{scene.model}/".startswith(_FETCHED):
+            return
         yield scene.at(scene.node, f"the model's folder {scene.model[:200]} of container {scene.name} is on no volume")
         return
     volume = scene.box.volume(name)
     if volume is None:
+        yield from _template(scene, name)
         return
     host = volume.get("hostPath")
     if host and not any(scene.pod and scene.pod.get(key) for key in ("nodeSelector", "nodeName", "affinity")):
@@ -91,8 +94,7 @@ def _download(scene: Scene) -> Iterator[Record]:
         yield scene.at(scene.node, f"container {scene.name} downloads {size} at each start: no volume keeps {folders[0][:120]}")
         return
     volume = scene.box.volume(name)
-    if volume is not None:
-        yield from _claim(scene, volume)
+    yield from _template(scene, name) if volume is None else _claim(scene, volume)
 
 
 def _claim(scene: Scene, volume: Node) -> Iterator[Record]:
@@ -102,10 +104,7 @@ def _claim(scene: Scene, volume: Node) -> Iterator[Record]:
     claim = deep(volume, "persistentVolumeClaim", "claimName")
     found = _object(scene, "PersistentVolumeClaim", claim.value) if claim else None
     asked = deep(found, "spec", "resources", "requests", "storage")
-    for node in (limit, asked):
-        gib = quantity_of(node.value) / GIB if node else 0.0
-        if node and 0 < gib < scene.weights_gib:
-            yield scene.at(node, f"the volume {name} holds {gib:.0f} GiB, and the weights take {scene.weights_gib:.0f} GiB")
+    yield from _small(scene, name, limit, asked)
     modes = deep(found, "spec", "accessModes")
     listed = [mode.resolved.value for mode in modes.items] if modes else []
     asked_for = deep(scene.box.spot.root, "spec", "replicas")
@@ -113,6 +112,20 @@ def _claim(scene: Scene, volume: Node) -> Iterator[Record]:
     if modes and claim and listed and set(listed) <= _ONE_NODE and replicas > 1 and scene.kind == "Deployment":
         said = f"the claim {claim.value[:80]} is {listed[0]}, and {replicas} pods of container {scene.name} use it"
         yield scene.at(modes, said)
+
+
+def _small(scene: Scene, name: str, *sizes: Node | None) -> Iterator[Record]:
+    for node in sizes:
+        gib = quantity_of(node.value) / GIB if node else 0.0
+        if node and 0 < gib < scene.weights_gib:
+            yield scene.at(node, f"the volume {name} holds {gib:.0f} GiB, and the weights take {scene.weights_gib:.0f} GiB")
+
+
+def _template(scene: Scene, name: str) -> Iterator[Record]:
+    """The claims that a StatefulSet makes for its pods."""
+    for template in _claim_templates(scene):
+        if name_of(template) == name:
+            yield from _small(scene, name, deep(template, "spec", "resources", "requests", "storage"))
 
 
 def _object(scene: Scene, kind: str, name: str) -> Node | None:

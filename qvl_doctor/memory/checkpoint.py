@@ -53,6 +53,8 @@ def read_checkpoint(folder: str) -> Checkpoint:
 
 def _json(folder: str, name: str) -> Any:
     path = os.path.join(folder, name)
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+        raise CheckpointError(path, "is no file")
     try:
         with open(path, "rb") as file:
             data = file.read(_LONGEST + 1)

@@ -56,6 +56,8 @@ def read_folder(folder: str) -> tuple[Tensor, ...]:
     found: list[Tensor] = []
     for name in names:
         path = os.path.join(folder, name)
+        if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+            raise CheckpointError(name, "is no file")
         with open(path, "rb") as file:
             found += read_header(file, os.path.getsize(path), name)
         if len(found) > _MOST_TENSORS:

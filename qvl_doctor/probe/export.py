@@ -108,6 +108,8 @@ def loads(text: str) -> Environment:
 
 def masked(value: Any, name: str = "", depth: int = _DEPTH) -> Any:
     """The value in JSON's own types, with secrets masked by their looks and by the name that they stand under."""
+    if isinstance(value, str) and value in {"yes", "no"}:
+        return value  # that there is a token, `hub_token`, is no secret
     if isinstance(value, str):
         shown = redact(value)
         return shown if shown != value or not name or redact(f"{name}={value}") == f"{name}={value}" else MASK

@@ -16,7 +16,7 @@ Remedy = Callable[[Mapping[str, str], Facts], "Mapping[str, str] | None"]
 
 #: Module of this package -> its remedies. A module is imported when one of them is called for the first time.
 _REMEDIES: Mapping[str, tuple[str, ...]] = {
-    "flags": ("json_from_pairs", "refused_flag"),
+    "flags": ("json_from_pairs", "limits_as_pairs", "refused_flag"),
     "memory": (
         "as_fraction",
         "length_that_fits",

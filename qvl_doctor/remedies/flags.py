@@ -50,7 +50,23 @@ def refused_flag(values: Values, facts: Facts) -> Values | None:
 
 def json_from_pairs(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
     """`json` for a `value` written as `image=1,video=0`, or as JSON that lost its quotes. Numbers, true and false only."""
-    text = values.get("value", "")[:_MAX_TEXT].strip()
+    pairs = _pairs(values.get("value", ""))
+    return {"json": json.dumps(pairs)} if pairs else None
+
+
+def limits_as_pairs(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
+    """`pairs`, image=4,video=0, for the limits that the command gives in another form. Whole numbers only."""
+    arguments = facts["args"].value if "args" in facts else None
+    given = arguments.get("limit_mm_per_prompt") if isinstance(arguments, Mapping) else None
+    pairs = _pairs(given) if isinstance(given, str) else given
+    if not isinstance(pairs, Mapping) or not all(type(count) is int and count >= 0 for count in pairs.values()):
+        return None
+    return {"pairs": ",".join(f"{name}={count}" for name, count in pairs.items())} if pairs else None
+
+
+def _pairs(text: str) -> dict[str, object] | None:
+    """What `image=1,video=0` says, or JSON without its quotes; None where it is not read to its end, or says one thing twice."""
+    text = text[:_MAX_TEXT].strip()
     pairs: dict[str, object] = {}
     place = 0
     while place < len(text):
@@ -59,7 +75,7 @@ def json_from_pairs(values: Values, facts: Facts) -> Values | None:  # noqa: ARG
             return None
         pairs[found["name"]] = json.loads(_plain_number(found["value"]))
         place = found.end()
-    return {"json": json.dumps(pairs)} if pairs else None
+    return pairs
 
 
 def _flags_with_values(words: list[str]) -> list[tuple[str, str]]:

@@ -115,7 +115,7 @@ def _check(row: Row, facts: Facts, findings: Sequence[Finding], looked: Looked) 
 
 
 def _detail(row: Row, facts: Facts, lang: str) -> str:
-    key = f"check.ok.{row.name}"
+    key = f"check.ok.{row.name}" if row.name != "flags" or "vllm" in facts else "check.ok.flags_of_any"
     shown = ", ".join(_shown(name, facts) for name in row.facts if name in facts and name not in _SILENT)
     shown = shown.replace(" ×, ", " × ").replace(", / ", " / ")  # what belongs together
     if has(key):

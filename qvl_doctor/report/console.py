@@ -167,7 +167,9 @@ class _Report:
             return
         told = (self.say(f"check.count.{status}", count=count) for status, count in counts(checks).items())
         page.heading(self.say("check.list"), f" {page.glyphs.dot} ".join(told))
-        names = [self.say(f"check.name.{check.name}") for check in checks]
+        told_alone = {lines[0].group for _, lines, alike in groups(checks) if alike}
+        names = [self.say(f"check.name.{check.name}") for check in checks if check.group not in told_alone]
+        names += [self.say(f"check.group.{group}") for group in told_alone]
         column = 0 if page.narrow else max(map(cell_len, names)) + 2
         for group, lines, alike in groups(checks):
             heading = self.say(f"check.group.{group}")
@@ -182,7 +184,7 @@ class _Report:
         """One line of the checklist: its sign, its name in a column of that width (0: as wide as it is), what was seen."""
         index, style = _CHECKS[check.status]
         page, sign = self.page, self.page.glyphs.verdicts[index]
-        text = check.detail[self.lang] + (f" ({', '.join(check.rules)})" if check.rules else "")
+        text = check.detail[self.lang] + (self.say("report.brackets", notes=", ".join(check.rules)) if check.rules else "")
         plain = "dim" if check.status == "unknown" else ""
         if not column:
             page.item(sign, name + self.say("report.colon") + text, indent, plain, style)

@@ -144,7 +144,7 @@ def _checks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
         heading = words.say(f"check.group.{group}", lang)
         for check in lines[: 1 if alike else None]:
             name = heading if alike else f"{heading}, {words.say(f'check.name.{check.name}', lang)}"
-            said = f" ({', '.join(map(escape, check.rules))})" if check.rules else ""
+            said = words.say("report.brackets", lang, notes=", ".join(map(escape, check.rules))) if check.rules else ""
             yield f"- {_CHECKS[check.status]} {escape(name + words.say('report.colon', lang) + check.detail[lang])}{said}"
     yield ""
 

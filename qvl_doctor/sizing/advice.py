@@ -18,6 +18,7 @@ from qvl_doctor.launch.writing import diff, docker_line, shell_line
 from qvl_doctor.memory import forensics
 from qvl_doctor.memory.solver import Case, alternatives, holds, lacks, solve
 from qvl_doctor.model import LANGUAGES, Commands, Diagnosis, Facts, Finding, Fix, Text
+from qvl_doctor.redact import MASK
 from qvl_doctor.remedies.memory import others_gib
 from qvl_doctor.sizing import telling
 from qvl_doctor.sizing.case import Known, Unsized, of_arguments, of_facts
@@ -176,7 +177,7 @@ def _logged_command(facts: Facts, release: str) -> Command | None:
 
 def corrected(findings: Sequence[Finding], command: Command, release: str) -> Command:
     """The command with the first fix of each cause. A log has one cause; of a command everything that is wrong is one."""
-    changes = [_first_change(finding, command) for finding in findings if finding.role == "cause" and finding.fixes]
+    changes = [_with_secrets(_first_change(finding, command), command) for finding in findings if finding.role == "cause" and finding.fixes]
     for change in reversed(changes):  # what matters most has the last word
         command = edit(command, change, release)
     return command
@@ -188,6 +189,14 @@ def _first_change(finding: Finding, command: Command) -> Mapping[str, Any]:
     if "pip" in first and command.image:
         return next((fix.change for fix in finding.fixes if fix.change.get("image")), first)
     return first
+
+
+def _with_secrets(change: Mapping[str, Any], command: Command) -> Mapping[str, Any]:
+    """A change with the command's own value where a finding only has its mask; nothing of a value in which a mask stands."""
+    given = change.get("flags", {})
+    flags = {name: command.value(name) if value == MASK else value for name, value in given.items()}
+    kept = {name: value for name, value in flags.items() if (value is not None or given[name] is None) and MASK not in str(value)}
+    return {**change, "flags": kept} if given else change
 
 
 def _with_command(diagnosis: Diagnosis, command: Command | None, release: str) -> Diagnosis:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -69,9 +70,31 @@ _OBSERVED = {
 }
 
 
+_VARIABLE = re.compile(r"\$(?:\{(?=\w)|(?=\w))(?P<name>\w{1,80})(?::?-(?P<default>[\w.-]{0,80}))?\}?|\$\((?P<kube>\w{1,80})\)")
+_NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+#: Arguments without which no memory can be computed, where a variable that nobody knows holds them.
+_SIZES = (
+    "tensor_parallel_size",
+    "pipeline_parallel_size",
+    "data_parallel_size",
+    "max_model_len",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "gpu_memory_utilization",
+    "limit_mm_per_prompt",
+    "mm_processor_kwargs",
+    "kv_cache_dtype",
+    "quantization",
+    "dtype",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Unsized:
-    """Why the memory model has nothing to say: `reason` is release, model, unnamed, architecture, gpu or numbers; `detail` names which."""
+    """Why the memory model has nothing to say. `detail` names which.
+
+    `reason` is release, model, unnamed, architecture, gpu, variable or numbers.
+    """
 
     reason: str
     detail: str = ""
@@ -88,6 +111,16 @@ class Known:
     tensors: tuple[Tensor, ...] = ()
 
 
+def filled_in(value: Any, env: Mapping[str, str]) -> Any:
+    """A value that is a variable of the shell or of Kubernetes, where `env` or its own default says what it holds: 4 for `${TP}`."""
+    found = _VARIABLE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    text = env.get(found["name"] or found["kube"] or "") or found["default"] or value
+    number = _NUMBER.fullmatch(text)
+    return text if not number else float(text) if number[1] else int(text)
+
+
 def of_arguments(arguments: Mapping[str, Any], known: Known, env: Mapping[str, str] | None = None) -> Case | Unsized:
     """The case of a command, by its arguments as vLLM names them (`launch.observing.arguments_of`)."""
     release = parse(known.release)
@@ -99,6 +132,10 @@ def of_arguments(arguments: Mapping[str, Any], known: Known, env: Mapping[str, s
     if isinstance(model, Unsized):
         return model
     shape, quantization = model
+    arguments = {name: filled_in(value, env or {}) for name, value in arguments.items()}
+    unknown = next((name for name in _SIZES if "$" in str(arguments.get(name, ""))), "")
+    if unknown:
+        return Unsized("variable", "--" + unknown.replace("_", "-"))
     given = given_of(arguments, release, quantization)
     if (env or {}).get("VLLM_USE_V1") == "0" and release < (0, 11, 0):
         given["engine"] = "V0"
