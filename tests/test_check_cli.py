@@ -21,9 +21,9 @@ from rich.console import Console
 
 from qvl_doctor import rulebook
 from qvl_doctor.cli.app import _looks, run_typer
-from qvl_doctor.cli.check import PROBES, CheckOptions, judged
+from qvl_doctor.cli.check import CheckOptions, judged
 from qvl_doctor.model import Diagnosis, Fact, Seen
-from qvl_doctor.probe import imports
+from qvl_doctor.probe import PROBES, imports
 from qvl_doctor.probe.export import SCHEMA, Environment
 from qvl_doctor.report import console
 from qvl_doctor.report.checklist import Looked, checklist, counts, groups

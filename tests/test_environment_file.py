@@ -18,9 +18,10 @@ from rich.console import Console
 
 from qvl_doctor import rulebook
 from qvl_doctor.cli.app import run_typer
-from qvl_doctor.cli.check import PROBES, CheckOptions, judged
+from qvl_doctor.cli.check import CheckOptions, judged
 from qvl_doctor.model import Fact, Seen
 from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.probe import PROBES
 from qvl_doctor.probe.export import SCHEMA, Environment, EnvironmentFileError, dumps, loads
 from qvl_doctor.probe.fact_kinds import fits
 from qvl_doctor.probe.fact_table import FACTS, GPU, HOST, MODEL, PACKAGES

@@ -19,12 +19,13 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from qvl_doctor.bundle import Archive, Copied, LogCopy, manifest, member, readme
-from qvl_doctor.cli.check import PROBES, CheckOptions, command_of, elsewhere, judged, look, provenance, read_environment
+from qvl_doctor.cli.check import CheckOptions, command_of, elsewhere, judged, look, provenance, read_environment
 from qvl_doctor.cli.logs import OK, UNREADABLE, USAGE, UsageError, print_report, read_one, rule_book, told
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.logs.source import InputError, clean, open_input, read_text
-from qvl_doctor.model import Diagnosis, Rule
+from qvl_doctor.model import Diagnosis, Rule, fact_text
+from qvl_doctor.probe import PROBES
 from qvl_doctor.probe.export import Environment, dumps
 from qvl_doctor.redact import MASK
 from qvl_doctor.words import language, say
@@ -209,8 +210,7 @@ class _Packing:
         if command is not None:
             from qvl_doctor.launch.observing import observe_command
 
-            release = engine.facts.get("vllm")
-            engine.see(observe_command(command, str(release.value) if release else self.options.vllm))
+            engine.see(observe_command(command, fact_text(engine.facts, "vllm") or self.options.vllm))
         from qvl_doctor.sizing.advice import advise
 
         diagnosis = advise(engine.finish(name), None, command)

@@ -12,7 +12,8 @@ from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.diagnose.static import examine
 from qvl_doctor.logs.source import InputError, read_text
-from qvl_doctor.model import Diagnosis, Fact, Seen
+from qvl_doctor.model import Diagnosis, Fact, Seen, fact_text
+from qvl_doctor.probe import PROBES
 from qvl_doctor.probe.export import LONGEST, Environment, EnvironmentFileError, dumps, loads
 from qvl_doctor.words import both, language, say
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from qvl_doctor.model import Rule
     from qvl_doctor.probe.gather import Asked
     from qvl_doctor.report.checklist import Looked
-
-PROBES = ("packages", "imports", "gpu", "host", "model", "command")
 
 
 class CheckOptions(NamedTuple):
@@ -104,7 +103,9 @@ def judged(env: Environment, command: Command | None, only: frozenset[str], opti
     if options.source:
         seen = elsewhere(env, seen)
     source = options.source or say("check.source", language(options.report.lang, os.environ))
-    found = _sized(examine(source, seen, rules, known), command)
+    found = examine(source, seen, rules, known)
+    if command is not None:
+        found = _sized(found, command, _asked(options, command, only), here=not options.source)
     notes = provenance(env, options.source) if options.source else ()
     diagnosis = without(found, options.report.ignore)._replace(not_checked=(*found.not_checked, *notes))
     return diagnosis._replace(checks=checklist(diagnosis, _looked(env, command, only, options)))
@@ -142,16 +143,13 @@ def command_of(options: CheckOptions, lang: str) -> Command | None:
     return found if arguments_of(found) else None
 
 
-def _sized(diagnosis: Diagnosis, command: Command | None) -> Diagnosis:
-    """The diagnosis with the corrected command and the memory model's word."""
-    if command is None:
-        return diagnosis
-    from qvl_doctor.probe.gather import card_of
+def _sized(diagnosis: Diagnosis, command: Command, asked: Asked, *, here: bool) -> Diagnosis:
+    """The diagnosis with the corrected command and the memory model's word. `here`: this machine was looked at."""
+    from qvl_doctor.probe.fit_memory import known_of
+    from qvl_doctor.probe.gather import folder_of
     from qvl_doctor.sizing.advice import advise
-    from qvl_doctor.sizing.case import Known
 
-    release = diagnosis.facts.get("vllm")
-    known = Known(gpu=card_of(diagnosis.facts), release=str(release.value) if release else "")
+    known = known_of(diagnosis.facts, fact_text(diagnosis.facts, "vllm"), folder_of(asked) if here else "")
     return advise(diagnosis, known, command)
 
 

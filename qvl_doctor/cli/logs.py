@@ -15,7 +15,7 @@ from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError, open_input, read_chunks
-from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Seen, Text
+from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Seen, Text, fact_text
 from qvl_doctor.redact import redact
 from qvl_doctor.sizing.need import wanted
 from qvl_doctor.words import both, language, say
@@ -192,8 +192,7 @@ class _Extra:
         if self._command is not None:
             from qvl_doctor.launch.observing import observe_command
 
-            release = engine.facts.get("vllm")
-            engine.see(observe_command(self._command, str(release.value) if release else ""))
+            engine.see(observe_command(self._command, fact_text(engine.facts, "vllm")))
 
     def advised(self, diagnosis: Diagnosis) -> Diagnosis:
         """The diagnosis with the corrected command and the memory model's word, where there is something to add."""

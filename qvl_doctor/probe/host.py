@@ -9,10 +9,10 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 
+from qvl_doctor.files import listed, read_text
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.probe import disks, environment, limits
-from qvl_doctor.probe.reading import listed, read_text
 
 _GIB = 1 << 30
 _ANYBODY = "0.0.0.0"  # noqa: S104  # what vLLM binds to by default

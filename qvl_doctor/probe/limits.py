@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from qvl_doctor.probe.reading import read_text
+from qvl_doctor.files import read_text
 
 _GIB = 1 << 30
 #: A control group of version 1 without a limit shows a number near 2^63.

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qvl_doctor import knowledge
+from qvl_doctor.files import listed, read_json, read_object, read_text
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.probe import disks, text_files, weight_files
-from qvl_doctor.probe.reading import listed, read_json, read_object, read_text
 from qvl_doctor.versions import satisfies
 
 _MOST_FILES = 5000

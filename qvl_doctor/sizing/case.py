@@ -18,7 +18,7 @@ from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.solver import Case
 from qvl_doctor.memory.tensors import Tensor
 from qvl_doctor.memory.weights import checkpoint_weights
-from qvl_doctor.model import Facts
+from qvl_doctor.model import Facts, fact_text
 
 #: vLLM's name of an argument → the field of `Settings` that it sets as it is.
 _ARGUMENTS = {
@@ -117,12 +117,12 @@ def of_facts(facts: Facts, known: Known | None = None) -> Case | Unsized:
     args = facts["args"].value if "args" in facts else {}
     said = {theirs: facts[ours].value for ours, theirs in _STATED.items() if ours in facts}
     arguments = {**{name: value for name, value in said.items() if not args}, **args}
-    arguments["model"] = _text(facts, "model") or str(arguments.get("model") or arguments.get("model_tag") or "")
-    found = replace(known, gpu=known.gpu or _card(facts), release=_text(facts, "vllm") or known.release)
+    arguments["model"] = fact_text(facts, "model") or str(arguments.get("model") or arguments.get("model_tag") or "")
+    found = replace(known, gpu=known.gpu or _card(facts), release=fact_text(facts, "vllm") or known.release)
     case = of_arguments(arguments, found)
     if isinstance(case, Unsized):
         return case
-    engine = _text(facts, "engine")
+    engine = fact_text(facts, "engine")
     if engine in {"V0", "V1"}:
         case = replace(case, given={**case.given, "engine": engine})
     stated = given_of({**arguments, **said}, case.release, str(case.given.get("quantization") or ""))
@@ -210,7 +210,7 @@ def _model(name: str, known: Known) -> tuple[ModelShape, str] | Unsized:
 
 def _card(facts: Facts) -> Gpu | None:
     total = _number(facts, "total_gib") or _number(facts, "gpu_total_gib")
-    found = gpus.find(_text(facts, "gpu_name")) if "gpu_name" in facts else None
+    found = gpus.find(fact_text(facts, "gpu_name")) if "gpu_name" in facts else None
     if found and total:
         return replace(found, total_bytes=int(total * GIB), nominal=False)
     return found or (gpus.of_size(total) if total and 1 <= total <= 4096 else None)
@@ -226,7 +226,3 @@ def _number(facts: Facts, name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return None
     return float(value) if 0 < value < 1 << 20 else None
-
-
-def _text(facts: Facts, name: str) -> str:
-    return str(facts[name].value) if name in facts else ""
