@@ -216,7 +216,7 @@ def cached(home: Path, name: str, revision: str = "0123abcd0123abcd0123abcd0123a
 def test_a_model_in_the_cache(tmp_path: Path) -> None:
     snapshot = cached(tmp_path, "Qwen/Q")
     env = {"HOME": str(tmp_path)}
-    assert model_folder.find("Qwen/Q", env) == str(snapshot)
+    assert model_folder.place("Qwen/Q", env).folder == str(snapshot)
     assert model_folder.place("Qwen/Q", env, "0123abcd0123abcd0123abcd0123abcd0123abcd").folder == str(snapshot)
     assert model_folder.place("Qwen/Q", env, "v2") == ("", False, 0)
     seen = asked("vllm serve Qwen/Q", {**env, "HF_HUB_OFFLINE": "1"})

@@ -11,13 +11,11 @@ from qvl_doctor.launch.command import Command
 from qvl_doctor.launch.kserve import is_kserve, model_of
 from qvl_doctor.launch.manifest import ManifestSource
 from qvl_doctor.launch.observing import arguments_of, facts_of, observe_command, observe_problems
-from qvl_doctor.launch.podpatch import gpus_needed
 from qvl_doctor.launch.reading import is_manifest, read
 from qvl_doctor.launch.yamltree import Node, documents
-from qvl_doctor.manifest import hardware, starting, storage
+from qvl_doctor.manifest import hardware, lifecycle, probes, services, storage
 from qvl_doctor.manifest.scene import Scene
 from qvl_doctor.model import Fact, Record, Seen
-from qvl_doctor.observations import MANIFEST, observe
 
 #: All releases so far begin with 0; a tag like 1.4.2 is that of somebody's own image.
 _RELEASE = re.compile(r"vllm[^:@]*:v?(0\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", re.IGNORECASE)
@@ -59,11 +57,12 @@ def _looked(text: str, whole: tuple[Node, ...], command: Command, release: str) 
         else:
             seen |= observe_command(command, own)
         scene = Scene(text, whole, box, command, arguments_of(command, own), own, command.start_s, model)
-        seen |= Seen(observations=(*hardware.look(scene), *starting.look(scene), *storage.look(scene), *_secrets(scene)))
+        looks = (hardware.look, lifecycle.look, probes.look, services.look, storage.look, _secrets)
+        seen |= Seen(observations=tuple(each for look_at in looks for each in look_at(scene)))
     else:
         seen |= observe_command(command, own)
         if command.source and command.source.shape == "docker":
-            seen |= Seen(observations=tuple(_docker(command)))
+            seen |= Seen(observations=tuple(hardware.of_docker(command)))
     return Looked(command, own, seen, model)
 
 
@@ -92,12 +91,3 @@ def _secrets(scene: Scene) -> Iterator[Record]:
         given = scene.command.value(name)
         if given and not given.startswith("$"):
             yield scene.at(scene.node, f"container {scene.name} has a secret in its arguments: {name}")
-
-
-def _docker(command: Command) -> Iterator[Record]:
-    """What a `docker run` lacks."""
-    held, ranks = command.container, gpus_needed(command)
-    if not any(held.get(key) for key in ("gpus", "runtime", "device")) and "cpu" not in (command.image or "").lower():
-        yield observe(MANIFEST, "docker run gives the container no GPU: neither --gpus nor a runtime or device is among its options")
-    if ranks > 1 and not held.get("shm-size") and held.get("ipc") != "host":
-        yield observe(MANIFEST, f"container of vLLM has 64 MiB at /dev/shm, and its command uses {ranks} GPUs")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qvl_doctor.launch.kserve import is_kserve
-from qvl_doctor.launch.yamltree import Node
-from qvl_doctor.manifest.scene import GIB, Scene, deep, number, quantity_of
+from qvl_doctor.launch.yamltree import Node, deep, entries, text_at
+from qvl_doctor.manifest.scene import Scene, number, quantity_of
+from qvl_doctor.memory.releases import GIB
 from qvl_doctor.model import Record
 
 #: Where the Hub's library keeps models if no variable says otherwise: below the home of root, and of the user of vLLM's own images.
@@ -29,14 +30,9 @@ def look(scene: Scene) -> Iterator[Record]:
         yield from _download(scene)
 
 
-def _volumes(pod: Node) -> Iterator[Node]:
-    volumes = pod.get("volumes")
-    yield from (item.resolved for item in (volumes.resolved.items if volumes else ()))
-
-
 def _media(pod: Node, scene: Scene) -> Iterator[Record]:
     """A medium that no kubelet knows: the API takes any word."""
-    for volume in _volumes(pod):
+    for volume in entries(pod, "volumes"):
         medium = deep(volume, "emptyDir", "medium")
         if medium and medium.value not in {"", "Memory"} and not medium.value.startswith("HugePages"):
             said = f"the volume {volume.text('name') or ''} has the medium {medium.value}, and only Memory means main memory"
@@ -45,21 +41,12 @@ def _media(pod: Node, scene: Scene) -> Iterator[Record]:
 
 def _undefined(scene: Scene) -> Iterator[Record]:
     """Mounts of volumes that the pod does not have: the API server refuses the object."""
-    names = {volume.text("name") for volume in _volumes(scene.pod)} if scene.pod else set()
-    names |= set(_claim_templates(scene))
-    mounts = scene.node.get("volumeMounts")
-    for mount in mounts.resolved.items if mounts else ():
+    names = {volume.text("name") for volume in entries(scene.pod, "volumes")}
+    names |= {text_at(template, "metadata", "name") for template in entries(scene.box.spot.root, "spec", "volumeClaimTemplates")}
+    for mount in entries(scene.node, "volumeMounts"):
         name = mount.text("name")
         if name and name not in names:
             yield scene.at(mount, f"container {scene.name} mounts the volume {name[:80]}, which its pod does not have")
-
-
-def _claim_templates(scene: Scene) -> Iterator[str]:
-    templates = deep(scene.box.spot.root, "spec", "volumeClaimTemplates")
-    for template in templates.items if templates else ():
-        metadata = template.resolved.get("metadata")
-        if metadata:
-            yield metadata.text("name") or ""
 
 
 def _path(scene: Scene) -> Iterator[Record]:
@@ -107,7 +94,7 @@ def _claim(scene: Scene, volume: Node) -> Iterator[Record]:
         if node and 0 < gib < scene.weights_gib:
             yield scene.at(node, f"the volume {name} holds {gib:.0f} GiB, and the weights take {scene.weights_gib:.0f} GiB")
     modes = deep(found, "spec", "accessModes")
-    listed = [mode.resolved.value for mode in modes.items] if modes else []
+    listed = [mode.value for mode in entries(modes)]
     asked_for = deep(scene.box.spot.root, "spec", "replicas")
     replicas = number(asked_for.value) if asked_for else 1
     if modes and claim and listed and set(listed) <= _ONE_NODE and replicas > 1 and scene.kind == "Deployment":
@@ -117,8 +104,5 @@ def _claim(scene: Scene, volume: Node) -> Iterator[Record]:
 
 def _object(scene: Scene, kind: str, name: str) -> Node | None:
     """An object of the same text."""
-    for document in scene.documents:
-        metadata = document.get("metadata")
-        if document.text("kind") == kind and metadata and metadata.text("name") == name:
-            return document
-    return None
+    found = (each for each in scene.documents if each.text("kind") == kind and text_at(each, "metadata", "name") == name)
+    return next(found, None)

@@ -50,11 +50,6 @@ def is_repository(name: str) -> bool:
     return bool(_REPOSITORY.fullmatch(name)) and ".." not in name and "--" not in name and not name.endswith((".git", "/"))
 
 
-def find(name: str, env: Mapping[str, str]) -> str:
-    """The folder of a model: itself, or its newest snapshot in the hub's cache; "" if there is none."""
-    return place(name, env).folder
-
-
 class _Asked(NamedTuple):
     """For whom a folder is looked at: releases, the command's arguments, and whether what is missing will be fetched."""
 
@@ -155,7 +150,7 @@ def _usual_format(arguments: Mapping[str, Any]) -> bool:
 
 def _support(architecture: str, model_type: str, vllm: str, transformers: str) -> Iterator[Record]:
     span = knowledge.architecture(architecture) if architecture else None
-    if vllm and span and (satisfies(vllm, f"<{span.first}") or (span.last and satisfies(vllm, f">{span.last}"))):
+    if vllm and span and not knowledge.serves(span, vllm):
         yield observe(MACHINE, f"Model architectures ['{architecture}'] are not supported for now.")
     known = knowledge.model_type(model_type) if model_type else None
     first = getattr(known, "transformers", "") if known else ""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from qvl_doctor.files import opened, read, read_json
+from qvl_doctor.memory.releases import GIB
 from qvl_doctor.memory.tensors import INDEX, LONGEST_INDEX, CheckpointError, read_header
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MACHINE, observe
@@ -48,7 +49,7 @@ def look(folder: str, names: Sequence[str]) -> Weights:
         observations.append(observe(MACHINE, f"the numbers of the weight files have gaps, and these are missing: {_shown(absent)}"))
     for name in found[:_MOST_HEADERS]:
         observations += _broken(folder, name)
-    return Weights(len(found), sum(sizes) / (1 << 30), bool(found) and not missing and not absent, tuple(observations))
+    return Weights(len(found), sum(sizes) / GIB, bool(found) and not missing and not absent, tuple(observations))
 
 
 def _shown(names: Sequence[str]) -> str:
