@@ -7,15 +7,15 @@ import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from qvl_doctor.cli.logs import OK, UNREADABLE, USAGE, Output, UsageError, exit_code, print_report, rule_book, told
+from qvl_doctor.cli.environment import elsewhere, provenance, read_environment
+from qvl_doctor.cli.logs import Output, UsageError, exit_code, print_report, rule_book, told_mistakes
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.diagnose.static import examine
-from qvl_doctor.logs.source import InputError, read_text
-from qvl_doctor.model import Diagnosis, Fact, Seen, fact_text
+from qvl_doctor.model import Diagnosis, Fact, fact_text
 from qvl_doctor.probe import PROBES
-from qvl_doctor.probe.export import LONGEST, Environment, EnvironmentFileError, dumps, loads
-from qvl_doctor.words import both, language, say
+from qvl_doctor.probe.export import Environment, dumps
+from qvl_doctor.words import language, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,37 +44,26 @@ class CheckOptions(NamedTuple):
 def run(options: CheckOptions) -> int:
     """Looks, judges and prints; returns the exit code."""
     lang = language(options.report.lang, os.environ)
-    try:
-        _contradictions(options, lang)
-        only = _only(options, lang)
-        command = command_of(options, lang)
-        env = read_environment(options.source) if options.source else None
-        rules = rule_book(options.report)
-        env = env or look(options, command, only, lang)
-        if options.export == "-":
-            sys.stdout.write(dumps(env))
-        elif options.export:
-            with Output(options.export) as file:
-                file.write(dumps(env))
-        diagnosis = judged(env, command, only, options, rules)
-        if options.export != "-" or options.report.output:
-            with Output(options.report.output) as file:
-                print_report(diagnosis, options.report, lang, file)
-    except UsageError as error:
-        sys.stderr.write(f"qvl-doctor: {error}\n")
-        return USAGE
-    except InputError as error:
-        sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
-        return UNREADABLE
-    return max(OK, exit_code(diagnosis, options.report.fail_on))
+    return told_mistakes(lambda: _check(options, lang), lang)
 
 
-def read_environment(path: str) -> Environment:
-    """What a file of `check --export` says. Raises InputError."""
-    try:
-        return loads(read_text(path, LONGEST))
-    except EnvironmentFileError as error:
-        raise InputError("error_env.unreadable", path=path, reason=str(error)) from None
+def _check(options: CheckOptions, lang: str) -> int:
+    _contradictions(options, lang)
+    only = _only(options, lang)
+    command = command_of(options, lang)
+    env = read_environment(options.source) if options.source else None
+    rules = rule_book(options.report)
+    env = env or look(options, command, only, lang)
+    if options.export == "-":
+        sys.stdout.write(dumps(env))
+    elif options.export:
+        with Output(options.export) as file:
+            file.write(dumps(env))
+    diagnosis = judged(env, command, only, options, rules)
+    if options.export != "-" or options.report.output:
+        with Output(options.report.output) as file:
+            print_report(diagnosis, options.report, lang, file)
+    return exit_code(diagnosis, options.report.fail_on)
 
 
 def look(options: CheckOptions, command: Command | None, only: frozenset[str], lang: str) -> Environment:
@@ -111,22 +100,6 @@ def judged(env: Environment, command: Command | None, only: frozenset[str], opti
     return diagnosis._replace(checks=checklist(diagnosis, _looked(env, command, only, options)))
 
 
-def elsewhere(env: Environment, seen: Seen | None = None) -> Seen:
-    """What was seen of another machine, with the facts of when and by which version."""
-    facts = {"seen_at": Fact(env.made, "probe"), "seen_by": Fact(env.version, "probe")}
-    return (env.seen("command") if seen is None else seen) | Seen({name: fact for name, fact in facts.items() if fact.value})
-
-
-def provenance(env: Environment, path: str) -> tuple[dict[str, str], ...]:
-    """What a reader must know of a file that is not about this machine: how old it is, and what of it was not believed."""
-    values = {"path": path, "made": env.made.replace("T", " ").removesuffix("Z") + " UTC", "version": env.version or "?"}
-    notes = [both("check.seen_there", **values) if env.made else both("check.seen_once", **values)]
-    if env.left_out:
-        shown = ", ".join(env.left_out[:8]) + (" …" if len(env.left_out) > 8 else "")
-        notes.append(both("check.values_left_out", path=path, names=shown))
-    return tuple(notes)
-
-
 def command_of(options: CheckOptions, lang: str) -> Command | None:
     """The command behind `--`, or in --command FILE. Raises UsageError or InputError."""
     if not options.words and not options.command:
@@ -138,8 +111,7 @@ def command_of(options: CheckOptions, lang: str) -> Command | None:
         raise UsageError(say("error_plan.two_commands", lang))
     if options.command:
         return read_command(options.command, options.vllm, lang)[0]
-    source = options.words[0] if len(options.words) == 1 and " " in options.words[0] else list(options.words)
-    found = commands_of(source, options.vllm, "--", lang)[0]
+    found = commands_of(options.words, options.vllm, "--", lang)[0]
     return found if arguments_of(found) else None
 
 

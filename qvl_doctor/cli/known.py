@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from qvl_doctor.cli.logs import UsageError
@@ -42,14 +43,23 @@ def read_command(path: str, release: str, lang: str) -> tuple[Command, ...]:
     return commands_of(data.decode("utf-8", "replace"), release, path, lang)
 
 
-def commands_of(source: str | list[str], release: str, path: str, lang: str) -> tuple[Command, ...]:
-    """The commands of a text or of arguments. Raises UsageError that says where it breaks."""
+def commands_of(source: str | Sequence[str], release: str, path: str, lang: str) -> tuple[Command, ...]:
+    """The commands of a text, or of the words behind `--`. Raises UsageError that says where it breaks."""
     try:
-        return tuple(read(source, release))
+        return tuple(read(source if isinstance(source, str) else _text_or_words(source), release))
     except LaunchError as error:
-        place = f" {error.place}" if str(error.place) else ""
-        detail = f": {error.detail}" if error.detail else ""
-        raise UsageError(say("error_plan.command", lang, path=path, kind=error.kind, place=place, detail=detail)) from None
+        raise UsageError(say("error_plan.command", lang, path=path, **what_broke(error))) from None
+
+
+def _text_or_words(words: Sequence[str]) -> str | list[str]:
+    """One word with blanks in it is a command that was quoted as a whole."""
+    return words[0] if len(words) == 1 and " " in words[0] else list(words)
+
+
+def what_broke(error: LaunchError) -> dict[str, str]:
+    """The values of `error_plan.command` beside the path."""
+    place = f" {error.place}" if str(error.place) else ""
+    return {"kind": error.kind, "place": place, "detail": f": {error.detail}" if error.detail else ""}
 
 
 def _card(name: str, memory: str, lang: str) -> Gpu | None:

@@ -58,6 +58,18 @@ def run(options: LogsOptions, out: TextIO | None = None) -> int:
     return code
 
 
+def told_mistakes(work: Callable[[], int], lang: str) -> int:
+    """The exit code of `work`; options that cannot be followed and inputs that cannot be read are told, and have codes of their own."""
+    try:
+        return work()
+    except UsageError as error:
+        sys.stderr.write(f"qvl-doctor: {error}\n")
+        return USAGE
+    except InputError as error:
+        sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
+        return UNREADABLE
+
+
 def rule_book(options: LogsOptions, *, packed: bool = True) -> tuple[Rule, ...]:
     """The shipped rules and those of --rules. Raises UsageError for a rule file that does not load."""
     from qvl_doctor import rulebook
@@ -176,7 +188,7 @@ class _Extra:
         self._seen: Seen | None = None
         self._notes: tuple[Text, ...] = ()
         if options.env:
-            from qvl_doctor.cli.check import elsewhere, provenance, read_environment
+            from qvl_doctor.cli.environment import elsewhere, provenance, read_environment
 
             env = read_environment(options.env)
             self._seen, self._notes = elsewhere(env), provenance(env, options.env)
