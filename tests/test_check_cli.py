@@ -17,9 +17,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+from checking import SERVE, doctor
+from program import DOCTOR, RULES
+from program import run_text as run
 from rich.console import Console
 
-from qvl_doctor import rulebook
 from qvl_doctor.cli.app import _looks, run_typer
 from qvl_doctor.cli.check import CheckOptions, judged
 from qvl_doctor.model import Diagnosis, Fact, Seen
@@ -28,17 +30,15 @@ from qvl_doctor.probe.export import SCHEMA, Environment
 from qvl_doctor.report import console
 from qvl_doctor.report.checklist import Looked, checklist, counts, groups
 
-DOCTOR = (sys.executable, "-m", "qvl_doctor")
-SERVE = ("--", "vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct")
 EVERYTHING = frozenset(PROBES)
-RULES = rulebook.shipped()
 
 
-def run(*arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    plain = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    words = [*DOCTOR, *map(str, arguments)]
-    done = subprocess.run(words, input=stdin, capture_output=True, check=False, timeout=100, env={**plain, **(env or {})})
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+def test_a_machine_with_nothing_gives_a_useful_page() -> None:
+    done = doctor("--no-import-test", "--vllm", "0.11.0", *SERVE)
+    assert done.returncode == 1
+    for said in ("vLLM is not installed", "driver", "shared memory", "the card is not known"):
+        assert said in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 # ---- The checklist

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from check_samples import said, started, tree
-from checking import report, rules
+from checking import report, rules, said, started, tree
 from hypothesis import given
 from hypothesis import strategies as st
 
