@@ -88,6 +88,11 @@ def redact_line(line: str) -> str:
         plain = _bare(line.replace('\\"', '"').replace("\\'", "'"))
         if redact(plain) != plain != _bare(line):  # quotes escaped outside JSON: better without them than with the secret
             return redact(plain)
+    return redact_once(line)
+
+
+def redact_once(line: str) -> str:
+    """The line with its secrets masked; where they are masked already it stays as it is, quotes and all."""
     return line if redact(_bare(line)) == _bare(line) else redact(line)
 
 

@@ -9,7 +9,7 @@ COMMAND: Mapping[str, str] = {
     "swap_space": "GiB of --swap-space, where it is given",
     "eager_asked": "yes if --enforce-eager is given",
     "plan": "verdict of the memory model: fits, profile-oom, no-blocks, too-long, graphs-oom",
-    "plan_unknown": "why the memory model has nothing to say: release, gpu, model, unnamed, architecture, numbers",
+    "plan_unknown": "why the memory model has nothing to say: release, gpu, model, unnamed",
     "plan_error_gib": "how far its KV cache may be off",
     "plan_missing_gib": "how much is missing on the card, or for one request of full length",
     "plan_request_gib": "KV cache of one request of full length",

@@ -12,7 +12,7 @@ from qvl_doctor.memory import cards, gpus
 from qvl_doctor.memory.budget import Observed
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.quants import METHODS
-from qvl_doctor.memory.releases import GIB, Release, parse
+from qvl_doctor.memory.releases import GIB, parse
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.solver import Case
@@ -71,7 +71,7 @@ _OBSERVED = {
 
 @dataclass(frozen=True, slots=True)
 class Unsized:
-    """Why the memory model has nothing to say: `reason` is release, model, unnamed, architecture, gpu or numbers; `detail` names which."""
+    """Why the memory model has nothing to say: `reason` is release, gpu, model or unnamed; `detail` names which."""
 
     reason: str
     detail: str = ""
@@ -99,7 +99,7 @@ def of_arguments(arguments: Mapping[str, Any], known: Known, env: Mapping[str, s
     if isinstance(model, Unsized):
         return model
     shape, quantization = model
-    given = given_of(arguments, release, quantization)
+    given = given_of(arguments, quantization)
     if (env or {}).get("VLLM_USE_V1") == "0" and release < (0, 11, 0):
         given["engine"] = "V0"
     elif (env or {}).get("VLLM_USE_V1") == "1" and release >= (0, 7, 0):
@@ -125,7 +125,7 @@ def of_facts(facts: Facts, known: Known | None = None) -> Case | Unsized:
     engine = fact_text(facts, "engine")
     if engine in {"V0", "V1"}:
         case = replace(case, given={**case.given, "engine": engine})
-    stated = given_of({**arguments, **said}, case.release, str(case.given.get("quantization") or ""))
+    stated = given_of({**arguments, **said}, str(case.given.get("quantization") or ""))
     differs = {name: value for name, value in stated.items() if value is not None and _setting(case.settings, name) != value}
     case = replace(case, given={**case.given, **differs})
     observed = Observed(**{field: _number(facts, fact) for fact, field in _OBSERVED.items()})
@@ -134,9 +134,8 @@ def of_facts(facts: Facts, known: Known | None = None) -> Case | Unsized:
     return replace(case, observed=observed, logged=case.settings)
 
 
-def given_of(arguments: Mapping[str, Any], release: Release, quantization: str = "") -> dict[str, Any]:
+def given_of(arguments: Mapping[str, Any], quantization: str = "") -> dict[str, Any]:
     """What the arguments ask of `settings.resolve`; what they leave open, or say in a way that is no setting, is not in it."""
-    del release
     found: dict[str, Any] = {}
     for theirs, ours in _ARGUMENTS.items():
         value = _plain(arguments.get(theirs), ours)
