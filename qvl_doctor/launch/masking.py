@@ -9,8 +9,7 @@ from dataclasses import replace
 from qvl_doctor.launch.command import Command, Edit, Flag, LaunchError, splice_text
 from qvl_doctor.launch.yamledit import replaced
 from qvl_doctor.launch.yamltree import Node
-from qvl_doctor.redact import MASK, redact, redact_value
-from qvl_doctor.redactlines import redact_once, redact_text
+from qvl_doctor.redact import MASK, redact, redact_once, redact_value
 
 _SECRET_OBJECT = re.compile(r"""["']?kind["']?\s*:\s*["']?Secret\b""")
 #: `--api-key=…`, `HF_TOKEN=…`
@@ -36,6 +35,7 @@ def masked_source(text: str) -> str:
     """Shell text or a manifest as it is, with its secrets masked and nothing else changed. "" for a Secret that cannot be read as YAML."""
     from qvl_doctor.launch.reading import is_manifest
     from qvl_doctor.launch.yamltree import documents
+    from qvl_doctor.redactlines import redact_text
 
     if is_manifest(text):
         try:
