@@ -101,19 +101,3 @@ def masker(block: str) -> Callable[[str], str]:
         return redact  # a JSON escape may stand inside a name
     needed = tuple(mask for mask in _MASKS if _holds(lower, mask.triggers))
     return partial(redact, masks=needed) if needed else unmasked
-
-
-def redact_value(name: str, value: str) -> str:
-    """What may be shown of the value that stands under a name: of all that looks like a secret, by its looks or by its name, the mask."""
-    shown = redact(value)
-    return MASK if name and value and shown == value and redact(f"{name}={value}") != f"{name}={value}" else shown
-
-
-def redact_once(line: str) -> str:
-    """The line with its secrets masked; where they are masked already it stays as it is, quotes and all."""
-    return line if redact(bare(line)) == bare(line) else redact(line)
-
-
-def bare(line: str) -> str:
-    """The line with masks out of their quotes: what is masked already needs no mask."""
-    return line.replace(f'"{MASK}"', MASK).replace(f"'{MASK}'", MASK) if MASK in line else line

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from qvl_doctor.redact import MASK, bare, redact, redact_once
+from qvl_doctor.redact import MASK, redact
 
 _KEY_BEGIN = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _KEY_END = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
@@ -85,10 +85,15 @@ def redact_line(line: str) -> str:
     if line.rstrip().endswith("}"):
         line = _redact_json(line)
     if "\\" in line:
-        plain = bare(line.replace('\\"', '"').replace("\\'", "'"))
-        if redact(plain) != plain != bare(line):  # quotes escaped outside JSON: better without them than with the secret
+        plain = _bare(line.replace('\\"', '"').replace("\\'", "'"))
+        if redact(plain) != plain != _bare(line):  # quotes escaped outside JSON: better without them than with the secret
             return redact(plain)
-    return redact_once(line)
+    return line if redact(_bare(line)) == _bare(line) else redact(line)
+
+
+def _bare(line: str) -> str:
+    """The line with masks out of their quotes: what is masked already needs no mask."""
+    return line.replace(f'"{MASK}"', MASK).replace(f"'{MASK}'", MASK) if MASK in line else line
 
 
 def redact_text(text: str) -> str:

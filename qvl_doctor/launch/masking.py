@@ -9,7 +9,7 @@ from dataclasses import replace
 from qvl_doctor.launch.command import Command, Edit, Flag, LaunchError, splice_text
 from qvl_doctor.launch.yamledit import replaced
 from qvl_doctor.launch.yamltree import Node
-from qvl_doctor.redact import MASK, redact, redact_once, redact_value
+from qvl_doctor.redact import MASK, redact
 
 _SECRET_OBJECT = re.compile(r"""["']?kind["']?\s*:\s*["']?Secret\b""")
 #: `--api-key=…`, `HF_TOKEN=…`
@@ -22,13 +22,21 @@ def masked(command: Command) -> Command:
         command,
         model=None if command.model is None else redact(command.model),
         flags=tuple(_flag(flag) for flag in command.flags),
-        env={name: redact_value(name, value) for name, value in command.env.items()},
+        env={name: secret(name, value) for name, value in command.env.items()},
     )
+
+
+def secret(name: str, value: str) -> str:
+    """What may be shown of the value of a name: of all that looks like a secret, the mask."""
+    if not value or redact(f"{name}={value}") == f"{name}={value}":
+        return value
+    shown = redact(value)
+    return shown if shown != value else MASK
 
 
 def masked_text(text: str) -> str:
     """A text with the secrets of each line masked; a mask that stands in quotes already keeps them."""
-    return "\n".join(map(redact_once, text.split("\n")))
+    return "\n".join(map(_masked_line, text.split("\n")))
 
 
 def masked_source(text: str) -> str:
@@ -46,8 +54,13 @@ def masked_source(text: str) -> str:
     return redact_text(text)
 
 
+def _masked_line(line: str) -> str:
+    bare = line.replace(f'"{MASK}"', MASK).replace(f"'{MASK}'", MASK)
+    return line if redact(bare) == bare else redact(line)
+
+
 def _flag(flag: Flag) -> Flag:
-    shown = tuple(redact_value(flag.name or "word", value) for value in flag.values)
+    shown = tuple(secret(flag.name or "word", value) for value in flag.values)
     return flag if shown == flag.values else replace(flag, values=shown)
 
 
@@ -78,7 +91,7 @@ def _in_list(node: Node) -> Iterator[Edit]:
                 yield from _masking(name, item)
             elif _PAIR.fullmatch(item.value):
                 before, _, value = item.value.partition("=")
-                shown = redact_value(before, value)
+                shown = secret(before, value)
                 if shown != value:
                     yield replaced(item, f"{before}={shown}")
             name = item.value if item.value.startswith("-") and "=" not in item.value else ""
@@ -86,6 +99,6 @@ def _in_list(node: Node) -> Iterator[Edit]:
 
 def _masking(name: str, node: Node) -> Iterator[Edit]:
     if "\n" not in node.value:
-        shown = redact_value(name, node.value)
+        shown = secret(name, node.value)
         if shown != node.value:
             yield replaced(node, shown)

@@ -17,7 +17,7 @@ from qvl_doctor.logs.source import clean
 from qvl_doctor.model import NOTHING, Fact, Record, Seen
 from qvl_doctor.observations import LEVELS, observe
 from qvl_doctor.probe.fact_kinds import fits
-from qvl_doctor.redact import redact, redact_value
+from qvl_doctor.redact import MASK, redact
 
 SCHEMA = "qvl-doctor/env/1"
 #: A file of a machine with hundreds of packages has some ten kilobytes.
@@ -109,7 +109,8 @@ def loads(text: str) -> Environment:
 def masked(value: Any, name: str = "", depth: int = _DEPTH) -> Any:
     """The value in JSON's own types, with secrets masked by their looks and by the name that they stand under."""
     if isinstance(value, str):
-        return redact_value(name, value)
+        shown = redact(value)
+        return shown if shown != value or not name or redact(f"{name}={value}") == f"{name}={value}" else MASK
     if isinstance(value, Mapping) and depth:
         return {str(key): masked(item, str(key), depth - 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)) and depth:
