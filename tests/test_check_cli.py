@@ -176,11 +176,11 @@ def alive(pid: int) -> bool:
     return state not in {"Z", "X"}
 
 
-def on_a_terminal(*arguments: str, interrupt: Path | None = None) -> tuple[str, int]:
+def on_a_terminal(*arguments: str, interrupt: Path | None = None, term: str = "xterm-256color") -> tuple[str, int]:
     """What a terminal gets of a command and its exit code; Ctrl-C once that file is there."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.environ.update(TERM="xterm-256color", LC_ALL="C.UTF-8")
+        os.environ.update(TERM=term, LC_ALL="C.UTF-8")
         os.execv(sys.executable, [*DOCTOR, *arguments])  # noqa: S606
     shown, sent, deadline = b"", False, time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -217,9 +217,10 @@ def test_ctrl_c_in_the_import_test_ends_with_130_and_leaves_no_child(tmp_path: P
     assert not alive(pid)
 
 
-def test_nothing_is_shown_with_quiet_or_on_a_dumb_terminal(tmp_path: Path) -> None:
+def test_nothing_is_shown_with_quiet_or_on_a_dumb_terminal() -> None:
+    assert "looking at" in on_a_terminal("check", "--only", "host")[0]
     assert "looking at" not in on_a_terminal("check", "--only", "host", "--quiet")[0]
-    del tmp_path
+    assert "looking at" not in on_a_terminal("check", "--only", "host", term="dumb")[0]
 
 
 def test_progress_is_no_part_of_a_pipe() -> None:
