@@ -78,6 +78,11 @@ class Fact(NamedTuple):
 Facts = Mapping[str, Fact]
 
 
+def fact_text(facts: Facts, name: str) -> str:
+    """A fact's value as text, "" if nothing is known of it."""
+    return str(facts[name].value) if name in facts else ""
+
+
 class Seen(NamedTuple):
     """What a look at a command, a manifest or a machine gave: facts, and observations of what there may be several of."""
 

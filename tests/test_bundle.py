@@ -9,7 +9,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
 import tracemalloc
 import zipfile
@@ -20,6 +19,7 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+from program import run
 
 from qvl_doctor.bundle import Archive, LogCopy, member
 from qvl_doctor.cli.app import run_typer
@@ -28,14 +28,12 @@ from qvl_doctor.logs.source import BUNDLE
 from qvl_doctor.probe.export import SCHEMA
 from qvl_doctor.redactlines import redact_text
 
-DOCTOR = (sys.executable, "-m", "qvl_doctor")
 SECRET = "Zk3v9QxT71pLmN8s2RwB"
 OOM = "article/oom-9.03.log"
 
 
 def bundle(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    words = [*DOCTOR, "bundle", *map(str, arguments)]
-    return subprocess.run(words, input=stdin, capture_output=True, check=False, timeout=100, cwd=cwd)
+    return run("bundle", *arguments, stdin=stdin, cwd=cwd)
 
 
 def unpacked(path: Path | io.BytesIO) -> dict[str, str]:
@@ -121,7 +119,7 @@ def test_the_copy_of_a_log_leads_to_the_same_report(tmp_path: Path, fixtures: Pa
     with zipfile.ZipFile(tmp_path / "case.zip") as archive:
         archive.extractall(tmp_path)
     copies = [str(tmp_path / BUNDLE / "logs" / log.name) for log in logs]
-    again = subprocess.run([*DOCTOR, "logs", "--format", "jsonl", *copies], capture_output=True, check=False).stdout.splitlines()
+    again = run("logs", "--format", "jsonl", *copies).stdout.splitlines()
     for log, line in zip(logs, again, strict=True):
         packed = json.loads((tmp_path / BUNDLE / "reports" / f"{log.stem}.json").read_text(encoding="utf-8"))["findings"]
         found = json.loads(line)["findings"]
@@ -423,7 +421,7 @@ def test_an_archive_is_not_written_to_a_terminal(monkeypatch: pytest.MonkeyPatch
 
 def test_an_archive_is_no_log_and_says_what_it_is(tmp_path: Path, fixtures: Path) -> None:
     bundle("--no-check", "-o", tmp_path / "case.zip", fixtures / OOM)
-    done = subprocess.run([*DOCTOR, "logs", str(tmp_path / "case.zip")], capture_output=True, check=False)
+    done = run("logs", tmp_path / "case.zip")
     assert done.returncode == 3
     assert b"unpack it" in done.stderr
     assert done.stderr.count(b"\n") == 1

@@ -17,28 +17,28 @@ from typing import Any
 
 import jsonschema
 import pytest
+from checking import SERVE, doctor
+from program import DOCTOR, RULES
+from program import run_text as run
 from rich.console import Console
 
-from qvl_doctor import rulebook
 from qvl_doctor.cli.app import _looks, run_typer
-from qvl_doctor.cli.check import PROBES, CheckOptions, judged
+from qvl_doctor.cli.check import CheckOptions, judged
 from qvl_doctor.model import Diagnosis, Fact, Seen
-from qvl_doctor.probe import imports
+from qvl_doctor.probe import PROBES, imports
 from qvl_doctor.probe.export import SCHEMA, Environment
 from qvl_doctor.report import console
 from qvl_doctor.report.checklist import Looked, checklist, counts, groups
 
-DOCTOR = (sys.executable, "-m", "qvl_doctor")
-SERVE = ("--", "vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct")
 EVERYTHING = frozenset(PROBES)
-RULES = rulebook.shipped()
 
 
-def run(*arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    plain = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    words = [*DOCTOR, *map(str, arguments)]
-    done = subprocess.run(words, input=stdin, capture_output=True, check=False, timeout=100, env={**plain, **(env or {})})
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+def test_a_machine_with_nothing_gives_a_useful_page() -> None:
+    done = doctor("--no-import-test", "--vllm", "0.11.0", *SERVE)
+    assert done.returncode == 1
+    for said in ("vLLM is not installed", "driver", "shared memory", "the card is not known"):
+        assert said in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 # ---- The checklist
@@ -186,11 +186,11 @@ def alive(pid: int) -> bool:
     return state not in {"Z", "X"}
 
 
-def on_a_terminal(*arguments: str, interrupt: Path | None = None) -> tuple[str, int]:
+def on_a_terminal(*arguments: str, interrupt: Path | None = None, term: str = "xterm-256color") -> tuple[str, int]:
     """What a terminal gets of a command and its exit code; Ctrl-C once that file is there."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.environ.update(TERM="xterm-256color", LC_ALL="C.UTF-8")
+        os.environ.update(TERM=term, LC_ALL="C.UTF-8")
         os.execv(sys.executable, [*DOCTOR, *arguments])  # noqa: S606
     shown, sent, deadline = b"", False, time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -227,9 +227,10 @@ def test_ctrl_c_in_the_import_test_ends_with_130_and_leaves_no_child(tmp_path: P
     assert not alive(pid)
 
 
-def test_nothing_is_shown_with_quiet_or_on_a_dumb_terminal(tmp_path: Path) -> None:
+def test_nothing_is_shown_with_quiet_or_on_a_dumb_terminal() -> None:
+    assert "looking at" in on_a_terminal("check", "--only", "host")[0]
     assert "looking at" not in on_a_terminal("check", "--only", "host", "--quiet")[0]
-    del tmp_path
+    assert "looking at" not in on_a_terminal("check", "--only", "host", term="dumb")[0]
 
 
 def test_progress_is_no_part_of_a_pipe() -> None:

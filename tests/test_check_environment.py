@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from check_samples import said, started
-from checking import report, rules
+from checking import report, rules, said, started
 
 from qvl_doctor import knowledge
 from qvl_doctor.probe import environment

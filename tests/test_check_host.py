@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from check_samples import said, started, tree
-from checking import report, rules
+from checking import report, rules, said, started, tree
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qvl_doctor.launch.observing import arguments_of
 from qvl_doctor.launch.reading import read as read_commands
 from qvl_doctor.model import Fact
-from qvl_doctor.probe import disks, environment, host, limits, starting
+from qvl_doctor.probe import disks, environment, fit_host, host, limits
 
 GIB = 1 << 30
 
@@ -222,9 +221,9 @@ def test_a_folder_too_deep_for_sockets(tmp_path: Path) -> None:
 def test_swap_space_above_the_machines_memory() -> None:
     command = read_commands("vllm serve m --swap-space 64 -tp 4", "0.9.2")[0]
     facts = {"ram_gib": Fact(100.0)}
-    found = said(starting.look(arguments_of(command, "0.9.2"), facts, "0.9.2", {}).observations)
+    found = said(fit_host.look(arguments_of(command, "0.9.2"), facts, "0.9.2", {}).observations)
     assert found == ["Too large swap space. 256.00 GiB out of the 100.00 GiB total CPU memory is allocated for the swap space."]
-    assert not starting.look(arguments_of(command, "0.18.0"), facts, "0.18.0", {}).observations
+    assert not fit_host.look(arguments_of(command, "0.18.0"), facts, "0.18.0", {}).observations
 
 
 @pytest.mark.parametrize(
@@ -235,14 +234,14 @@ def test_windows_subsystem(release: str, env: dict[str, str], slow: bool, tmp_pa
     (tmp_path / ".dockerenv").touch()
     facts = host.look(0, root=root, env={}).facts
     assert (facts["host_kind"].value, facts["wsl"].value) == ("docker", "yes")
-    assert bool(starting.look({}, facts, release, env).observations) is slow
+    assert bool(fit_host.look({}, facts, release, env).observations) is slow
 
 
 def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = {"user_id_without_name": Fact(1000910000), "torch": Fact("2.11.0")}
-    assert said(starting.user(facts, "0.22.0")) == ["KeyError: 'getpwuid(): uid not found: 1000910000'"]
-    assert said(starting.user(facts, "0.11.0")) == ["the user 1000910000 has no name: neither USER nor /etc/passwd says one"]
-    assert said(starting.user({**facts, "torch": Fact("2.13.0")}, "0.22.0"))[0].startswith("the user")
+    assert said(fit_host.user(facts, "0.22.0")) == ["KeyError: 'getpwuid(): uid not found: 1000910000'"]
+    assert said(fit_host.user(facts, "0.11.0")) == ["the user 1000910000 has no name: neither USER nor /etc/passwd says one"]
+    assert said(fit_host.user({**facts, "torch": Fact("2.13.0")}, "0.22.0"))[0].startswith("the user")
     monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)
     assert host.look(0, env={}).facts["user_id_without_name"].value == 3_999_999_999
     assert "user_id_without_name" not in host.look(0, env={"USER": "me"}).facts

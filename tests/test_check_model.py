@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_samples import CONFIG, FILES, arguments, model, safetensors
 
+from qvl_doctor.files import read_json
 from qvl_doctor.launch.reading import read as read_commands
 from qvl_doctor.model import Seen
-from qvl_doctor.probe import model_folder, starting
+from qvl_doctor.probe import fit_host, model_folder
 from qvl_doctor.probe.export import Environment
 from qvl_doctor.probe.gather import Asked, gather
-from qvl_doctor.probe.reading import read_json
 
 #: What git leaves in place of a large file.
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4877660776\n"
@@ -245,7 +245,7 @@ def cached(home: Path, name: str, revision: str = "0123abcd0123abcd0123abcd0123a
 def test_a_model_in_the_cache(tmp_path: Path) -> None:
     snapshot = cached(tmp_path, "Qwen/Q")
     env = {"HOME": str(tmp_path)}
-    assert model_folder.find("Qwen/Q", env) == str(snapshot)
+    assert model_folder.place("Qwen/Q", env).folder == str(snapshot)
     assert model_folder.place("Qwen/Q", env, "0123abcd0123abcd0123abcd0123abcd0123abcd").folder == str(snapshot)
     assert model_folder.place("Qwen/Q", env, "v2") == ("", False, 0)
     seen = asked("vllm serve Qwen/Q", {**env, "HF_HUB_OFFLINE": "1"})
@@ -320,7 +320,7 @@ def test_whatever_a_small_file_holds_the_look_survives(data: bytes) -> None:
 def test_any_name_of_a_model_is_survived(name: str, revision: str) -> None:
     found = model_folder.place(name, {"HOME": "/nowhere"}, revision)
     if not found.folder:
-        list(starting.model(name, found, {}, complete=False))
+        list(fit_host.model(name, found, {}, complete=False))
 
 
 def test_deep_long_and_endless_json(tmp_path: Path) -> None:

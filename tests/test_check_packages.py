@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from qvl_doctor.model import Fact, Facts
 from qvl_doctor.probe import imports, packages
-from qvl_doctor.probe.fitting import of_packages
+from qvl_doctor.probe.fit_cards import of_packages
 
 TORCH = "__version__ = '{version}'\ncuda: Optional[str] = {cuda}\nhip: Optional[str] = {hip}\n"
 VISION = "__version__ = '{version}'\nfrom torchvision.extension import _check_cuda_version\ncuda = _check_cuda_version()\n"

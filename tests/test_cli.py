@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+from program import DOCTOR
+from program import run_text as run
 
 from qvl_doctor.cli import app, logs
 from qvl_doctor.cli.options import LogsOptions, read_quickly, with_command
@@ -22,12 +24,7 @@ FAILED = "failed/0.11.0-lora-rank.log"
 
 
 def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "qvl_doctor", *map(str, arguments)]
-
-
-def run(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command(*arguments), input=stdin, capture_output=True, check=False, timeout=60)
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+    return [*DOCTOR, *map(str, arguments)]
 
 
 def test_failed_start_up_exits_1_and_names_its_cause(fixtures: Path) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
-
-DOCTOR = (sys.executable, "-m", "qvl_doctor")
+from program import DOCTOR
 
 
 def log(fixtures: Path) -> str:
@@ -18,7 +17,7 @@ def log(fixtures: Path) -> str:
 
 
 def run(*arguments: str, env: dict[str, str] | None = None, redirect: str = "") -> subprocess.CompletedProcess[bytes]:
-    words = ["sh", "-c", " ".join([*DOCTOR, *arguments, redirect])] if redirect else [*DOCTOR, *arguments]
+    words = ["sh", "-c", " ".join([shlex.join(DOCTOR), *arguments, redirect])] if redirect else [*DOCTOR, *arguments]
     return subprocess.run(words, capture_output=True, env={**os.environ, **(env or {})}, check=False)
 
 

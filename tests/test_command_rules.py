@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from program import RULES
 
-from qvl_doctor import rulebook
 from qvl_doctor.diagnose.static import examine
 from qvl_doctor.launch.checking import check
 from qvl_doctor.launch.editing import edit
@@ -12,7 +12,6 @@ from qvl_doctor.launch.observing import observe_text
 from qvl_doctor.launch.reading import read
 from qvl_doctor.model import Diagnosis, Fact, Seen
 
-RULES = rulebook.shipped()
 MODEL = "vllm serve Qwen/Qwen2.5-VL-7B-Instruct"
 
 

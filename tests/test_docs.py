@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qvl_doctor.cli.check import PROBES
+from qvl_doctor.probe import PROBES
 
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "fixtures/SOURCES.md"),

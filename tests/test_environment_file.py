@@ -5,38 +5,30 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from checking import doctor, report, rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from nvml.fixtures import RTX_4090, Describe
+from program import RULES
+from program import run_text as run
 from rich.console import Console
 
-from qvl_doctor import rulebook
 from qvl_doctor.cli.app import run_typer
-from qvl_doctor.cli.check import PROBES, CheckOptions, judged
+from qvl_doctor.cli.check import CheckOptions, judged
 from qvl_doctor.model import Fact, Seen
 from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.probe import PROBES
 from qvl_doctor.probe.export import SCHEMA, Environment, EnvironmentFileError, dumps, loads
 from qvl_doctor.probe.fact_kinds import fits
 from qvl_doctor.probe.fact_table import FACTS, GPU, HOST, MODEL, PACKAGES
 from qvl_doctor.report import as_json, console, markdown
 
-DOCTOR = (sys.executable, "-m", "qvl_doctor")
 SERVE = ("--", "vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct")
 EVERYTHING = frozenset(PROBES)
-RULES = rulebook.shipped()
-
-
-def run(*arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    plain = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    words = [*DOCTOR, *map(str, arguments)]
-    done = subprocess.run(words, input=stdin, capture_output=True, check=False, timeout=100, env={**plain, **(env or {})})
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def exported(folder: Path, facts: dict[str, Any] | None = None, **more: Any) -> Path:
@@ -224,3 +216,50 @@ def test_a_text_that_is_no_environment_raises_its_own_error() -> None:
     for text in ("null", "3", '"x"', "[]"):
         with pytest.raises(EnvironmentFileError):
             loads(text)
+
+
+def test_what_was_seen_can_be_diagnosed_elsewhere(nvml: Describe, tmp_path: Path) -> None:
+    file = tmp_path / "env.json"
+    env = nvml([{**RTX_4090, "used": 18381}])
+    here = report("--only", "gpu,host", "--export", str(file), env={**env, "HF_TOKEN": "hf_" + "s" * 34})
+    assert "hf_sss" not in file.read_text(encoding="utf-8")
+    there = report("--from", str(file), "--only", "gpu,host")
+    assert rules(there) == rules(here)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[" * 100_000, '{"schema": "other"}', "\x00\x01", '{"schema": "qvl-doctor/env/1", "facts": 3}'])
+def test_a_file_that_is_no_environment(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "env.json"
+    file.write_text(text, encoding="utf-8")
+    done = doctor("--from", str(file))
+    assert "Traceback" not in done.stderr
+    assert done.returncode in ({0} if "env/1" in text else {3})
+
+
+#: Controls are taken out when a file is read: they could style a terminal.
+PRINTED = st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"])
+VALUES = st.text(PRINTED, max_size=20) | st.integers(-(2**40), 2**40) | st.booleans()
+
+
+@given(
+    st.dictionaries(st.text(st.characters(codec="ascii", categories=["Ll"]), max_size=8).map("x_{}".format), VALUES, max_size=5),
+    st.lists(st.text(PRINTED, max_size=30), max_size=3),
+)
+def test_an_export_is_read_back_as_it_was(facts: dict[str, Any], said: list[str]) -> None:
+    seen = Seen({name: Fact(value, "probe") for name, value in facts.items()}, tuple(observe(MACHINE, text, 1) for text in said))
+    back = loads(dumps(Environment({"host": seen}))).seen()
+    assert {name: fact.value for name, fact in back.facts.items()} == facts
+    assert [each.message for each in back.observations] == [each.message for each in seen.observations]
+
+
+def test_hostile_exports_are_refused_or_bounded() -> None:
+    with pytest.raises(EnvironmentFileError):
+        loads("x" * ((16 << 20) + 1))
+
+
+def test_a_log_beside_what_was_seen_of_its_machine(nvml: Describe, tmp_path: Path, fixtures: Path) -> None:
+    file = tmp_path / "env.json"
+    report("--only", "gpu", "--export", str(file), env=nvml([{**RTX_4090, "ecc": 3}]))
+    found = json.loads(run("logs", "--format", "json", "--env", file, fixtures / "article" / "oom-9.03.log").stdout)
+    assert "gpu-ecc-errors" in rules(found)
+    assert found["facts"]["gpu_name"] == RTX_4090["name"]

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from program import RULES
 
-from qvl_doctor import rulebook
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.report.as_json import as_dict
 
-RULES = rulebook.shipped()
 SPOILT = (
     "\x00",
     "\x1b[31m",

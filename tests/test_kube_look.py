@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import time
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from program import RULES
 
-from qvl_doctor import rulebook
 from qvl_doctor.diagnose.static import examine
 from qvl_doctor.kube import look, retold
 from qvl_doctor.kube.describe import read_described
@@ -49,18 +47,13 @@ EXPECTED = {
 }
 
 
-@lru_cache(maxsize=1)
-def rules() -> tuple[Any, ...]:
-    return rulebook.shipped()
-
-
 def text_of(scene: str, file: str) -> str:
     return (SCENES / scene / file).read_text(encoding="utf-8")
 
 
 def diagnosis(text: str) -> Diagnosis | None:
     seen = look(text)
-    return retold(examine("-", seen, rules())) if seen else None
+    return retold(examine("-", seen, RULES)) if seen else None
 
 
 def cause(scene: str, file: str) -> str | None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from program import RULES
 
-from qvl_doctor import rulebook
 from qvl_doctor.diagnose.static import examine
 from qvl_doctor.kube import look
 from qvl_doctor.kube.events import read_events, read_table
@@ -147,9 +147,6 @@ def test_every_exit_code_is_told_once_and_found_by_a_rule(code: int) -> None:
     (record,) = seen.observations
     assert f"exit code {code}" in record.message
     assert len(examine("-", seen, RULES).findings) == 1
-
-
-RULES = rulebook.shipped()
 
 
 # ---- Other spellings --------------------------------------------------------------------------------------------------------------------

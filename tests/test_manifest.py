@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from program import run_text
 
 from qvl_doctor.launch.command import LaunchError
 from qvl_doctor.manifest.looking import look
@@ -63,9 +64,7 @@ spec:
 
 
 def doctor(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "NO_COLOR": "1", "LANG": "C.UTF-8"}
-    words = [sys.executable, "-m", "qvl_doctor", "manifest", *arguments]
-    return subprocess.run(words, input=given, capture_output=True, text=True, env=env, check=False)
+    return run_text("manifest", *arguments, stdin=given.encode(), env={"NO_COLOR": "1"})
 
 
 def report(*arguments: str, given: str) -> dict[str, Any]:

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 import yaml
 from checking import unclaimed
+from program import RULES
 
-from qvl_doctor import rulebook
 from qvl_doctor.manifest.diagnosing import diagnose
 from qvl_doctor.manifest.looking import look, release_of
 from qvl_doctor.memory import gpus
 from qvl_doctor.sizing.case import Known
 
-RULES = rulebook.shipped()
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 
 

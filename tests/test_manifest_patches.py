@@ -13,8 +13,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from program import RULES
 
-from qvl_doctor import rulebook
 from qvl_doctor.launch.editing import edit
 from qvl_doctor.launch.patching import patched
 from qvl_doctor.launch.reading import read
@@ -26,7 +26,6 @@ from qvl_doctor.sizing.case import Known
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 from update_gold import corrected, manifests, patched_of
 
-RULES = rulebook.shipped()
 ARTICLES = [pytest.param(path, id=path.stem) for path in manifests()]
 #: The newest schemas that the validator has, and old ones.
 SCHEMAS = ("1.37", "1.30")

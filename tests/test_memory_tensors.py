@@ -1,9 +1,10 @@
-"""Headers of safetensors files and index files, honest and hostile, and what they become on a rank."""
+"""Headers of safetensors files, honest and hostile, and what they become on a rank."""
 
 from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from qvl_doctor.memory.configs import read
 from qvl_doctor.memory.releases import GIB
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
-from qvl_doctor.memory.tensors import CheckpointError, Tensor, rank_sizes, read_folder, read_header, read_index
+from qvl_doctor.memory.tensors import CheckpointError, Tensor, rank_sizes, read_folder, read_header
 from qvl_doctor.memory.weights import checkpoint_weights, weights
 
 
@@ -87,19 +88,6 @@ def test_a_file_that_is_shorter_than_its_header_is_cut_off() -> None:
         read_header(io.BytesIO(content[:20]), len(content))
 
 
-def test_an_index() -> None:
-    assert read_index('{"metadata": {"total_size": 16584333312}, "weight_map": {}}') == 16584333312
-    assert read_index('{"metadata": {"total_size": 16584333312.0}}') == 16584333312
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"metadata": []}', '{"metadata": {"total_size": -1}}', '{"metadata": {"total_size": "7"}}', "[" * 9999]
-)
-def test_an_index_that_is_none(text: str) -> None:
-    with pytest.raises(CheckpointError, match="index"):
-        read_index(text)
-
-
 def test_a_folder(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"has no \.safetensors files"):
         read_folder(str(tmp_path))
@@ -108,6 +96,21 @@ def test_a_folder(tmp_path: Path) -> None:
     assert [each.name for each in read_folder(str(tmp_path))] == ["a", "b"]
     (tmp_path / "model-00003.safetensors").write_bytes(b"cut")
     with pytest.raises(CheckpointError, match="model-00003"):
+        read_folder(str(tmp_path))
+
+
+def test_weights_that_are_there_twice_are_read_once(tmp_path: Path) -> None:
+    for name in ("model-00001-of-00001", "consolidated", "adapter"):
+        (tmp_path / f"{name}.safetensors").write_bytes(written({name: {"dtype": "I8", "shape": [64], "data_offsets": [0, 64]}}))
+    assert [each.name for each in read_folder(str(tmp_path))] == ["adapter", "model-00001-of-00001"]
+    index = {"weight_map": {"w": "model-00001-of-00001.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    assert [each.name for each in read_folder(str(tmp_path))] == ["model-00001-of-00001"]
+
+
+def test_a_pipe_among_the_weights_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(OSError, match="no regular file"):
         read_folder(str(tmp_path))
 
 

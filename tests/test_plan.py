@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from program import run_text
 
 from qvl_doctor.launch.observing import arguments_of
 from qvl_doctor.launch.reading import read
@@ -55,10 +54,7 @@ spec:
 
 
 def doctor(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "NO_COLOR": "1", "LANG": "C.UTF-8", "COLUMNS": "100"}
-    return subprocess.run(
-        [sys.executable, "-m", "qvl_doctor", *arguments], input=given, capture_output=True, text=True, env=env, check=False
-    )
+    return run_text(*arguments, stdin=given.encode(), env={"NO_COLOR": "1", "COLUMNS": "100"})
 
 
 def report(*arguments: str, given: str = "") -> dict[str, Any]:

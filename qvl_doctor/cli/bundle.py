@@ -19,12 +19,14 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from qvl_doctor.bundle import Archive, Copied, LogCopy, manifest, member, readme
-from qvl_doctor.cli.check import PROBES, CheckOptions, command_of, elsewhere, judged, look, provenance, read_environment
-from qvl_doctor.cli.logs import OK, UNREADABLE, USAGE, UsageError, print_report, read_one, rule_book, told
+from qvl_doctor.cli.check import CheckOptions, command_of, judged, look
+from qvl_doctor.cli.environment import elsewhere, provenance, read_environment
+from qvl_doctor.cli.logs import OK, UNREADABLE, UsageError, print_report, read_one, rule_book, told_mistakes, unread
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.logs.source import InputError, clean, open_input, read_text
-from qvl_doctor.model import Diagnosis, Rule
+from qvl_doctor.model import Diagnosis, Rule, fact_text
+from qvl_doctor.probe import PROBES
 from qvl_doctor.probe.export import Environment, dumps
 from qvl_doctor.redact import MASK
 from qvl_doctor.words import language, say
@@ -61,21 +63,18 @@ class BundleOptions(NamedTuple):
 def run(options: BundleOptions) -> int:
     """Packs and says what was packed; returns the exit code."""
     lang = language(options.lang, os.environ)
-    try:
-        limit = _limit(options, lang)
-        _check(options, lang)
-        _openable(options)
-        with _target(options, lang) as file:
-            with closing(Archive(file)) as archive:
-                packing = _Packing(options, lang, limit, archive)
-                packing.pack()
-            size = file.tell()
-    except UsageError as error:
-        sys.stderr.write(f"qvl-doctor: {error}\n")
-        return USAGE
-    except InputError as error:
-        sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
-        return UNREADABLE
+    return told_mistakes(lambda: _bundle(options, lang), lang)
+
+
+def _bundle(options: BundleOptions, lang: str) -> int:
+    limit = _limit(options, lang)
+    _check(options, lang)
+    _openable(options)
+    with _target(options, lang) as file:
+        with closing(Archive(file)) as archive:
+            packing = _Packing(options, lang, limit, archive)
+            packing.pack()
+        size = file.tell()
     if not options.quiet:
         (sys.stderr if options.output == "-" else sys.stdout).write(packing.told(size))
     for note in packing.broken:
@@ -93,6 +92,7 @@ class _Packing:
         self.broken: list[str] = []
         self.copies: dict[str, Copied] = {}
         self._names: set[str] = set()
+        self._only = frozenset(PROBES) - ({"imports"} if options.no_import_test else frozenset())
 
     def pack(self) -> None:
         command = self._command()
@@ -151,8 +151,7 @@ class _Packing:
             return read_environment(options.env)
         if options.no_check:
             return None
-        only = frozenset(PROBES) - ({"imports"} if options.no_import_test else frozenset())
-        return look(self._check_options(), command, only, self.lang)
+        return look(self._check_options(), command, self._only, self.lang)
 
     def _check_options(self) -> CheckOptions:
         options = self.options
@@ -166,8 +165,7 @@ class _Packing:
         )
 
     def _judged(self, env: Environment, command: Command | None) -> Diagnosis:
-        only = frozenset(PROBES) - ({"imports"} if self.options.no_import_test else frozenset())
-        return judged(env, command, only, self._check_options(), self.rules)
+        return judged(env, command, self._only, self._check_options(), self.rules)
 
     def _log(self, path: str, env: Environment | None, command: Command | None) -> tuple[str, Diagnosis]:
         """Packs a log and diagnoses it as it comes by; returns the name of its reports. Raises InputError before its first byte."""
@@ -199,18 +197,15 @@ class _Packing:
         self, engine: Diagnosing, name: str, problem: InputError | None, env: Environment | None, command: Command | None
     ) -> Diagnosis:
         if problem is not None and engine.empty:
-            from qvl_doctor.cli.logs import unread
-
-            reason = say(problem.key, self.lang, **{**problem.values, "path": name})
-            self.notes.append(say("bundle.not_diagnosed", self.lang, name=name, reason=reason))
-            return unread(name, InputError(problem.key, **{**problem.values, "path": name}))
+            values = {**problem.values, "path": name}
+            self.notes.append(say("bundle.not_diagnosed", self.lang, name=name, reason=say(problem.key, self.lang, **values)))
+            return unread(name, InputError(problem.key, **values))
         if env is not None:
             engine.see(elsewhere(env))
         if command is not None:
             from qvl_doctor.launch.observing import observe_command
 
-            release = engine.facts.get("vllm")
-            engine.see(observe_command(command, str(release.value) if release else self.options.vllm))
+            engine.see(observe_command(command, fact_text(engine.facts, "vllm") or self.options.vllm))
         from qvl_doctor.sizing.advice import advise
 
         diagnosis = advise(engine.finish(name), None, command)

@@ -7,14 +7,15 @@ import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from qvl_doctor.cli.logs import OK, UNREADABLE, USAGE, Output, UsageError, exit_code, print_report, rule_book, told
+from qvl_doctor.cli.environment import elsewhere, provenance, read_environment
+from qvl_doctor.cli.logs import Output, UsageError, exit_code, print_report, rule_book, told_mistakes
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.diagnose.static import examine
-from qvl_doctor.logs.source import InputError, read_text
-from qvl_doctor.model import Diagnosis, Fact, Seen
-from qvl_doctor.probe.export import LONGEST, Environment, EnvironmentFileError, dumps, loads
-from qvl_doctor.words import both, language, say
+from qvl_doctor.model import Diagnosis, Fact, fact_text
+from qvl_doctor.probe import PROBES
+from qvl_doctor.probe.export import Environment, dumps
+from qvl_doctor.words import language, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from qvl_doctor.model import Rule
     from qvl_doctor.probe.gather import Asked
     from qvl_doctor.report.checklist import Looked
-
-PROBES = ("packages", "imports", "gpu", "host", "model", "command")
 
 
 class CheckOptions(NamedTuple):
@@ -45,37 +44,26 @@ class CheckOptions(NamedTuple):
 def run(options: CheckOptions) -> int:
     """Looks, judges and prints; returns the exit code."""
     lang = language(options.report.lang, os.environ)
-    try:
-        _contradictions(options, lang)
-        only = _only(options, lang)
-        command = command_of(options, lang)
-        env = read_environment(options.source) if options.source else None
-        rules = rule_book(options.report)
-        env = env or look(options, command, only, lang)
-        if options.export == "-":
-            sys.stdout.write(dumps(env))
-        elif options.export:
-            with Output(options.export) as file:
-                file.write(dumps(env))
-        diagnosis = judged(env, command, only, options, rules)
-        if options.export != "-" or options.report.output:
-            with Output(options.report.output) as file:
-                print_report(diagnosis, options.report, lang, file)
-    except UsageError as error:
-        sys.stderr.write(f"qvl-doctor: {error}\n")
-        return USAGE
-    except InputError as error:
-        sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
-        return UNREADABLE
-    return max(OK, exit_code(diagnosis, options.report.fail_on))
+    return told_mistakes(lambda: _check(options, lang), lang)
 
 
-def read_environment(path: str) -> Environment:
-    """What a file of `check --export` says. Raises InputError."""
-    try:
-        return loads(read_text(path, LONGEST))
-    except EnvironmentFileError as error:
-        raise InputError("error_env.unreadable", path=path, reason=str(error)) from None
+def _check(options: CheckOptions, lang: str) -> int:
+    _contradictions(options, lang)
+    only = _only(options, lang)
+    command = command_of(options, lang)
+    env = read_environment(options.source) if options.source else None
+    rules = rule_book(options.report)
+    env = env or look(options, command, only, lang)
+    if options.export == "-":
+        sys.stdout.write(dumps(env))
+    elif options.export:
+        with Output(options.export) as file:
+            file.write(dumps(env))
+    diagnosis = judged(env, command, only, options, rules)
+    if options.export != "-" or options.report.output:
+        with Output(options.report.output) as file:
+            print_report(diagnosis, options.report, lang, file)
+    return exit_code(diagnosis, options.report.fail_on)
 
 
 def look(options: CheckOptions, command: Command | None, only: frozenset[str], lang: str) -> Environment:
@@ -104,27 +92,12 @@ def judged(env: Environment, command: Command | None, only: frozenset[str], opti
     if options.source:
         seen = elsewhere(env, seen)
     source = options.source or say("check.source", language(options.report.lang, os.environ))
-    found = _sized(examine(source, seen, rules, known), command)
+    found = examine(source, seen, rules, known)
+    if command is not None:
+        found = _sized(found, command, _asked(options, command, only), here=not options.source)
     notes = provenance(env, options.source) if options.source else ()
     diagnosis = without(found, options.report.ignore)._replace(not_checked=(*found.not_checked, *notes))
     return diagnosis._replace(checks=checklist(diagnosis, _looked(env, command, only, options)))
-
-
-def elsewhere(env: Environment, seen: Seen | None = None) -> Seen:
-    """What was seen of another machine, with the facts of when and by which version."""
-    facts = {"seen_at": Fact(env.made, "probe"), "seen_by": Fact(env.version, "probe")}
-    return (env.seen("command") if seen is None else seen) | Seen({name: fact for name, fact in facts.items() if fact.value})
-
-
-def provenance(env: Environment, path: str) -> tuple[dict[str, str], ...]:
-    """What a reader must know of a file that is not about this machine: how old it is, and what of it was not believed."""
-    path = "stdin" if path == "-" else path
-    values = {"path": path, "made": env.made.replace("T", " ").removesuffix("Z") + " UTC", "version": env.version or "?"}
-    notes = [both("check.seen_there", **values) if env.made else both("check.seen_once", **values)]
-    if env.left_out:
-        shown = ", ".join(env.left_out[:8]) + (" …" if len(env.left_out) > 8 else "")
-        notes.append(both("check.values_left_out", path=path, names=shown))
-    return tuple(notes)
 
 
 def command_of(options: CheckOptions, lang: str) -> Command | None:
@@ -138,21 +111,17 @@ def command_of(options: CheckOptions, lang: str) -> Command | None:
         raise UsageError(say("error_plan.two_commands", lang))
     if options.command:
         return read_command(options.command, options.vllm, lang)[0]
-    source = options.words[0] if len(options.words) == 1 and " " in options.words[0] else list(options.words)
-    found = commands_of(source, options.vllm, "--", lang)[0]
+    found = commands_of(options.words, options.vllm, "--", lang)[0]
     return found if arguments_of(found) else None
 
 
-def _sized(diagnosis: Diagnosis, command: Command | None) -> Diagnosis:
-    """The diagnosis with the corrected command and the memory model's word."""
-    if command is None:
-        return diagnosis
-    from qvl_doctor.probe.gather import card_of
+def _sized(diagnosis: Diagnosis, command: Command, asked: Asked, *, here: bool) -> Diagnosis:
+    """The diagnosis with the corrected command and the memory model's word. `here`: this machine was looked at."""
+    from qvl_doctor.probe.fit_memory import known_of
+    from qvl_doctor.probe.gather import folder_of
     from qvl_doctor.sizing.advice import advise
-    from qvl_doctor.sizing.case import Known
 
-    release = diagnosis.facts.get("vllm")
-    known = Known(gpu=card_of(diagnosis.facts), release=str(release.value) if release else "")
+    known = known_of(diagnosis.facts, fact_text(diagnosis.facts, "vllm"), folder_of(asked) if here else "")
     return advise(diagnosis, known, command)
 
 

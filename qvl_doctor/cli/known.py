@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from qvl_doctor.cli.logs import UsageError
@@ -43,10 +44,10 @@ def read_command(path: str, release: str, lang: str) -> tuple[Command, ...]:
     return commands_of(read_text(path, _MOST_BYTES), release, path, lang)
 
 
-def commands_of(source: str | list[str], release: str, path: str, lang: str) -> tuple[Command, ...]:
-    """The commands of a text or of arguments. Raises UsageError that says where it breaks."""
+def commands_of(source: str | Sequence[str], release: str, path: str, lang: str) -> tuple[Command, ...]:
+    """The commands of a text, or of the words behind `--`. Raises UsageError that says where it breaks."""
     try:
-        return tuple(read(source, release))
+        return tuple(read(source if isinstance(source, str) else _text_or_words(source), release))
     except LaunchError as error:
         raise UsageError(say("error_plan.command", lang, path=path, said=unreadable(error, lang))) from None
 
@@ -58,6 +59,11 @@ def unreadable(error: LaunchError, lang: str) -> str:
     shown = redact_text(told[:_MOST_SHOWN]).replace("\n", " ").strip()
     detail = f": {shown}" if shown else ""
     return f"{say(f'error_launch.{error.kind}'.replace('-', '_'), lang)}{place}{detail}"
+
+
+def _text_or_words(words: Sequence[str]) -> str | list[str]:
+    """One word with blanks in it is a command that was quoted as a whole."""
+    return words[0] if len(words) == 1 and " " in words[0] else list(words)
 
 
 def _card(name: str, memory: str, lang: str) -> Gpu | None:

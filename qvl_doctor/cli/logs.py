@@ -15,7 +15,7 @@ from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError, clean, open_input, read_chunks, read_text
-from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Seen, Text
+from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Seen, Text, fact_text
 from qvl_doctor.redact import redact
 from qvl_doctor.sizing.need import wanted
 from qvl_doctor.words import both, language, say
@@ -59,6 +59,18 @@ def run(options: LogsOptions, out: TextIO | None = None) -> int:
         sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
         return UNREADABLE
     return code
+
+
+def told_mistakes(work: Callable[[], int], lang: str) -> int:
+    """The exit code of `work`; options that cannot be followed and inputs that cannot be read are told, and have codes of their own."""
+    try:
+        return work()
+    except UsageError as error:
+        sys.stderr.write(f"qvl-doctor: {error}\n")
+        return USAGE
+    except InputError as error:
+        sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
+        return UNREADABLE
 
 
 def rule_book(options: LogsOptions, *, packed: bool = True) -> tuple[Rule, ...]:
@@ -177,7 +189,7 @@ class _Extra:
         self._seen: Seen | None = None
         self._notes: tuple[Text, ...] = ()
         if options.env:
-            from qvl_doctor.cli.check import elsewhere, provenance, read_environment
+            from qvl_doctor.cli.environment import elsewhere, provenance, read_environment
 
             env = read_environment(options.env)
             self._seen, self._notes = elsewhere(env), provenance(env, options.env)
@@ -193,8 +205,7 @@ class _Extra:
         if self._command is not None:
             from qvl_doctor.launch.observing import observe_command
 
-            release = engine.facts.get("vllm")
-            engine.see(observe_command(self._command, str(release.value) if release else ""))
+            engine.see(observe_command(self._command, fact_text(engine.facts, "vllm")))
 
     def advised(self, diagnosis: Diagnosis) -> Diagnosis:
         """The diagnosis with the corrected command and the memory model's word, where there is something to add."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from qvl_doctor.cli.known import known_of, unreadable
-from qvl_doctor.cli.logs import OK, UNREADABLE, USAGE, Output, UsageError, exit_code, print_report, rule_book, told
+from qvl_doctor.cli.logs import Output, UsageError, exit_code, print_report, rule_book, told_mistakes
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.engine import without
@@ -38,27 +38,24 @@ class ManifestOptions(NamedTuple):
 def run(options: ManifestOptions) -> int:
     """Reads, judges and prints; writes the corrected file where it was asked for. Returns the exit code."""
     lang = language(options.report.lang, os.environ)
-    try:
-        rules = rule_book(options.report)
-        known = known_of(options.gpu, options.gpu_memory, "", options.vllm, lang)
-        found = _found(options, rules, known, lang)
-        diagnosis = without(found.diagnosis, options.report.ignore)
-        if options.patch and found.file:
-            with Output(options.patch) as file:
-                file.write(found.file)
-        with Output(options.report.output) as file:
-            print_report(diagnosis, options.report, lang, file)
-    except UsageError as error:
-        sys.stderr.write(f"qvl-doctor: {error}\n")
-        return USAGE
-    except InputError as error:
-        sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
-        return UNREADABLE
+    return told_mistakes(lambda: _manifest(options, lang), lang)
+
+
+def _manifest(options: ManifestOptions, lang: str) -> int:
+    rules = rule_book(options.report)
+    known = known_of(options.gpu, options.gpu_memory, "", options.vllm, lang)
+    found = _found(options, rules, known, lang)
+    diagnosis = without(found.diagnosis, options.report.ignore)
+    if options.patch and found.file:
+        with Output(options.patch) as file:
+            file.write(found.file)
+    with Output(options.report.output) as file:
+        print_report(diagnosis, options.report, lang, file)
     if options.patch:
         sys.stderr.write(
             f"qvl-doctor: {clean(say('manifest.written' if found.file else 'manifest.unchanged', lang, path=options.patch))}\n"
         )
-    return max(OK, exit_code(diagnosis, options.report.fail_on))
+    return exit_code(diagnosis, options.report.fail_on)
 
 
 def _found(options: ManifestOptions, rules: Sequence[Rule], known: Known, lang: str) -> Found:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import NamedTuple
 
 from qvl_doctor.cli.known import commands_of, known_of, read_command
-from qvl_doctor.cli.logs import OK, UNREADABLE, USAGE, Output, UsageError, exit_code, print_report, rule_book, told
+from qvl_doctor.cli.logs import Output, UsageError, exit_code, print_report, rule_book, told_mistakes
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.knowledge import flag_table
 from qvl_doctor.launch.command import Command
-from qvl_doctor.logs.source import InputError
 from qvl_doctor.sizing.case import Known
 from qvl_doctor.sizing.planning import plan_command
 from qvl_doctor.words import both, language, say
@@ -33,30 +31,23 @@ class PlanOptions(NamedTuple):
 def run(options: PlanOptions) -> int:
     """Plans the command and prints the report; returns the exit code: 1 if it does not fit or is wrong otherwise."""
     lang = language(options.report.lang, os.environ)
-    try:
-        release = options.vllm or flag_table.newest()
-        known = _known(options, release, lang)
-        commands = _commands(options, release, lang)
-        rules = rule_book(options.report)
-    except UsageError as error:
-        sys.stderr.write(f"qvl-doctor: {error}\n")
-        return USAGE
-    except InputError as error:
-        sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
-        return UNREADABLE
+    return told_mistakes(lambda: _plan(options, lang), lang)
+
+
+def _plan(options: PlanOptions, lang: str) -> int:
+    release = options.vllm or flag_table.newest()
+    known = _known(options, release, lang)
+    commands = _commands(options, release, lang)
+    rules = rule_book(options.report)
     command = commands[0]
     diagnosis = without(plan_command(command, known, rules, options.command or "-"), options.report.ignore)
     notes = [] if options.vllm else [both("plan.newest", release=release)]
     if len(commands) > 1:
         notes.append(both("plan.several", count=len(commands), where=command.where or "1"))
     diagnosis = diagnosis._replace(not_checked=(*notes, *diagnosis.not_checked))
-    try:
-        with Output(options.report.output) as file:
-            print_report(diagnosis, options.report, lang, file)
-    except InputError as error:
-        sys.stderr.write(f"qvl-doctor: {told(error, lang)}\n")
-        return UNREADABLE
-    return max(OK, exit_code(diagnosis, options.report.fail_on))
+    with Output(options.report.output) as file:
+        print_report(diagnosis, options.report, lang, file)
+    return exit_code(diagnosis, options.report.fail_on)
 
 
 def _known(options: PlanOptions, release: str, lang: str) -> Known:
@@ -73,6 +64,4 @@ def _commands(options: PlanOptions, release: str, lang: str) -> tuple[Command, .
         return read_command(options.command, release, lang)
     if not options.words:
         raise UsageError(say("error_plan.no_command", lang))
-    # One word with blanks in it is a command that was quoted as a whole.
-    source = options.words[0] if len(options.words) == 1 and " " in options.words[0] else list(options.words)
-    return commands_of(source, release, "--", lang)
+    return commands_of(options.words, release, "--", lang)

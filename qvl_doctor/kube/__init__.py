@@ -6,7 +6,7 @@ not know which of them a user had. What a later event proves to be over is left 
 
 from __future__ import annotations
 
-from qvl_doctor.model import Diagnosis, Seen
+from qvl_doctor.model import Diagnosis, Seen, fact_text
 from qvl_doctor.words import both
 
 _LONGEST = 16 * 1024 * 1024
@@ -41,5 +41,5 @@ def retold(found: Diagnosis) -> Diagnosis:
         return found._replace(summary=both(f"summary.{found.verdict}", title=found.findings[0].title))
     if "pod_ready" in facts and facts["pod_ready"].value == "yes":
         return found._replace(verdict="healthy", summary=both("kube.ready"))
-    phase = str(facts["pod_phase"].value) if "pod_phase" in facts else "?"
+    phase = fact_text(facts, "pod_phase") or "?"
     return found._replace(verdict="unknown", summary=both("kube.silent", phase=phase))

@@ -222,3 +222,25 @@ def splice_text(text: str, edits: Sequence[Edit]) -> str:
             pieces += [text[at : edit.start], edit.text]
             at = edit.stop
     return "".join([*pieces, text[at:]])
+
+
+def gpus_needed(command: Command, nodes: int = 1) -> int:
+    """GPUs that a command uses in one pod of `nodes` that work together: tensor × pipeline × data parallel ranks. 0 if it does not say."""
+    sizes = [size_of(command, name) for name in ("--tensor-parallel-size", "--pipeline-parallel-size", "--nnodes")]
+    data = size_of(command, "--data-parallel-size-local" if command.value("--data-parallel-size-local") else "--data-parallel-size")
+    if command.value("--data-parallel-rank") is not None:  # each rank is a server of its own
+        data = 1
+    return max(1, sizes[0] * sizes[1] // max(nodes, sizes[2])) * data if all(sizes) else 0
+
+
+def is_for_cpu(command: Command) -> bool:
+    """Whether image or variables say that a vLLM for CPUs runs."""
+    return "cpu" in (command.image or "").lower() or any(name.startswith("VLLM_CPU_") for name in command.env)
+
+
+def size_of(command: Command, name: str, otherwise: int = 1) -> int:
+    """A flag's whole number, `otherwise` where it is not given; 0 where a variable or a file of flags (--config) holds it."""
+    value = command.value(name)
+    if value is None:
+        return 0 if command.value("--config") else otherwise
+    return int(value) if value.isdecimal() and len(value) < 7 else 0

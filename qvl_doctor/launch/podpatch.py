@@ -9,10 +9,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from qvl_doctor.launch.command import Command, Edit
-from qvl_doctor.launch.manifest import SHM, Container, ManifestSource, containers, read_manifest
+from qvl_doctor.launch.command import Command, Edit, gpus_needed, size_of
+from qvl_doctor.launch.containers import SHM, Container, containers
+from qvl_doctor.launch.manifest import ManifestSource, read_manifest
 from qvl_doctor.launch.yamlgrow import block, grown, set_to, value_of
-from qvl_doctor.launch.yamltree import Node
+from qvl_doctor.launch.yamltree import Node, deep, entries
 from qvl_doctor.model import NOTHING
 
 #: What vLLM's own page on Kubernetes gives /dev/shm.
@@ -33,28 +34,6 @@ class _Wants(NamedTuple):
     container: Wanted = NOTHING
     pod: Wanted = NOTHING
     edits: tuple[Edit, ...] = ()
-
-
-def gpus_needed(command: Command, nodes: int = 1) -> int:
-    """GPUs that a command uses in one pod of `nodes` that work together: tensor × pipeline × data parallel ranks. 0 if it does not say."""
-    sizes = [size_of(command, name) for name in ("--tensor-parallel-size", "--pipeline-parallel-size", "--nnodes")]
-    data = size_of(command, "--data-parallel-size-local" if command.value("--data-parallel-size-local") else "--data-parallel-size")
-    if command.value("--data-parallel-rank") is not None:  # each rank is a server of its own
-        data = 1
-    return max(1, sizes[0] * sizes[1] // max(nodes, sizes[2])) * data if all(sizes) else 0
-
-
-def is_for_cpu(command: Command) -> bool:
-    """Whether image or variables say that a vLLM for CPUs runs."""
-    return "cpu" in (command.image or "").lower() or any(name.startswith("VLLM_CPU_") for name in command.env)
-
-
-def size_of(command: Command, name: str, otherwise: int = 1) -> int:
-    """A flag's whole number, `otherwise` where it is not given; 0 where a variable or a file of flags (--config) holds it."""
-    value = command.value(name)
-    if value is None:
-        return 0 if command.value("--config") else otherwise
-    return int(value) if value.isdecimal() and len(value) < 7 else 0
 
 
 def manifest_edits(commands: Sequence[Command]) -> Iterator[Edit]:
@@ -123,9 +102,7 @@ def _merge(into: dict[str, Any], more: Wanted) -> None:
 
 def _gpus(command: Command, box: Container) -> _Wants:
     resources: dict[str, Any] = {"limits": {"nvidia.com/gpu": gpus_needed(command, box.nodes) or 1}}
-    asked = box.spot.container.get("resources")
-    requests = asked.get("requests") if asked else None
-    if requests and requests.get("nvidia.com/gpu"):
+    if deep(box.spot.container, "resources", "requests", "nvidia.com/gpu"):
         resources["requests"] = dict(resources["limits"])  # the two must be equal
     return _Wants({"resources": resources})
 
@@ -144,18 +121,13 @@ def _shared_memory(command: Command, box: Container) -> _Wants:
     volume = box.volume(mounted)
     if volume is None:
         return _Wants(pod={"volumes": [{"name": mounted, "emptyDir": memory}]})
-    directory = volume.get("emptyDir")
-    if directory is None:
-        return _Wants()
-    return _Wants(edits=tuple(grown(box.text, volume, {"emptyDir": memory})))
+    return _Wants(edits=tuple(grown(box.text, volume, {"emptyDir": memory}))) if volume.get("emptyDir") else _Wants()
 
 
 def _medium(command: Command, box: Container) -> _Wants:
     """Every medium that Kubernetes does not know, put right."""
     del command
-    volumes = box.spot.pod.get("volumes") if box.spot.pod else None
-    found = [item.resolved.get("emptyDir") for item in (volumes.resolved.items if volumes else ())]
-    media = [directory.get("medium") for directory in found if directory]
+    media = [deep(volume, "emptyDir", "medium") for volume in entries(box.spot.pod, "volumes")]
     wrong = [node for node in media if node and node.value not in {"", "Memory"} and not node.value.startswith("HugePages")]
     return _Wants(edits=tuple(set_to(node, "Memory") for node in wrong))
 
@@ -210,8 +182,8 @@ def _probe_paths(command: Command, box: Container) -> _Wants:
 
 
 def _asked(box: Container) -> list[Node]:
-    probes = [box.spot.container.get(f"{kind}Probe") for kind in ("startup", "liveness", "readiness")]
-    return [asked.resolved for probe in probes if probe for key in ("httpGet", "tcpSocket") if (asked := probe.get(key))]
+    places = ((f"{kind}Probe", key) for kind in ("startup", "liveness", "readiness") for key in ("httpGet", "tcpSocket"))
+    return [asked for place in places if (asked := deep(box.spot.container, *place))]
 
 
 def _restart(command: Command, box: Container) -> _Wants:

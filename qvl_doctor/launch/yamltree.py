@@ -74,6 +74,26 @@ class Node:
             pending += [*reversed(node.items), *(value for _, value in reversed(node.pairs))]
 
 
+def deep(node: Node | None, *keys: str) -> Node | None:
+    """The value under keys inside keys; None where one is missing."""
+    for key in keys:
+        found = node.get(key) if node else None
+        node = found.resolved if found else None
+    return node
+
+
+def entries(node: Node | None, *keys: str) -> list[Node]:
+    """What the list under keys inside keys holds; [] where there is none."""
+    found = deep(node, *keys)
+    return [item.resolved for item in found.items] if found else []
+
+
+def text_at(node: Node | None, *keys: str) -> str:
+    """The scalar under keys inside keys; "" where there is none."""
+    found = deep(node, *keys)
+    return (found.text() if found else None) or ""
+
+
 def documents(text: str) -> list[Node]:
     """The documents of a YAML or JSON text. Raises LaunchError."""
     import yaml

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qvl_doctor.launch.podpatch import gpus_needed, is_for_cpu
-from qvl_doctor.launch.yamltree import Node
-from qvl_doctor.manifest.scene import GIB, Scene, deep, number, quantity_of
-from qvl_doctor.memory.releases import parse
+from qvl_doctor.launch.command import Command, gpus_needed, is_for_cpu
+from qvl_doctor.launch.yamltree import Node, deep
+from qvl_doctor.manifest.scene import Scene, number, quantity_of
+from qvl_doctor.memory.releases import GIB, parse
 from qvl_doctor.model import Record
+from qvl_doctor.observations import MANIFEST, observe
 
 #: vLLM's workers hand each other the outputs through shared memory, and so does NCCL; the 64 MiB of a container are too little for several.
 _SHM = GIB
@@ -21,6 +22,16 @@ def look(scene: Scene) -> Iterator[Record]:
     yield from _docker_gpus(scene) if scene.shape == "compose" else _gpus(scene)
     yield from _shared_memory(scene)
     yield from _main_memory(scene)
+
+
+def of_docker(command: Command) -> Iterator[Record]:
+    """What a `docker run` lacks."""
+    held, ranks = command.container, gpus_needed(command)
+    cpu = is_for_cpu(command) or command.value("--device") == "cpu"
+    if not any(held.get(key) for key in ("gpus", "runtime", "device")) and not cpu and "tpu" not in (command.image or "").lower():
+        yield observe(MANIFEST, "docker run gives the container no GPU: neither --gpus nor a runtime or device is among its options")
+    if ranks > 1 and not held.get("shm-size") and held.get("ipc") != "host":
+        yield observe(MANIFEST, f"container of vLLM has 64 MiB at /dev/shm, and its command uses {ranks} GPUs")
 
 
 def _gpus(scene: Scene) -> Iterator[Record]:

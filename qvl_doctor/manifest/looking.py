@@ -12,13 +12,11 @@ from qvl_doctor.launch.kserve import is_kserve, model_of
 from qvl_doctor.launch.manifest import ManifestSource
 from qvl_doctor.launch.masking import secret
 from qvl_doctor.launch.observing import arguments_of, facts_of, observe_command, observe_problems
-from qvl_doctor.launch.podpatch import gpus_needed, is_for_cpu
 from qvl_doctor.launch.reading import is_manifest, read
-from qvl_doctor.launch.yamltree import Node, documents
-from qvl_doctor.manifest import hardware, starting, storage
-from qvl_doctor.manifest.scene import Scene, deep, name_of
+from qvl_doctor.launch.yamltree import Node, deep, documents, text_at
+from qvl_doctor.manifest import hardware, lifecycle, probes, services, storage
+from qvl_doctor.manifest.scene import Scene
 from qvl_doctor.model import Fact, Record, Seen
-from qvl_doctor.observations import MANIFEST, observe
 
 #: All releases so far begin with 0; a tag like 1.4.2 is that of somebody's own image.
 _RELEASE = re.compile(r"vllm[^:@]*:v?(0\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", re.IGNORECASE)
@@ -53,7 +51,7 @@ def look(text: str, release: str = "", start_s: float = 0.0) -> list[Looked]:
 def _is_copy(command: Command, whole: tuple[Node, ...]) -> bool:
     """Whether the object that a controller made this one from is in the text too: a change belongs there, and is lost here."""
     owner = owner_of(command)
-    return bool(owner) and any((each.text("kind"), name_of(each)) in owner for each in whole)
+    return bool(owner) and any((each.text("kind"), text_at(each, "metadata", "name")) in owner for each in whole)
 
 
 def owner_of(command: Command) -> list[tuple[str, str]]:
@@ -82,11 +80,12 @@ def _looked(text: str, whole: tuple[Node, ...], command: Command, release: str) 
             model = _filled_in(command)
             seen |= Seen({"model": Fact(model, "manifest")} if model else {})
         scene = Scene(text, whole, box, command, arguments_of(command, own), own, command.start_s, model)
-        seen |= Seen(observations=(*hardware.look(scene), *starting.look(scene), *storage.look(scene), *_secrets(scene)))
+        looks = (hardware.look, lifecycle.look, probes.look, services.look, storage.look, _secrets)
+        seen |= Seen(observations=tuple(each for look_at in looks for each in look_at(scene)))
     else:
         seen |= observe_command(command, own)
         if command.source and command.source.shape == "docker":
-            seen |= Seen(observations=tuple(_docker(command)))
+            seen |= Seen(observations=tuple(hardware.of_docker(command)))
     return Looked(command, own, seen, model)
 
 
@@ -127,13 +126,3 @@ def _secrets(scene: Scene) -> Iterator[Record]:
 def _is_secret(name: str, value: str) -> bool:
     """Whether a variable's value would be masked, and is there to be read."""
     return secret(name, value) != value and not _NO_SECRET.fullmatch(value.strip())
-
-
-def _docker(command: Command) -> Iterator[Record]:
-    """What a `docker run` lacks."""
-    held, ranks = command.container, gpus_needed(command)
-    cpu = is_for_cpu(command) or command.value("--device") == "cpu"
-    if not any(held.get(key) for key in ("gpus", "runtime", "device")) and not cpu and "tpu" not in (command.image or "").lower():
-        yield observe(MANIFEST, "docker run gives the container no GPU: neither --gpus nor a runtime or device is among its options")
-    if ranks > 1 and not held.get("shm-size") and held.get("ipc") != "host":
-        yield observe(MANIFEST, f"container of vLLM has 64 MiB at /dev/shm, and its command uses {ranks} GPUs")

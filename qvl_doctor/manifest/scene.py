@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from qvl_doctor.launch.command import Command
+from qvl_doctor.launch.command import Command, size_of
+from qvl_doctor.launch.containers import Container
 from qvl_doctor.launch.kserve import PORT as KSERVE_PORT
 from qvl_doctor.launch.kserve import is_kserve
-from qvl_doctor.launch.manifest import Container
 from qvl_doctor.launch.masking import masked_part
-from qvl_doctor.launch.podpatch import size_of
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.memory import cards
+from qvl_doctor.memory.releases import GIB
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MANIFEST, observe
 
-GIB = 1 << 30
+#: A command in the background of a script; what comes after it keeps the container alive.
+_BACKGROUND = re.compile(r"(?:vllm serve|vllm\.entrypoints)[^\n]{0,4000}?(?<![&>])&(?![&>\d])")
 #: Bytes of a parameter: two, or about half a byte in 4 bits.
 _PLAIN, _QUANTIZED = 2, 0.5
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -80,6 +81,13 @@ class Scene:
     def model(self) -> str:
         return self.named or str(self.arguments.get("model") or "")
 
+    @property
+    def alone(self) -> bool:
+        """Whether vLLM is the program that the container lives with; not if a script starts it in its background."""
+        box = self.box
+        script = box.words[box.script] if 0 <= box.script < len(box.words) else ""
+        return not _BACKGROUND.search(script.replace("\\\n", " "))
+
     @cached_property
     def card(self) -> cards.Card | None:
         """What is known of the model."""
@@ -97,20 +105,6 @@ class Scene:
         end = self.text.find("\n", node.start)
         shown = masked_part(self.text, start, end if end >= 0 else len(self.text)).strip()[:200]
         return observe(MANIFEST, said, self.text.count("\n", 0, node.start) + 1, shown)
-
-
-def deep(node: Node | None, *keys: str) -> Node | None:
-    """The value under keys inside keys; None where one is missing."""
-    for key in keys:
-        found = node.get(key) if node else None
-        node = found.resolved if found else None
-    return node
-
-
-def name_of(node: Node) -> str:
-    """The name of an object, "" where it has none."""
-    metadata = node.get("metadata")
-    return (metadata.text("name") if metadata else "") or ""
 
 
 def number(value: Any, otherwise: int = 1) -> int:

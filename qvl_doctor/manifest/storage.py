@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from qvl_doctor.launch.kserve import KINDS as KSERVE_KINDS
 from qvl_doctor.launch.kserve import is_kserve
-from qvl_doctor.launch.yamltree import Node
-from qvl_doctor.manifest.scene import GIB, Scene, deep, name_of, number, quantity_of
+from qvl_doctor.launch.yamltree import Node, deep, entries, text_at
+from qvl_doctor.manifest.scene import Scene, number, quantity_of
+from qvl_doctor.memory.releases import GIB
 from qvl_doctor.model import Record
 
 #: Where the Hub's library keeps models if no variable says otherwise: below the home of root, and of the user of vLLM's own images.
@@ -32,14 +33,9 @@ def look(scene: Scene) -> Iterator[Record]:
         yield from _download(scene)
 
 
-def _volumes(pod: Node) -> Iterator[Node]:
-    volumes = pod.get("volumes")
-    yield from (item.resolved for item in (volumes.resolved.items if volumes else ()))
-
-
 def _media(pod: Node, scene: Scene) -> Iterator[Record]:
     """A medium that no kubelet knows: the API takes any word."""
-    for volume in _volumes(pod):
+    for volume in entries(pod, "volumes"):
         medium = deep(volume, "emptyDir", "medium")
         if medium and medium.value not in {"", "Memory"} and not medium.value.startswith("HugePages"):
             said = f"the volume {volume.text('name') or ''} has the medium {medium.value}, and only Memory means main memory"
@@ -48,18 +44,12 @@ def _media(pod: Node, scene: Scene) -> Iterator[Record]:
 
 def _undefined(scene: Scene) -> Iterator[Record]:
     """Mounts of volumes that the pod does not have: the API server refuses the object."""
-    names = {volume.text("name") for volume in _volumes(scene.pod)} if scene.pod else set()
-    names |= {name_of(template) for template in _claim_templates(scene)}
-    mounts = scene.node.get("volumeMounts")
-    for mount in mounts.resolved.items if mounts else ():
+    names = {volume.text("name") for volume in entries(scene.pod, "volumes")}
+    names |= {text_at(template, "metadata", "name") for template in entries(scene.box.spot.root, "spec", "volumeClaimTemplates")}
+    for mount in entries(scene.node, "volumeMounts"):
         name = mount.text("name")
         if name and name not in names:
             yield scene.at(mount, f"container {scene.name} mounts the volume {name[:80]}, which its pod does not have")
-
-
-def _claim_templates(scene: Scene) -> Iterator[Node]:
-    templates = deep(scene.box.spot.root, "spec", "volumeClaimTemplates")
-    yield from (template.resolved for template in (templates.items if templates else ()))
 
 
 def _path(scene: Scene) -> Iterator[Record]:
@@ -106,7 +96,7 @@ def _claim(scene: Scene, volume: Node) -> Iterator[Record]:
     asked = deep(found, "spec", "resources", "requests", "storage")
     yield from _small(scene, name, limit, asked)
     modes = deep(found, "spec", "accessModes")
-    listed = [mode.resolved.value for mode in modes.items] if modes else []
+    listed = [mode.value for mode in entries(modes)]
     asked_for = deep(scene.box.spot.root, "spec", "replicas")
     replicas = number(asked_for.value) if asked_for else 1
     if modes and claim and listed and set(listed) <= _ONE_NODE and replicas > 1 and scene.kind == "Deployment":
@@ -123,15 +113,12 @@ def _small(scene: Scene, name: str, *sizes: Node | None) -> Iterator[Record]:
 
 def _template(scene: Scene, name: str) -> Iterator[Record]:
     """The claims that a StatefulSet makes for its pods."""
-    for template in _claim_templates(scene):
-        if name_of(template) == name:
+    for template in entries(scene.box.spot.root, "spec", "volumeClaimTemplates"):
+        if text_at(template, "metadata", "name") == name:
             yield from _small(scene, name, deep(template, "spec", "resources", "requests", "storage"))
 
 
 def _object(scene: Scene, kind: str, name: str) -> Node | None:
     """An object of the same text."""
-    for document in scene.documents:
-        metadata = document.get("metadata")
-        if document.text("kind") == kind and metadata and metadata.text("name") == name:
-            return document
-    return None
+    found = (each for each in scene.documents if each.text("kind") == kind and text_at(each, "metadata", "name") == name)
+    return next(found, None)

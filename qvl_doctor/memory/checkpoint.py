@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from qvl_doctor.files import LONGEST, opened
 from qvl_doctor.memory.configs import read
 from qvl_doctor.memory.shape import ModelShape, ShapeError, UnknownArchitecture
 from qvl_doctor.memory.tensors import CheckpointError, Tensor, read_folder
 from qvl_doctor.memory.vision import with_processor
 
-#: Real ones are some KB.
-_LONGEST = 8 << 20
 #: The image processor's file; newer checkpoints keep it inside the processor's.
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
@@ -26,11 +25,6 @@ class Checkpoint:
     shape: ModelShape
     quantization: str = ""
     tensors: tuple[Tensor, ...] = ()
-
-    @property
-    def stored_bytes(self) -> int:
-        """Bytes of all tensors as they are stored."""
-        return sum(tensor.bytes for tensor in self.tensors)
 
 
 def read_checkpoint(folder: str) -> Checkpoint:
@@ -56,12 +50,12 @@ def _json(folder: str, name: str) -> Any:
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
         raise CheckpointError(path, "is no file")
     try:
-        with open(path, "rb") as file:
-            data = file.read(_LONGEST + 1)
+        with opened(path) as file:
+            data = file.read(LONGEST + 1)
     except OSError as error:
         raise CheckpointError(path, error.strerror or "cannot be read") from None
-    if len(data) > _LONGEST:
-        raise CheckpointError(path, f"is longer than {_LONGEST} bytes")
+    if len(data) > LONGEST:
+        raise CheckpointError(path, f"is longer than {LONGEST} bytes")
     try:
         return json.loads(data)
     except UnicodeDecodeError as error:

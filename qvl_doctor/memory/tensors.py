@@ -1,4 +1,4 @@
-"""Tensors of a checkpoint: the headers of its safetensors files or its index file, and what they become on one rank.
+"""Tensors of a checkpoint: the headers of its safetensors files, and what they become on one rank.
 
 The files may be anything. A header that is cut off or lies is an error that says where; nothing but headers is read, and no more of them
 than is sane.
@@ -13,11 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from qvl_doctor.files import opened, read_object
 from qvl_doctor.memory.quants import DTYPE_BYTES
 
 #: The safetensors library itself accepts no longer header; real ones are a few MB.
 _LONGEST_HEADER = 32 << 20
-_LONGEST_INDEX = 64 << 20
+#: Says which file has which tensor. Of a large model it has some MB.
+INDEX, LONGEST_INDEX = "model.safetensors.index.json", 64 << 20
 _MOST_TENSORS = 2_000_000
 _MOST_DIMENSIONS = 16
 _MOST_FILES = 2000
@@ -50,19 +52,25 @@ def read_folder(folder: str) -> tuple[Tensor, ...]:
 
     Raises CheckpointError, and OSError for what cannot be read.
     """
-    names = sorted(name for name in os.listdir(folder) if name.endswith(".safetensors"))[:_MOST_FILES]
+    names = _of_checkpoint(folder)
     if not names:
         raise CheckpointError(folder, "has no .safetensors files")
     found: list[Tensor] = []
     for name in names:
-        path = os.path.join(folder, name)
-        if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
-            raise CheckpointError(name, "is no file")
-        with open(path, "rb") as file:
-            found += read_header(file, os.path.getsize(path), name)
+        with opened(os.path.join(folder, name)) as file:
+            found += read_header(file, os.fstat(file.fileno()).st_size, name)
         if len(found) > _MOST_TENSORS:
             raise CheckpointError(name, f"more than {_MOST_TENSORS} tensors")
     return tuple(found)
+
+
+def _of_checkpoint(folder: str) -> list[str]:
+    """The safetensors files that vLLM reads: those of the index, where there is one, and not the same weights in Mistral's own format."""
+    names = sorted(name for name in os.listdir(folder) if name.endswith(".safetensors"))[:_MOST_FILES]
+    indexed = read_object(os.path.join(folder, INDEX), LONGEST_INDEX).get("weight_map")
+    listed = set(map(str, indexed.values())) if isinstance(indexed, dict) else set()
+    usual = [name for name in names if not name.startswith("consolidated")]
+    return [name for name in names if name in listed] or usual or names
 
 
 def read_header(file: BinaryIO, size: int, name: str = "safetensors file") -> tuple[Tensor, ...]:
@@ -129,23 +137,6 @@ def _sizes(value: object) -> tuple[int, ...] | None:
     ):
         return None
     return tuple(value)
-
-
-def read_index(text: str, name: str = "model.safetensors.index.json") -> int:
-    """The bytes that an index file says a checkpoint has. Raises CheckpointError."""
-    if len(text) > _LONGEST_INDEX:
-        raise CheckpointError(name, "is longer than any index")
-    try:
-        index = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(name, f"character {getattr(error, 'pos', 0)}: is no JSON") from None
-    metadata = index.get("metadata") if isinstance(index, dict) else None
-    total = metadata.get("total_size") if isinstance(metadata, dict) else None
-    if isinstance(total, float) and total.is_integer():
-        total = int(total)
-    if isinstance(total, bool) or not isinstance(total, int) or not 0 < total <= _LARGEST:
-        raise CheckpointError(name, "metadata.total_size must be the bytes of the checkpoint")
-    return total
 
 
 #: Parts that vLLM keeps whole on every rank.

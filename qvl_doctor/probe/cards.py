@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from qvl_doctor.memory.releases import GIB
 from qvl_doctor.probe.nvml import Nvml
 
-_GIB = 1 << 30
 _MOST_INSTANCES = 16
 _MOST_PROCESSES = 4
 #: Reasons for low clocks that mean trouble with heat or power; nvml.h has their bits. Not 0x08: it also shows while clocks change.
@@ -70,8 +70,8 @@ def _device(nvml: Nvml, handle: Any, number: int) -> Device:
         memory = nvml.ask("nvmlDeviceGetMemoryInfo", handle)
     if memory is None:
         return Device(number, name, uuid, failure=nvml.failure)
-    total = (memory.total - getattr(memory, "reserved", 0)) / _GIB
-    return Device(number, name, uuid, total, memory.free / _GIB, "", tuple(_holders(nvml, handle)))
+    total = (memory.total - getattr(memory, "reserved", 0)) / GIB
+    return Device(number, name, uuid, total, memory.free / GIB, "", tuple(_holders(nvml, handle)))
 
 
 def _instances(nvml: Nvml, card: Any) -> Iterator[Device]:
@@ -88,7 +88,7 @@ def _holders(nvml: Nvml, handle: Any) -> Iterator[str]:
     if found is None:  # a driver without the newest call
         found = nvml.ask("nvmlDeviceGetComputeRunningProcesses_v2", handle) or []
     for each in found[:_MOST_PROCESSES]:
-        size = f"{each.usedGpuMemory / _GIB:.2f} GiB" if each.usedGpuMemory else "size unknown"
+        size = f"{each.usedGpuMemory / GIB:.2f} GiB" if each.usedGpuMemory else "size unknown"
         yield f"host process {each.pid} ({size})"
     if len(found) > _MOST_PROCESSES:
         yield f"{len(found) - _MOST_PROCESSES} more"

@@ -6,10 +6,10 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 
+from qvl_doctor.memory.releases import GIB
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MACHINE, observe
 
-_GIB = 1 << 30
 #: Variables that say where the Hub's files go, in the order in which its library looks, and what it adds to each.
 _HUB = (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub"), ("XDG_CACHE_HOME", "huggingface/hub"))
 #: Where Python looks for a folder for temporary files.
@@ -69,7 +69,7 @@ def look(env: Mapping[str, str], download_dir: str = "") -> dict[str, object]:
 def _folder(name: str, path: str) -> dict[str, object]:
     facts: dict[str, object] = {}
     try:
-        facts[f"{name}_free_gib"] = round(shutil.disk_usage(path).free / _GIB, 1)
+        facts[f"{name}_free_gib"] = round(shutil.disk_usage(path).free / GIB, 1)
     except OSError:
         return facts
     facts[f"{name}_writable"] = "yes" if os.access(path, os.W_OK | os.X_OK) else "no"

@@ -7,15 +7,16 @@ import re
 from collections.abc import Iterator, Mapping
 
 from qvl_doctor import knowledge
+from qvl_doctor.files import listed
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.probe import disks
-from qvl_doctor.probe.reading import listed
 from qvl_doctor.versions import satisfies
 
 _PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-_TRUE = frozenset(("1", "ON", "YES", "TRUE"))
+#: What the Hub's library takes for yes, and what vLLM does.
+_HUB_TRUE, _TRUE = frozenset(("1", "ON", "YES", "TRUE")), frozenset(("1", "true"))
 #: What Kubernetes makes of a Service that is named vllm or vllm-something.
 _SERVICE = re.compile(r"VLLM\w*_(?:SERVICE_(?:HOST|PORT\w*)|PORT(?:_\d+_\w+)?)")
 #: The release from which vLLM itself says that it does not know a variable.
@@ -38,7 +39,12 @@ def facts_of(env: Mapping[str, str]) -> dict[str, object]:
 
 def offline(env: Mapping[str, str]) -> bool:
     """Whether the Hub's library may not ask the Hub, by its own reading of these variables."""
-    return (env.get("HF_HUB_OFFLINE") or env.get("TRANSFORMERS_OFFLINE") or "").upper() in _TRUE
+    return (env.get("HF_HUB_OFFLINE") or env.get("TRANSFORMERS_OFFLINE") or "").upper() in _HUB_TRUE
+
+
+def is_on(env: Mapping[str, str], name: str) -> bool:
+    """Whether a variable of vLLM's is switched on, as vLLM reads it."""
+    return env.get(name, "").strip().lower() in _TRUE
 
 
 def from_modelscope(env: Mapping[str, str]) -> bool:

@@ -84,7 +84,6 @@ HOST: Mapping[str, str] = {
     "host_kind": "kubernetes, docker, podman, wsl, jetson or plain",
     "shm_small": "yes if several GPUs are asked for and /dev/shm is small",
     "disk_small": "yes if the model's weights need more than is free on the disk",
-    "ram_small": "yes if the model's weights need more main memory than there is",
     "weights_needed_gib": "bytes of the model's weights",
 }
 MODEL: Mapping[str, str] = {
@@ -97,13 +96,11 @@ MODEL: Mapping[str, str] = {
     "unfinished_downloads": "parts of files in the cache that were not downloaded to their end",
     "processor_files": "yes or no: settings of an image, audio or video processor",
     "generation_defaults": "sampling defaults that generation_config.json sets",
-    "model_folder_problem": "the same in words, with file and place",
     "architecture": "class of the model, by its config.json",
     "model_type": "model type, by its config.json",
     "tokenizer_files": "yes or no",
     "chat_template": "yes or no",
 }
-MANIFEST: Mapping[str, str] = {}
 #: What the cluster says of a pod; of several, of the one that is worst off.
 POD: Mapping[str, str] = {
     "pod": "its name",
@@ -122,4 +119,4 @@ LOOK: Mapping[str, str] = {
     "seen_by": "release of qvl-doctor that looked",
 }
 
-FACTS: Mapping[str, str] = {**COMMAND, **PACKAGES, **GPU, **HOST, **MODEL, **MANIFEST, **POD, **LOOK}
+FACTS: Mapping[str, str] = {**COMMAND, **PACKAGES, **GPU, **HOST, **MODEL, **POD, **LOOK}

@@ -9,12 +9,12 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 
+from qvl_doctor.files import listed, read_text
+from qvl_doctor.memory.releases import GIB
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.probe import disks, environment, limits
-from qvl_doctor.probe.reading import listed, read_text
 
-_GIB = 1 << 30
 _ANYBODY = "0.0.0.0"  # noqa: S104  # what vLLM binds to by default
 #: Nothing that this program knows of was released before: a clock that shows less is wrong.
 _EARLIEST = 1_704_067_200  # 2024-01-01
@@ -60,7 +60,7 @@ def _size(path: str) -> tuple[float, float] | None:
         usage = shutil.disk_usage(path)
     except OSError:
         return None
-    return usage.total / _GIB, usage.free / _GIB
+    return usage.total / GIB, usage.free / GIB
 
 
 def port_state(host: str, port: int) -> str:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from qvl_doctor.probe.reading import read_text
+from qvl_doctor.files import read_text
+from qvl_doctor.memory.releases import GIB
 
-_GIB = 1 << 30
 #: A control group of version 1 without a limit shows a number near 2^63.
 _UNLIMITED = 1 << 60
 _MOST_LEVELS = 32
@@ -59,7 +59,7 @@ def _groups(root: str) -> Iterator[tuple[float, float]]:
             limit = _number(os.path.join(folder, version.limit))
             if limit is not None and limit < _UNLIMITED:
                 used = (_number(os.path.join(folder, version.used)) or 0) - _reclaimable(folder, version)
-                yield limit / _GIB, max(0, limit - max(0, used)) / _GIB
+                yield limit / GIB, max(0, limit - max(0, used)) / GIB
 
 
 def _path(said: str, pattern: str) -> str:

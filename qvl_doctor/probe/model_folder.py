@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qvl_doctor import knowledge
+from qvl_doctor.files import listed, read_json, read_object, read_text
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.probe import disks, text_files, weight_files
-from qvl_doctor.probe.reading import listed, read_json, read_object, read_text
 from qvl_doctor.versions import satisfies
 
 #: The classes that generate; those that classify or embed vLLM makes of them itself.
@@ -50,11 +50,6 @@ def place(name: str, env: Mapping[str, str], revision: str = "", cache: str = ""
 def is_repository(name: str) -> bool:
     """Whether a name may be one on the Hub, as its library checks it."""
     return bool(_REPOSITORY.fullmatch(name)) and ".." not in name and "--" not in name and not name.endswith((".git", "/"))
-
-
-def find(name: str, env: Mapping[str, str]) -> str:
-    """The folder of a model: itself, or its newest snapshot in the hub's cache; "" if there is none."""
-    return place(name, env).folder
 
 
 class _Asked(NamedTuple):
@@ -160,7 +155,7 @@ def _usual_format(arguments: Mapping[str, Any]) -> bool:
 
 def _support(architecture: str, model_type: str, vllm: str, transformers: str) -> Iterator[Record]:
     span = knowledge.architecture(architecture) if architecture else None
-    if vllm and span and (satisfies(vllm, f"<{span.first}") or (span.last and satisfies(vllm, f">{span.last}"))):
+    if vllm and span and not knowledge.serves(span, vllm):
         yield observe(MACHINE, f"Model architectures ['{architecture}'] are not supported for now.")
     known = knowledge.model_type(model_type) if model_type else None
     first = getattr(known, "transformers", "") if known else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from qvl_doctor.probe.reading import listed, read_text
+from qvl_doctor.files import listed, read_text
 
 #: NVML's return codes (nvml.h) in words. What is not in here is `error-` and the number.
 FAILURES = {

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from qvl_doctor import knowledge
 from qvl_doctor.logs.packages import KNOWN
-from qvl_doctor.model import Fact, Record, Seen
+from qvl_doctor.model import Fact, Record, Seen, fact_text
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.redact import redact
 from qvl_doctor.versions import satisfies
@@ -108,12 +108,12 @@ def builds_apart(facts: Mapping[str, Fact]) -> Iterator[Record]:
 
     An import that went well says more, so this is for those who did not try it.
     """
-    torch, vision = (str(facts[name].value) if name in facts else "" for name in ("torch_cuda", "torchvision_cuda"))
+    torch, vision = fact_text(facts, "torch_cuda"), fact_text(facts, "torchvision_cuda")
     if not vision[:1].isdigit():
         return
     if torch == "None":
-        said = f"torchvision {facts['torchvision'].value if 'torchvision' in facts else ''} is built for CUDA {vision}"
-        yield observe(MACHINE, f"{said}, and torch {facts['torch'].value if 'torch' in facts else ''} for none")
+        said = f"torchvision {fact_text(facts, 'torchvision')} is built for CUDA {vision}"
+        yield observe(MACHINE, f"{said}, and torch {fact_text(facts, 'torch')} for none")
     elif torch[:1].isdigit() and torch.split(".")[0] != vision.split(".")[0]:
         said = "Detected that PyTorch and torchvision were compiled with different CUDA major versions."
         yield observe(MACHINE, f"{said} PyTorch has CUDA Version={torch} and torchvision has CUDA Version={vision}.")
@@ -121,7 +121,7 @@ def builds_apart(facts: Mapping[str, Fact]) -> Iterator[Record]:
 
 def _transformers(facts: Mapping[str, Fact]) -> Iterator[Record]:
     """A Transformers release that came after this vLLM and does not go with it, though vLLM's metadata allow it."""
-    vllm, held = (str(facts[name].value) if name in facts else "" for name in ("vllm", "transformers"))
+    vllm, held = fact_text(facts, "vllm"), fact_text(facts, "transformers")
     wanted = knowledge.transformers_range(vllm) if vllm and held else ""
     ceiling = next((part for part in wanted.split(",") if part.startswith("<")), "")
     own = knowledge.pin(vllm) if ceiling else None

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from qvl_doctor.files import Json, read_json
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MACHINE, observe
-from qvl_doctor.probe.reading import Json, read_json
 from qvl_doctor.versions import satisfies
 
 _TOKENIZERS = frozenset(

@@ -8,18 +8,18 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from qvl_doctor.memory.tensors import CheckpointError, read_header
+from qvl_doctor.files import opened, read, read_json
+from qvl_doctor.memory.releases import GIB
+from qvl_doctor.memory.tensors import INDEX, LONGEST_INDEX, CheckpointError, read_header
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MACHINE, observe
-from qvl_doctor.probe.reading import opened, read, read_json
 
 #: Endings that some loader of vLLM takes; an index beside the second kind counts only where none of the first is there.
 SAFETENSORS, PICKLED = ".safetensors", (".bin", ".pt", ".pth")
 OTHERS = (".gguf", ".tensors", ".ckpt")
 #: Endings of what else is read: settings, tokenizers, templates, code of the model's own.
 _TEXTS = (".json", ".model", ".txt", ".tiktoken", ".jinja", ".py")
-INDEX, PICKLED_INDEX = "model.safetensors.index.json", "pytorch_model.bin.index.json"
-_LONGEST_INDEX = 64 << 20
+PICKLED_INDEX = "pytorch_model.bin.index.json"
 #: What git leaves in place of a large file that was not fetched.
 POINTER = b"version https://git-lfs"
 _LONGEST_POINTER = 1024
@@ -51,7 +51,7 @@ def look(folder: str, names: Sequence[str]) -> Weights:
         observations.append(observe(MACHINE, f"the numbers of the weight files have gaps, and these are missing: {_shown(absent)}"))
     for name in found[:_MOST_HEADERS]:
         observations += _broken(folder, name)
-    return Weights(len(found), sum(sizes) / (1 << 30), bool(found) and not missing and not absent, tuple(observations))
+    return Weights(len(found), sum(sizes) / GIB, bool(found) and not missing and not absent, tuple(observations))
 
 
 def _shown(names: Sequence[str]) -> str:
@@ -84,7 +84,7 @@ def _wanted(folder: str, names: Sequence[str]) -> tuple[list[str], list[Record]]
     if index not in names:
         kinds = (SAFETENSORS,) if safetensors else (*PICKLED, *OTHERS)
         return [name for name in names if name.endswith(kinds) and name != "training_args.bin"], []
-    found = read_json(os.path.join(folder, index), _LONGEST_INDEX)
+    found = read_json(os.path.join(folder, index), LONGEST_INDEX)
     listed = found.value.get("weight_map") if isinstance(found.value, dict) else None
     if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
         if _is_pointer(os.path.join(folder, index)) or found.problem == "long":

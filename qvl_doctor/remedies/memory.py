@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from qvl_doctor.model import Facts
+from qvl_doctor.model import Facts, fact_text
 from qvl_doctor.remedies.tokens import family
 from qvl_doctor.versions import satisfies
 
@@ -119,7 +119,7 @@ def more_utilization(values: Values, facts: Facts) -> Values | None:  # noqa: AR
     now = _utilization(facts)
     highest = _HIGHEST
     if total and not _graphs_inside(facts):
-        graphs = 0.0 if _said(facts, "enforce_eager") == "yes" else _size(facts, "graphs_gib") or _GRAPHS_GIB
+        graphs = 0.0 if fact_text(facts, "enforce_eager") == "yes" else _size(facts, "graphs_gib") or _GRAPHS_GIB
         highest = min(_HIGHEST, 1 - (graphs + _SPARE_GIB) / total)
     highest = _down(highest)
     if now is not None and highest < now + 0.01:
@@ -204,7 +204,7 @@ def _utilization(facts: Facts) -> float | None:
 
 def _graphs_inside(facts: Facts) -> bool:
     """From 0.20 on the CUDA graphs are estimated and part of the budget."""
-    return "vllm" in facts and satisfies(_said(facts, "vllm"), ">=0.20") is True
+    return "vllm" in facts and satisfies(fact_text(facts, "vllm"), ">=0.20") is True
 
 
 def _asked(values: Values, facts: Facts, group: str, fact: str) -> float | None:
@@ -229,10 +229,6 @@ def _value(facts: Facts, name: str) -> float | None:
 def _whole(facts: Facts, name: str) -> int | None:
     number = _size(facts, name)
     return int(number) if number else None
-
-
-def _said(facts: Facts, name: str) -> str:
-    return str(facts[name].value) if name in facts else ""
 
 
 def _down(share: float) -> float:

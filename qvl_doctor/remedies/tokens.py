@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from qvl_doctor.model import Facts
+from qvl_doctor.model import Facts, fact_text
 
 Values = Mapping[str, str]
 
@@ -39,7 +39,7 @@ _LIMIT = re.compile(r"(\w{1,40})=(\d{1,9})")
 def family(facts: Facts) -> str:
     """qwen2-vl, qwen2.5-vl or qwen3-vl, by the architecture or the model's name; "" if it is none of them, or not known."""
     for name in ("architecture", "model", "served_model_name"):
-        said = re.sub("_+", ".", _text(facts, name).lower())
+        said = re.sub("_+", ".", fact_text(facts, name).lower())
         found = _FAMILY.search(said)
         if found and not _OTHER.search(said):
             return f"qwen{found[1].replace('25', '2.5')}-vl"
@@ -53,7 +53,7 @@ def image_tokens(facts: Facts) -> int | None:
     if shown and allowed and not shown % allowed:
         return shown // allowed
     budget, batched = _number(facts, "encoder_budget_tokens"), _number(facts, "max_num_batched_tokens")
-    if _text(facts, "encoder_modality") == "image" and budget and batched and budget > batched:
+    if fact_text(facts, "encoder_modality") == "image" and budget and batched and budget > batched:
         return budget  # the budget is the larger of the batch and the largest item
     unit = UNITS.get(family(facts))
     if not unit:
@@ -64,7 +64,7 @@ def image_tokens(facts: Facts) -> int | None:
 
 def reserved(facts: Facts, said: str = "") -> dict[str, int]:
     """Tokens by modality of the worst-case warning: {'image': 81920}."""
-    return {name: int(tokens) for name, tokens in _RESERVED.findall((said or _text(facts, "mm_reserved"))[:1000])}
+    return {name: int(tokens) for name, tokens in _RESERVED.findall((said or fact_text(facts, "mm_reserved"))[:1000])}
 
 
 def limits(facts: Facts) -> dict[str, int]:
@@ -217,12 +217,12 @@ def _tokens_each(shown: Mapping[str, int], facts: Facts) -> int | None:
     if not total:
         return None
     allowed = limits(facts).get("image", 0)
-    if not allowed and "args" in facts and _text(facts, "engine") == "V0":
+    if not allowed and "args" in facts and fact_text(facts, "engine") == "V0":
         allowed = 1  # V0's own limit where the command sets none
     if allowed and not total % allowed:
         return total // allowed
     known = family(facts)
-    of_qwen = bool(known) or not (_text(facts, "model") or _text(facts, "architecture"))
+    of_qwen = bool(known) or not (fact_text(facts, "model") or fact_text(facts, "architecture"))
     return FULL_SIZE if of_qwen and not total % FULL_SIZE else None
 
 
@@ -232,7 +232,7 @@ def _have(values: Values, facts: Facts) -> int | None:
 
 def _batch_decides(facts: Facts, have: int) -> bool:
     """Whether the budget is the batch, not the length: chunked prefill, or a batch that was set."""
-    if _text(facts, "chunked_prefill") == "yes":
+    if fact_text(facts, "chunked_prefill") == "yes":
         return True
     length = _number(facts, "max_model_len")
     return bool(length and length > max(have, _FLOOR))
@@ -284,7 +284,3 @@ def _number(facts: Facts, name: str) -> int | None:
     if isinstance(value, str):
         return _int(value) or None
     return int(value) if isinstance(value, (int, float)) and 0 < value < 10**12 else None
-
-
-def _text(facts: Facts, name: str) -> str:
-    return str(facts[name].value) if name in facts else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from qvl_doctor.model import LANGUAGES, Check, Diagnosis, Facts, Finding, Text
+from qvl_doctor.model import LANGUAGES, Check, Diagnosis, Facts, Finding, Text, fact_text
 from qvl_doctor.words import both, has, say
 
 
@@ -184,10 +184,10 @@ def _of_packages(row: Row, facts: Facts) -> Text:
 def _of_gpus(facts: Facts) -> Text:
     if _is(facts, "gpu_count", 0):
         return both("check.why.no_gpu")
-    nvml = str(facts["nvml"].value) if "nvml" in facts else ""
-    return (
-        _first(f"check.why.nvml_{_value(facts, 'nvml')}", "check.why.nvml", nvml=nvml) if nvml not in {"", "ok"} else both("check.not_seen")
-    )
+    nvml = fact_text(facts, "nvml")
+    if nvml in {"", "ok"}:
+        return both("check.not_seen")
+    return _first(f"check.why.nvml_{_value(facts, 'nvml')}", "check.why.nvml", nvml=nvml)
 
 
 def _first(*keys: str, **values: object) -> Text:
@@ -196,7 +196,7 @@ def _first(*keys: str, **values: object) -> Text:
 
 
 def _value(facts: Facts, name: str) -> str:
-    return str(facts[name].value).replace("-", "_") if name in facts else ""
+    return fact_text(facts, name).replace("-", "_")
 
 
 def _is(facts: Facts, name: str, value: object) -> bool:

@@ -150,7 +150,7 @@ def _settings_after(case: Case, command: Command, change: Mapping[str, Any], rel
     after = arguments_of(edit(command, change, release), release)
     before = arguments_of(command, release)
     quantization = str(case.given.get("quantization") or "")
-    old, new = (given_of(each, case.release, quantization) for each in (before, after))
+    old, new = (given_of(each, quantization) for each in (before, after))
     changed = {name: value for name, value in new.items() if old.get(name) != value}
     for gone in old.keys() - new.keys():
         changed[gone] = None

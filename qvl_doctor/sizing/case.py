@@ -13,13 +13,13 @@ from qvl_doctor.memory import cards, gpus
 from qvl_doctor.memory.budget import Observed
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.quants import METHODS
-from qvl_doctor.memory.releases import GIB, Release, parse
+from qvl_doctor.memory.releases import GIB, parse
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.solver import Case
 from qvl_doctor.memory.tensors import Tensor
 from qvl_doctor.memory.weights import checkpoint_weights
-from qvl_doctor.model import Facts
+from qvl_doctor.model import Facts, fact_text
 
 #: vLLM's name of an argument → the field of `Settings` that it sets as it is.
 _ARGUMENTS = {
@@ -136,7 +136,7 @@ def of_arguments(arguments: Mapping[str, Any], known: Known, env: Mapping[str, s
     unknown = next((name for name in _SIZES if "$" in str(arguments.get(name, ""))), "")
     if unknown:
         return Unsized("variable", "--" + unknown.replace("_", "-"))
-    given = given_of(arguments, release, quantization)
+    given = given_of(arguments, quantization)
     if (env or {}).get("VLLM_USE_V1") == "0" and release < (0, 11, 0):
         given["engine"] = "V0"
     elif (env or {}).get("VLLM_USE_V1") == "1" and release >= (0, 7, 0):
@@ -154,15 +154,15 @@ def of_facts(facts: Facts, known: Known | None = None) -> Case | Unsized:
     args = facts["args"].value if "args" in facts else {}
     said = {theirs: facts[ours].value for ours, theirs in _STATED.items() if ours in facts}
     arguments = {**{name: value for name, value in said.items() if not args}, **args}
-    arguments["model"] = _text(facts, "model") or str(arguments.get("model") or arguments.get("model_tag") or "")
-    found = replace(known, gpu=known.gpu or _card(facts), release=_text(facts, "vllm") or known.release)
+    arguments["model"] = fact_text(facts, "model") or str(arguments.get("model") or arguments.get("model_tag") or "")
+    found = replace(known, gpu=known.gpu or _card(facts), release=fact_text(facts, "vllm") or known.release)
     case = of_arguments(arguments, found)
     if isinstance(case, Unsized):
         return case
-    engine = _text(facts, "engine")
+    engine = fact_text(facts, "engine")
     if engine in {"V0", "V1"}:
         case = replace(case, given={**case.given, "engine": engine})
-    stated = given_of({**arguments, **said}, case.release, str(case.given.get("quantization") or ""))
+    stated = given_of({**arguments, **said}, str(case.given.get("quantization") or ""))
     differs = {name: value for name, value in stated.items() if value is not None and _setting(case.settings, name) != value}
     case = replace(case, given={**case.given, **differs})
     observed = Observed(**{field: _number(facts, fact) for fact, field in _OBSERVED.items()})
@@ -171,9 +171,8 @@ def of_facts(facts: Facts, known: Known | None = None) -> Case | Unsized:
     return replace(case, observed=observed, logged=case.settings)
 
 
-def given_of(arguments: Mapping[str, Any], release: Release, quantization: str = "") -> dict[str, Any]:
+def given_of(arguments: Mapping[str, Any], quantization: str = "") -> dict[str, Any]:
     """What the arguments ask of `settings.resolve`; what they leave open, or say in a way that is no setting, is not in it."""
-    del release
     found: dict[str, Any] = {}
     for theirs, ours in _ARGUMENTS.items():
         value = _plain(arguments.get(theirs), ours)
@@ -247,7 +246,7 @@ def _model(name: str, known: Known) -> tuple[ModelShape, str] | Unsized:
 
 def _card(facts: Facts) -> Gpu | None:
     total = _number(facts, "total_gib") or _number(facts, "gpu_total_gib")
-    found = gpus.find(_text(facts, "gpu_name")) if "gpu_name" in facts else None
+    found = gpus.find(fact_text(facts, "gpu_name")) if "gpu_name" in facts else None
     if found and total:
         return replace(found, total_bytes=int(total * GIB), nominal=False)
     return found or (gpus.of_size(total) if total and 1 <= total <= 4096 else None)
@@ -263,7 +262,3 @@ def _number(facts: Facts, name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return None
     return float(value) if 0 < value < 1 << 20 else None
-
-
-def _text(facts: Facts, name: str) -> str:
-    return str(facts[name].value) if name in facts else ""

@@ -11,6 +11,7 @@ from typing import Any
 from qvl_doctor import knowledge
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.probe import environment
 
 Config = Mapping[str, Any]
 
@@ -24,7 +25,6 @@ _LENGTHS = (
 _NO_FACTOR = frozenset(("su", "longrope", "llama3", "default", "mrope"))
 #: Flags that change config.json: what follows from it is then not known here.
 _OVERRIDES = ("hf_overrides", "hf_config_path", "rope_scaling", "rope_theta", "rope_parameters", "config_format", "speculative_config")
-_TRUE = frozenset(("1", "true"))
 #: A method of config.json whose name stands for several of vLLM's.
 _AMBIGUOUS = frozenset(("modelopt", "quark", "torchao", "auto-round", "inc"))
 #: The width of Qwen2.5-VL's vision MLP, where config.json does not say it.
@@ -86,7 +86,7 @@ def _shared(config: Config) -> bool:
 def _length(text: Config, asked: int, env: Mapping[str, str]) -> Iterator[Record]:
     """A length above the model's, by the longest reading: yarn's factor was multiplied in some releases and not in others."""
     found = {name: _whole(text, name) for name in _LENGTHS if _whole(text, name)}
-    if not found or env.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "").strip().lower() in _TRUE:
+    if not found or environment.is_on(env, "VLLM_ALLOW_LONG_MAX_MODEL_LEN"):
         return
     key = min(found, key=lambda name: found[name])
     longest = found[key] * _factor(text)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from qvl_doctor.model import Fact, Facts, Record, Seen
+from qvl_doctor.model import Fact, Facts, Record, Seen, fact_text
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.probe import disks, environment
+from qvl_doctor.probe.fit_cards import ranks
 from qvl_doctor.probe.model_folder import Place, is_repository
 from qvl_doctor.versions import satisfies
 
@@ -20,7 +21,6 @@ _SLEEP_REFUSES, _CONNECTOR_REFUSES = ">=0.8.0,<=0.20.0", ">=0.21"
 _ASKS_NAME, _TORCH_FAILS = ">=0.22", "<2.13"
 #: Variables that switch off a way between GPUs → that way.
 _WAYS = {"NCCL_P2P_DISABLE": "peer to peer", "NCCL_SHM_DISABLE": "shared memory"}
-_TRUE = frozenset(("1", "true"))
 
 
 def port_of(arguments: Mapping[str, Any]) -> int:
@@ -64,7 +64,7 @@ def user(facts: Facts, release: str) -> Iterator[Record]:
     if "user_id_without_name" not in facts:
         return
     number = facts["user_id_without_name"].value
-    if release and satisfies(release, _ASKS_NAME) and satisfies(_text(facts, "torch"), _TORCH_FAILS):
+    if release and satisfies(release, _ASKS_NAME) and satisfies(fact_text(facts, "torch"), _TORCH_FAILS):
         yield observe(MACHINE, f"KeyError: 'getpwuid(): uid not found: {number}'")
     else:
         yield observe(MACHINE, f"the user {number} has no name: neither USER nor /etc/passwd says one")
@@ -77,10 +77,9 @@ def _is_reference(name: str) -> bool:
 
 def look(arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[str, str], *, folders: bool = True) -> Seen:
     """Everything else that follows from host and command. `folders`: the command's are those of this machine, not a container's."""
-    ranks = _number(arguments, "tensor_parallel_size") * _number(arguments, "pipeline_parallel_size")
     more: dict[str, Fact] = {}
     ways = [way for name, way in _WAYS.items() if env.get(name) == "1"]
-    if ranks > 1 and ways:
+    if ranks(arguments)[0] > 1 and ways:
         more["nccl_off"] = Fact(" and ".join(ways), "probe")
     found = [*_allocator(arguments, release, env), *_swap(arguments, facts, release)]
     found += [*_downloads(facts, arguments, env), *_compiles(arguments, facts, release, env)] if folders else []
@@ -91,20 +90,20 @@ def look(arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[
 
 def _downloads(facts: Facts, arguments: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[Record]:
     """A model that is still to be fetched, into a folder that may not be written or is full."""
-    if _text(facts, "model_place") != "hub" or environment.offline(env) or environment.from_modelscope(env):
+    if fact_text(facts, "model_place") != "hub" or environment.offline(env) or environment.from_modelscope(env):
         return
     for name, path in (("cache", disks.hub_cache(env)), ("download", str(arguments.get("download_dir") or ""))):
-        if _text(facts, f"{name}_writable") == "no":
+        if fact_text(facts, f"{name}_writable") == "no":
             yield observe(MACHINE, f"PermissionError at {path.replace(' ', '_')[:280]} when downloading the model")
             return
-        if _text(facts, f"{name}_full"):
-            yield disks.no_room(disks.existing(path), _text(facts, f"{name}_full"))
+        if fact_text(facts, f"{name}_full"):
+            yield disks.no_room(disks.existing(path), fact_text(facts, f"{name}_full"))
             return
 
 
 def _compiles(arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[str, str]) -> Iterator[Record]:
     """The V1 engine keeps what it compiles in a folder that it makes itself."""
-    if not release or not satisfies(release, ">=0.8") or _text(facts, "vllm_cache_writable") != "no":
+    if not release or not satisfies(release, ">=0.8") or fact_text(facts, "vllm_cache_writable") != "no":
         return
     off = arguments.get("enforce_eager") or env.get("VLLM_USE_V1") == "0" or env.get("VLLM_DISABLE_COMPILE_CACHE")
     level = arguments.get("optimization_level")
@@ -130,20 +129,11 @@ def _swap(arguments: Mapping[str, Any], facts: Facts, release: str) -> Iterator[
     if ram is None or not isinstance(ram.value, (int, float)) or not release or not satisfies(release, _SWAPS):
         return
     each = float(swap) if isinstance(swap, (int, float)) and not isinstance(swap, bool) else 4.0
-    asked = each * _number(arguments, "tensor_parallel_size")
+    asked = each * ranks(arguments)[1]
     if asked > _SWAP_SHARE * ram.value:
         total = f"{ram.value:.2f} GiB total CPU memory is allocated for the swap space."
         yield observe(MACHINE, f"Too large swap space. {asked:.2f} GiB out of the {total}")
 
 
 def _without_pinned_memory(release: str, env: Mapping[str, str]) -> bool:
-    return satisfies(release, "<0.24") or env.get("VLLM_WSL2_ENABLE_PIN_MEMORY", "0").strip().lower() not in _TRUE
-
-
-def _number(arguments: Mapping[str, Any], name: str) -> int:
-    value = arguments.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 1
-
-
-def _text(facts: Facts, name: str) -> str:
-    return str(facts[name].value) if name in facts else ""
+    return satisfies(release, "<0.24") or not environment.is_on(env, "VLLM_WSL2_ENABLE_PIN_MEMORY")

@@ -1,4 +1,4 @@
-"""A model's config.json against the command and the card: heads, lengths, quantizations, by release."""
+"""A model's folder against the command and the card: heads, lengths, quantizations, by release, and whether it fits."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from checking import report, rules
 from hypothesis import given
 from hypothesis import strategies as st
 from model_samples import CONFIG, arguments, model
+from nvml.fixtures import RTX_4090, Describe
 
 from qvl_doctor.model import Fact
-from qvl_doctor.probe import model_fitting, model_folder
-from qvl_doctor.probe.fitting import of_command
+from qvl_doctor.probe import fit_config, fit_memory, model_folder
+from qvl_doctor.probe.fit_cards import of_command
+from qvl_doctor.sizing.case import Known
 
 
 def fits(command: str, config: Mapping[str, Any] = CONFIG, release: str = "0.19.0", capability: str = "", **env: str) -> list[str]:
-    return [each.message for each in model_fitting.observations(config, arguments(command, release), release, capability, env)]
+    return [each.message for each in fit_config.observations(config, arguments(command, release), release, capability, env)]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,51 @@ NAMES = st.sampled_from(
 @given(st.dictionaries(NAMES, JSON | st.dictionaries(NAMES, JSON, max_size=4), max_size=8))
 def test_whatever_a_config_holds_the_look_survives(config: dict[str, Any]) -> None:
     command = {"tensor_parallel_size": 2, "max_model_len": 4096}
-    list(model_fitting.observations(config, command, "0.11.0", "7.5", {}))
+    list(fit_config.observations(config, command, "0.11.0", "7.5", {}))
     with TemporaryDirectory() as name:
         (Path(name) / "config.json").write_text(json.dumps(config), encoding="utf-8")
         model_folder.look(name, "0.11.0", "4.57.0", command)
+
+
+# ---- Whether it fits the card
+
+
+def plan(folder: Path, flags: str = "", **facts: Any) -> dict[str, Any]:
+    """What the memory model says of a folder that no bundled card knows, on the card of the article."""
+    known = {"gpu_name": "NVIDIA GeForce RTX 4090", "total_gib": 23.65, "model_complete": "yes", **facts}
+    seen = {name: Fact(value, "probe") for name, value in known.items()}
+    command = arguments(f"vllm serve {folder} --max-model-len 8192 {flags}", "0.11.0")
+    found = fit_memory.look(command, fit_memory.known_of(seen, "0.11.0", str(folder)), seen, {})
+    return {name: fact.value for name, fact in found.facts.items()}
+
+
+def test_a_folder_that_no_card_knows_is_planned_by_its_own_shape(tmp_path: Path) -> None:
+    folder = model(tmp_path / "our-finetune")
+    assert plan(folder)["plan"] == "fits"
+    deep = model(tmp_path / "deeper", config={**CONFIG, "num_hidden_layers": 80})
+    assert plan(deep, model_complete="no")["plan"] != "fits"
+    assert plan(deep, model_complete="no")["weights_needed_gib"] > 2 * plan(folder)["weights_needed_gib"]
+
+
+def test_weights_that_are_there_count_as_they_are_stored_and_only_if_all_are_there(tmp_path: Path) -> None:
+    folder = str(model(tmp_path / "m"))
+    whole = fit_memory.known_of({"model_complete": Fact("yes", "probe")}, "0.11.0", folder)
+    assert len(whole.tensors) == 4
+    assert fit_memory.known_of({"model_complete": Fact("no", "probe")}, "0.11.0", folder).tensors == ()
+
+
+@pytest.mark.parametrize("config", [b"{", b"[]", b'{"architectures": ["NobodyKnowsForCausalLM"]}', b'{"architectures": 3}', b"[" * 100_000])
+def test_a_folder_that_the_memory_model_cannot_read_is_unknown(config: bytes, tmp_path: Path) -> None:
+    folder = model(tmp_path / "m", files={"config.json": config})
+    assert plan(folder) == {"plan_unknown": "model"}
+    assert fit_memory.known_of({}, "0.11.0", str(folder)) == Known(release="0.11.0")
+
+
+def test_the_checklist_answers_for_a_local_folder_and_not_from_elsewhere(tmp_path: Path, nvml: Describe) -> None:
+    folder, file = str(model(tmp_path / "our-finetune")), str(tmp_path / "env.json")
+    serve = ("--", "vllm", "serve", folder, "--max-model-len", "32768")
+    here = report("--only", "gpu,model,command", "--vllm", "0.11.0", "--export", file, *serve, env=nvml([RTX_4090]))
+    assert next(each["status"] for each in here["checks"] if each["name"] == "fits") == "ok"
+    assert here["facts"]["plan"] == "fits"
+    there = report("--from", file, "--vllm", "0.11.0", *serve)  # a folder of this name here is another machine's
+    assert there["facts"]["plan_unknown"] == "model"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qvl_doctor import knowledge
-from qvl_doctor.model import Facts, Record
+from qvl_doctor.model import Facts, Record, fact_text
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.versions import release, satisfies
 
@@ -22,26 +22,26 @@ def of_packages(facts: Facts, env: Mapping[str, str], *, amd: bool = False) -> I
 
     `amd`: there are cards of AMD's as well.
     """
-    torch, cuda = _text(facts, "torch"), _text(facts, "torch_cuda")
-    name, count = _text(facts, "gpu_name"), facts["gpu_count"].value if "gpu_count" in facts else 0
-    if count and torch and "cpu" not in _text(facts, "vllm"):
+    torch, cuda = fact_text(facts, "torch"), fact_text(facts, "torch_cuda")
+    name, count = fact_text(facts, "gpu_name"), facts["gpu_count"].value if "gpu_count" in facts else 0
+    if count and torch and "cpu" not in fact_text(facts, "vllm"):
         if cuda == "None":
             yield observe(MACHINE, f"Torch not compiled with CUDA enabled: torch {torch} is here beside {count} GPUs of NVIDIA")
         elif cuda == "rocm" and not amd:
             yield observe(MACHINE, f"torch {torch} is built for ROCm, and the {count} GPUs here are NVIDIA's")
     yield from _python(facts)
     yield from _driver(facts, env)
-    said = f"{name} with CUDA capability sm_{_text(facts, 'compute_capability').replace('.', '')}"
-    if name and _no_code(_text(facts, "compute_capability"), cuda, torch):
+    said = f"{name} with CUDA capability sm_{fact_text(facts, 'compute_capability').replace('.', '')}"
+    if name and _no_code(fact_text(facts, "compute_capability"), cuda, torch):
         yield observe(MACHINE, f"{said} is not compatible with the current PyTorch installation: torch {torch} is built for CUDA {cuda}.")
 
 
 def _python(facts: Facts) -> Iterator[Record]:
     """Whether a vLLM that is to be installed takes this Python, in pip's words; one that is there was installed with it."""
-    pin = knowledge.pin(_text(facts, "vllm")) if _text(facts, "vllm_installed") == "no" else None
-    held = _text(facts, "python")
+    pin = knowledge.pin(fact_text(facts, "vllm")) if fact_text(facts, "vllm_installed") == "no" else None
+    held = fact_text(facts, "python")
     if pin and held and satisfies(held, pin.python) is False:
-        yield observe(MACHINE, f"vllm {_text(facts, 'vllm')} requires a different Python: {held} not in '{pin.python}'")
+        yield observe(MACHINE, f"vllm {fact_text(facts, 'vllm')} requires a different Python: {held} not in '{pin.python}'")
 
 
 def _driver(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:
@@ -50,10 +50,10 @@ def _driver(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:
     NVML takes `driver_cuda` from the libcuda that is found, so such a package is in it already if it is on the path. vLLM's image puts it
     there itself if VLLM_ENABLE_CUDA_COMPATIBILITY is set.
     """
-    has, what, needs = _text(facts, "driver_cuda"), f"torch {_text(facts, 'torch')}", _text(facts, "torch_cuda")
+    has, what, needs = fact_text(facts, "driver_cuda"), f"torch {fact_text(facts, 'torch')}", fact_text(facts, "torch_cuda")
     if not needs and "torch" not in facts:
-        pin = knowledge.pin(_text(facts, "vllm")) if "vllm" in facts else None
-        what, needs = f"vLLM {_text(facts, 'vllm')} from PyPI", pin.cuda if pin else ""
+        pin = knowledge.pin(fact_text(facts, "vllm")) if "vllm" in facts else None
+        what, needs = f"vLLM {fact_text(facts, 'vllm')} from PyPI", pin.cuda if pin else ""
     mine, wanted = release(has), release(needs)
     if not mine or not wanted:
         return
@@ -77,7 +77,7 @@ def _no_code(capability: str, cuda: str, torch: str) -> bool:
 def of_command(arguments: Mapping[str, Any], facts: Facts, vllm: str) -> Iterator[Record]:
     """What the command asks of the cards: their number, how they are joined, and what they compute."""
     yield from _number(arguments, facts, vllm)
-    capability = _text(facts, "compute_capability")
+    capability = fact_text(facts, "compute_capability")
     if capability:
         yield from _types(arguments, facts, capability, vllm)
 
@@ -100,7 +100,7 @@ def _number(arguments: Mapping[str, Any], facts: Facts, vllm: str) -> Iterator[R
         else:
             yield observe(MACHINE, f"World size ({asked}) is larger than the number of available GPUs ({visible}) in this node.")
     elif tensor > 1 and not arguments.get("disable_custom_all_reduce"):
-        yield from _all_reduce(tensor, _text(facts, "gpu_links"), vllm)
+        yield from _all_reduce(tensor, fact_text(facts, "gpu_links"), vllm)
 
 
 def _all_reduce(tensor: int, joined: str, vllm: str) -> Iterator[Record]:
@@ -117,7 +117,7 @@ def _all_reduce(tensor: int, joined: str, vllm: str) -> Iterator[Record]:
 
 def _types(arguments: Mapping[str, Any], facts: Facts, capability: str, vllm: str) -> Iterator[Record]:
     """Types that a card does not compute in: bfloat16 from 8.0 on, FP8 from 8.9 on."""
-    name, digits = _text(facts, "gpu_name"), capability.replace(".", "")
+    name, digits = fact_text(facts, "gpu_name"), capability.replace(".", "")
     if arguments.get("dtype") == "bfloat16" and satisfies(capability, "<8.0"):
         said = "Bfloat16 is only supported on GPUs with compute capability of at least 8.0."
         yield observe(MACHINE, f"{said} Your {name} GPU has compute capability {capability}.")
@@ -137,7 +137,3 @@ def _types(arguments: Mapping[str, Any], facts: Facts, capability: str, vllm: st
 
 def _int(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 1
-
-
-def _text(facts: Facts, name: str) -> str:
-    return str(facts[name].value) if name in facts else ""

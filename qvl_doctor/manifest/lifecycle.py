@@ -1,0 +1,69 @@
+"""Which image and script a container starts with, whether it is started again, and how a new version of it takes the old one's place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qvl_doctor import knowledge
+from qvl_doctor.launch.yamltree import deep, text_at
+from qvl_doctor.manifest.scene import Scene, number
+from qvl_doctor.model import Record
+
+#: What may be missing while a Deployment rolls out, where it does not say so.
+_SOME_MAY_MISS = "25%"
+#: Kinds whose pods Kubernetes starts again whatever happens, so that it takes no other policy.
+_ALWAYS = frozenset(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"))
+
+
+def look(scene: Scene) -> Iterator[Record]:
+    """Observations of image, script and policies."""
+    yield from _image(scene)
+    if not scene.alone:
+        said = f"container {scene.name} starts vLLM in the background of a script: the container goes on when vLLM dies"
+        yield scene.at(scene.node, said)
+    if scene.shape == "kubernetes":
+        yield from _policy(scene)
+        yield from _rollout(scene)
+
+
+def _image(scene: Scene) -> Iterator[Record]:
+    image = scene.node.get("image")
+    tag = (scene.command.image or "").rpartition("/")[2]
+    if image and tag and (":" not in tag or tag.endswith(":latest")) and "@" not in tag:
+        yield scene.at(image, f"container {scene.name} runs an image without a release in its tag: {tag}")
+    architecture = scene.card.shape.architecture if scene.card else ""
+    span = knowledge.architecture(architecture) if architecture else None
+    if image and scene.release and span and not knowledge.serves(span, scene.release):
+        yield scene.at(image, f"Model architectures ['{architecture}'] are not supported for now.")
+
+
+def _policy(scene: Scene) -> Iterator[Record]:
+    policy = scene.pod.get("restartPolicy") if scene.pod else None
+    value = policy.resolved.value if policy else "Always"
+    if policy and scene.kind in _ALWAYS and value != "Always":
+        yield scene.at(policy, f"the restart policy of a {scene.kind} is {value[:40]}, and only Always is taken")
+    elif policy and scene.kind == "Pod" and value in {"Never", "OnFailure"}:
+        yield scene.at(policy, f"container {scene.name} is not started again by the restart policy {value}")
+
+
+def _rollout(scene: Scene) -> Iterator[Record]:
+    """A rolling update that must start a new pod before it may end an old one. By default a quarter may be missing, rounded down."""
+    spec = deep(scene.box.spot.root, "spec")
+    gpus = scene.command.container.get("gpus", "")
+    if scene.kind != "Deployment" or spec is None or not number(gpus, 0):
+        return
+    strategy, replicas = spec.get("strategy"), number(spec.text("replicas") or "1")
+    kind = strategy.text("type") if strategy else None
+    bounds = deep(strategy, "rollingUpdate")
+    surge, missing = (bounds.text(key) if bounds else None for key in ("maxSurge", "maxUnavailable"))
+    may_miss = not _is_none(missing or _SOME_MAY_MISS, replicas)
+    if kind in {None, "RollingUpdate"} and surge not in {"0", "0%"} and not may_miss:
+        name = text_at(scene.box.spot.root, "metadata", "name")
+        said = f"a rollout of Deployment {name} starts the new pod before the old one ends, and each holds {gpus} GPUs"
+        yield scene.at(strategy or spec, said)
+
+
+def _is_none(share: str, of: int) -> bool:
+    """Whether a number or a percentage of pods, rounded down, is none."""
+    percent = share.removesuffix("%")
+    return (percent != share and number(percent) * of < 100) or share == "0"
