@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qvl_doctor import rulebook
+from qvl_doctor.launch.command import splice_text
 from qvl_doctor.launch.editing import edit
 from qvl_doctor.launch.patching import patched
 from qvl_doctor.launch.reading import read
@@ -311,3 +312,13 @@ def test_patches_never_make_yaml_of_something_else(text: str, names: list[str]) 
         changed = [edit(command, {"pod": name}) for command in changed]
     again = read(patched(*changed, reveal=True))
     assert [command.model for command in again] == [command.model for command in commands]
+
+
+def test_the_whole_text_is_written_once_however_many_commands_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    from qvl_doctor.launch import patching
+
+    times: list[int] = []
+    monkeypatch.setattr(patching, "splice_text", lambda text, edits: times.append(len(text)) or splice_text(text, edits))
+    text = BARE + "".join(f"  - {{name: v{number}, image: 'vllm/vllm-openai:v0.11.0', args: [--wat, '1']}}\n" for number in range(30))
+    assert diagnose("x.yaml", text, RULES, Known()).file
+    assert len(times) < 8
