@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qvl_doctor import rulebook
-from qvl_doctor.launch.command import splice_text
+from qvl_doctor.launch.command import Edit, splice_text
 from qvl_doctor.launch.editing import edit
 from qvl_doctor.launch.patching import patched
 from qvl_doctor.launch.reading import read
@@ -318,7 +318,12 @@ def test_the_whole_text_is_written_once_however_many_commands_it_has(monkeypatch
     from qvl_doctor.launch import patching
 
     times: list[int] = []
-    monkeypatch.setattr(patching, "splice_text", lambda text, edits: times.append(len(text)) or splice_text(text, edits))
+
+    def counted(text: str, edits: list[Edit]) -> str:
+        times.append(len(text))
+        return splice_text(text, edits)
+
+    monkeypatch.setattr(patching, "splice_text", counted)
     text = BARE + "".join(f"  - {{name: v{number}, image: 'vllm/vllm-openai:v0.11.0', args: [--wat, '1']}}\n" for number in range(30))
     assert diagnose("x.yaml", text, RULES, Known()).file
     assert len(times) < 8
