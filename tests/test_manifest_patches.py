@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from program import RULES
 
+from qvl_doctor.launch.command import Edit, splice_text
 from qvl_doctor.launch.editing import edit
 from qvl_doctor.launch.patching import patched
 from qvl_doctor.launch.reading import read
@@ -333,3 +334,18 @@ def test_patches_never_make_yaml_of_something_else(text: str, names: list[str]) 
         changed = [edit(command, {"pod": name}) for command in changed]
     again = read(patched(*changed, reveal=True))
     assert [command.model for command in again] == [command.model for command in commands]
+
+
+def test_the_whole_text_is_written_once_however_many_commands_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    from qvl_doctor.launch import patching
+
+    times: list[int] = []
+
+    def counted(text: str, edits: list[Edit]) -> str:
+        times.append(len(text))
+        return splice_text(text, edits)
+
+    monkeypatch.setattr(patching, "splice_text", counted)
+    text = BARE + "".join(f"  - {{name: v{number}, image: 'vllm/vllm-openai:v0.11.0', args: [--wat, '1']}}\n" for number in range(30))
+    assert diagnose("x.yaml", text, RULES, Known()).file
+    assert len(times) < 8

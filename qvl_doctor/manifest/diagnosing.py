@@ -108,7 +108,7 @@ def _single(source: str, each: Looked, status: Seen | None, rules: Sequence[Rule
             seen |= Seen(facts_of(case, case.plan()))
         else:
             notes.append(both("manifest.no_card" if case.reason == "model" else f"sizing.{case.reason}", detail=case.detail))
-    found = advise(examine(source, seen | (status or Seen()), rules), own, each.command)
+    found = advise(examine(source, seen | (status or Seen()), rules), own, each.command, whole=False)  # one text for all commands, later
     return found._replace(not_checked=tuple({note["en"]: note for note in (*found.not_checked, *notes)}.values()))
 
 

@@ -48,8 +48,11 @@ _TRIED = re.compile(r"Tried to allocate ([\d.]{1,12}) (bytes|[KMG]iB)")
 _BROKEN = (ValueError, ArithmeticError, TypeError, KeyError, IndexError)
 
 
-def advise(diagnosis: Diagnosis, known: Known | None = None, command: Command | None = None) -> Diagnosis:
-    """The diagnosis with all that can be added. `command` is the user's own where the input is not it; `known` as for `of_facts`."""
+def advise(diagnosis: Diagnosis, known: Known | None = None, command: Command | None = None, *, whole: bool = True) -> Diagnosis:
+    """The diagnosis with all that can be added. `command` is the user's own where the input is not it; `known` as for `of_facts`.
+
+    `whole`: with the whole text that the command stands in, corrected.
+    """
     release = str(diagnosis.facts["vllm"].value) if "vllm" in diagnosis.facts else (known.release if known else "")
     given = command or _logged_command(diagnosis.facts, release)
     case = _case(diagnosis.facts, known, command, release)
@@ -66,7 +69,7 @@ def advise(diagnosis: Diagnosis, known: Known | None = None, command: Command | 
         best = solve(case)
         ways = tuple(telling.alternative_of(case, trade, found) for trade, found in alternatives(case, best))
         advised = advised._replace(alternatives=ways)
-    return _with_command(advised, given, release)
+    return _with_command(advised, given, release, whole=whole)
 
 
 def _case(facts: Facts, known: Known | None, command: Command | None, release: str) -> Case | Unsized:
@@ -199,15 +202,15 @@ def _with_secrets(change: Mapping[str, Any], command: Command) -> Mapping[str, A
     return {**change, "flags": kept} if given else change
 
 
-def _with_command(diagnosis: Diagnosis, command: Command | None, release: str) -> Diagnosis:
+def _with_command(diagnosis: Diagnosis, command: Command | None, release: str, *, whole: bool) -> Diagnosis:
     """The report's command: the user's own, corrected; and the whole text that it stands in."""
     after = corrected(diagnosis.findings, command, release) if command else None
     if command is None or after is None or after == command:
         return diagnosis
     before, changed = _line(command), _line(after)
     shown = Commands(before, changed, tuple(diff(command, after))) if changed != before else None
-    patch = _patched(after)
-    return diagnosis._replace(command=shown, patch=patch if patch != _patched(command) else "")
+    patch = _patched(after) if whole else ""
+    return diagnosis._replace(command=shown, patch=patch if patch and patch != _patched(command) else "")
 
 
 def _line(command: Command) -> str:
