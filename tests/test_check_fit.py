@@ -119,7 +119,14 @@ def packed(bits: int, inputs: Any = None, form: str = "pack-quantized") -> Mappi
         (packed(8, {"num_bits": 8, "type": "float"}, "float-quantized"), "0.19.0", "7.0", ""),
         ({**packed(4), "num_experts": 8}, "0.8.5", "7.5", ""),
         ({**CONFIG, "quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4"}}, "0.19.0", "7.5", ""),
-        ({**CONFIG, "quantization_config": {"quant_method": "of a plug-in"}}, "0.19.0", "7.0", ""),
+        (
+            {**CONFIG, "quantization_config": {"quant_method": "of a plug-in"}},
+            "0.19.0",
+            "7.0",
+            "of_a_plug-in of config.json is in no release",
+        ),
+        ({**CONFIG, "quantization_config": {"quant_method": "of a plug-in"}}, "99.0", "7.0", ""),
+        ({**CONFIG, "quantization_config": {"quant_method": "ptpc_fp8"}}, "0.19.0", "9.0", ""),
         ({**CONFIG, "quantization_config": "fp8"}, "0.8.5", "7.0", ""),
     ],
 )

@@ -230,6 +230,11 @@ def quantization_minimum(method: str, vllm: str) -> int | None:
     return found
 
 
+def quantization_known(method: str) -> bool:
+    """Whether any release has a quantization of this name with a least compute capability."""
+    return any(name.split(" ")[0] == method for name in table("quantization")["methods"])
+
+
 def _has(vllm: str, span: Span) -> bool:
     """Whether a release lies in a span; the first release that was read stands for all before it."""
     began = span.first == next(iter(_releases())) or satisfies(vllm, f">={span.first}") is not False

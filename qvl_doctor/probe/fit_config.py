@@ -12,6 +12,7 @@ from qvl_doctor import knowledge
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.probe import environment
+from qvl_doctor.versions import satisfies
 
 Config = Mapping[str, Any]
 
@@ -27,6 +28,10 @@ _NO_FACTOR = frozenset(("su", "longrope", "llama3", "default", "mrope"))
 _OVERRIDES = ("hf_overrides", "hf_config_path", "rope_scaling", "rope_theta", "rope_parameters", "config_format", "speculative_config")
 #: A method of config.json whose name stands for several of vLLM's.
 _AMBIGUOUS = frozenset(("modelopt", "quark", "torchao", "auto-round", "inc"))
+#: Methods without a least capability of their own, and other spellings of those that have one.
+_OTHER_METHODS = frozenset(
+    ("tpu_int8", "neuron_quant", "ipex", "ptpc_fp8", "cpu_awq", "auto_round", "auto-awq", "auto-gptq", "bitnet", "w8a8_int8")
+)
 #: The width of Qwen2.5-VL's vision MLP, where config.json does not say it.
 _QWEN25_VISION = 3420
 
@@ -111,10 +116,16 @@ def _factor(text: Config) -> float:
 
 def _quantization(config: Config, arguments: Mapping[str, Any], release: str, capability: str) -> Iterator[Record]:
     given = config.get("quantization_config") or text_config(config).get("quantization_config")
-    if not isinstance(given, Mapping) or not capability or not release:
+    if not isinstance(given, Mapping) or not release:
         return
     method = str(given.get("quant_method") or "").lower().replace("compressed_tensors", "compressed-tensors")
     if method in _AMBIGUOUS or arguments.get("quantization") not in {None, method}:
+        return
+    newest = knowledge.newest_vllm()
+    if method and method not in _OTHER_METHODS and not knowledge.quantization_known(method) and satisfies(release, f"<={newest}"):
+        yield observe(
+            MACHINE, f"the quantization method {method.replace(' ', '_')[:60]} of config.json is in no release of vLLM up to {newest}"
+        )
         return
     current = _as_number(capability)
     least = knowledge.quantization_minimum(method, release)
