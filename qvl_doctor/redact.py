@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 MASK = "***"
@@ -22,10 +22,13 @@ _WHAT = ("key", "token", "access")
 
 
 class _Mask(NamedTuple):
-    """A line must hold one of the triggers, in lower case, before the pattern is looked for; and one of the names, where there are any."""
+    """A line must hold one of the triggers, in lower case, before the pattern is looked for; and one of the names, where there are any.
+
+    Most logs need few of the patterns, so each is compiled when it is first looked for.
+    """
 
     triggers: tuple[str, ...]
-    pattern: re.Pattern[str]
+    pattern: str
     put: str
     names: tuple[str, ...] = ()
 
@@ -33,36 +36,36 @@ class _Mask(NamedTuple):
 _MASKS = tuple(
     _Mask(*mask)
     for mask in (
-        (("hf_",), re.compile(r"\bhf_[A-Za-z0-9]{16,}"), f"hf_{MASK}"),
-        (("sk-",), re.compile(r"\bsk-[\w.-]{6,}"), f"sk-{MASK}"),
-        (("akia", "asia"), re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), MASK),
+        (("hf_",), r"\bhf_[A-Za-z0-9]{16,}", f"hf_{MASK}"),
+        (("sk-",), r"\bsk-[\w.-]{6,}", f"sk-{MASK}"),
+        (("akia", "asia"), r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", MASK),
         (
             ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "nvapi-", "xox"),
-            re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|nvapi-|xox[abprs]-)[\w-]{10,}"),
+            r"\b(?:gh[pousr]_|github_pat_|glpat-|nvapi-|xox[abprs]-)[\w-]{10,}",
             MASK,
         ),
-        (("eyj",), re.compile(r"\beyJ[\w-]{10,}\.[\w-]{6,}(?:\.[\w-]*)?"), MASK),
-        (("bearer", "basic"), re.compile(r"(?i)\b(bearer|basic)(\s+)" + r"(?!\*{3})[\w.~+/=-]{8,}"), rf"\1\2{MASK}"),
-        (("authorization",), re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?!bearer|basic|\*{3})[^\s'\",]{6,}"), rf"\1{MASK}"),
-        (("://",), re.compile(r"(://)[^\s/:@'\"]*:[^\s/@'\"]+@|(://)[^\s/:@'\"]{8,}@"), rf"\1\2{MASK}@"),
+        (("eyj",), r"\beyJ[\w-]{10,}\.[\w-]{6,}(?:\.[\w-]*)?", MASK),
+        (("bearer", "basic"), r"(?i)\b(bearer|basic)(\s+)(?!\*{3})[\w.~+/=-]{8,}", rf"\1\2{MASK}"),
+        (("authorization",), r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?!bearer|basic|\*{3})[^\s'\",]{6,}", rf"\1{MASK}"),
+        (("://",), r"(://)[^\s/:@'\"]*:[^\s/@'\"]+@|(://)[^\s/:@'\"]{8,}@", rf"\1\2{MASK}@"),
         (
             ("token=", "key=", "sig=", "signature=", "credential="),
-            re.compile(r"(?i)([?&](?:[\w.-]*(?:token|api_?key|signature|credential)|key|sig)=)[^\s&'\"]+"),
+            r"(?i)([?&](?:[\w.-]*(?:token|api_?key|signature|credential)|key|sig)=)[^\s&'\"]+",
             rf"\1{MASK}",
         ),
         (
             ("--api-key", "--hf-token", "--api_key", "--hf_token", "--ssl-keyfile-password"),
-            re.compile(rf"(?i)(--(?:api[-_]key|hf[-_]token|ssl-keyfile-password)(?:\s*=\s*|\s+)){_HARMLESS}(?!-){_VALUE}"),
+            rf"(?i)(--(?:api[-_]key|hf[-_]token|ssl-keyfile-password)(?:\s*=\s*|\s+)){_HARMLESS}(?!-){_VALUE}",
             rf"\1{MASK}",
         ),
         (  # of other programs in a script; the digit tells a token from the next word of a sentence
             ("--token", "--password", " login"),
-            re.compile(r"((?:--(?:token|password)|\blogin\b[^\n;|&]{0,200}?\s-p)(?:=|\s+)['\"]?)(?=[\w.-]{0,200}\d)(?!-)[\w.-]{8,}"),
+            r"((?:--(?:token|password)|\blogin\b[^\n;|&]{0,200}?\s-p)(?:=|\s+)['\"]?)(?=[\w.-]{0,200}\d)(?!-)[\w.-]{8,}",
             rf"\1{MASK}",
         ),
         (
             ("token", "key", "passw", "passphrase", "secret"),
-            re.compile(
+            (
                 rf"(?i)((?:{'|'.join(_KINDS)})[_-]?(?:access[_-]?)?(?:token|key)"
                 rf"|client[_-]?secret|passw(?:or)?d|passphrase)(['\"]?\s*[:=]\s*){_HARMLESS}{_VALUE}"
             ),
@@ -71,11 +74,14 @@ _MASKS = tuple(
         ),
         (
             ("_token", "token=", "token:", "token'", 'token"', "secret", "password", "passwd", "_key", "credential"),
-            re.compile(rf"\b([A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|_KEY|CREDENTIALS?))(['\"]?\s*[:=]\s*){_HARMLESS}{_VALUE}"),
+            rf"\b([A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|_KEY|CREDENTIALS?))(['\"]?\s*[:=]\s*){_HARMLESS}{_VALUE}",
             rf"\1\2{MASK}",
         ),
     )
 )
+
+
+_compiled = lru_cache(maxsize=len(_MASKS))(re.compile)
 
 
 def redact(text: str, masks: tuple[_Mask, ...] = _MASKS) -> str:
@@ -83,7 +89,7 @@ def redact(text: str, masks: tuple[_Mask, ...] = _MASKS) -> str:
     lower = text.lower()
     for mask in masks:
         if _holds(lower, mask.triggers) and (not mask.names or _holds(lower, mask.names)):
-            text = mask.pattern.sub(mask.put, text)
+            text = _compiled(mask.pattern).sub(mask.put, text)
     return text
 
 
