@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from qvl_doctor.model import Condition, Hit, Line, Record, Rule
+from qvl_doctor.observations import LEVELS, is_observation
 
 TIME_LIMIT_S = 0.1
 _MAX_EVIDENCE = 4
@@ -29,12 +30,15 @@ class Matcher:
     """Records in, hits out: every condition that holds for a record, facts apart."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self._pairs = [
+        pairs = [
             _Pair(item.literals[0] if item.literals else "", rule, item)
             for rule in rules
             for item in rule.match
             if item.message or item.exception or item.frame
         ]
+        # Most batches are lines of a log: what is about observations alone need not be looked for there.
+        self._of_logs = [pair for pair in pairs if pair.condition.level not in LEVELS]
+        self._of_observations = [pair for pair in pairs if pair.condition.level in LEVELS]
         self._compiled: dict[tuple[str, bool], Any] = {}
 
     def feed(self, records: Iterable[Record], phase: Callable[[Record], str] = lambda _: "") -> list[Hit]:
@@ -42,7 +46,9 @@ class Matcher:
         batch = list(records)
         texts = [f"{record.message}\n{record.unwrapped}".lower() if record.unwrapped else record.message.lower() for record in batch]
         whole = "\n".join(texts)
-        live = [pair for pair in self._pairs if pair.first in whole]
+        live = [pair for pair in self._of_logs if pair.first in whole]
+        if any(map(is_observation, batch)):
+            live += [pair for pair in self._of_observations if pair.first in whole]
         hits: list[Hit] = []
         for record, said in zip(batch, texts, strict=True):
             for pair in live:
