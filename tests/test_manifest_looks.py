@@ -84,7 +84,7 @@ TWO = {"args": ["--model", MODEL, "-tp", "2"], "resources": {"limits": {"nvidia.
         ({"readinessProbe": {"httpGet": {"path": "/health", "port": 8080}}}, "probe-on-other-port"),
         ({"readinessProbe": {"tcpSocket": {"port": "web"}}, "ports": [{"name": "web", "containerPort": 7860}]}, "probe-on-other-port"),
         ({"readinessProbe": {"httpGet": MODELS}, "args": ["--model", MODEL, "--api-key", "sk-abcdefgh"]}, "probe-without-api-key"),
-        ({"args": ["--model", MODEL, "--host", "127.0.0.1"]}, "server-only-on-localhost"),
+        ({"args": ["--model", MODEL, "--host", "127.0.0.1"], "readinessProbe": READY}, "server-only-on-localhost"),
         ({"image": "vllm/vllm-openai:latest"}, "image-without-release"),
         ({"image": "vllm/vllm-openai:v0.6.3"}, "architecture-not-supported"),
         ({"args": ["--model", MODEL, "--api-key", "sk-abcdefgh"]}, "secret-in-arguments"),
@@ -117,6 +117,7 @@ def test_a_mistake_of_the_container(container: dict[str, Any], rule: str) -> Non
         {"env": [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}, {"name": "EMPTY"}]},
         {"args": ["--model", MODEL, "-tp", "4", "--distributed-executor-backend", "ray"], "image": "vllm/vllm-openai:v0.11.0"},
         {"image": "somebody/vllm-app:1.2.3"},
+        {"args": ["--model", MODEL, "--host", "127.0.0.1"]},  # for a proxy in the same pod, or kubectl port-forward
         {"command": ["python3", "-m", "vllm.entrypoints.openai.run_batch", "-i", "/in", "-o", "/out", "--output-tmp-dir", "/tmp"]},
         {"env": [{"name": "HF_TOKEN", "value": "${HF_TOKEN}"}, {"name": "VLLM_API_KEY", "value": "$(KEY)"}]},
         {"env": [{"name": "HF_TOKEN", "value": "<your token>"}, {"name": "TOKENIZERS_PARALLELISM", "value": "false"}]},
@@ -336,8 +337,9 @@ def test_compose() -> None:
     assert rules({"services": {"vllm": {**service, **devices, "ipc": "host"}}}) == set()
     assert rules({"services": {"vllm": {**service, "gpus": "all", "shm_size": "2gb"}}}) == set()
     assert rules({"services": {"vllm": {**service, "gpus": "all", "volumes": ["/dev/shm:/dev/shm"]}}}) == set()
-    local = {**service, "gpus": "all", "ipc": "host", "command": f"--model {MODEL} --host 127.0.0.1"}
+    local = {**service, "gpus": "all", "ipc": "host", "command": f"--model {MODEL} --host 127.0.0.1", "ports": ["8000:8000"]}
     assert rules({"services": {"vllm": local}}) == {"server-only-on-localhost"}
+    assert rules({"services": {"vllm": {**local, "ports": []}}}) == set()
     assert rules({"services": {"vllm": {**local, "network_mode": "host"}}}) == set()
     assert rules({"services": {"vllm": {**service, "runtime": "nvidia", "shm_size": "64m"}}}) == {"shared-memory-volume-small"}
 

@@ -13,23 +13,36 @@ _LOCAL = frozenset(("127.0.0.1", "localhost", "::1"))
 
 def look(scene: Scene) -> Iterator[Record]:
     """Observations of address, ports and Services."""
-    yield from _host(scene)
+    services = [] if scene.shape != "kubernetes" or scene.pod is None else _services(scene)
+    yield from _host(scene, services)
     if scene.shape != "kubernetes":
         return
     yield from _links(scene)
-    services = [] if scene.pod is None else _services(scene)
     if scene.alone and scene.port:  # else a Service may be meant for another program, or port
         yield from _served(scene, services)
     if services and scene.whole and not scene.node.get("readinessProbe"):
         yield scene.at(scene.node, f"container {scene.name} has no readiness probe, and a Service sends it requests")
 
 
-def _host(scene: Scene) -> Iterator[Record]:
+def _host(scene: Scene, services: list[Node]) -> Iterator[Record]:
+    """A server on localhost that somebody outside asks. Behind a proxy in the same pod it may be meant so, and stays."""
     host = scene.arguments.get("host")
     if scene.node.get("network_mode"):  # that of the host, or of another service
         return
-    if isinstance(host, str) and host in _LOCAL:
+    if isinstance(host, str) and host in _LOCAL and _asked_from_outside(scene, services):
         yield scene.at(scene.node, f"container {scene.name} listens on {host} only, which nobody outside of it reaches")
+
+
+def _asked_from_outside(scene: Scene, services: list[Node]) -> bool:
+    """Whether a published port, a probe or a Service leads to the server's port."""
+    if scene.shape == "compose":
+        return bool(entries(scene.node, "ports"))
+    kinds = [deep(scene.node, f"{kind}Probe", way) for kind in ("startup", "liveness", "readiness") for way in ("httpGet", "tcpSocket")]
+    asked = [port for probe in kinds if probe and not probe.get("host") and (port := probe.get("port"))]
+    asked += [
+        port for service in services for each in entries(service, "spec", "ports") if (port := each.get("targetPort") or each.get("port"))
+    ]
+    return bool(scene.port) and any(scene.box.port_of(port.resolved.value) == str(scene.port) for port in asked)
 
 
 def _services(scene: Scene) -> list[Node]:
