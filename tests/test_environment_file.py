@@ -263,3 +263,34 @@ def test_a_log_beside_what_was_seen_of_its_machine(nvml: Describe, tmp_path: Pat
     found = json.loads(run("logs", "--format", "json", "--env", file, fixtures / "article" / "oom-9.03.log").stdout)
     assert "gpu-ecc-errors" in rules(found)
     assert found["facts"]["gpu_name"] == RTX_4090["name"]
+
+
+def beside(tmp_path: Path, fixtures: Path, looks: dict[str, Seen]) -> dict[str, Any]:
+    path = tmp_path / "env.json"
+    path.write_text(dumps(Environment(looks, {}, "2026-01-01T00:00:00Z")))
+    return json.loads(run("logs", "--env", path, "--format", "json", fixtures / "article" / "healthy.log").stdout)  # type: ignore[no-any-return]
+
+
+def test_a_log_that_ran_is_not_told_that_it_cannot_run(tmp_path: Path, fixtures: Path) -> None:
+    """The file is of a laptop: no driver, no vLLM. What ran counts, and the report says why the rest was left out."""
+    host = Seen(
+        {},
+        (observe(MACHINE, "the environment sends requests to localhost through a proxy: http_proxy is set and NO_PROXY does not name it"),),
+    )
+    laptop = {"packages": Seen({"vllm_installed": Fact("no")}), "gpu": Seen({"nvml": Fact("library-missing")}), "host": host}
+    found = beside(tmp_path, fixtures, laptop)
+    rules = [finding["rule"] for finding in found["findings"]]
+    assert not {"vllm-not-installed", "nvidia-driver-missing"} & set(rules)
+    assert "proxy-for-localhost" in rules
+    assert found["verdict"] == "healthy"
+    assert sum("left out" in note for note in found["not_checked"]) == 2
+
+
+def test_the_machine_of_the_log_is_used_whole(tmp_path: Path, fixtures: Path) -> None:
+    ecc = observe(MACHINE, "GPU 0 (RTX 4090): 3 memory errors that ECC could not correct since the driver was loaded")
+    same = {"gpu": Seen({"nvml": Fact("ok"), "gpu_count": Fact(1), "total_gib": Fact(23.65), "driver": Fact("550.54.14")}, (ecc,))}
+    found = beside(tmp_path, fixtures, same)
+    assert "gpu-ecc-errors" in [finding["rule"] for finding in found["findings"]]
+    assert not [note for note in found["not_checked"] if "left out" in note]
+    other = {"gpu": Seen({**same["gpu"].facts, "total_gib": Fact(79.1)}, (ecc,))}
+    assert "gpu-ecc-errors" not in [finding["rule"] for finding in beside(tmp_path, fixtures, other)["findings"]]

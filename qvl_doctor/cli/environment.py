@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from qvl_doctor.logs.source import InputError, read_text
-from qvl_doctor.model import Fact, Seen
+from qvl_doctor.model import Fact, Facts, Seen, fact_text
 from qvl_doctor.probe.export import LONGEST, Environment, EnvironmentFileError, loads
 from qvl_doctor.words import both
+
+#: What a log says of the memory of the card that it ran on, and how far two numbers for one card are apart at most.
+_ON_A_CARD = ("total_gib", "gpu_total_gib")
+_SAME_CARD = 0.03
 
 
 def read_environment(path: str) -> Environment:
@@ -31,3 +35,20 @@ def provenance(env: Environment, path: str) -> tuple[dict[str, str], ...]:
         shown = ", ".join(env.left_out[:8]) + (" …" if len(env.left_out) > 8 else "")
         notes.append(both("check.values_left_out", path=path, names=shown))
     return tuple(notes)
+
+
+def beside(env: Environment, logged: Facts) -> tuple[Seen, tuple[dict[str, str], ...]]:
+    """What of a machine may be used for a log, and why the rest may not: what ran counts, and shows more than a look at another time."""
+    looks, notes = dict(env.looks), []
+    seen = env.seen().facts
+    release, theirs = fact_text(logged, "vllm"), fact_text(seen, "vllm")
+    if release and (fact_text(seen, "vllm_installed") == "no" or (theirs and theirs != release)):
+        notes.append(both("check.other_packages", logged=release, seen=theirs or both("check.none")))
+        looks = {name: look for name, look in looks.items() if name not in {"packages", "imports"}}
+    ran = next((float(logged[name].value) for name in _ON_A_CARD if name in logged), 0.0)
+    total = float(seen["total_gib"].value) if "total_gib" in seen else 0.0
+    without = "nvml" in seen and (fact_text(seen, "nvml") != "ok" or fact_text(seen, "gpu_count") == "0")
+    if ran and (without or (abs(total - ran) > _SAME_CARD * ran and total)):
+        notes.append(both("check.other_card", logged=f"{ran:.2f}", seen=f"{total:.2f} GiB" if total else both("check.none")))
+        looks.pop("gpu", None)
+    return elsewhere(env, Environment(looks).seen("command")), tuple(notes)

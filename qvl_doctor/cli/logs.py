@@ -15,7 +15,7 @@ from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError, clean, open_input, read_chunks, read_text
-from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Seen, Text, fact_text
+from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Text, fact_text
 from qvl_doctor.redact import redact
 from qvl_doctor.sizing.need import wanted
 from qvl_doctor.words import both, language, say
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qvl_doctor.launch.command import Command
+    from qvl_doctor.probe.export import Environment
     from qvl_doctor.sizing.case import Known
 
 OK, FOUND, USAGE, UNREADABLE = 0, 1, 2, 3
@@ -186,13 +187,13 @@ class _Extra:
             from qvl_doctor.cli.known import known_of
 
             self._known = known_of(options.gpu, "", options.model_dir, "", lang)
-        self._seen: Seen | None = None
+        self._env: Environment | None = None
+        self._path = options.env
         self._notes: tuple[Text, ...] = ()
         if options.env:
-            from qvl_doctor.cli.environment import elsewhere, provenance, read_environment
+            from qvl_doctor.cli.environment import read_environment
 
-            env = read_environment(options.env)
-            self._seen, self._notes = elsewhere(env), provenance(env, options.env)
+            self._env = read_environment(options.env)
         if options.command:
             from qvl_doctor.cli.known import read_command
 
@@ -200,8 +201,12 @@ class _Extra:
 
     def show(self, engine: Diagnosing) -> None:
         """Shows the engine the machine, and the command for the release that the log names."""
-        if self._seen is not None:
-            engine.see(self._seen)
+        if self._env is not None:
+            from qvl_doctor.cli.environment import beside, provenance
+
+            seen, notes = beside(self._env, engine.facts)
+            engine.see(seen)
+            self._notes = (*provenance(self._env, self._path), *notes)
         if self._command is not None:
             from qvl_doctor.launch.observing import observe_command
 
