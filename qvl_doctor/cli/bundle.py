@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from qvl_doctor.bundle import Archive, Copied, LogCopy, manifest, member, readme
 from qvl_doctor.cli.check import CheckOptions, command_of, judged, look
-from qvl_doctor.cli.environment import elsewhere, provenance, read_environment
+from qvl_doctor.cli.environment import beside, read_environment
 from qvl_doctor.cli.logs import OK, UNREADABLE, UsageError, print_report, read_one, rule_book, told_mistakes, unread
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.logs.source import InputError, clean, open_input, read_text
-from qvl_doctor.model import Diagnosis, Rule, fact_text
+from qvl_doctor.model import Diagnosis, Rule, Text, fact_text
 from qvl_doctor.probe import PROBES
 from qvl_doctor.probe.export import Environment, dumps
 from qvl_doctor.redact import MASK
@@ -200,8 +200,10 @@ class _Packing:
             values = {**problem.values, "path": name}
             self.notes.append(say("bundle.not_diagnosed", self.lang, name=name, reason=say(problem.key, self.lang, **values)))
             return unread(name, InputError(problem.key, **values))
+        notes: tuple[Text, ...] = ()
         if env is not None:
-            engine.see(elsewhere(env))
+            seen, notes = beside(env, engine.facts, "env.json")
+            engine.see(seen)
         if command is not None:
             from qvl_doctor.launch.observing import observe_command
 
@@ -209,7 +211,6 @@ class _Packing:
         from qvl_doctor.sizing.advice import advise
 
         diagnosis = advise(engine.finish(name), None, command)
-        notes = provenance(env, "env.json") if env is not None else ()
         return diagnosis._replace(not_checked=(*diagnosis.not_checked, *notes))
 
     def _report(self, diagnosis: Diagnosis, form: str) -> str:

@@ -37,9 +37,9 @@ def provenance(env: Environment, path: str) -> tuple[dict[str, str], ...]:
     return tuple(notes)
 
 
-def beside(env: Environment, logged: Facts) -> tuple[Seen, tuple[dict[str, str], ...]]:
-    """What of a machine may be used for a log, and why the rest may not: what ran counts, and shows more than a look at another time."""
-    looks, notes = dict(env.looks), []
+def beside(env: Environment, logged: Facts, path: str) -> tuple[Seen, tuple[dict[str, str], ...]]:
+    """What of a machine may be used for a log, and what a reader must know of it: what ran counts, and shows more than a look."""
+    looks, notes = dict(env.looks), [*provenance(env, path)]
     seen = env.seen().facts
     release, theirs = fact_text(logged, "vllm"), fact_text(seen, "vllm")
     if release and (fact_text(seen, "vllm_installed") == "no" or (theirs and theirs != release)):

@@ -202,11 +202,10 @@ class _Extra:
     def show(self, engine: Diagnosing) -> None:
         """Shows the engine the machine, and the command for the release that the log names."""
         if self._env is not None:
-            from qvl_doctor.cli.environment import beside, provenance
+            from qvl_doctor.cli.environment import beside
 
-            seen, notes = beside(self._env, engine.facts)
+            seen, self._notes = beside(self._env, engine.facts, self._path)
             engine.see(seen)
-            self._notes = (*provenance(self._env, self._path), *notes)
         if self._command is not None:
             from qvl_doctor.launch.observing import observe_command
 
