@@ -139,7 +139,12 @@ def test_what_is_no_release_is_an_unknown_one(release: str) -> None:
     ("text", "release", "kinds"),
     [
         ("vllm serve --model m", "0.8.2", ["model-option"]),
-        ("vllm serve --model m", "0.8.3", []),
+        ("vllm serve --model m", "0.8.3", ["model-option"]),
+        ("vllm serve --model m", "0.11.0", ["model-option"]),
+        ("vllm serve --model m", "0.11.1", []),
+        ("vllm serve --model=m", "0.8.2", ["model-option"]),
+        ("vllm serve --model=m", "0.11.0", []),
+        ("vllm serve --model m", "0.5.5", []),
         ("vllm serve --port 1", "0.9.0", ["no-model"]),
         ("vllm serve --config x.yaml", "0.9.0", []),
         ("python -m vllm.entrypoints.openai.api_server m", "0.9.0", ["positional-model"]),
@@ -186,3 +191,19 @@ def test_the_articles_chatbot_command() -> None:
     found = problems((COMMANDS / "article-chatbot.sh").read_text(encoding="utf-8"), "0.7.2")
     assert {problem.kind for problem in found} == {"comment-after-backslash"}
     assert [problem.place.line for problem in found] == [6, 7, 8, 9, 10]
+
+
+def test_a_release_older_than_the_table_is_an_unknown_one() -> None:
+    """Each flag that the oldest release of the table has would else have come with it."""
+    assert problems("vllm serve m --host 0.0.0.0 --port 8000 --trust-remote-code", "0.5.5") == []
+    assert [problem.kind for problem in problems("vllm serve m --prot 8000", "0.5.5")] == ["unknown"]
+
+
+@pytest.mark.parametrize("word", ["$VLLM_ADDITIONAL_ARGS", "${EXTRA}", "$(EXTRA)"])
+def test_a_variable_may_be_flags_or_nothing(word: str) -> None:
+    assert problems(f"vllm serve m --port 8000 --enforce-eager {word}", "0.11.0") == []
+
+
+def test_vllm_omni_has_flags_of_its_own() -> None:
+    assert problems("vllm serve m --omni --stage-init-timeout 300", "0.20.0") == []
+    assert [problem.kind for problem in problems("vllm serve m --stage-init-timeout 300", "0.20.0")] == ["unknown"]

@@ -35,6 +35,34 @@ def after_edit(text: str, change: dict[str, Any], release: str = "", number: int
     return written
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("vllm serve --port 1 --model m --api-key k\n", "vllm serve m --port 1 --api-key k\n"),
+        ("vllm serve --model=m\n", "vllm serve m\n"),
+        ("docker run -e A=1 vllm/vllm-openai --model m --port 1\n", "docker run -e A=1 vllm/vllm-openai m --port 1\n"),
+    ],
+)
+def test_a_model_moves_behind_the_program(before: str, after: str) -> None:
+    """Taking --model away must not lose the model."""
+    change = {"flags": {"--model": None}}
+    assert after_edit(before, change) == after
+    assert after_edit(after, change) == after
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [["vllm", "serve", "--port", "'1'", "--model", "m"], ["vllm", "serve", "--model", "m"], ["vllm", "serve", "--model=m", "-tp=2"]],
+)
+def test_a_model_moves_in_a_manifest(lines: list[str]) -> None:
+    """Into the list where the program stands, whatever stands there first."""
+    head = "kind: Pod\nspec:\n  containers:\n  - name: vllm\n    image: vllm/vllm-openai:v0.7.2\n    command:\n"
+    written = after_edit(head + "".join(f"    - {line}\n" for line in lines), {"flags": {"--model": None}})
+    (command,) = read(written)
+    assert (command.positional, command.flag("--model")) == ("m", None)
+    assert written.startswith(head + "    - vllm\n    - serve\n    - m\n")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_command_that_is_not_changed_is_written_as_it_was(name: str) -> None:
     for command in read(fixture(name)):

@@ -10,6 +10,7 @@ import yaml
 from checking import unclaimed
 from program import RULES
 
+from qvl_doctor.launch.command import LaunchError
 from qvl_doctor.manifest.diagnosing import diagnose
 from qvl_doctor.manifest.looking import look, release_of
 from qvl_doctor.memory import gpus
@@ -414,8 +415,32 @@ def test_several_commands_are_judged_each_for_itself() -> None:
         ("somebody/vllm-app:1.2.3", ""),
         ("qwenllm/qwenvl:2.5-cu121", ""),
         ("nginx:0.9.1", ""),
+        ("lmcache/vllm-openai:v0.3.11", ""),
+        ("vllm/vllm-omni:v0.20.0", ""),
         ("vllm/vllm-openai@sha256:0011", ""),
     ],
 )
 def test_the_release_of_an_image(image: str, release: str) -> None:
     assert release_of(image) == release
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["aibrix/vllm-mock:nightly", "example/vllm-simulator:v1", "ghcr.io/vllm-project/semantic-router/extproc:latest", "x/vllm-router:0.1"],
+)
+def test_what_stands_around_vllm_is_no_vllm(image: str) -> None:
+    """Its ports, probes and arguments are its own."""
+    given = deployment(image=image, args=["--secure=false"], ports=[{"containerPort": 50051}])
+    with pytest.raises(LaunchError):
+        look(yaml.safe_dump(given))
+
+
+@pytest.mark.parametrize(
+    ("model", "gib"), [("deepseek-ai/DeepSeek-R1", 629), ("Qwen/Qwen2.5-VL-7B-Instruct-AWQ", 7), ("Qwen/Qwen2.5-VL-7B-Instruct", 15)]
+)
+def test_the_size_of_a_quantized_model_is_that_of_its_files(model: str, gib: int) -> None:
+    """What its quantization stores, not a share of all parameters that holds for 4 bits alone."""
+    small = deployment(args=["--model", model])
+    pod_of(small)["volumes"] = [{"name": "models", "emptyDir": {"sizeLimit": "1Gi"}}]
+    said = [each.message for each in look(yaml.safe_dump(small))[0].seen.observations]
+    assert f"the volume models holds 1 GiB, and the weights take {gib} GiB" in said

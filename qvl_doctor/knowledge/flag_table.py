@@ -26,6 +26,8 @@ JSON_KINDS = frozenset(("json", "object", "literal", "json-or-pairs", "json-or-t
 
 #: From this release on `vllm serve` may go without a positional model (vllm/entrypoints/cli/serve.py).
 MODEL_OPTION_SINCE = "0.8.3"
+#: Before this release it refuses the word `--model` all the same, but not `--model=X` (parse_args of vllm/utils.py).
+MODEL_WORD_SINCE = "0.11.1"
 
 #: What the parser itself makes of `-O3`, from a release on (vllm/utils/argparse_utils.py).
 _LEVEL = ("-O", "--optimization-level", "0.12.0")
@@ -183,9 +185,15 @@ def newest() -> str:
     return str(table("flags")["newest"])
 
 
+@cache
+def oldest() -> str:
+    """The oldest release that the table knows."""
+    return min((str(entry["in"][0]) for entry in _flags().values() if "in" in entry), key=_numbers)
+
+
 def known(release: str) -> str:
-    """A release as it is if it is one, else "": what it says of flags is then unknown."""
-    return release if numbers_of(release) else ""
+    """A release as it is if the table reaches back to it, else "": what it says of flags is then unknown."""
+    return release if numbers_of(release) and at_least(release, oldest()) else ""
 
 
 def at_least(release: str, first: str) -> bool:

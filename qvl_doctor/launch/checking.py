@@ -55,8 +55,10 @@ def check(command: Command, release: str = "") -> list[Problem]:
 
 
 def _has_own_flags(command: Command) -> bool:
-    """Whether the program is a module of vLLM that is no server, such as run_batch with its -i and -o."""
+    """Whether the program has flags that no release of vLLM's server knows: a module such as run_batch with its -i and -o, or vLLM-Omni."""
     program = command.program
+    if any(flag.name == "--omni" for flag in command.flags):
+        return True
     return len(program) > 1 and program[-2] == "-m" and program[-1] not in _SERVER_MODULES
 
 
@@ -75,14 +77,18 @@ def _model(command: Command, release: str) -> Iterator[Problem]:
     if command.model is None:
         if serve and not command.flag("--config"):
             yield Problem("no-model")
-    elif serve and command.positional is None and named and not flag_table.at_least(release, flag_table.MODEL_OPTION_SINCE):
-        yield Problem("model-option", "--model", command.model, _place(command, named.at), first=flag_table.MODEL_OPTION_SINCE)
+    elif serve and command.positional is None and named:
+        since = flag_table.MODEL_WORD_SINCE if named.form == "separate" else flag_table.MODEL_OPTION_SINCE
+        if not flag_table.at_least(release, since):
+            yield Problem("model-option", "--model", command.model, _place(command, named.at), first=since)
     elif command.positional is not None and command.program and not serve:
         yield Problem("positional-model", "--model", command.model, _place(command, at))
 
 
 def _flag(command: Command, flag: Flag, release: str) -> Iterator[Problem]:
     place = _place(command, flag.at)
+    if not flag.name and _FILLED_IN.match(flag.value or ""):
+        return  # it may be flags, or nothing
     if not flag.name:
         yield Problem("stray-word", value=flag.value or "", place=place)
         return

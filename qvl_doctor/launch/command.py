@@ -6,12 +6,16 @@ it came from, so that writing it back changes that text only where the command w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 #: Larger inputs are refused: no command is that long, and no manifest that people write.
 MAX_SIZE = 512 * 1024
+_VLLM_IMAGE = re.compile(r"(?:^|[_.-])vllm", re.IGNORECASE)
+#: What stands around vLLM, or in for it.
+_BESIDE_VLLM = re.compile(r"mock|simulat|router|proxy|exporter|operator", re.IGNORECASE)
 
 
 class Place(NamedTuple):
@@ -231,6 +235,12 @@ def gpus_needed(command: Command, nodes: int = 1) -> int:
     if command.value("--data-parallel-rank") is not None:  # each rank is a server of its own
         data = 1
     return max(1, sizes[0] * sizes[1] // max(nodes, sizes[2])) * data if all(sizes) else 0
+
+
+def serves(image: str) -> bool:
+    """Whether vLLM's server is what an image starts, by its name. Routers, mocks and the like have vLLM in their names, too."""
+    name = image.rsplit("/", 1)[-1]
+    return bool(_VLLM_IMAGE.search(name)) and not _BESIDE_VLLM.search(name)
 
 
 def is_for_cpu(command: Command) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from qvl_doctor.launch import argv
-from qvl_doctor.launch.command import Changes, Command, Edit, Place, Problem, Reading, Source, Splice
+from qvl_doctor.launch.command import Changes, Command, Edit, Place, Problem, Reading, Source, Splice, serves
 from qvl_doctor.launch.shelltext import ShellText
 from qvl_doctor.launch.words import parts
 
@@ -33,7 +32,6 @@ _BARE = frozenset(
     )
 )
 _BARE_LETTERS = frozenset("ditPq")
-_VLLM_IMAGE = re.compile(r"(?:^|[/_.-])vllm", re.IGNORECASE)
 #: What else is told of a container: option -> name.
 _FACTS = {
     "--gpus": "gpus",
@@ -108,7 +106,7 @@ def read(words: Sequence[str], run: Run, release: str) -> Reading | None:
     behind = [*([run.entrypoint] if run.entrypoint else []), *words[run.image + 1 :]]
     offset = run.image + 1 - bool(run.entrypoint)
     first = argv.first_argument(behind)
-    if first < 0 and not (not run.entrypoint and _VLLM_IMAGE.search(words[run.image]) and _only_arguments(behind)):
+    if first < 0 and not (not run.entrypoint and serves(words[run.image]) and _only_arguments(behind)):
         return None
     begin = run.image + 1 if first < 0 else first + offset
     reading = argv.read_arguments(words, begin, release)

@@ -21,7 +21,7 @@ def edit(command: Command, change: Mapping[str, Any], release: str = "") -> Comm
     `flags`: a text sets, True is a bare flag, None removes, a map is merged into the user's value, a list is several values (or the flag
     repeated, where vLLM takes it so). `env`: None removes. `image` is taken over where there is one. `pod` is noted, and made when the
     command is written back. `pip` and `run` change no command. What is there is changed where it stands, the rest goes to the end;
-    nothing appears twice. Making a change again changes nothing.
+    nothing appears twice. `--model: None` puts the model behind the program. Making a change again changes nothing.
     """
     release = flag_table.known(release)
     for name, value in (change.get("flags") or {}).items():
@@ -70,7 +70,7 @@ def _with_flag(command: Command, name: str, value: Any, release: str) -> Command
     base, *keys = name.split(".")
     name = canonical(base, release)
     if name == "--model" and command.positional is not None and not isinstance(value, (Mapping, list, bool)):
-        return replace(command, model=None if value is None else str(value))
+        return command if value is None else replace(command, model=str(value))
     if keys:
         value = _nested(keys, value) if value is not None else value
     family = [flag for flag in command.flags if flag.name and _option_name(flag.name, release) == _option_name(name, release)]

@@ -10,13 +10,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from qvl_doctor.launch import argv, kserve, shell, yamledit
-from qvl_doctor.launch.command import Changes, Command, Edit, LaunchError, Place, Problem, Reading, Source, Splice
+from qvl_doctor.launch.command import Changes, Command, Edit, LaunchError, Place, Problem, Reading, Source, Splice, serves
 from qvl_doctor.launch.containers import Container, containers
 from qvl_doctor.launch.views import WholeText
 from qvl_doctor.launch.words import place_of
 from qvl_doctor.launch.yamltree import Node
 
-_VLLM_IMAGE = re.compile(r"(?:^|[/_.-])vllm", re.IGNORECASE)
 #: What YAML takes for something else than a text, and Kubernetes then refuses in `args` and in the value of a variable.
 _NO_TEXT = re.compile(r"[-+]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|0x[0-9a-fA-F]+|true|false|yes|no|on|off|null|~|", re.IGNORECASE)
 _NULLS = frozenset(("", "~", "null"))  # which are no value, and taken for a variable
@@ -51,7 +50,7 @@ def _commands(text: str, box: Container, release: str) -> Iterator[Command]:
 
 def _entry_point_is_vllm(box: Container) -> bool:
     """Whether the container's words are arguments of the image's own vLLM."""
-    return not box.has_program and bool(_VLLM_IMAGE.search(box.spot.container.text("image") or ""))
+    return not box.has_program and serves(box.spot.container.text("image") or "")
 
 
 def _inner(text: str, box: Container, release: str) -> Iterator[Command]:

@@ -142,6 +142,9 @@ def _splices(command: Command) -> Iterator[Splice]:
         yield Splice(reading.model_at, reading.model_at + 1, ())
     elif reading.model_at >= 0 and command.positional not in {None, source.words[reading.model_at]}:
         yield Splice(reading.model_at, reading.model_at + 1, ((str(command.positional),),))
+    elif reading.model_at < 0 and command.positional is not None:  # it stood behind --model
+        first = min((flag.at for flag in reading.flags), default=reading.end)
+        yield Splice(first, first, ((command.positional,),))
     kept = {flag.at: flag for flag in command.flags if flag.at >= 0}
     for flag, count in zip(reading.flags, reading.counts, strict=True):
         yield from _splice(kept.get(flag.at), source.words[flag.at : flag.at + count], flag)

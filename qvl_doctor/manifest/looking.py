@@ -20,6 +20,8 @@ from qvl_doctor.model import Fact, Record, Seen
 
 #: All releases so far begin with 0; a tag like 1.4.2 is that of somebody's own image.
 _RELEASE = re.compile(r"vllm[^:@]*:v?(0\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", re.IGNORECASE)
+#: Images with vLLM in them whose tags count the versions of something else.
+_OWN_VERSIONS = re.compile(r"lmcache/|vllm-omni", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|\((\w+)\)|(\w+))")
 #: Filled in before anything starts (`${HF_TOKEN}`, `$(KEY)`), a place to fill in (`<your token>`), or a switch: no secret.
 _NO_SECRET = re.compile(r"\$\{\w+(?::?[?+-])?\}|\$\{\w+:?\?[^}]*\}|\$\w+|\$\(\w+\)|<[^<>]*>|\*+|\d{1,2}|true|false", re.IGNORECASE)
@@ -98,7 +100,7 @@ def _filled_in(command: Command) -> str:
 
 def release_of(image: str) -> str:
     """The release that the tag of an image of vLLM names: vllm/vllm-openai:v0.7.2 is 0.7.2."""
-    found = _RELEASE.search(image)
+    found = None if _OWN_VERSIONS.search(image) else _RELEASE.search(image)
     return found[1] if found else ""
 
 

@@ -15,14 +15,17 @@ from qvl_doctor.launch.kserve import is_kserve
 from qvl_doctor.launch.masking import masked_part
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.memory import cards
+from qvl_doctor.memory.quants import METHODS
 from qvl_doctor.memory.releases import GIB
+from qvl_doctor.memory.settings import Settings
+from qvl_doctor.memory.weights import weights
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MANIFEST, observe
 
 #: A command in the background of a script; what comes after it keeps the container alive.
 _BACKGROUND = re.compile(r"(?:vllm serve|vllm\.entrypoints)[^\n]{0,4000}?(?<![&>])&(?![&>\d])")
-#: Bytes of a parameter: two, or about half a byte in 4 bits.
-_PLAIN, _QUANTIZED = 2, 0.5
+#: Bytes of a parameter in 16 bits.
+_PLAIN = 2
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 #: Templates of KServe's, to which each InferenceService adds what it needs: GPUs, and volumes.
 _COMPLETED = frozenset(("ServingRuntime", "ClusterServingRuntime", "LLMInferenceServiceConfig"))
@@ -95,9 +98,13 @@ class Scene:
 
     @cached_property
     def weights_gib(self) -> float:
-        """The size of the model's weights by the parameters published with it; 0 where they are not known."""
+        """The size of the model's files: the parameters published with it, in 16 bits, or what its quantization stores; 0 if not known."""
         card = self.card
-        return card.parameters * (_QUANTIZED if card.quantization else _PLAIN) / GIB if card else 0.0
+        if card is None or (card.quantization and card.quantization not in METHODS):
+            return 0.0
+        if card.quantization:
+            return weights(card.shape, Settings(quantization=card.quantization)).tensors / GIB
+        return card.parameters * _PLAIN / GIB
 
     def at(self, node: Node, said: str) -> Record:
         """An observation with the line of a node as its proof."""

@@ -80,8 +80,7 @@ def _download(scene: Scene) -> Iterator[Record]:
     folders = [download] if isinstance(download, str) else told[:1] or _CACHES
     name = next((name for folder in folders for each in (folder, f"{folder}/hub") if (name := scene.box.mount(each)) is not None), None)
     if name is None:
-        size = f"{scene.weights_gib:.0f} GiB" if scene.weights_gib else "the model"
-        yield scene.at(scene.node, f"container {scene.name} downloads {size} at each start: no volume keeps {folders[0][:120]}")
+        yield scene.at(scene.node, f"container {scene.name} downloads its model at each start: no volume keeps {folders[0][:120]}")
         return
     volume = scene.box.volume(name)
     yield from _template(scene, name) if volume is None else _claim(scene, volume)
