@@ -186,6 +186,8 @@ def test_what_may_not_be_asked_is_not_called_broken(nvml: Describe) -> None:
         ({"ecc": 0, "remapped": [0, 0], "clocks": 1, "retired_pending": 0}, ""),
         ({"clocks": 4 | 8}, ""),  # a power limit under load, and a change of clocks
         ({"clocks": 0x40 | 8}, "gpu-clocks-held-down"),
+        ({"persistence": 1}, ""),
+        ({"persistence": 0}, "gpu-persistence-off"),
         ({"remapped": [1, 0]}, "gpu-memory-repair-pending"),
         ({"retired_pending": 1}, "gpu-memory-repair-pending"),
         ({"remapped": [1, 1]}, "gpu-memory-repair-failed"),

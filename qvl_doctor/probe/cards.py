@@ -111,6 +111,8 @@ def _faults(nvml: Nvml, handle: Any) -> Iterator[str]:
     held = dict.fromkeys(said for bit, said in _CLOCKS.items() if reasons & bit)
     if held:
         yield f"its clocks are held down by {' and '.join(held)}"
+    if nvml.ask("nvmlDeviceGetPersistenceMode", handle) == 0:
+        yield "persistence mode is off"
 
 
 def links(nvml: Nvml, cards: Sequence[Card]) -> tuple[str, str]:

@@ -115,6 +115,12 @@ int nvmlDeviceGetCurrentClocksThrottleReasons(void *device, unsigned long long *
     *out = (unsigned long long)number(device, "clocks", 0);
     return SUCCESS;
 }
+int nvmlDeviceGetPersistenceMode(void *device, unsigned int *out) {
+    CHECK(device, "nvmlDeviceGetPersistenceMode");
+    if (!get(device, "persistence")) return NOT_SUPPORTED;
+    *out = (unsigned int)number(device, "persistence", 0);
+    return SUCCESS;
+}
 
 static int processes(void *device, unsigned int *count, process *out) {
     node *held = get(device, "processes");
