@@ -15,17 +15,13 @@ from qvl_doctor.launch.kserve import is_kserve
 from qvl_doctor.launch.masking import masked_part
 from qvl_doctor.launch.yamltree import Node
 from qvl_doctor.memory import cards
-from qvl_doctor.memory.quants import METHODS
 from qvl_doctor.memory.releases import GIB
-from qvl_doctor.memory.settings import Settings
-from qvl_doctor.memory.weights import weights
+from qvl_doctor.memory.weights import file_bytes
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MANIFEST, observe
 
 #: A command in the background of a script; what comes after it keeps the container alive.
 _BACKGROUND = re.compile(r"(?:vllm serve|vllm\.entrypoints)[^\n]{0,4000}?(?<![&>])&(?![&>\d])")
-#: Bytes of a parameter in 16 bits.
-_PLAIN = 2
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 #: Templates of KServe's, to which each InferenceService adds what it needs: GPUs, and volumes.
 _COMPLETED = frozenset(("ServingRuntime", "ClusterServingRuntime", "LLMInferenceServiceConfig"))
@@ -98,13 +94,8 @@ class Scene:
 
     @cached_property
     def weights_gib(self) -> float:
-        """The size of the model's files: the parameters published with it, in 16 bits, or what its quantization stores; 0 if not known."""
-        card = self.card
-        if card is None or (card.quantization and card.quantization not in METHODS):
-            return 0.0
-        if card.quantization:
-            return weights(card.shape, Settings(quantization=card.quantization)).tensors / GIB
-        return card.parameters * _PLAIN / GIB
+        """The size of the model's files; 0 if it is not known."""
+        return file_bytes(self.card) / GIB if self.card else 0.0
 
     def at(self, node: Node, said: str) -> Record:
         """An observation with the line of a node as its proof."""

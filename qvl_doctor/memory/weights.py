@@ -9,6 +9,7 @@ import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from qvl_doctor.memory.cards import Card
 from qvl_doctor.memory.decoder import decoder_pieces
 from qvl_doctor.memory.quants import DTYPE_BYTES, METHODS, stored
 from qvl_doctor.memory.releases import MIB, up
@@ -54,6 +55,18 @@ def checkpoint_weights(shape: ModelShape, settings: Settings, found: Sequence[Te
     sizes = [each // settings.pp for each in rank_sizes(found, settings.tp, shape.kv_heads)] + tables
     buffers = model_buffers(shape, settings)
     return Weights(sum(sizes) + buffers, allocated(sizes) + buffers, sum(tables), buffers)
+
+
+def file_bytes(card: Card) -> int:
+    """Bytes of the weight files of a model by name: the parameters published with it in its own 16 bits, or what its quantization stores.
+
+    0 where the number or the method is not known.
+    """
+    if not card.quantization:
+        return card.parameters * DTYPE_BYTES["bfloat16"]
+    if card.quantization not in METHODS:
+        return 0
+    return weights(card.shape, Settings(quantization=card.quantization)).tensors
 
 
 def weight_sizes(shape: ModelShape, settings: Settings, stage: int = 0) -> Iterator[int]:
