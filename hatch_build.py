@@ -11,7 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Adds `rulebook.json` and `words.json` to the package in a wheel."""
+    """Adds `rulebook.json` and `messages.json` to the package in a wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called before the wheel is put together; `version` is "editable" or "standard"."""
@@ -20,14 +20,14 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
         root = Path(self.root)
         sys.path.insert(0, self.root)
         try:
+            from qvl_doctor.messages import compile_messages
             from qvl_doctor.rulebook import compile_book, load
-            from qvl_doctor.words import compile_words
         finally:
             sys.path.remove(self.root)
         self._folder = tempfile.TemporaryDirectory(prefix="qvl-doctor-build-")
         compiled = {
             "rulebook.json": compile_book(load(str(root / "rules"))),
-            "words.json": compile_words(str(root / "qvl_doctor" / "words.yaml")),
+            "messages.json": compile_messages(str(root / "qvl_doctor" / "messages.yaml")),
         }
         for name, text in compiled.items():
             path = Path(self._folder.name, name)

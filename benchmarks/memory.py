@@ -23,12 +23,12 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from qvl_doctor.memory import cards, gpus, kv
+from qvl_doctor.memory import gpus, kv, model_cards
 from qvl_doctor.memory.budget import plan, plans
-from qvl_doctor.memory.cards import Card
 from qvl_doctor.memory.gpus import Gpu
+from qvl_doctor.memory.model_cards import Card
 from qvl_doctor.memory.quants import METHODS
-from qvl_doctor.memory.releases import GIB, NEWEST, parse
+from qvl_doctor.memory.release_tables import GIB, NEWEST, parse
 from qvl_doctor.memory.settings import Settings, resolve
 from qvl_doctor.memory.weights import weights
 
@@ -139,7 +139,7 @@ def _case(point: Point, table: Table) -> Case | None:
     if "rank-1 line" in str(point.get("note") or ""):
         table.missing["a line of a rank that does not sample"].append(name)
         return None
-    card = cards.find(name)
+    card = model_cards.find(name)
     if card is None:
         table.missing["no card of this model"].append(name)
         return None

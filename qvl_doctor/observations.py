@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qvl_doctor.model import Line, Record
-from qvl_doctor.redact import redact
+from qvl_doctor.redaction.line import redact
 
 #: A command to launch, a workload (its manifest, or what the cluster says of it), the machine.
 COMMAND, MANIFEST, MACHINE = "COMMAND", "MANIFEST", "MACHINE"

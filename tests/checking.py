@@ -15,12 +15,12 @@ from typing import Any
 
 from program import DOCTOR, RULES
 
+from qvl_doctor.diagnose.examining import examine
 from qvl_doctor.diagnose.matching import Matcher
-from qvl_doctor.diagnose.static import examine
 from qvl_doctor.launch.reading import read
+from qvl_doctor.machine.export import Environment, loads
+from qvl_doctor.machine.gather import Asked, gather
 from qvl_doctor.model import Fact, Record
-from qvl_doctor.probe.export import Environment, loads
-from qvl_doctor.probe.gather import Asked, gather
 from qvl_doctor.report.as_json import as_dict
 from qvl_doctor.report.checklist import Looked, checklist
 
@@ -50,8 +50,8 @@ def report(*arguments: str, env: Mapping[str, str] | None = None) -> dict[str, A
 _PROBES = """
 import sys
 from qvl_doctor.launch.reading import read
-from qvl_doctor.probe.export import Environment, dumps
-from qvl_doctor.probe.gather import Asked, gather
+from qvl_doctor.machine.export import Environment, dumps
+from qvl_doctor.machine.gather import Asked, gather
 only, release, *command = sys.argv[1:]
 asked = Asked(read(command)[0] if command else None, release=release, only=frozenset(only.split(",")))
 sys.stdout.write(dumps(Environment(gather(asked))))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from qvl_doctor.memory import cards
+from qvl_doctor.memory import model_cards
 from qvl_doctor.memory.gpus import Gpu, find, of_size
-from qvl_doctor.memory.releases import Release
+from qvl_doctor.memory.release_tables import Release
 from qvl_doctor.memory.settings import Settings, resolve
 from qvl_doctor.memory.shape import ModelShape
 
@@ -27,7 +27,7 @@ TINY: dict[str, Any] = {
 
 def model(name: str) -> ModelShape:
     """The shape of a bundled card."""
-    card = cards.find(name)
+    card = model_cards.find(name)
     assert card is not None, name
     return card.shape
 

@@ -1,6 +1,6 @@
 """The program as tests run it in a process of its own: from this tree, with the rules compiled as a wheel has them.
 
-Reading the YAML of all rules takes most of the time of a short run, so that is done once for all of them. tests/test_docs.py and
+Reading the YAML of all rules takes most of the time of a short run, so that is done once for all of them. tests/cli/test_docs.py and
 tests/test_packaging.py run it as it stands in a source tree and in a wheel.
 """
 

@@ -55,7 +55,7 @@ def test_wheel_carries_every_file_of_the_package(root: Path, unpacked: Path) -> 
     }
     shipped = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
     assert package - shipped == set()
-    assert {"qvl_doctor/py.typed", "qvl_doctor/report/schema-v1.json", "qvl_doctor/words.yaml"} <= shipped
+    assert {"qvl_doctor/py.typed", "qvl_doctor/report/schema-v1.json", "qvl_doctor/messages.yaml"} <= shipped
 
 
 def test_wheel_carries_the_rules(root: Path, unpacked: Path) -> None:
@@ -70,7 +70,7 @@ def test_wheel_carries_nothing_else(unpacked: Path) -> None:
 
 
 def test_wheel_carries_its_rules_and_sentences_compiled(unpacked: Path) -> None:
-    for name in ("rulebook.json", "words.json"):
+    for name in ("rulebook.json", "messages.json"):
         assert json.loads((unpacked / "qvl_doctor" / name).read_text(encoding="utf-8"))
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qvl_doctor.model import Rule
-from qvl_doctor.report.explain import markdown, readable
 from qvl_doctor.report.markdown import escape
+from qvl_doctor.report.rule_page import markdown, readable
 from qvl_doctor.rulebook import load
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from qvl_doctor.memory import cards, gpus
+from qvl_doctor.memory import gpus, model_cards
 from qvl_doctor.memory.budget import Plan
 from qvl_doctor.memory.encoder import largest_items
-from qvl_doctor.memory.releases import GIB, Release
+from qvl_doctor.memory.release_tables import GIB, Release
 from qvl_doctor.memory.solver import Case, Solution, solve
 from qvl_doctor.report.paste import pieces
 
@@ -67,7 +67,7 @@ def page() -> Iterator[str]:
     yield "each model."
     yield ""
     for name in MODELS:
-        card = cards.find(name)
+        card = model_cards.find(name)
         if card is None:
             raise SystemExit(f"no card of {name}")
         yield f"## {name}"

@@ -204,7 +204,7 @@ def plan(
 
 def _looks(incomplete: str) -> list[str]:
     """Names behind those that are written already: `gpu,` goes on with `gpu,host`."""
-    from qvl_doctor.probe import PROBES
+    from qvl_doctor.machine import PROBES
 
     before, comma, last = incomplete.rpartition(",")
     return [f"{before}{comma}{name}" for name in PROBES if name.startswith(last.strip()) and name not in before.split(",")]

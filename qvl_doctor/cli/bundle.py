@@ -18,18 +18,18 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from qvl_doctor.bundle import Archive, Copied, LogCopy, manifest, member, readme
+from qvl_doctor.bundle.archive import Archive, Copied, LogCopy, manifest, member, readme
 from qvl_doctor.cli.check import CheckOptions, command_of, judged, look
 from qvl_doctor.cli.environment import beside, read_environment
 from qvl_doctor.cli.logs import OK, UNREADABLE, UsageError, print_report, read_one, rule_book, told_mistakes, unread
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.logs.source import InputError, clean, open_input, read_text
+from qvl_doctor.machine import PROBES
+from qvl_doctor.machine.export import Environment, dumps
+from qvl_doctor.messages import language, say
 from qvl_doctor.model import Diagnosis, Rule, Text, fact_text
-from qvl_doctor.probe import PROBES
-from qvl_doctor.probe.export import Environment, dumps
-from qvl_doctor.redact import MASK
-from qvl_doctor.words import language, say
+from qvl_doctor.redaction.line import MASK
 
 if TYPE_CHECKING:
     from qvl_doctor.launch.command import Command

@@ -11,18 +11,18 @@ from qvl_doctor.cli.environment import elsewhere, provenance, read_environment
 from qvl_doctor.cli.logs import Output, UsageError, exit_code, print_report, rule_book, told_mistakes
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose.engine import without
-from qvl_doctor.diagnose.static import examine
+from qvl_doctor.diagnose.examining import examine
+from qvl_doctor.machine import PROBES
+from qvl_doctor.machine.export import Environment, dumps
+from qvl_doctor.messages import language, say
 from qvl_doctor.model import Diagnosis, Fact, fact_text
-from qvl_doctor.probe import PROBES
-from qvl_doctor.probe.export import Environment, dumps
-from qvl_doctor.words import language, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qvl_doctor.launch.command import Command
+    from qvl_doctor.machine.gather import Asked
     from qvl_doctor.model import Rule
-    from qvl_doctor.probe.gather import Asked
     from qvl_doctor.report.checklist import Looked
 
 
@@ -69,7 +69,7 @@ def _check(options: CheckOptions, lang: str) -> int:
 def look(options: CheckOptions, command: Command | None, only: frozenset[str], lang: str) -> Environment:
     """What is to be seen of this machine; on a terminal it is shown what is looked at."""
     from qvl_doctor.cli.progress import progress
-    from qvl_doctor.probe.gather import gather, wanted
+    from qvl_doctor.machine.gather import gather, wanted
 
     asked = _asked(options, command, only)
     with progress(lang, quiet=options.report.quiet, no_color=options.report.no_color) as tell:
@@ -84,7 +84,7 @@ def judged(env: Environment, command: Command | None, only: frozenset[str], opti
 
     looks = {name: found for name, found in env.looks.items() if name in only or not name}
     if options.source and command is not None:
-        from qvl_doctor.probe.gather import held_against
+        from qvl_doctor.machine.gather import held_against
 
         looks = held_against(_asked(options, command, only), looks, env.asked)
     seen = Environment(looks).seen()
@@ -117,8 +117,8 @@ def command_of(options: CheckOptions, lang: str) -> Command | None:
 
 def _sized(diagnosis: Diagnosis, command: Command, asked: Asked, *, here: bool) -> Diagnosis:
     """The diagnosis with the corrected command and the memory model's word. `here`: this machine was looked at."""
-    from qvl_doctor.probe.fit_memory import known_of
-    from qvl_doctor.probe.gather import folder_of
+    from qvl_doctor.machine.fit_memory import known_of
+    from qvl_doctor.machine.gather import folder_of
     from qvl_doctor.sizing.advice import advise
 
     known = known_of(diagnosis.facts, fact_text(diagnosis.facts, "vllm"), folder_of(asked) if here else "")
@@ -126,7 +126,7 @@ def _sized(diagnosis: Diagnosis, command: Command, asked: Asked, *, here: bool) 
 
 
 def _asked(options: CheckOptions, command: Command | None, only: frozenset[str]) -> Asked:
-    from qvl_doctor.probe.gather import Asked
+    from qvl_doctor.machine.gather import Asked
 
     return Asked(command, options.python, options.vllm, options.model_dir, only)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from qvl_doctor.logs.source import InputError, read_text
+from qvl_doctor.machine.export import LONGEST, Environment, EnvironmentFileError, loads
+from qvl_doctor.messages import both
 from qvl_doctor.model import Fact, Facts, Seen, fact_text
-from qvl_doctor.probe.export import LONGEST, Environment, EnvironmentFileError, loads
-from qvl_doctor.words import both
 
 #: What a log says of the memory of the card that it ran on, and how far two numbers for one card are apart at most.
 _ON_A_CARD = ("total_gib", "gpu_total_gib")

@@ -8,7 +8,7 @@ import sys
 
 from qvl_doctor.cli.logs import OK, USAGE, UsageError, rule_book
 from qvl_doctor.cli.options import LogsOptions
-from qvl_doctor.words import language, say
+from qvl_doctor.messages import language, say
 
 
 def run(name: str, lang: str, folders: tuple[str, ...], *, no_color: bool = False) -> int:
@@ -27,7 +27,7 @@ def run(name: str, lang: str, folders: tuple[str, ...], *, no_color: bool = Fals
         return USAGE
     from rich.console import Console
 
-    from qvl_doctor.report.explain import rule_page
+    from qvl_doctor.report.rule_page import rule_page
 
     Console(no_color=no_color or None, highlight=False, markup=False, emoji=False).print(rule_page(rule, lang))
     return OK

@@ -13,11 +13,11 @@ from qvl_doctor.logs.source import read_text
 from qvl_doctor.memory import gpus
 from qvl_doctor.memory.checkpoint import read_checkpoint
 from qvl_doctor.memory.gpus import Gpu
-from qvl_doctor.memory.releases import parse
+from qvl_doctor.memory.release_tables import parse
 from qvl_doctor.memory.tensors import CheckpointError
-from qvl_doctor.redactlines import redact_text
+from qvl_doctor.messages import say
+from qvl_doctor.redaction.text import redact_text
 from qvl_doctor.sizing.case import Known
-from qvl_doctor.words import say
 
 _SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,4})?)\s*(GiB|GB|G|MiB|MB|M)?", re.IGNORECASE)
 #: Of a text that cannot be read.

@@ -15,16 +15,16 @@ from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError, clean, open_input, read_chunks, read_text
+from qvl_doctor.messages import both, language, say
 from qvl_doctor.model import SEVERITIES, Diagnosis, Fact, Hit, Rule, Text, fact_text
-from qvl_doctor.redact import redact
+from qvl_doctor.redaction.line import redact
 from qvl_doctor.sizing.need import wanted
-from qvl_doctor.words import both, language, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qvl_doctor.launch.command import Command
-    from qvl_doctor.probe.export import Environment
+    from qvl_doctor.machine.export import Environment
     from qvl_doctor.sizing.case import Known
 
 OK, FOUND, USAGE, UNREADABLE = 0, 1, 2, 3
@@ -91,7 +91,7 @@ def package_facts(path: str) -> dict[str, Fact]:
     """The packages of a `pip list` or `pip freeze` file. Raises InputError."""
     if not path:
         return {}
-    from qvl_doctor.logs.packages import read_pip
+    from qvl_doctor.logs.package_lists import read_pip
 
     return dict(read_pip(redact(read_text(path, 4 << 20))))
 

@@ -16,9 +16,9 @@ from qvl_doctor.launch.command import LaunchError
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError, clean, open_input, read_chunks, read_text
 from qvl_doctor.manifest.diagnosing import Found, diagnose
+from qvl_doctor.messages import language, say
 from qvl_doctor.model import Rule
 from qvl_doctor.sizing.case import Known
-from qvl_doctor.words import language, say
 
 _LONGEST = 4 << 20
 

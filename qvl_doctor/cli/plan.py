@@ -11,9 +11,9 @@ from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose.engine import without
 from qvl_doctor.knowledge import flag_table
 from qvl_doctor.launch.command import Command
+from qvl_doctor.messages import both, language, say
 from qvl_doctor.sizing.case import Known
 from qvl_doctor.sizing.planning import plan_command
-from qvl_doctor.words import both, language, say
 
 
 class PlanOptions(NamedTuple):

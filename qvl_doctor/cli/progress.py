@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from qvl_doctor.words import say
+from qvl_doctor.messages import say
 
 
 @contextmanager

@@ -59,8 +59,8 @@ def list_rules(
     from rich.table import Table
     from rich.text import Text
 
-    from qvl_doctor.report.explain import readable
-    from qvl_doctor.words import language
+    from qvl_doctor.messages import language
+    from qvl_doctor.report.rule_page import readable
 
     spoken = language(lang.value if lang else None, os.environ)
     table = Table("rule", "severity", "examples", "title", box=None, pad_edge=False, header_style="")
@@ -82,7 +82,7 @@ def check_rules(
 
     Exit code: 0 all hold, 1 something does not, 2 wrong usage.
     """
-    from qvl_doctor.rulecheck import Problem, check_examples, slow_patterns
+    from qvl_doctor.authoring.examples import Problem, check_examples, slow_patterns
 
     everyone, mistakes = _read(rules, override)
     chosen = [rule for rule in everyone if not names or rule.id in names]
@@ -113,7 +113,7 @@ def new_rule(
       qvl-doctor rules new my-failure pod.log
       kubectl logs POD --previous | qvl-doctor rules new my-failure --rules my-rules
     """
-    from qvl_doctor.rulestart import skeleton
+    from qvl_doctor.authoring.skeleton import skeleton
 
     path = os.path.join(rules, f"{name}.yaml")
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
@@ -181,7 +181,7 @@ def _as_dict(rule: Rule) -> dict[str, object]:
 def _log(path: str) -> str:
     """The lines of a log, decoded and without control characters; of an endless one, the beginning."""
     from qvl_doctor.logs.source import InputError, LineSplitter, open_input, read_chunks
-    from qvl_doctor.words import language, say
+    from qvl_doctor.messages import language, say
 
     if path == "-" and sys.stdin.isatty():
         typer.echo("Paste the log, then press Ctrl-D.", err=True)

@@ -17,8 +17,8 @@ from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.diagnose.unrecognized import FailureLog
 from qvl_doctor.logs.facts import FactReader
 from qvl_doctor.logs.phases import Timeline
+from qvl_doctor.messages import both
 from qvl_doctor.model import Diagnosis, Fact, Facts, Finding, Hit, Record, Rule, Run, Seen, Text
-from qvl_doctor.words import both
 
 MAX_HITS = 5000
 _VERDICTS = (("fatal", "failed"), ("degraded", "degraded"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from qvl_doctor.messages import both
 from qvl_doctor.model import LANGUAGES, Finding, Fix, Frame, Line, Record
-from qvl_doctor.words import both
 
 RULE = "unrecognized-failure"
 _DEPTH = {"worker": 0, "engine": 1, "api": 2, "": 2}

@@ -9,9 +9,9 @@ import re
 
 from qvl_doctor.diagnose.conditions import as_text
 from qvl_doctor.knowledge import Ceiling, ceiling
+from qvl_doctor.messages import both
 from qvl_doctor.model import LANGUAGES, Facts, Fix
 from qvl_doctor.versions import release
-from qvl_doctor.words import both
 
 _OPEN_RANGE = re.compile(r"vllm>=(?P<release>[\d.]+)$")
 _IMAGE = re.compile(r"vllm/vllm-openai:v(?P<release>[\d.]+)")

@@ -6,8 +6,8 @@ not know which of them a user had. What a later event proves to be over is left 
 
 from __future__ import annotations
 
+from qvl_doctor.messages import both
 from qvl_doctor.model import Diagnosis, Seen, fact_text
-from qvl_doctor.words import both
 
 _LONGEST = 16 * 1024 * 1024
 
@@ -18,7 +18,7 @@ def look(text: str, now: float | None = None, chosen: str = "") -> Seen | None:
     `now` is the time of the looking (seconds since 1970), where it is known; `chosen` the one pod that is asked for.
     """
     from qvl_doctor.kube import describe, events, status
-    from qvl_doctor.kube.telling import tell
+    from qvl_doctor.kube.observing import tell
     from qvl_doctor.kube.tree import objects
 
     text = text[:_LONGEST]

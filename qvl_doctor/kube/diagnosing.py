@@ -10,22 +10,22 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from qvl_doctor.diagnose import Diagnosing
-from qvl_doctor.diagnose.static import examine
+from qvl_doctor.diagnose.examining import examine
 from qvl_doctor.kube import retold
-from qvl_doctor.kube.choosing import Chosen, choose, container_of, events_of
 from qvl_doctor.kube.kubectl import Kubectl
+from qvl_doctor.kube.observing import PAST_S, tell
 from qvl_doctor.kube.pod import Container, Pod
-from qvl_doctor.kube.telling import PAST_S, tell
+from qvl_doctor.kube.selection import Chosen, choose, container_of, events_of
 from qvl_doctor.kube.tree import as_json
 from qvl_doctor.launch.command import LaunchError
 from qvl_doctor.launch.observing import observe_command
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError
-from qvl_doctor.manifest.looking import Looked, look
+from qvl_doctor.manifest.inspection import Looked, look
+from qvl_doctor.messages import both
 from qvl_doctor.model import Diagnosis, Fact, Line, Rule, Seen, Text
 from qvl_doctor.sizing.advice import advise
 from qvl_doctor.sizing.need import wanted
-from qvl_doctor.words import both
 
 _MAX_NAMED = 5
 _NO_GPU = "asks for no GPU in its resources"

@@ -11,9 +11,9 @@ from itertools import takewhile
 from typing import IO
 
 from qvl_doctor.logs.source import CHUNK, InputError
-from qvl_doctor.redact import redact
+from qvl_doctor.redaction.line import redact
 
-#: What kubectl says on standard error → the sentence in words.yaml. The first that holds counts.
+#: What kubectl says on standard error → the sentence in messages.yaml. The first that holds counts.
 _ERRORS = (
     (re.compile(r"\(Forbidden\)|is forbidden"), "error_kube.forbidden"),
     (re.compile(r"\(NotFound\)|the server doesn't have a resource type"), "error_kube.not_found"),

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from qvl_doctor.launch.yamltree import Node
+    from qvl_doctor.launch.yamltext.yaml_tree import Node
 
 _DEEPEST = 64
 _MOST_OBJECTS = 20_000
@@ -67,7 +67,7 @@ def _unlisted(document: Item) -> Iterator[Item]:
 
 def _documents(text: str) -> list[Item]:
     from qvl_doctor.launch.command import LaunchError
-    from qvl_doctor.launch.yamltree import documents
+    from qvl_doctor.launch.yamltext.yaml_tree import documents
 
     if '"kind"' not in text and "kind:" not in text:
         return []

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from qvl_doctor.knowledge import flag_table
 from qvl_doctor.launch.command import Flag, LaunchError, Place, Problem, Reading
-from qvl_doctor.launch.words import DASHES
+from qvl_doctor.launch.shell.lexer import DASHES
 
 #: No command line is longer: vLLM has some 400 flags.
 MAX_WORDS = 2000

@@ -25,8 +25,8 @@ from functools import lru_cache
 from qvl_doctor.knowledge import flag_table
 from qvl_doctor.knowledge.flag_table import JSON_KINDS, Match, Option
 from qvl_doctor.launch.command import NOWHERE, Command, Flag, Place, Problem
+from qvl_doctor.launch.shell.lexer import DASHES
 from qvl_doctor.launch.spelling import SMART_QUOTES, read_map, read_pairs, spell_map
-from qvl_doctor.launch.words import DASHES
 
 _INTEGER = re.compile(r"\s*[+-]?\d+(?:_\d+)*\s*")
 _LEVELS = frozenset("0123")

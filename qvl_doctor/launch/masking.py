@@ -9,9 +9,9 @@ from dataclasses import replace
 from functools import lru_cache
 
 from qvl_doctor.launch.command import Command, Edit, Flag, LaunchError, splice_text
-from qvl_doctor.launch.yamledit import replaced
-from qvl_doctor.launch.yamltree import Node
-from qvl_doctor.redact import MASK, redact
+from qvl_doctor.launch.yamltext.yaml_edits import replaced
+from qvl_doctor.launch.yamltext.yaml_tree import Node
+from qvl_doctor.redaction.line import MASK, redact
 
 _SECRET_OBJECT = re.compile(r"""["']?kind["']?\s*:\s*["']?Secret\b""")
 #: What is masked already.
@@ -56,7 +56,7 @@ def masked_part(text: str, start: int, stop: int) -> str:
 
 @lru_cache(maxsize=2)
 def _edits(text: str) -> tuple[Edit, ...]:
-    from qvl_doctor.launch.yamltree import documents
+    from qvl_doctor.launch.yamltext.yaml_tree import documents
 
     return tuple(masking_edits(documents(text)))
 
@@ -64,8 +64,8 @@ def _edits(text: str) -> tuple[Edit, ...]:
 def masked_source(text: str) -> str:
     """Shell text or a manifest as it is, with its secrets masked and nothing else changed. "" for a Secret that cannot be read as YAML."""
     from qvl_doctor.launch.reading import is_manifest
-    from qvl_doctor.launch.yamltree import documents
-    from qvl_doctor.redactlines import redact_text
+    from qvl_doctor.launch.yamltext.yaml_tree import documents
+    from qvl_doctor.redaction.text import redact_text
 
     if is_manifest(text):
         try:
@@ -139,7 +139,7 @@ def _masking(name: str, node: Node) -> Iterator[Edit]:
 
 def _masked_json(text: str) -> str:
     """JSON in a text, as in kubectl's annotation of what was applied last; other texts as they are."""
-    from qvl_doctor.redactlines import redact_value
+    from qvl_doctor.redaction.text import redact_value
 
     try:
         value = json.loads(text)

@@ -15,7 +15,7 @@ from qvl_doctor.launch.spelling import SMART_QUOTES, plain_values, read_map
 from qvl_doctor.logs.facts import settings
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import COMMAND, observe
-from qvl_doctor.redactlines import redact_value
+from qvl_doctor.redaction.text import redact_value
 
 #: Problem of `checking` → what is said of it. What vLLM's own parser refuses is said in the parser's words, which the rules on logs know.
 SENTENCES: Mapping[str, str] = {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from qvl_doctor.launch import podpatch, yamledit
 from qvl_doctor.launch.command import Changes, Command, Edit, Flag, Source, Splice, splice_text
-from qvl_doctor.launch.manifest import ManifestSource
 from qvl_doctor.launch.masking import masked, masked_text, masking_edits, unquoted
-from qvl_doctor.launch.yamltree import Node, documents
+from qvl_doctor.launch.pods import patches
+from qvl_doctor.launch.pods.pod_commands import ManifestSource
+from qvl_doctor.launch.yamltext import yaml_edits
+from qvl_doctor.launch.yamltext.yaml_tree import Node, documents
 
 #: The kinds that `kubectl patch` can merge by the names of containers; for others a patch would replace the list.
 _MERGED = frozenset(
@@ -24,14 +25,14 @@ def changes_of(command: Command) -> Changes:
     env: dict[str, str | None] = {name: value for name, value in command.env.items() if source.env.get(name) != value}
     env |= {name: None for name in source.env if name not in command.env}
     image = command.image or ""
-    options = podpatch.docker_options(command) if source.shape == "docker" else ()
+    options = patches.docker_options(command) if source.shape == "docker" else ()
     return Changes(tuple(_splices(command)), env, image if image != source.image else "", options)
 
 
 def edits_of(*commands: Command) -> list[Edit]:
     """The edits of the text that commands came from; none if there is no text."""
     edits = [edit for command in commands if command.source for edit in command.source.edits(changes_of(command))]
-    return [*edits, *podpatch.manifest_edits(commands)]
+    return [*edits, *patches.manifest_edits(commands)]
 
 
 def patched(*commands: Command, reveal: bool = False) -> str:
@@ -78,7 +79,7 @@ def patch(command: Command, *, reveal: bool = False) -> str:
     for key in spot.path:
         lines.append(f"{indent}{key}:")
         indent += "  "
-    lines.append(f"{indent}- name: {yamledit.scalar(spot.name, _PLAIN)}")
+    lines.append(f"{indent}- name: {yaml_edits.scalar(spot.name, _PLAIN)}")
     lines += [f"{indent}  {line}" for line in _container_lines(command, source, reveal=reveal)]
     text = "\n".join(lines) + "\n"
     return text if reveal else masked_text(text)
@@ -89,13 +90,13 @@ _PLAIN = Node("scalar", 0, 0, 0)
 
 def _head(root: Node) -> Iterator[str]:
     for key in ("apiVersion", "kind"):
-        yield f"{key}: {yamledit.scalar(root.text(key) or '', _PLAIN)}"
+        yield f"{key}: {yaml_edits.scalar(root.text(key) or '', _PLAIN)}"
     metadata = root.get("metadata")
     yield "metadata:"
     for key in ("name", "namespace"):
         value = metadata.text(key) if metadata else None
         if value:
-            yield f"  {key}: {yamledit.scalar(value, _PLAIN)}"
+            yield f"  {key}: {yaml_edits.scalar(value, _PLAIN)}"
 
 
 def _container_lines(command: Command, source: ManifestSource, *, reveal: bool) -> Iterator[str]:
@@ -104,7 +105,7 @@ def _container_lines(command: Command, source: ManifestSource, *, reveal: bool) 
     before, after = source.box.spot.container, source.box.again(splice_text(source.text, edits_of(command)))
     written = source.box.again(splice_text(source.text, edits_of(shown)))
     if changes.image:
-        yield f"image: {yamledit.scalar(changes.image)}"
+        yield f"image: {yaml_edits.scalar(changes.image)}"
     for key in ("command", "args"):
         if _texts(after.get(key)) != _texts(before.get(key)):
             yield f"{key}:"
@@ -114,7 +115,7 @@ def _container_lines(command: Command, source: ManifestSource, *, reveal: bool) 
         yield "env:"
     for name, value in changes.env.items():
         yield f"- name: {name}"
-        yield "  $patch: delete" if value is None else f"  value: {yamledit.scalar(shown.env[name])}"
+        yield "  $patch: delete" if value is None else f"  value: {yaml_edits.scalar(shown.env[name])}"
 
 
 def _texts(node: Node | None) -> list[str]:
@@ -126,7 +127,7 @@ def _item(text: str) -> Iterator[str]:
     body = text.removesuffix("\n")
     lines = body.split("\n")
     if len(lines) == 1 or not lines[-1] or text[0] in " \n" or not all(map(str.isprintable, lines)):
-        yield f"- {yamledit.scalar(text)}"
+        yield f"- {yaml_edits.scalar(text)}"
         return
     yield "- |" if text.endswith("\n") else "- |-"
     for line in lines:

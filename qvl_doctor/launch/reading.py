@@ -8,12 +8,12 @@ from itertools import islice
 
 from qvl_doctor.knowledge import flag_table
 from qvl_doctor.launch import argv
-from qvl_doctor.launch.arguments import is_arguments, read_log_line
 from qvl_doctor.launch.command import Changes, Command, Edit, LaunchError, Place, Problem, Reading
-from qvl_doctor.launch.manifest import read_manifest
-from qvl_doctor.launch.shell import program_of, read_shell, script_at
+from qvl_doctor.launch.logged_command import is_arguments, read_log_line
+from qvl_doctor.launch.pods.pod_commands import read_manifest
+from qvl_doctor.launch.shell.lexer import checked_text
+from qvl_doctor.launch.shell.shell_commands import program_of, read_shell, script_at
 from qvl_doctor.launch.views import WholeText
-from qvl_doctor.launch.words import checked_text
 
 #: A line that only a manifest has: a key at the beginning, or the first entry of a list of containers.
 #: No file that people write starts more servers.

@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from qvl_doctor.launch.command import Edit, Place, splice_text
-from qvl_doctor.launch.words import Word, place_of
+from qvl_doctor.launch.shell.lexer import Word, place_of
 
 
 class View(Protocol):

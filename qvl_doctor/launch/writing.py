@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
 from qvl_doctor.launch.command import Command, Flag, splice_text
-from qvl_doctor.launch.docker import DockerSource
 from qvl_doctor.launch.masking import masked, masked_text
 from qvl_doctor.launch.patching import edits_of
-from qvl_doctor.launch.podpatch import docker_options
+from qvl_doctor.launch.pods.patches import docker_options
+from qvl_doctor.launch.shell.docker import DockerSource
 
 #: Where the image's entry point is the program, this starts the same server.
 _PROGRAM = ("vllm", "serve")

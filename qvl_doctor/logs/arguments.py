@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from qvl_doctor.redact import MASK
+from qvl_doctor.redaction.line import MASK
 
 #: What is longer is read up to here. The longest line that vLLM prints itself is about 8 KiB.
 MAX_LENGTH = 256 * 1024

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from qvl_doctor.logs.fact_lines import LINES, FactLine
-from qvl_doctor.logs.packages import PackageReader
+from qvl_doctor.logs.package_lists import PackageReader
 from qvl_doctor.model import Fact, Record
 
 # Who may overrule whom: a fact is replaced only from above.

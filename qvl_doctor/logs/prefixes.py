@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from qvl_doctor.logs.source import RawLine, clean
-from qvl_doctor.redact import redact
+from qvl_doctor.redaction.line import redact
 
 
 class Piece(NamedTuple):

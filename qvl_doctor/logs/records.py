@@ -15,7 +15,7 @@ from qvl_doctor.logs.roles import role_of
 from qvl_doctor.logs.source import LineSplitter, RawLine
 from qvl_doctor.logs.wraps import TerminalWraps
 from qvl_doctor.model import Frame, Line, Record
-from qvl_doctor.redact import masker, unmasked
+from qvl_doctor.redaction.line import masker, unmasked
 
 MAX_LINES = 400
 MAX_MESSAGE = 16 * 1024

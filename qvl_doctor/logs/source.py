@@ -35,7 +35,7 @@ _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u2
 
 
 class InputError(Exception):
-    """An input that cannot be read. `key` names the sentence in words.yaml that says why."""
+    """An input that cannot be read. `key` names the sentence in messages.yaml that says why."""
 
     def __init__(self, key: str, **values: str) -> None:
         super().__init__(key)

@@ -8,19 +8,19 @@ from difflib import unified_diff
 from typing import NamedTuple
 
 from qvl_doctor import kube
-from qvl_doctor.diagnose.static import examine, summed_up
+from qvl_doctor.diagnose.examining import examine, summed_up
 from qvl_doctor.launch.command import Command, LaunchError
-from qvl_doctor.launch.manifest import ManifestSource
 from qvl_doctor.launch.observing import arguments_of
 from qvl_doctor.launch.patching import patched, unpatched
-from qvl_doctor.manifest.looking import Looked, look, owner_of, release_of
-from qvl_doctor.memory import cards
+from qvl_doctor.launch.pods.pod_commands import ManifestSource
+from qvl_doctor.manifest.inspection import Looked, look, owner_of, release_of
+from qvl_doctor.memory import model_cards
 from qvl_doctor.memory.solver import Case
+from qvl_doctor.messages import both
 from qvl_doctor.model import SEVERITIES, Diagnosis, Rule, Seen, Text
 from qvl_doctor.sizing.advice import advise, corrected
 from qvl_doctor.sizing.case import Known, of_arguments
-from qvl_doctor.sizing.telling import facts_of
-from qvl_doctor.words import both
+from qvl_doctor.sizing.wording import facts_of
 
 _CONTEXT = 2
 _MOST_LINES = 200
@@ -97,7 +97,7 @@ def _settled(first: _Round, source: str, rules: Sequence[Rule], known: Known, st
 def _single(source: str, each: Looked, status: Seen | None, rules: Sequence[Rule], known: Known) -> Diagnosis:
     """The diagnosis of one command and what stands around it."""
     seen, own = each.seen, replace(known, release=each.release)
-    card = cards.find(each.model) if each.model else None
+    card = model_cards.find(each.model) if each.model else None
     if card:
         own = replace(own, shape=card.shape, quantization=card.quantization)
     notes = _notes(each.command)

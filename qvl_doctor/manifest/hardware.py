@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qvl_doctor.launch.command import Command, gpus_needed, is_for_cpu
-from qvl_doctor.launch.yamltree import Node, deep
-from qvl_doctor.manifest.scene import Scene, number, quantity_of
-from qvl_doctor.memory.releases import GIB, parse
+from qvl_doctor.launch.yamltext.yaml_tree import Node, deep
+from qvl_doctor.manifest.surroundings import Scene, number, quantity_of
+from qvl_doctor.memory.release_tables import GIB, parse
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MANIFEST, observe
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qvl_doctor import knowledge
-from qvl_doctor.launch.yamltree import deep, text_at
-from qvl_doctor.manifest.scene import Scene, number
+from qvl_doctor.launch.yamltext.yaml_tree import deep, text_at
+from qvl_doctor.manifest.surroundings import Scene, number
 from qvl_doctor.model import Record
 
 #: What may be missing while a Deployment rolls out, where it does not say so.

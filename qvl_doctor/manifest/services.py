@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from qvl_doctor.launch.yamltree import Node, deep, entries, text_at
-from qvl_doctor.manifest.scene import Scene
+from qvl_doctor.launch.yamltext.yaml_tree import Node, deep, entries, text_at
+from qvl_doctor.manifest.surroundings import Scene
 from qvl_doctor.model import Record
 
 _LOCAL = frozenset(("127.0.0.1", "localhost", "::1"))

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from qvl_doctor.memory.constants import QUANTIZED_INPUT
 from qvl_doctor.memory.encoder import Dummies, dummies, output_width
 from qvl_doctor.memory.gpus import Gpu
-from qvl_doctor.memory.named import BATCH, DTYPE, ITEMS, LENGTH, PIXELS, TENSOR_PARALLEL, Moment, NamedTensor, tensor
+from qvl_doctor.memory.profile_tensors import BATCH, DTYPE, ITEMS, LENGTH, PIXELS, TENSOR_PARALLEL, Moment, NamedTensor, tensor
 from qvl_doctor.memory.quants import DTYPE_BYTES
-from qvl_doctor.memory.releases import KIB, MIB, Release, Since, at, cdiv
+from qvl_doctor.memory.release_tables import KIB, MIB, Release, Since, at, cdiv
 from qvl_doctor.memory.sampling import sampled_states, sampler_tensors
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import Experts, ModelShape, VisionShape

@@ -13,7 +13,7 @@ from qvl_doctor.memory.activation import Activation, activation
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.kv import Pool, longest_request, pool, request_bytes
 from qvl_doctor.memory.quants import METHODS
-from qvl_doctor.memory.releases import GIB, Release, Since, at
+from qvl_doctor.memory.release_tables import GIB, Release, Since, at
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.weights import weights

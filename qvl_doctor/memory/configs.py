@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from qvl_doctor.memory.config_fields import LARGEST, kind, number, share
 from qvl_doctor.memory.families import ARCHITECTURES, TEXTS, Text
-from qvl_doctor.memory.fields import LARGEST, kind, number, share
 from qvl_doctor.memory.quants import method_name
 from qvl_doctor.memory.shape import FULL, Experts, Latent, LayerKind, ModelShape, RopeCache, ShapeError, Traits, UnknownArchitecture
 from qvl_doctor.memory.towers import read_vision

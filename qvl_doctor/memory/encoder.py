@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from qvl_doctor.memory.releases import Release, Since, at, cdiv
+from qvl_doctor.memory.release_tables import Release, Since, at, cdiv
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape, VisionShape
 from qvl_doctor.memory.vision import NOTHING, Item, image, limits, resize_video, video

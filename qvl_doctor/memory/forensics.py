@@ -10,9 +10,9 @@ from qvl_doctor.memory.activation import profile_tensors
 from qvl_doctor.memory.decoder import decoder_pieces
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.kv import layer_token_bytes
-from qvl_doctor.memory.named import TENSOR_PARALLEL, Factor, NamedTensor, tensor
+from qvl_doctor.memory.profile_tensors import TENSOR_PARALLEL, Factor, NamedTensor, tensor
 from qvl_doctor.memory.quants import DTYPE_BYTES, METHODS
-from qvl_doctor.memory.releases import KIB, MIB, up
+from qvl_doctor.memory.release_tables import KIB, MIB, up
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.towers import vision_pieces

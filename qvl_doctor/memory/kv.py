@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from qvl_doctor.memory.decoder import stage_layers
 from qvl_doctor.memory.quants import DTYPE_BYTES
-from qvl_doctor.memory.releases import Release, cdiv
+from qvl_doctor.memory.release_tables import Release, cdiv
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import FULL, LayerKind, ModelShape
 

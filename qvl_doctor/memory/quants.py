@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qvl_doctor.memory.pieces import Piece
+from qvl_doctor.memory.parameters import Piece
 
 #: Bytes of one element of a dtype, by the names of Transformers, vLLM and safetensors.
 DTYPE_BYTES: Mapping[str, int] = {

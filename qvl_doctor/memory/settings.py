@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qvl_doctor.memory.gpus import Gpu
-from qvl_doctor.memory.releases import GIB, NEWEST, Release, Since, at
+from qvl_doctor.memory.release_tables import GIB, NEWEST, Release, Since, at
 from qvl_doctor.memory.shape import ModelShape
 
 #: `vllm serve` or the LLM class: the defaults of the batch differ.

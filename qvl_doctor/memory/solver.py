@@ -16,7 +16,7 @@ from typing import Any
 from qvl_doctor.memory.budget import Observed, Plan, plan
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.levers import AIR, FREE, OFFLOAD, Flags, Lever, Rung, joined, least_length, length_rung, levers
-from qvl_doctor.memory.releases import NEWEST, Release
+from qvl_doctor.memory.release_tables import NEWEST, Release
 from qvl_doctor.memory.settings import SERVER, Settings, resolve
 from qvl_doctor.memory.shape import ModelShape
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from qvl_doctor.memory.fields import number
-from qvl_doctor.memory.pieces import Piece, Shards, norm
+from qvl_doctor.memory.config_fields import number
+from qvl_doctor.memory.parameters import Piece, Shards, norm
 from qvl_doctor.memory.shape import ShapeError, VisionShape
 
 Config = Mapping[str, Any]

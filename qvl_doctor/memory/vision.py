@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qvl_doctor.memory.releases import cdiv, up
+from qvl_doctor.memory.release_tables import cdiv, up
 from qvl_doctor.memory.shape import ModelShape, VisionShape
 
 #: The limits of a family's preprocessor_config.json where neither a card nor the model's folder has them.

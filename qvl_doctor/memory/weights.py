@@ -9,10 +9,10 @@ import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from qvl_doctor.memory.cards import Card
 from qvl_doctor.memory.decoder import decoder_pieces
+from qvl_doctor.memory.model_cards import Card
 from qvl_doctor.memory.quants import DTYPE_BYTES, METHODS, stored
-from qvl_doctor.memory.releases import MIB, up
+from qvl_doctor.memory.release_tables import MIB, up
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.tensors import Tensor, rank_sizes

@@ -17,7 +17,7 @@ Remedy = Callable[[Mapping[str, str], Facts], "Mapping[str, str] | None"]
 #: Module of this package -> its remedies. A module is imported when one of them is called for the first time.
 _REMEDIES: Mapping[str, tuple[str, ...]] = {
     "flags": ("json_from_pairs", "limits_as_pairs", "refused_flag"),
-    "memory": (
+    "gpu_memory": (
         "as_fraction",
         "length_that_fits",
         "more_gpus",
@@ -36,7 +36,7 @@ _REMEDIES: Mapping[str, tuple[str, ...]] = {
         "tensor_parallel_for_heads",
     ),
     "parsers": ("tool_call_parser", "tool_call_parser_and_template"),
-    "releases": (
+    "compatible_releases": (
         "image_for_model_type",
         "releases_for_architecture",
         "releases_for_missing_name",

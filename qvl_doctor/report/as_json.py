@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qvl_doctor import __version__
-from qvl_doctor.logs.packages import KNOWN
+from qvl_doctor.logs.package_lists import KNOWN
 from qvl_doctor.model import Alternative, Check, Diagnosis, Fact, Facts, Finding, Fix
 
 SCHEMA = "qvl-doctor/report/1"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from qvl_doctor.messages import both, has, say
 from qvl_doctor.model import LANGUAGES, Check, Diagnosis, Facts, Finding, Text, fact_text
-from qvl_doctor.words import both, has, say
 
 
 class Row(NamedTuple):

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.console import Console
 
-from qvl_doctor import words
+from qvl_doctor import messages
 from qvl_doctor.model import Check, Diagnosis, Finding, Fix
-from qvl_doctor.report import evidence, known, picture
+from qvl_doctor.report import evidence, picture, sections
 from qvl_doctor.report.checklist import counts, groups
 from qvl_doctor.report.page import Page
 from qvl_doctor.report.paste import Piece, pieces, snippet
@@ -55,7 +55,7 @@ def put_pieces(page: Page, change: Sequence[Piece], indent: int, lang: str) -> N
 
 def _label(piece: Piece, lang: str) -> str:
     """What stands before a line that does not speak for itself."""
-    text = words.say(f"change.{piece.kind}", lang) if words.has(f"change.{piece.kind}") else ""
+    text = messages.say(f"change.{piece.kind}", lang) if messages.has(f"change.{piece.kind}") else ""
     return f"{text} " if text.endswith(":") else text
 
 
@@ -64,10 +64,10 @@ class _Report:
 
     def __init__(self, diagnosis: Diagnosis, lang: str, page: Page) -> None:
         self.diagnosis, self.lang, self.page = diagnosis, lang, page
-        self.sections = known.sections(diagnosis)
+        self.sections = sections.sections(diagnosis)
 
     def say(self, key: str, **values: object) -> str:
-        return words.say(key, self.lang, **values)
+        return messages.say(key, self.lang, **values)
 
     def quiet(self) -> None:
         sign, word, style = self.verdict()
@@ -105,7 +105,7 @@ class _Report:
             page.add((f"{label}  ", style), (first, "bold"))
         for line in rest:
             page.add((" " * hang, ""), (line, "bold"))
-        page.flow([self.source(), *known.release(self.diagnosis.facts)], hang, f" {page.glyphs.dot} ", "dim")
+        page.flow([self.source(), *sections.release(self.diagnosis.facts)], hang, f" {page.glyphs.dot} ", "dim")
 
     def cause(self, finding: Finding, *, first: bool) -> None:
         page, title = self.page, finding.title[self.lang]
@@ -113,7 +113,7 @@ class _Report:
         if not first or title not in self.summary():  # the verdict line has said it already
             page.item(page.glyphs.verdicts[0 if finding.severity == "fatal" else 1], title, 0, "bold", "bold red" if first else "bold")
         page.paragraph(finding.why[self.lang])
-        if known.doubtful(finding):
+        if sections.doubtful(finding):
             page.paragraph(self.say(f"doubt.{finding.confidence}"), style="yellow")
         self.evidence(finding)
         self.fixes(finding)
@@ -139,7 +139,7 @@ class _Report:
 
     def fixes(self, finding: Finding) -> None:
         if finding.fixes:
-            self.page.heading(self.say(known.fixes_heading(finding)))
+            self.page.heading(self.say(sections.fixes_heading(finding)))
         for number, fix in enumerate(finding.fixes[:_MAX_FIXES], start=1):
             self.page.item(f"{number}.", fix.text[self.lang], label_style="bold")
             self.paste(fix, 5, () if self.diagnosis.patch else snippet(fix.change))  # a corrected file has it in its place
@@ -157,7 +157,7 @@ class _Report:
         page.gap()
         for url in finding.references[:_MAX_REFERENCES]:
             page.add(("  " + url, "dim"))
-        if finding.rule != known.NO_RULE:
+        if finding.rule != sections.NO_RULE:
             page.add(("  " + self.say("report.explain", rule=finding.rule), "dim"))
 
     def checks(self) -> None:
@@ -225,7 +225,7 @@ class _Report:
         if found:
             self.page.heading(self.say("report.symptoms"))
         for finding in found[:_MAX_SHORT]:
-            self.page.item(self.page.glyphs.dot, finding.title[self.lang] + known.where(finding, self.lang), style="dim")
+            self.page.item(self.page.glyphs.dot, finding.title[self.lang] + sections.where(finding, self.lang), style="dim")
         self.more(found)
 
     def others(self, heading: str, findings: Sequence[Finding]) -> None:
@@ -233,7 +233,7 @@ class _Report:
         if findings:
             page.heading(self.say(heading))
         for finding in findings[:_MAX_SHORT]:
-            page.item(page.glyphs.dot, finding.title[self.lang] + known.where(finding, self.lang))
+            page.item(page.glyphs.dot, finding.title[self.lang] + sections.where(finding, self.lang))
             for fix in finding.fixes[:1]:
                 page.item(page.glyphs.arrow, fix.text[self.lang], 4, "dim")
                 self.paste(fix, 5 + cell_len(page.glyphs.arrow))
@@ -244,7 +244,7 @@ class _Report:
             self.page.add(("  " + self.say("report.more", count=len(findings) - _MAX_SHORT), "dim"))
 
     def facts(self) -> None:
-        rows = [(self.say(key), value) for key, value in known.rows(self.diagnosis.facts)]
+        rows = [(self.say(key), value) for key, value in sections.rows(self.diagnosis.facts)]
         if rows:
             self.page.heading(self.say("report.facts"))
             self.page.rows(rows)
@@ -282,7 +282,7 @@ class _Report:
         if len(runs) < 2:
             return
         self.page.gap()
-        self.page.paragraph(known.runs(runs, self.lang), 0)
+        self.page.paragraph(sections.runs(runs, self.lang), 0)
 
     def not_checked(self) -> None:
         """Last, unless nothing else is known: then it is what to do next."""

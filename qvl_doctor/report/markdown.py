@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from qvl_doctor import __version__, words
+from qvl_doctor import __version__, messages
 from qvl_doctor.model import Diagnosis, Finding, Fix
-from qvl_doctor.report import evidence, known, picture
+from qvl_doctor.report import evidence, picture, sections
 from qvl_doctor.report.checklist import counts, groups
 from qvl_doctor.report.paste import Piece, pieces, snippet
 from qvl_doctor.report.typeset import MAX_CHARS, window
@@ -65,8 +65,8 @@ def change_lines(change: Sequence[Piece], lang: str, indent: int) -> Iterator[st
     if shell:
         yield from fence(shell, "shell", indent)
     for piece in change:
-        if words.has(f"change.{piece.kind}"):
-            yield from ("", f"{' ' * indent}{words.say(f'change.{piece.kind}', lang)} {code(str(piece))}")
+        if messages.has(f"change.{piece.kind}"):
+            yield from ("", f"{' ' * indent}{messages.say(f'change.{piece.kind}', lang)} {code(str(piece))}")
 
 
 def links(references: Iterable[str]) -> list[str]:
@@ -75,11 +75,11 @@ def links(references: Iterable[str]) -> list[str]:
 
 
 def _blocks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
-    main, symptoms, warnings, notices = known.sections(diagnosis)
-    verdict = words.say(f"verdict.{diagnosis.verdict}", lang) + words.say("report.colon", lang)
+    main, symptoms, warnings, notices = sections.sections(diagnosis)
+    verdict = messages.say(f"verdict.{diagnosis.verdict}", lang) + messages.say("report.colon", lang)
     yield f"### {_SIGNS[diagnosis.verdict]} {verdict}{escape(diagnosis.summary[lang])}"
     yield ""
-    head = [escape(part) for part in known.release(diagnosis.facts)]
+    head = [escape(part) for part in sections.release(diagnosis.facts)]
     if "model" in diagnosis.facts:
         head.append(code(str(diagnosis.facts["model"].value)))
     if head:
@@ -93,7 +93,7 @@ def _blocks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     yield from _short("report.notices", notices, lang, fixes=True)
     yield from _checks(diagnosis, lang)
     if len(diagnosis.runs) > 1:
-        yield from (escape(known.runs(diagnosis.runs, lang)), "")
+        yield from (escape(sections.runs(diagnosis.runs, lang)), "")
     yield from _not_checked(diagnosis, lang)
     yield from _details(diagnosis, lang)
     yield f"<sub>qvl-doctor {__version__}{''.join(f' · {escape(finding.rule)}' for finding in main)}</sub>"
@@ -106,11 +106,11 @@ def _cause(finding: Finding, diagnosis: Diagnosis, lang: str) -> Iterator[str]:
         yield from (f"**{title}**", "")
     for part in filter(str.strip, finding.why[lang].split("\n")):
         yield from (escape(part), "")
-    if known.doubtful(finding):
-        yield from (f"_{escape(words.say(f'doubt.{finding.confidence}', lang))}_", "")
+    if sections.doubtful(finding):
+        yield from (f"_{escape(messages.say(f'doubt.{finding.confidence}', lang))}_", "")
     yield from _evidence(finding)
     if finding.fixes:
-        yield from (f"**{words.say(known.fixes_heading(finding), lang)}**", "")
+        yield from (f"**{messages.say(sections.fixes_heading(finding), lang)}**", "")
     for number, fix in enumerate(finding.fixes[:_MAX_FIXES], start=1):
         yield f"{number}. {escape(fix.text[lang])}"
         yield from _change(fix, lang, len(f"{number}. "))
@@ -118,19 +118,19 @@ def _cause(finding: Finding, diagnosis: Diagnosis, lang: str) -> Iterator[str]:
         yield ""
     found = links(finding.references)
     if found:
-        yield from (words.say("report.references", lang) + words.say("report.colon", lang) + " · ".join(found), "")
+        yield from (messages.say("report.references", lang) + messages.say("report.colon", lang) + " · ".join(found), "")
 
 
 def _command(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     """The user's command, or the whole file that it stands in, with the first fix in it, as a diff."""
     if diagnosis.changes:
-        yield from (f"**{words.say('report.file', lang)} ({words.say('report.corrected', lang)})**", "")
+        yield from (f"**{messages.say('report.file', lang)} ({messages.say('report.corrected', lang)})**", "")
         yield from fence((f"{_DIFF[kind]}{text}" for kind, text in diagnosis.changes), "diff")
         yield ""
         return
     if diagnosis.command is None:
         return
-    yield from (f"**{words.say('report.command', lang)} ({words.say('report.corrected', lang)})**", "")
+    yield from (f"**{messages.say('report.command', lang)} ({messages.say('report.corrected', lang)})**", "")
     yield from fence((f"{_DIFF[kind]} {text}" for kind, text in diagnosis.command.lines), "diff")
     yield ""
 
@@ -138,21 +138,21 @@ def _command(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
 def _checks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     if not diagnosis.checks:
         return
-    told = " · ".join(words.say(f"check.count.{status}", lang, count=count) for status, count in counts(diagnosis.checks).items())
-    yield from (f"**{words.say('check.list', lang)}**{words.say('report.colon', lang)}{told}", "")
+    told = " · ".join(messages.say(f"check.count.{status}", lang, count=count) for status, count in counts(diagnosis.checks).items())
+    yield from (f"**{messages.say('check.list', lang)}**{messages.say('report.colon', lang)}{told}", "")
     for group, lines, alike in groups(diagnosis.checks):
-        heading = words.say(f"check.group.{group}", lang)
+        heading = messages.say(f"check.group.{group}", lang)
         for check in lines[: 1 if alike else None]:
-            name = heading if alike else f"{heading}, {words.say(f'check.name.{check.name}', lang)}"
-            said = words.say("report.brackets", lang, notes=", ".join(map(escape, check.rules))) if check.rules else ""
-            yield f"- {_CHECKS[check.status]} {escape(name + words.say('report.colon', lang) + check.detail[lang])}{said}"
+            name = heading if alike else f"{heading}, {messages.say(f'check.name.{check.name}', lang)}"
+            said = messages.say("report.brackets", lang, notes=", ".join(map(escape, check.rules))) if check.rules else ""
+            yield f"- {_CHECKS[check.status]} {escape(name + messages.say('report.colon', lang) + check.detail[lang])}{said}"
     yield ""
 
 
 def _alternatives(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     if not diagnosis.alternatives:
         return
-    yield from (f"**{words.say('report.alternatives', lang)}**", "")
+    yield from (f"**{messages.say('report.alternatives', lang)}**", "")
     for way in diagnosis.alternatives:
         yield f"- {escape(way.text[lang])}"
         yield from change_lines(pieces(way.change), lang, 2)
@@ -180,49 +180,49 @@ def _change(fix: Fix, lang: str, indent: int) -> Iterator[str]:
     if yaml:
         yield from (" " * indent + line for line in ("", *fence(yaml, "yaml")))
     if fix.verified:
-        verified = words.say("report.verified", lang, by=fix.verified.get("by", ""), detail=fix.verified.get("detail", ""))
+        verified = messages.say("report.verified", lang, by=fix.verified.get("by", ""), detail=fix.verified.get("detail", ""))
         yield from ("", f"{' ' * indent}{escape(verified)}")
 
 
 def _short(heading: str, findings: Sequence[Finding], lang: str, *, fixes: bool = False) -> Iterator[str]:
     if not findings:
         return
-    yield from (f"**{words.say(heading, lang)}**", "")
+    yield from (f"**{messages.say(heading, lang)}**", "")
     for finding in findings[:_MAX_SHORT]:
-        yield f"- {escape(finding.title[lang] + known.where(finding, lang))}"
+        yield f"- {escape(finding.title[lang] + sections.where(finding, lang))}"
         for fix in finding.fixes[: 1 if fixes else 0]:
             yield from ("", f"  {escape(fix.text[lang])}")
             yield from _change(fix, lang, 2)
     if len(findings) > _MAX_SHORT:
-        yield f"- {words.say('report.more', lang, count=len(findings) - _MAX_SHORT)}"
+        yield f"- {messages.say('report.more', lang, count=len(findings) - _MAX_SHORT)}"
     yield ""
 
 
 def _not_checked(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     if diagnosis.not_checked:
-        yield from (f"**{words.say('report.look_at' if diagnosis.verdict == 'unknown' else 'report.not_checked', lang)}**", "")
+        yield from (f"**{messages.say('report.look_at' if diagnosis.verdict == 'unknown' else 'report.not_checked', lang)}**", "")
         yield from (f"- {escape(text[lang])}" for text in diagnosis.not_checked)
         yield ""
 
 
 def _details(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     """Facts, memory and times, folded away."""
-    rows = [(words.say(key, lang), value) for key, value in known.rows(diagnosis.facts)]
+    rows = [(messages.say(key, lang), value) for key, value in sections.rows(diagnosis.facts)]
     card = picture.memory(diagnosis.facts)
     if card:
         key = "report.card_asked" if card.asked else "report.card"
-        size = words.say(key, lang, gib=picture.gib(card.total), asked=picture.gib(card.asked or 0))
-        rows.append((words.say("report.memory", lang), size))
-        rows += [(f"· {words.say(f'memory.{part.name}', lang)}", f"{picture.gib(part.gib)} GiB") for part in card.parts]
+        size = messages.say(key, lang, gib=picture.gib(card.total), asked=picture.gib(card.asked or 0))
+        rows.append((messages.say("report.memory", lang), size))
+        rows += [(f"· {messages.say(f'memory.{part.name}', lang)}", f"{picture.gib(part.gib)} GiB") for part in card.parts]
     if diagnosis.timeline:
         total = picture.seconds(sum(phase.seconds for phase in diagnosis.timeline))
-        rows.append((words.say("report.timeline", lang), words.say("report.seconds", lang, seconds=total)))
+        rows.append((messages.say("report.timeline", lang), messages.say("report.seconds", lang, seconds=total)))
     for phase in diagnosis.timeline:
-        took = words.say("report.seconds", lang, seconds=picture.seconds(phase.seconds))
-        rows.append((f"· {words.say(f'phase.{phase.phase}', lang)}", took))
+        took = messages.say("report.seconds", lang, seconds=picture.seconds(phase.seconds))
+        rows.append((f"· {messages.say(f'phase.{phase.phase}', lang)}", took))
     if not rows:
         return
-    yield from ("<details>", f"<summary>{words.say('report.facts', lang)}</summary>", "", "| | |", "|---|---|")
+    yield from ("<details>", f"<summary>{messages.say('report.facts', lang)}</summary>", "", "| | |", "|---|---|")
     yield from (f"| {label} | {_cell(value)} |" for label, value in rows)
     yield from ("", "</details>", "")
 

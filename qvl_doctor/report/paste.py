@@ -48,9 +48,9 @@ def snippet(change: Mapping[str, Any]) -> tuple[str, ...]:
     name = change.get("pod")
     if not isinstance(name, str) or not name:
         return ()
-    from qvl_doctor.launch import podpatch
+    from qvl_doctor.launch.pods import patches
 
-    return podpatch.snippet(name)
+    return patches.snippet(name)
 
 
 def quote(value: object) -> str:

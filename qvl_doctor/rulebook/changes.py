@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from qvl_doctor.rulebook.book import did_you_mean
+from qvl_doctor.rulebook.nodes import Node
 from qvl_doctor.rulebook.shapes import listed, short
-from qvl_doctor.rulebook.yamltree import Node
 
 #: The patches of a Kubernetes pod that exist.
 POD_PATCHES = (

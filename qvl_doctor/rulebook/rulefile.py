@@ -16,9 +16,9 @@ from qvl_doctor import observations, patterns
 from qvl_doctor.model import LANGUAGES, PHASES, SEVERITIES, Condition, Example, FixTemplate, Rule, Text
 from qvl_doctor.rulebook.book import Mistake, did_you_mean
 from qvl_doctor.rulebook.changes import change_mistakes, plain, plain_change
+from qvl_doctor.rulebook.nodes import MAX_BYTES, Node, read_tree
 from qvl_doctor.rulebook.shapes import Shapes, listed, short
 from qvl_doctor.rulebook.texts import differences, placeholders, unfolded
-from qvl_doctor.rulebook.yamltree import MAX_BYTES, Node, read_tree
 from qvl_doctor.versions import is_spec, release, satisfies
 
 CONFIDENCES = ("certain", "likely")
@@ -310,8 +310,8 @@ def _range_problem(asked: str) -> str | None:
 def _known_facts() -> frozenset[str]:
     from qvl_doctor.diagnose.derived import DERIVED
     from qvl_doctor.logs.fact_table import FACTS
-    from qvl_doctor.logs.packages import KNOWN
-    from qvl_doctor.probe.fact_table import FACTS as SEEN
+    from qvl_doctor.logs.package_lists import KNOWN
+    from qvl_doctor.machine.fact_table import FACTS as SEEN
 
     return frozenset((*FACTS, *KNOWN, *DERIVED, *SEEN))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from qvl_doctor.model import LANGUAGES
 from qvl_doctor.rulebook.book import Mistake, did_you_mean
-from qvl_doctor.rulebook.yamltree import Node
+from qvl_doctor.rulebook.nodes import Node
 
 #: What each kind of map takes: (required keys, optional keys).
 KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

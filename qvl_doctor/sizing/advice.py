@@ -9,20 +9,20 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qvl_doctor.launch.arguments import from_arguments
 from qvl_doctor.launch.command import Command
 from qvl_doctor.launch.editing import edit
+from qvl_doctor.launch.logged_command import from_arguments
 from qvl_doctor.launch.observing import arguments_of
 from qvl_doctor.launch.patching import patched
 from qvl_doctor.launch.writing import diff, docker_line, shell_line
 from qvl_doctor.memory import forensics
 from qvl_doctor.memory.solver import Case, alternatives, holds, lacks, solve
+from qvl_doctor.messages import both
 from qvl_doctor.model import LANGUAGES, Commands, Diagnosis, Facts, Finding, Fix, Text
-from qvl_doctor.redact import MASK
-from qvl_doctor.remedies.memory import others_gib
-from qvl_doctor.sizing import telling
+from qvl_doctor.redaction.line import MASK
+from qvl_doctor.remedies.gpu_memory import others_gib
+from qvl_doctor.sizing import wording
 from qvl_doctor.sizing.case import Known, Unsized, of_arguments, of_facts
-from qvl_doctor.words import both
 
 #: Flags that change what a start takes on a card.
 SIZING_FLAGS = frozenset(
@@ -67,7 +67,7 @@ def advise(diagnosis: Diagnosis, known: Known | None = None, command: Command | 
     advised = diagnosis._replace(findings=findings, not_checked=(*diagnosis.not_checked, *notes))
     if isinstance(case, Case) and any(_short(finding, case, diagnosis.facts) for finding in findings):
         best = solve(case)
-        ways = tuple(telling.alternative_of(case, trade, found) for trade, found in alternatives(case, best))
+        ways = tuple(wording.alternative_of(case, trade, found) for trade, found in alternatives(case, best))
         advised = advised._replace(alternatives=ways)
     return _with_command(advised, given, release, whole=whole)
 
@@ -111,7 +111,7 @@ def _explained(finding: Finding, case: Case, facts: Facts) -> Finding:
     suspects = forensics.explain(float(tried[1]), tried[2], case.shape, case.settings, case.gpu, _progress(facts))
     if not suspects and tried[2] == "MiB" and float(tried[1]) < 100:
         return finding  # small requests fail anywhere once a card is full
-    more = telling.explained(f"{tried[1]} {tried[2]}", suspects)
+    more = wording.explained(f"{tried[1]} {tried[2]}", suspects)
     glue = {"en": " ", "zh": ""}
     return finding._replace(why={lang: f"{finding.why[lang]}{glue[lang]}{more[lang]}" for lang in LANGUAGES})
 
@@ -137,9 +137,9 @@ def _checked(finding: Finding, case: Case, command: Command | None, release: str
         made = case.plan(settings)
         lack = lacks(case, settings, made)
         if not lack:
-            enough.append(fix._replace(verified={"by": telling.BY, "detail": telling.detail(made, settings)}))
+            enough.append(fix._replace(verified={"by": wording.BY, "detail": wording.detail(made, settings)}))
         elif finding.memory and not others_gib({}, facts):
-            more = telling.not_enough(lack, made, settings)
+            more = wording.not_enough(lack, made, settings)
             glue = {"en": " ", "zh": ""}
             short.append(fix._replace(text={lang: f"{fix.text[lang]}{glue[lang]}{more[lang]}" for lang in LANGUAGES}))
         else:
@@ -167,7 +167,7 @@ def _solved(finding: Finding, case: Case) -> Finding:
         none = both("advice.no_way")
         glue = {"en": " ", "zh": ""}
         return finding._replace(why={lang: f"{finding.why[lang]}{glue[lang]}{none[lang]}" for lang in LANGUAGES})
-    first = telling.fix_of(case, best)
+    first = wording.fix_of(case, best)
     others = tuple(fix for fix in finding.fixes if fix.change != first.change)
     return finding._replace(fixes=(first, *others)) if best.steps else finding
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qvl_doctor.launch.spelling import read_map
-from qvl_doctor.memory import cards, gpus
+from qvl_doctor.memory import gpus, model_cards
 from qvl_doctor.memory.budget import Observed
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.quants import METHODS
-from qvl_doctor.memory.releases import GIB, parse
+from qvl_doctor.memory.release_tables import GIB, parse
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.solver import Case
@@ -240,7 +240,7 @@ def _plain(value: Any, field: str) -> Any:
 def _model(name: str, known: Known) -> tuple[ModelShape, str] | Unsized:
     if known.shape:
         return known.shape, known.quantization
-    card = cards.find(name) if name else None
+    card = model_cards.find(name) if name else None
     return (card.shape, card.quantization) if card else Unsized("model", name[:120]) if name else Unsized("unnamed")
 
 

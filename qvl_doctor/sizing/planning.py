@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qvl_doctor.diagnose.static import examine
+from qvl_doctor.diagnose.examining import examine
 from qvl_doctor.launch.command import Command
 from qvl_doctor.launch.observing import arguments_of, observe_command
+from qvl_doctor.messages import both
 from qvl_doctor.model import Diagnosis, Fact, Rule, Seen, Text
 from qvl_doctor.sizing.advice import advise
 from qvl_doctor.sizing.case import Known, Unsized, of_arguments
-from qvl_doctor.sizing.telling import facts_of
-from qvl_doctor.words import both
+from qvl_doctor.sizing.wording import facts_of
 
 #: Notes of a plan that are told as they are; for the others there are rules.
 _NOTES = {"card-size-nominal": "nominal", "memory-shared-with-host": "shared", "quantization-unknown": "quantization"}

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
-_PLUGIN = "import sys; sys.path.insert(0, {root!r}); from qvl_doctor.cli.kubectl import main; main()"
+_PLUGIN = "import sys; sys.path.insert(0, {root!r}); from qvl_doctor.cli.kubectl_plugin import main; main()"
 
 
 def programs(folder: Path, *, stand_in: bool = True) -> Path:

@@ -1,0 +1,1 @@
+"""An archive to attach to an issue."""

@@ -1,0 +1,1 @@
+"""YAML as text: read with the place of each piece, edited and merged where it stands."""

@@ -1,0 +1,132 @@
+"""A card as NVML shows it, its instances where it is divided (MIG), and how cards are joined. Nothing is changed on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from qvl_doctor.machine.nvml import Nvml
+from qvl_doctor.memory.release_tables import GIB
+
+_MOST_INSTANCES = 16
+_MOST_PROCESSES = 4
+#: Reasons for low clocks that mean trouble with heat or power; nvml.h has their bits. Not 0x08: it also shows while clocks change.
+_CLOCKS = {0x40: "heat", 0x20: "heat", 0x80: "a power brake"}
+#: How far apart two cards are, as `nvidia-smi topo -m` writes it.
+_LEVELS = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}
+_READ, _NVLINK = 0, 2
+
+
+class Device(NamedTuple):
+    """What a process computes on: a card or an instance of one. Sizes in GiB, as torch counts: without what the driver reserves.
+
+    `failure` says why the memory is not known; the sizes are 0 then. `number` is NVML's, within the card for an instance.
+    """
+
+    number: int
+    name: str
+    uuid: str
+    total: float = 0.0
+    free: float = 0.0
+    failure: str = ""
+    holders: tuple[str, ...] = ()
+
+
+class Card(NamedTuple):
+    """A card: what it is as a device, its compute capability ("8.9"), what is wrong with it, and its instances if it is divided."""
+
+    device: Device
+    handle: Any
+    capability: str = ""
+    faults: tuple[str, ...] = ()
+    divided: bool = False
+    instances: tuple[Device, ...] = ()
+
+
+def read_card(nvml: Nvml, number: int) -> Card | str:
+    """The card with a number, or the word for why it cannot be asked."""
+    handle = nvml.ask("nvmlDeviceGetHandleByIndex", number)
+    if handle is None:
+        return nvml.failure
+    mode = nvml.ask("nvmlDeviceGetMigMode", handle)
+    divided = bool(mode and mode[0])
+    capability = nvml.ask("nvmlDeviceGetCudaComputeCapability", handle)
+    return Card(
+        _device(nvml, handle, number),
+        handle,
+        f"{capability[0]}.{capability[1]}" if capability else "",
+        tuple(_faults(nvml, handle)),
+        divided,
+        tuple(_instances(nvml, handle)) if divided else (),
+    )
+
+
+def _device(nvml: Nvml, handle: Any, number: int) -> Device:
+    name = nvml.text("nvmlDeviceGetName", handle).replace(")", "") or "unknown card"
+    uuid = nvml.text("nvmlDeviceGetUUID", handle)
+    version = getattr(nvml.binding, "nvmlMemory_v2", None)
+    memory = nvml.ask("nvmlDeviceGetMemoryInfo", handle, version) if version else None
+    if memory is None:  # a driver before 510: it counts what is reserved as used, and does not say it
+        memory = nvml.ask("nvmlDeviceGetMemoryInfo", handle)
+    if memory is None:
+        return Device(number, name, uuid, failure=nvml.failure)
+    total = (memory.total - getattr(memory, "reserved", 0)) / GIB
+    return Device(number, name, uuid, total, memory.free / GIB, "", tuple(_holders(nvml, handle)))
+
+
+def _instances(nvml: Nvml, card: Any) -> Iterator[Device]:
+    """The instances that this process may see; numbers between them may be free."""
+    for number in range(min(nvml.ask("nvmlDeviceGetMaxMigDeviceCount", card) or 0, _MOST_INSTANCES)):
+        handle = nvml.ask("nvmlDeviceGetMigDeviceHandleByIndex", card, number)
+        if handle is not None:
+            yield _device(nvml, handle, number)
+
+
+def _holders(nvml: Nvml, handle: Any) -> Iterator[str]:
+    """Who holds memory. The process numbers are the host's: inside a container they mean nothing."""
+    found = nvml.ask("nvmlDeviceGetComputeRunningProcesses", handle)
+    if found is None:  # a driver without the newest call
+        found = nvml.ask("nvmlDeviceGetComputeRunningProcesses_v2", handle) or []
+    for each in found[:_MOST_PROCESSES]:
+        size = f"{each.usedGpuMemory / GIB:.2f} GiB" if each.usedGpuMemory else "size unknown"
+        yield f"host process {each.pid} ({size})"
+    if len(found) > _MOST_PROCESSES:
+        yield f"{len(found) - _MOST_PROCESSES} more"
+
+
+def _faults(nvml: Nvml, handle: Any) -> Iterator[str]:
+    """What the card reports of its own health, as ends of a sentence."""
+    kinds = getattr(nvml.binding, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED", 1), getattr(nvml.binding, "NVML_VOLATILE_ECC", 0)
+    errors = nvml.ask("nvmlDeviceGetTotalEccErrors", handle, *kinds)
+    if errors:
+        yield f"{errors} memory errors that ECC could not correct since the driver was loaded"
+    rows = nvml.ask("nvmlDeviceGetRemappedRows", handle)
+    if rows and rows[3]:
+        yield "broken memory rows could not be replaced by spare ones"
+    elif (rows and rows[2]) or nvml.ask("nvmlDeviceGetRetiredPagesPendingStatus", handle):
+        yield "broken memory waits for a reset to be taken out of use"
+    reasons = nvml.ask("nvmlDeviceGetCurrentClocksEventReasons", handle)
+    if reasons is None:
+        reasons = nvml.ask("nvmlDeviceGetCurrentClocksThrottleReasons", handle) or 0
+    held = dict.fromkeys(said for bit, said in _CLOCKS.items() if reasons & bit)
+    if held:
+        yield f"its clocks are held down by {' and '.join(held)}"
+    if nvml.ask("nvmlDeviceGetPersistenceMode", handle) == 0:
+        yield "persistence mode is off"
+
+
+def links(nvml: Nvml, cards: Sequence[Card]) -> tuple[str, str]:
+    """How cards are joined, by the worst of their pairs: nvlink, p2p or no-p2p, and how far apart they are (PIX … SYS). "" if not known.
+
+    NVLink between every pair is what vLLM asks of more than two cards before it uses an all-reduce of its own.
+    """
+    pairs = [(one.handle, other.handle) for number, one in enumerate(cards) for other in cards[number + 1 :]]
+    if not pairs:
+        return "", ""
+    nvlink = [nvml.ask("nvmlDeviceGetP2PStatus", *pair, _NVLINK) for pair in pairs]
+    reads = [nvml.ask("nvmlDeviceGetP2PStatus", *pair, _READ) for pair in pairs]
+    levels = [nvml.ask("nvmlDeviceGetTopologyCommonAncestor", *pair) for pair in pairs]
+    joined = "nvlink" if all(status == 0 for status in nvlink) else ""
+    if not joined and None not in reads:
+        joined = "p2p" if all(status == 0 for status in reads) else "no-p2p"
+    return joined, "" if None in levels else _LEVELS.get(max(levels), "")

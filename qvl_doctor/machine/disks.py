@@ -1,0 +1,120 @@
+"""Where files will go: the Hub's cache, a download folder, vLLM's own cache, temporary files; their room, and the right to write."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+
+from qvl_doctor.memory.release_tables import GIB
+from qvl_doctor.model import Record
+from qvl_doctor.observations import MACHINE, observe
+
+#: Variables that say where the Hub's files go, in the order in which its library looks, and what it adds to each.
+_HUB = (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub"), ("XDG_CACHE_HOME", "huggingface/hub"))
+#: Where Python looks for a folder for temporary files.
+_TEMPORARY = ("TMPDIR", "TEMP", "TMP")
+_FALLBACKS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108  # Python's own list
+#: A socket's path has at most 107 bytes; vLLM appends a slash and a UUID to the folder.
+_LONGEST_SOCKET, _NAME = 107, 37
+#: Bytes with which nothing can be done any more.
+_LEAST = 1 << 20
+
+
+def home(env: Mapping[str, str]) -> str:
+    """The user's folder, as Python finds it; "" if there is none."""
+    if env.get("HOME"):
+        return env["HOME"]
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except (ImportError, KeyError, AttributeError):
+        return ""
+
+
+def hub_cache(env: Mapping[str, str]) -> str:
+    """The folder that holds the models of the Hub; "" if nothing says one."""
+    for name, inside in _HUB:
+        if env.get(name):
+            return os.path.join(_expanded(env[name], env), inside) if inside else _expanded(env[name], env)
+    return os.path.join(home(env), ".cache/huggingface/hub") if home(env) else ""
+
+
+def vllm_cache(env: Mapping[str, str]) -> str:
+    """The folder where vLLM keeps what it compiled; "" if nothing says one."""
+    if env.get("VLLM_CACHE_ROOT"):
+        return _expanded(env["VLLM_CACHE_ROOT"], env)
+    base = env.get("XDG_CACHE_HOME") or (os.path.join(home(env), ".cache") if home(env) else "")
+    return os.path.join(base, "vllm") if base else ""
+
+
+def _expanded(path: str, env: Mapping[str, str]) -> str:
+    return os.path.join(home(env), path[2:]) if path.startswith("~/") and home(env) else path
+
+
+def look(env: Mapping[str, str], download_dir: str = "") -> dict[str, object]:
+    """Room and rights of those folders, or of the nearest folder above where they are still to be made."""
+    facts: dict[str, object] = {}
+    for name, path in (("cache", hub_cache(env)), ("download", download_dir), ("vllm_cache", vllm_cache(env))):
+        if path:
+            facts |= _folder(name, existing(path))
+    usable = temporary(env)
+    facts["tmp_writable"] = "yes" if usable else "no"
+    if usable:
+        facts |= {name: value for name, value in _folder("tmp", usable).items() if name != "tmp_writable"}
+    return facts
+
+
+def _folder(name: str, path: str) -> dict[str, object]:
+    facts: dict[str, object] = {}
+    try:
+        facts[f"{name}_free_gib"] = round(shutil.disk_usage(path).free / GIB, 1)
+    except OSError:
+        return facts
+    facts[f"{name}_writable"] = "yes" if os.access(path, os.W_OK | os.X_OK) else "no"
+    lacks = full(path)
+    return facts | ({f"{name}_full": lacks} if lacks else {})
+
+
+def full(path: str) -> str:
+    """What a file system has no more of for this user: bytes (less than a MiB), inodes, or "". Some do not count inodes."""
+    try:
+        found = os.statvfs(path)
+    except (OSError, AttributeError):
+        return ""
+    if found.f_bavail * found.f_frsize < _LEAST:
+        return "bytes"
+    return "inodes" if found.f_files > 0 and found.f_favail == 0 else ""
+
+
+def no_room(path: str, lacks: str) -> Record:
+    """What the system says when a file system is full."""
+    return observe(MACHINE, f"[Errno 28] No space left on device: the file system of {path[:300]} has no free {lacks}")
+
+
+def existing(path: str) -> str:
+    """The nearest folder that exists: what is to be made will be made there."""
+    path = os.path.abspath(path)
+    while not os.path.isdir(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    return path
+
+
+def temporary(env: Mapping[str, str]) -> str:
+    """The folder that Python will take for temporary files; "" if it may write into none."""
+    for path in (*(env[name] for name in _TEMPORARY if env.get(name)), *_FALLBACKS, os.curdir):
+        if os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK):
+            return os.path.abspath(path)
+    return ""
+
+
+def observations(env: Mapping[str, str], facts: Mapping[str, object]) -> Iterator[Record]:
+    """What is wrong with those folders for every start, in the words of Python, the system and ZeroMQ."""
+    if facts.get("tmp_writable") == "no":
+        yield observe(MACHINE, "[Errno 2] No usable temporary directory found in /tmp, /var/tmp, /usr/tmp and the folder of the start")
+    sockets = env.get("VLLM_RPC_BASE_PATH") or temporary(env)
+    if len(sockets.encode("utf-8", "replace")) + _NAME > _LONGEST_SOCKET:
+        yield observe(MACHINE, f"ipc path '{sockets[:300]}' with the name of a socket is longer than {_LONGEST_SOCKET} characters")
+    if "tmp_full" in facts:
+        yield no_room(temporary(env), str(facts["tmp_full"]))

@@ -1,0 +1,167 @@
+"""What was seen of a machine, as a file: to be diagnosed elsewhere, or beside a log. Secrets are masked before anything is written.
+
+A file comes from anywhere and is believed nothing: values of the wrong kind are left out by name, texts can neither style a terminal nor
+be endless, and what this version does not know is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from qvl_doctor import __version__
+from qvl_doctor.logs.records import read_records
+from qvl_doctor.logs.source import clean
+from qvl_doctor.machine.fact_kinds import fits
+from qvl_doctor.model import NOTHING, Fact, Record, Seen
+from qvl_doctor.observations import LEVELS, observe
+from qvl_doctor.redaction.line import MASK, redact
+
+SCHEMA = "qvl-doctor/env/1"
+#: A file of a machine with hundreds of packages has some ten kilobytes.
+LONGEST = 16 << 20
+_MOST = 5000
+_LONGEST_TEXT = 4000
+_DEPTH = 6
+_NAME = re.compile(r"[A-Za-z_]\w{0,79}", re.ASCII)
+_MADE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_VERSION = re.compile(r"\d[\w.+-]{0,39}", re.ASCII)
+_OTHER = re.compile(r"qvl-doctor/env/\d{1,6}")
+
+
+class EnvironmentFileError(ValueError):
+    """A file that is no environment."""
+
+
+class Environment(NamedTuple):
+    """What each probe saw, by its name; what it was asked for (`command`, `model`, `port`, as text); when, in UTC, and by which version.
+
+    `left_out` are names of facts whose values were not what they should be.
+    """
+
+    looks: Mapping[str, Seen] = NOTHING
+    asked: Mapping[str, str] = NOTHING
+    made: str = ""
+    version: str = ""
+    left_out: tuple[str, ...] = ()
+
+    def seen(self, *without: str) -> Seen:
+        """All that was seen, except by some probes."""
+        found = Seen()
+        for name, look in self.looks.items():
+            if name not in without:
+                found |= look
+        return found
+
+
+def dumps(env: Environment) -> str:
+    """The file's text: sorted, one value a line, so that two of them can be compared."""
+    found = {
+        "schema": SCHEMA,
+        "version": env.version or __version__,
+        "made": env.made,
+        "asked": {name: redact(text) for name, text in sorted(env.asked.items())},
+        "probes": {name: sorted(look.facts) for name, look in env.looks.items()},
+        "facts": {name: masked(fact.value, name) for name, fact in sorted(env.seen().facts.items())},
+        "observations": [
+            {"probe": name, "level": each.level, "said": _said(each), "line": each.first_line}
+            for name, look in env.looks.items()
+            for each in look.observations
+        ],
+    }
+    return json.dumps(found, ensure_ascii=False, indent=2, default=str) + "\n"
+
+
+def loads(text: str) -> Environment:
+    """What a file says. Raises EnvironmentFileError. What this version does not know is left out."""
+    if len(text) > LONGEST:
+        raise EnvironmentFileError(f"longer than {LONGEST} characters")
+    try:
+        found = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:
+        raise EnvironmentFileError(clean(str(error))[:120]) from None
+    schema = found.get("schema") if isinstance(found, dict) else None
+    if isinstance(schema, str) and schema != SCHEMA and _OTHER.fullmatch(schema):
+        raise EnvironmentFileError(f"its schema is {schema}, this is qvl-doctor {__version__}, which reads {SCHEMA}: update qvl-doctor")
+    if schema != SCHEMA:
+        raise EnvironmentFileError(f"its schema is not {SCHEMA}")
+    named = {name: value for name, value in list(_mapping(found, "facts").items())[:_MOST] if _NAME.fullmatch(name)}
+    facts = {name: Fact(_tamed(value), "probe") for name, value in named.items() if fits(name, value)}
+    probes = _mapping(found, "probes")
+    listed = {str(name): {each for each in names if isinstance(each, str)} for name, names in probes.items() if isinstance(names, list)}
+    of_none = {name: fact for name, fact in facts.items() if not any(name in names for names in listed.values())}
+    observations = found.get("observations")
+    said = [each for each in observations[:_MOST] if isinstance(each, dict)] if isinstance(observations, list) else []
+    looks = {name: Seen({each: facts[each] for each in facts if each in names}, _records(said, name)) for name, names in listed.items()}
+    unlisted = [each for each in said if each.get("probe") not in listed]
+    looks[""] = looks.get("", Seen()) | Seen(of_none, _records(unlisted))
+    return Environment(
+        {name: look for name, look in looks.items() if name or look != Seen()},
+        {name: _text(value)[:2000] for name, value in _mapping(found, "asked").items() if isinstance(value, str) and _NAME.fullmatch(name)},
+        _matching(_MADE, found.get("made")),
+        _matching(_VERSION, found.get("version")),
+        tuple(name for name, value in named.items() if not fits(name, value)),
+    )
+
+
+def masked(value: Any, name: str = "", depth: int = _DEPTH) -> Any:
+    """The value in JSON's own types, with secrets masked by their looks and by the name that they stand under."""
+    if isinstance(value, str) and value in {"yes", "no"}:
+        return value  # that there is a token, `hub_token`, is no secret
+    if isinstance(value, str):
+        shown = redact(value)
+        return shown if shown != value or not name or redact(f"{name}={value}") == f"{name}={value}" else MASK
+    if isinstance(value, Mapping) and depth:
+        return {str(key): masked(item, str(key), depth - 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) and depth:
+        return [masked(item, name, depth - 1) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float)) else redact(str(value))
+
+
+def _mapping(found: Any, key: str) -> Mapping[str, Any]:
+    value = found.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _matching(pattern: re.Pattern[str], value: Any) -> str:
+    return value if isinstance(value, str) and pattern.fullmatch(value) else ""
+
+
+def _text(value: str) -> str:
+    return redact(clean(value[:_LONGEST_TEXT]))
+
+
+def _tamed(value: Any, depth: int = _DEPTH) -> Any:
+    """The value with its texts made harmless, and nothing in it without end."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, dict) and depth:
+        return {_text(str(key))[:200]: _tamed(item, depth - 1) for key, item in list(value.items())[:_MOST]}
+    if isinstance(value, list) and depth:
+        return [_tamed(item, depth - 1) for item in value[:_MOST]]
+    return value if value is None or isinstance(value, (bool, int, float)) else ""
+
+
+def _records(found: list[dict[str, Any]], probe: str | None = None) -> tuple[Record, ...]:
+    """Observations again (those of a probe, or all), and what the import test said as the records of a log."""
+    mine = [each for each in found if isinstance(each.get("said"), str) and (probe is None or each.get("probe") == probe)]
+    lines = [each.get("line") for each in mine]
+    numbers = [line if isinstance(line, int) and not isinstance(line, bool) and 0 <= line < 1 << 31 else 0 for line in lines]
+    return tuple(_observed(mine, numbers)) + tuple(_logged(mine))
+
+
+def _observed(found: list[dict[str, Any]], lines: list[int]) -> Iterator[Record]:
+    for each, line in zip(found, lines, strict=True):
+        if isinstance(each.get("level"), str) and each["level"] in LEVELS:
+            yield observe(each["level"], clean(each["said"][:_LONGEST_TEXT]), line)
+
+
+def _logged(found: list[dict[str, Any]]) -> Iterator[Record]:
+    said = "\n".join(each["said"] for each in found if not each.get("level"))
+    yield from read_records(redact(said[: 1 << 20]))
+
+
+def _said(record: Record) -> str:
+    return record.message if record.level in LEVELS else "\n".join(line.text for line in record.lines)

@@ -1,0 +1,139 @@
+"""The host held against the command: what this start asks for, and whether the machine lets it. In the words of who would refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from qvl_doctor.machine import disks, env_variables
+from qvl_doctor.machine.fit_gpus import ranks
+from qvl_doctor.machine.model_folder import Place, is_repository
+from qvl_doctor.model import Fact, Facts, Record, Seen, fact_text
+from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.versions import satisfies
+
+_PORT = 8000
+#: Part of the machine's memory that vLLM lets its swap space take at most, and the releases that have one.
+_SWAP_SHARE, _SWAPS = 0.7, "<0.18"
+#: Releases whose sleep mode refuses PyTorch's expandable segments, and those that refuse them with a KV connector.
+_SLEEP_REFUSES, _CONNECTOR_REFUSES = ">=0.8.0,<=0.20.0", ">=0.21"
+#: Releases that ask for the user's name when they are imported, and those of torch that fail if there is none.
+_ASKS_NAME, _TORCH_FAILS = ">=0.22", "<2.13"
+#: Variables that switch off a way between GPUs → that way.
+_WAYS = {"NCCL_P2P_DISABLE": "peer to peer", "NCCL_SHM_DISABLE": "shared memory"}
+
+
+def port_of(arguments: Mapping[str, Any]) -> int:
+    """The port of the server that the command starts."""
+    port = arguments.get("port")
+    return port if isinstance(port, int) and not isinstance(port, bool) else _PORT
+
+
+def address(facts: Facts, arguments: Mapping[str, Any]) -> Iterator[Record]:
+    """Why the server's address cannot be bound."""
+    if arguments.get("uds"):
+        return
+    state, port, host = facts["port_free"].value, port_of(arguments), str(arguments.get("host") or "0.0.0.0")[:60]  # noqa: S104
+    if state == "no":
+        yield observe(MACHINE, f"[Errno 98] Address already in use: port {port}")
+    elif state == "not-permitted":
+        yield observe(MACHINE, f"[Errno 13] error while attempting to bind on address ('{host}', {port}): permission denied")
+    elif state == "no-such-address":
+        yield observe(MACHINE, f"[Errno 99] error while attempting to bind on address ('{host}', {port}): cannot assign requested address")
+
+
+def is_about_address(message: str) -> bool:
+    """Whether an observation is one of `address`."""
+    return message.startswith(("[Errno 98]", "[Errno 13]", "[Errno 99]"))
+
+
+def model(name: str, found: Place, env: Mapping[str, str], *, complete: bool) -> Iterator[Record]:
+    """A model that is not on this machine: whether vLLM will be able to get it."""
+    if "://" in name or complete or env_variables.from_modelscope(env):
+        return
+    if not found.folder and not is_repository(name) and not _is_reference(name):
+        yield observe(MACHINE, f"Repo id must be in the form 'repo_name' or 'namespace/repo_name': '{name[:290]}'")
+    elif (found.snapshot or (not found.folder and is_repository(name))) and env_variables.offline(env):
+        lacks = "is in the cache only in part" if found.folder else "is not in the cache"
+        said = "outgoing traffic has been disabled by HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE"
+        yield observe(MACHINE, f"{said}, and {name[:120]} {lacks}")
+
+
+def user(facts: Facts, release: str) -> Iterator[Record]:
+    """A user without a name: fatal where an import already asks for it, in Python's words; else it depends on what is compiled."""
+    if "user_id_without_name" not in facts:
+        return
+    number = facts["user_id_without_name"].value
+    if release and satisfies(release, _ASKS_NAME) and satisfies(fact_text(facts, "torch"), _TORCH_FAILS):
+        yield observe(MACHINE, f"KeyError: 'getpwuid(): uid not found: {number}'")
+    else:
+        yield observe(MACHINE, f"the user {number} has no name: neither USER nor /etc/passwd says one")
+
+
+def _is_reference(name: str) -> bool:
+    """A GGUF file of a repository, as newer releases take it: owner/name:file."""
+    return ":" in name and not name.startswith((".", "/", "~"))
+
+
+def look(arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[str, str], *, folders: bool = True) -> Seen:
+    """Everything else that follows from host and command. `folders`: the command's are those of this machine, not a container's."""
+    more: dict[str, Fact] = {}
+    ways = [way for name, way in _WAYS.items() if env.get(name) == "1"]
+    if ranks(arguments)[0] > 1 and ways:
+        more["nccl_off"] = Fact(" and ".join(ways), "probe")
+    found = [*_allocator(arguments, release, env), *_swap(arguments, facts, release)]
+    found += [*_downloads(facts, arguments, env), *_compiles(arguments, facts, release, env)] if folders else []
+    if facts.get("wsl") and release and _without_pinned_memory(release, env):
+        found.append(observe(MACHINE, "Using 'pin_memory=False' as WSL is detected. This may slow down the performance."))
+    return Seen(more, tuple(found))
+
+
+def _downloads(facts: Facts, arguments: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[Record]:
+    """A model that is still to be fetched, into a folder that may not be written or is full."""
+    if fact_text(facts, "model_place") != "hub" or env_variables.offline(env) or env_variables.from_modelscope(env):
+        return
+    for name, path in (("cache", disks.hub_cache(env)), ("download", str(arguments.get("download_dir") or ""))):
+        if fact_text(facts, f"{name}_writable") == "no":
+            yield observe(MACHINE, f"PermissionError at {path.replace(' ', '_')[:280]} when downloading the model")
+            return
+        if fact_text(facts, f"{name}_full"):
+            yield disks.no_room(disks.existing(path), fact_text(facts, f"{name}_full"))
+            return
+
+
+def _compiles(arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[str, str]) -> Iterator[Record]:
+    """The V1 engine keeps what it compiles in a folder that it makes itself."""
+    if not release or not satisfies(release, ">=0.8") or fact_text(facts, "vllm_cache_writable") != "no":
+        return
+    off = arguments.get("enforce_eager") or env.get("VLLM_USE_V1") == "0" or env.get("VLLM_DISABLE_COMPILE_CACHE")
+    level = arguments.get("optimization_level")
+    if not off and level in {None, 2, 3} and not arguments.get("compilation_config"):
+        yield observe(MACHINE, f"vLLM cannot write its cache folder: {disks.vllm_cache(env)[:290]}")
+
+
+def _allocator(arguments: Mapping[str, Any], release: str, env: Mapping[str, str]) -> Iterator[Record]:
+    if "expandable_segments:True" not in env.get("PYTORCH_CUDA_ALLOC_CONF", "") or not release:
+        return
+    sleep, transfer = bool(arguments.get("enable_sleep_mode")), arguments.get("kv_transfer_config")
+    if sleep and satisfies(release, _SLEEP_REFUSES):
+        yield observe(MACHINE, "Expandable segments are not compatible with memory pool.")
+    connector = transfer.get("kv_connector") if isinstance(transfer, Mapping) else None
+    exempt = sleep or bool(arguments.get("enable_cumem_allocator"))
+    if connector and not exempt and satisfies(release, _CONNECTOR_REFUSES):
+        said = "is incompatible with PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True unless enable_sleep_mode is also enabled."
+        yield observe(MACHINE, f"KV connector {str(connector)[:60]} {said}")
+
+
+def _swap(arguments: Mapping[str, Any], facts: Facts, release: str) -> Iterator[Record]:
+    ram, swap = facts.get("ram_gib"), arguments.get("swap_space")
+    if ram is None or not isinstance(ram.value, (int, float)) or not release or not satisfies(release, _SWAPS):
+        return
+    each = float(swap) if isinstance(swap, (int, float)) and not isinstance(swap, bool) else 4.0
+    asked = each * ranks(arguments)[1]
+    if asked > _SWAP_SHARE * ram.value:
+        total = f"{ram.value:.2f} GiB total CPU memory is allocated for the swap space."
+        yield observe(MACHINE, f"Too large swap space. {asked:.2f} GiB out of the {total}")
+
+
+def _without_pinned_memory(release: str, env: Mapping[str, str]) -> bool:
+    return satisfies(release, "<0.24") or not env_variables.is_on(env, "VLLM_WSL2_ENABLE_PIN_MEMORY")

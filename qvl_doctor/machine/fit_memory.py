@@ -1,0 +1,78 @@
+"""Whether the model fits: its weights on the disk, vLLM's own check of free memory, and by the memory model the card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from qvl_doctor.memory import gpus
+from qvl_doctor.memory.budget import start_needs
+from qvl_doctor.memory.checkpoint import Checkpoint, read_checkpoint
+from qvl_doctor.memory.gpus import Gpu
+from qvl_doctor.memory.release_tables import GIB
+from qvl_doctor.memory.solver import Case
+from qvl_doctor.memory.tensors import CheckpointError
+from qvl_doctor.memory.weights import weights
+from qvl_doctor.model import Fact, Facts, Record, Seen, fact_text
+from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.sizing.case import Known, Unsized, of_arguments
+from qvl_doctor.sizing.wording import facts_of
+
+
+def look(arguments: Mapping[str, Any], known: Known, facts: Facts, env: Mapping[str, str], *, room: bool = True) -> Seen:
+    """What the command's start takes of card and, with `room`, of the disk. `env` are the variables that the command sets itself."""
+    case = of_arguments(arguments, known, env)
+    if isinstance(case, Unsized):
+        return Seen({"plan_unknown": Fact(case.reason, "probe")})
+    needed = weights(case.shape, case.settings).tensors * case.settings.tp / GIB
+    disk = _room(needed, facts, arguments) if room else {}
+    return Seen({**disk, **facts_of(case, case.plan())}, tuple(_free_memory(case, facts)))
+
+
+def known_of(facts: Facts, release: str, folder: str = "") -> Known:
+    """What the memory model is told beside the command: the card by the facts, the model by its folder on this machine."""
+    own = _checkpoint(folder) if folder else None
+    if own is None:
+        return Known(gpu=card_of(facts), release=release)
+    # Of a download that is not over, the tensors that are there are not all that will be loaded.
+    tensors = own.tensors if fact_text(facts, "model_complete") == "yes" else ()
+    return Known(own.shape, own.quantization, card_of(facts), release, tensors)
+
+
+def _checkpoint(folder: str) -> Checkpoint | None:
+    """None for what the memory model cannot read: what is wrong with a folder, the look at it says."""
+    try:
+        return read_checkpoint(folder)
+    except CheckpointError:
+        return None
+
+
+def card_of(facts: Facts) -> Gpu | None:
+    """The card that the facts describe, with the memory that is there."""
+    total = facts["total_gib"].value if "total_gib" in facts else None
+    named = gpus.find(fact_text(facts, "gpu_name")) if "gpu_name" in facts else None
+    if not total:
+        return named
+    return replace(named, total_bytes=int(float(total) * GIB), nominal=False) if named else gpus.of_size(float(total))
+
+
+def _room(needed: float, facts: Facts, arguments: Mapping[str, Any]) -> dict[str, Fact]:
+    """GiB of the weights, and whether the disk has so much for a model that is still to be fetched."""
+    found = {"weights_needed_gib": Fact(round(needed, 1), "probe")}
+    free = facts.get("download_free_gib" if arguments.get("download_dir") else "cache_free_gib")
+    there = facts["weight_files_gib"].value if "weight_files_gib" in facts else 0.0  # of a download that was begun
+    if fact_text(facts, "model_place") in {"", "hub"} and free is not None and free.value < needed - there:
+        found |= {"disk_small": Fact("yes", "probe"), "disk_free_gib": free}
+    return found
+
+
+def _free_memory(case: Case, facts: Facts) -> Iterator[Record]:
+    """VLLM's own check of free memory, in its words, from the release on that has it."""
+    if "startup_free_gib" not in facts:
+        return
+    free, total = float(facts["startup_free_gib"].value), case.gpu.total_bytes / GIB
+    wanted = start_needs(case.settings, case.gpu) / GIB
+    if wanted and free < wanted:
+        asked = f"desired GPU memory utilization ({case.settings.utilization:g}, {wanted:.2f} GiB)"
+        yield observe(MACHINE, f"Free memory on device ({free:.2f}/{total:.2f} GiB) on startup is less than {asked}.")

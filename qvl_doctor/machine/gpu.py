@@ -1,0 +1,158 @@
+"""GPUs as NVML shows them: those that vLLM will use, their memory and who holds it, their health. A missing piece is a fact."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from qvl_doctor.machine.cuda_visible import Visible, choose
+from qvl_doctor.machine.devices import Card, Device, links, read_card
+from qvl_doctor.machine.nvml import ABSENT, Nvml, instead, start
+from qvl_doctor.model import Fact, Record, Seen
+from qvl_doctor.observations import MACHINE, observe
+
+#: So much is gone on a card that nobody uses: the driver's own.
+_IDLE_GIB = 1.0
+_MOST_CARDS = 64
+
+
+class Asked(NamedTuple):
+    """How many cards the command uses, how many of them share a layer (tensor parallel), and whether this vLLM is for CPUs."""
+
+    ranks: int = 1
+    tensor_parallel: int = 1
+    for_cpu: bool = False
+
+
+def look(env: Mapping[str, str] | None = None, asked: Asked | None = None, root: str = "/") -> Seen:
+    """What NVML shows. Cards are observations; the fact `nvml` is ok, or why it cannot be asked.
+
+    Of the cards (or the instance) that the command uses, the one with the least free memory gives the facts gpu_name, compute_capability,
+    total_gib and startup_free_gib, as torch counts: the total less what the driver reserves.
+    """
+    env, asked = os.environ if env is None else env, asked or Asked()
+    nvml = start()
+    if isinstance(nvml, str):
+        word = instead(nvml, root, for_cpu=asked.for_cpu)
+        return Seen({"nvml": Fact(word, "probe")}, tuple(_without(word, env)))
+    try:
+        return _seen(nvml, env, asked)
+    finally:
+        nvml.close()
+
+
+def _without(word: str, env: Mapping[str, str]) -> Iterator[Record]:
+    """Why there is no driver, where the container's own variable says it."""
+    given = env.get("NVIDIA_VISIBLE_DEVICES", "").strip()
+    if word in ABSENT and given in {"none", "void"}:
+        yield observe(MACHINE, f"NVIDIA_VISIBLE_DEVICES is {given}: this container was given no GPU")
+
+
+def _seen(nvml: Nvml, env: Mapping[str, str], asked: Asked) -> Seen:
+    facts: dict[str, object] = {"nvml": "ok"}
+    driver = nvml.text("nvmlSystemGetDriverVersion")
+    cuda = nvml.ask("nvmlSystemGetCudaDriverVersion_v2") or nvml.ask("nvmlSystemGetCudaDriverVersion")
+    if driver:
+        facts["driver"] = driver
+    if cuda:
+        facts["driver_cuda"] = f"{cuda // 1000}.{cuda % 1000 // 10}"
+    count = min(nvml.ask("nvmlDeviceGetCount") or 0, _MOST_CARDS)
+    facts["gpu_count"] = count
+    found = {number: read_card(nvml, number) for number in range(count)}
+    cards = {number: card for number, card in found.items() if isinstance(card, Card)}
+    lost = [observe(MACHINE, f"GPU {number} cannot be asked: {card}") for number, card in found.items() if isinstance(card, str)]
+    visible = _visible(env, found)
+    seen = [cards[number] for number in visible.cards if number in cards]
+    idle = [card for card in seen if card.divided and not card.instances]  # CUDA passes over them
+    used = [card for card in seen if card not in idle]
+    facts |= {"gpu_visible": len(visible.cards) - len(idle), **_chosen(nvml, used, visible, asked, count)}
+    if idle and not used:
+        facts |= {"mig": "yes", "gpu_name": idle[0].device.name}
+    records = [*lost, *_about_list(env, visible, count), *_kinds(env, cards)]
+    for card in seen:
+        records += _about(card, alone=not used)
+    return Seen({name: Fact(value, "probe") for name, value in facts.items()}, tuple(records))
+
+
+def _visible(env: Mapping[str, str], found: Mapping[int, Card | str]) -> Visible:
+    """What CUDA_VISIBLE_DEVICES leaves. A card that cannot be asked still has its number."""
+    uuids = {number: card.device.uuid if isinstance(card, Card) else "" for number, card in found.items()}
+    instances = {each.uuid: number for number, card in found.items() if isinstance(card, Card) for each in card.instances}
+    return choose(env.get("CUDA_VISIBLE_DEVICES"), uuids, instances)
+
+
+def _chosen(nvml: Nvml, seen: Sequence[Card], visible: Visible, asked: Asked, there: int) -> dict[str, object]:
+    """Facts of the cards that the command uses."""
+    facts: dict[str, object] = {}
+    if not seen:
+        return facts
+    if seen[0].divided:  # a process sees one instance: the named one, else the first
+        device = next((each for each in seen[0].instances if each.uuid.startswith(visible.instance)), None)
+        facts["gpu_visible"] = 1 if device else 0
+        facts["mig"] = "yes"
+        if visible.instance and device:
+            facts["mig_named"] = device.number
+            if device.number >= there:
+                facts["mig_card_missing"] = "yes"
+    else:
+        used = seen[: asked.ranks]
+        device = min((card.device for card in used), key=lambda each: (not each.total, each.free))
+        joined, level = links(nvml, used[: asked.tensor_parallel])
+        facts |= {name: value for name, value in (("gpu_links", joined), ("gpu_topology", level)) if value}
+    facts["gpu_name"] = device.name if device else seen[0].device.name
+    if seen[0].capability:
+        facts["compute_capability"] = min((card.capability for card in seen[: asked.ranks] if card.capability), key=_version)
+    if device and device.total:
+        facts |= {"total_gib": round(device.total, 2), "startup_free_gib": round(device.free, 2)}
+    return facts
+
+
+def _version(capability: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in capability.split("."))
+
+
+def _about_list(env: Mapping[str, str], visible: Visible, count: int) -> Iterator[Record]:
+    said = env.get("CUDA_VISIBLE_DEVICES", "").strip()
+    if visible.problem:
+        yield observe(MACHINE, f"CUDA_VISIBLE_DEVICES={said[:200]} {visible.problem}: {len(visible.cards)} visible")
+    if not count or (visible.problem and not visible.cards):
+        yield observe(MACHINE, f"No CUDA GPUs are available ({count} are here, none is visible)")
+    if said.startswith(("GPU-", "MIG-")):
+        first = said.split(",")[0].strip()
+        yield observe(MACHINE, f"CUDA_VISIBLE_DEVICES: invalid literal for int() with base 10: '{first[:80]}'")
+
+
+def _kinds(env: Mapping[str, str], cards: Mapping[int, Card]) -> Iterator[Record]:
+    """VLLM's own warning: it goes by NVML's order, CUDA by speed unless told otherwise."""
+    names = [card.device.name for card in cards.values()]
+    if len(set(names)) > 1 and env.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+        yield observe(MACHINE, f"Detected different devices in the system: {', '.join(names[:16])}.")
+
+
+def _about(card: Card, *, alone: bool) -> Iterator[Record]:
+    """What is to be said of a card. `alone`: there is none beside it that can be used."""
+    label = f"GPU {card.device.number}"
+    title = f"{label} ({card.device.name})"
+    for fault in card.faults:
+        yield observe(MACHINE, f"{title}: {fault}")
+    if not card.divided:
+        yield from _memory(label, card.device)
+        return
+    if not card.instances and alone:
+        yield observe(MACHINE, f"{title}: MIG is switched on, and no instance is there for this process")
+        return
+    listed = ", ".join(f"{each.name} ({each.uuid})" for each in card.instances[:8]) or "none"
+    yield observe(MACHINE, f"{title}: MIG is switched on, its memory is divided into instances: {listed}")
+    for each in card.instances:
+        yield from _memory(f"{label}, instance {each.number}", each)
+
+
+def _memory(label: str, device: Device) -> Iterator[Record]:
+    title = f"{label} ({device.name})"
+    if device.failure:
+        yield observe(MACHINE, f"{title}: its memory cannot be read: {device.failure}")
+    taken = device.total - device.free
+    if device.total and taken >= _IDLE_GIB:
+        by = f", by {', '.join(device.holders)}" if device.holders else ""
+        yield observe(MACHINE, f"{title}: {taken:.2f} GiB of {device.total:.2f} GiB are taken before vLLM starts{by}")

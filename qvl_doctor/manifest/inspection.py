@@ -1,0 +1,130 @@
+"""What a manifest says about the containers that start vLLM, as observations with their lines. Rules say how bad it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from qvl_doctor.launch.command import Command
+from qvl_doctor.launch.masking import secret
+from qvl_doctor.launch.observing import arguments_of, facts_of, observe_command, observe_problems
+from qvl_doctor.launch.pods.kserve import is_kserve, model_of
+from qvl_doctor.launch.pods.pod_commands import ManifestSource
+from qvl_doctor.launch.reading import is_manifest, read
+from qvl_doctor.launch.yamltext.yaml_tree import Node, deep, documents, text_at
+from qvl_doctor.manifest import hardware, kubelet_probes, lifecycle, services, storage
+from qvl_doctor.manifest.surroundings import Scene
+from qvl_doctor.model import Fact, Record, Seen
+
+#: All releases so far begin with 0; a tag like 1.4.2 is that of somebody's own image.
+_RELEASE = re.compile(r"vllm[^:@]*:v?(0\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", re.IGNORECASE)
+#: Images with vLLM in them whose tags count the versions of something else.
+_OWN_VERSIONS = re.compile(r"lmcache/|vllm-omni", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|\((\w+)\)|(\w+))")
+#: Filled in before anything starts (`${HF_TOKEN}`, `$(KEY)`), a place to fill in (`<your token>`), or a switch: no secret.
+_NO_SECRET = re.compile(r"\$\{\w+(?::?[?+-])?\}|\$\{\w+:?\?[^}]*\}|\$\w+|\$\(\w+\)|<[^<>]*>|\*+|\d{1,2}|true|false", re.IGNORECASE)
+_SECRET_FLAGS = ("--api-key", "--hf-token")
+
+
+class Looked(NamedTuple):
+    """One vLLM command of a text, the release that it runs ("" is unknown), and what was seen of it and its surroundings.
+
+    `model` is set where the command's arguments do not name it.
+    """
+
+    command: Command
+    release: str
+    seen: Seen
+    model: str = ""
+
+
+def look(text: str, release: str = "", start_s: float = 0.0) -> list[Looked]:
+    """Every vLLM command of a text of manifests. `start_s`: how long a start takes, where a log said it.
+
+    Raises LaunchError for what is no YAML, or holds no vLLM.
+    """
+    whole = tuple(objects(text)) if is_manifest(text) else ()
+    commands = [command for command in read(text, release) if not _is_copy(command, whole)]
+    return [_looked(text, whole, replace(command, start_s=start_s), release) for command in commands]
+
+
+def _is_copy(command: Command, whole: tuple[Node, ...]) -> bool:
+    """Whether the object that a controller made this one from is in the text too: a change belongs there, and is lost here."""
+    owner = owner_of(command)
+    return bool(owner) and any((each.text("kind"), text_at(each, "metadata", "name")) in owner for each in whole)
+
+
+def owner_of(command: Command) -> list[tuple[str, str]]:
+    """(kind, name) of what a controller made a command's object from, the nearest first: a pod's ReplicaSet, and its Deployment."""
+    root = command.source.box.spot.root if isinstance(command.source, ManifestSource) else None
+    listed = deep(root, "metadata", "ownerReferences")
+    found = [(each.text("kind") or "", each.text("name") or "") for each in (listed.items if listed else ())]
+    hash_ = deep(root, "metadata", "labels", "pod-template-hash")
+    for kind, name in found[:1]:
+        if kind == "ReplicaSet" and hash_ and name.endswith(f"-{hash_.value}"):
+            found.append(("Deployment", name.removesuffix(f"-{hash_.value}")))
+    return found
+
+
+def _looked(text: str, whole: tuple[Node, ...], command: Command, release: str) -> Looked:
+    own, model = release or release_of(command.image or ""), ""
+    seen = Seen({"vllm": Fact(own, "manifest")} if own else {})
+    if isinstance(command.source, ManifestSource):
+        box = command.source.box
+        if is_kserve(command):
+            model = model_of(command, box.spot.container)
+            facts = {**facts_of(command, own), **({"model": Fact(model, "manifest")} if model else {})}
+            seen |= Seen(facts, tuple(observe_problems(command, command.source.problems, own)))
+        else:
+            seen |= observe_command(command, own)
+            model = _filled_in(command)
+            seen |= Seen({"model": Fact(model, "manifest")} if model else {})
+        scene = Scene(text, whole, box, command, arguments_of(command, own), own, command.start_s, model)
+        looks = (hardware.look, lifecycle.look, kubelet_probes.look, services.look, storage.look, _secrets)
+        seen |= Seen(observations=tuple(each for look_at in looks for each in look_at(scene)))
+    else:
+        seen |= observe_command(command, own)
+        if command.source and command.source.shape == "docker":
+            seen |= Seen(observations=tuple(hardware.of_docker(command)))
+    return Looked(command, own, seen, model)
+
+
+def _filled_in(command: Command) -> str:
+    """The model, where a variable that stands in the same manifest holds its name; "" otherwise."""
+    named = _VARIABLE.fullmatch(command.model or "")
+    value = command.env.get(named[1] or named[2] or named[3], "") if named else ""
+    return "" if "$" in value else value
+
+
+def release_of(image: str) -> str:
+    """The release that the tag of an image of vLLM names: vllm/vllm-openai:v0.7.2 is 0.7.2."""
+    found = None if _OWN_VERSIONS.search(image) else _RELEASE.search(image)
+    return found[1] if found else ""
+
+
+def objects(text: str) -> Iterator[Node]:
+    """The objects of a text, those inside Lists too."""
+    for document in documents(text):
+        items = document.get("items")
+        if items and (document.text("kind") or "").endswith("List"):
+            yield from (item.resolved for item in items.resolved.items)
+        else:
+            yield document
+
+
+def _secrets(scene: Scene) -> Iterator[Record]:
+    """Secrets that stand in the file, or in arguments, which every list of processes shows."""
+    for variable, (value, _) in scene.box.variables.items():
+        if value is not None and value.kind == "scalar" and _is_secret(variable, value.value):
+            yield scene.at(value, f"container {scene.name} has a secret in plain text: the variable {variable}")
+    for name in _SECRET_FLAGS:
+        given = scene.command.value(name)
+        if given and not given.startswith("$"):
+            yield scene.at(scene.node, f"container {scene.name} has a secret in its arguments: {name}")
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Whether a variable's value would be masked, and is there to be read."""
+    return secret(name, value) != value and not _NO_SECRET.fullmatch(value.strip())

@@ -1,0 +1,77 @@
+"""Kubernetes' probes of a container: whether they wait for a start to be over, and ask vLLM what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qvl_doctor.launch.pods.kserve import is_kserve
+from qvl_doctor.launch.yamltext.yaml_tree import deep
+from qvl_doctor.manifest.services import other_ports
+from qvl_doctor.manifest.surroundings import Scene, number
+from qvl_doctor.model import Record
+
+#: Seconds that a start takes at least where nothing better is known: profiling, graphs and imports of a small model, and a fast disk.
+_LEAST_START_S = 120
+_OVERHEAD_S = 60
+_READ_GIB_PER_S = 1.0
+_DEFAULTS = {"initialDelaySeconds": 0, "periodSeconds": 10, "failureThreshold": 3}
+
+
+def look(scene: Scene) -> Iterator[Record]:
+    """Observations of startup, liveness and readiness probes."""
+    if scene.shape != "kubernetes":
+        return
+    yield from _patience(scene)
+    if scene.alone and scene.port:  # else a probe may be meant for another program, or port
+        yield from _probed(scene)
+
+
+def _patience(scene: Scene) -> Iterator[Record]:
+    """A liveness probe that gives up before a start can be over. A startup probe holds it back until it has given up itself."""
+    kind = "startup" if scene.node.get("startupProbe") else "liveness"
+    probe = deep(scene.node, f"{kind}Probe")
+    if probe is None:
+        return
+    needed, basis = _needed(scene)
+    delay, period, failures = (number(probe.text(key) or default, default) for key, default in _DEFAULTS.items())
+    allowed = delay + period * failures
+    if allowed < needed:
+        said = f"its {kind} probe gives up after {allowed} s ({delay} s + {failures} x {period} s)"
+        yield scene.at(probe, f"container {scene.name}: {said}, and a start takes {needed:.0f} s or more ({basis})")
+
+
+def _needed(scene: Scene) -> tuple[float, str]:
+    """Seconds that a start takes, and where that is from."""
+    if scene.start_s:
+        return scene.start_s, "as the log shows"
+    loading = _OVERHEAD_S + scene.weights_gib / _READ_GIB_PER_S
+    if loading > _LEAST_START_S:
+        return loading, f"{scene.weights_gib:.0f} GiB of weights at {_READ_GIB_PER_S:.0f} GiB/s, and {_OVERHEAD_S} s"
+    return _LEAST_START_S, "no log says how long"
+
+
+def _probed(scene: Scene) -> Iterator[Record]:
+    """Probes that ask another port than vLLM's and than those of the pod's other containers, or a path that wants the key."""
+    open_elsewhere = other_ports(scene)
+    for kind in ("startup", "liveness", "readiness"):
+        asked = deep(scene.node, f"{kind}Probe", "httpGet") or deep(scene.node, f"{kind}Probe", "tcpSocket")
+        port = asked.get("port") if asked else None
+        if asked is None or port is None:
+            continue
+        at = scene.box.port_of(port.resolved.value)
+        path = asked.text("path") or ""
+        if at.isdecimal() and len(at) < 6 and int(at) != scene.port:
+            if at in open_elsewhere:
+                continue
+            yield scene.at(port, f"container {scene.name}: its {kind} probe asks port {at}, and vLLM listens on {scene.port}")
+        elif path.startswith("/v1/") and _guarded(scene) and not asked.get("httpHeaders"):
+            yield scene.at(asked, f"container {scene.name}: its {kind} probe asks {path[:80]} without the API key that vLLM wants there")
+
+
+def _guarded(scene: Scene) -> bool:
+    """Whether vLLM surely wants a key below /v1. With a --root-path releases differ; KServe's server has no key; an empty one is none."""
+    if is_kserve(scene.command) or scene.arguments.get("root_path"):
+        return False
+    value, _ = scene.box.variables.get("VLLM_API_KEY", (None, 0))
+    empty = value is not None and value.kind == "scalar" and not value.value
+    return bool(scene.arguments.get("api_key")) or ("VLLM_API_KEY" in scene.box.variables and not empty)

@@ -1,0 +1,296 @@
+"""What `check --export` wrote elsewhere: judged with another command, beside a log, and whatever somebody put into it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checking import doctor, report, rules
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from nvml.fixtures import RTX_4090, Describe
+from program import RULES
+from program import run_text as run
+from rich.console import Console
+
+from qvl_doctor.cli.app import run_typer
+from qvl_doctor.cli.check import CheckOptions, judged
+from qvl_doctor.machine import PROBES
+from qvl_doctor.machine.export import SCHEMA, Environment, EnvironmentFileError, dumps, loads
+from qvl_doctor.machine.fact_kinds import fits
+from qvl_doctor.machine.fact_table import FACTS, GPU, HOST, MODEL, PACKAGES
+from qvl_doctor.model import Fact, Seen
+from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.report import as_json, console, markdown
+
+SERVE = ("--", "vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct")
+EVERYTHING = frozenset(PROBES)
+
+
+def exported(folder: Path, facts: dict[str, Any] | None = None, **more: Any) -> Path:
+    """A file as another machine wrote it."""
+    seen = {"nvml": "ok", "gpu_count": 2, "gpu_name": "NVIDIA GeForce RTX 4090", "compute_capability": "8.9", "total_gib": 23.65}
+    found = {
+        "schema": SCHEMA,
+        "version": "0.1.0",
+        "made": "2025-11-02T10:12:13Z",
+        "facts": seen | (facts or {}),
+        "observations": [],
+        **more,
+    }
+    path = folder / "env.json"
+    path.write_text(json.dumps(found), encoding="utf-8")
+    return path
+
+
+def test_a_command_is_held_against_a_machine_that_was_seen_without_it(tmp_path: Path) -> None:
+    path = exported(tmp_path)
+    done = run("check", "--from", path, "--vllm", "0.11.0", "--format", "json", *SERVE, "--tensor-parallel-size", "4")
+    found = json.loads(done.stdout)
+    assert "not-enough-gpus" in [finding["rule"] for finding in found["findings"]]
+    assert any("2025-11-02 10:12:13 UTC" in note for note in found["not_checked"])
+    assert found["facts"]["seen_at"] == "2025-11-02T10:12:13Z"
+
+
+def test_another_command_takes_the_place_of_the_exported_one(tmp_path: Path) -> None:
+    """What was found of the command there says nothing about this one; its port and its model were not looked at there."""
+    looks = {
+        "host": Seen({"port_free": Fact("no")}, (observe(MACHINE, "[Errno 98] Address already in use: port 8000"),)),
+        "model": Seen({"model_folder": Fact("ok"), "architecture": Fact("X")}),
+        "command": Seen({"plan": Fact("profile-oom"), "plan_missing_gib": Fact(3.0)}),
+    }
+    path = tmp_path / "env.json"
+    path.write_text(dumps(Environment(looks, {"model": "a/b", "port": "8000", "command": "vllm serve a/b"}, "2025-01-01T00:00:00Z")))
+    same = json.loads(run("check", "--from", path, "--format", "json").stdout)
+    assert "port-in-use" in [finding["rule"] for finding in same["findings"]]
+    assert same["facts"]["plan"] == "profile-oom"
+    other = json.loads(run("check", "--from", path, "--format", "json", *SERVE, "--port", "9000").stdout)
+    assert "port-in-use" not in [finding["rule"] for finding in other["findings"]]
+    assert "plan" not in other["facts"] or other["facts"]["plan"] != "profile-oom"
+    assert {check["name"]: check["status"] for check in other["checks"]}["folder"] == "unknown"
+
+
+def test_a_log_beside_an_export_does_not_take_over_its_command(tmp_path: Path, fixtures: Path) -> None:
+    env = Environment(
+        {"command": Seen({"plan": Fact("profile-oom")}), "gpu": Seen({"driver": Fact("550.54.14")})}, {}, "2025-01-01T00:00:00Z"
+    )
+    path = tmp_path / "env.json"
+    path.write_text(dumps(env))
+    found = json.loads(run("logs", "--env", path, "--format", "json", fixtures / "article/oom-9.03.log").stdout)
+    assert found["facts"]["driver"] == "550.54.14"
+    assert "plan" not in found["facts"]
+    assert any("2025-01-01" in note for note in found["not_checked"])
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda _: None, "no such file"),
+        (lambda path: path.mkdir(), "is a directory"),
+        (lambda path: path.write_bytes(b""), "Expecting value"),
+        (lambda path: path.write_bytes(b"\x7fELF" + bytes(999)), "binary"),
+        (lambda path: path.write_bytes(gzip.compress(b"{}")[:-4]), "cannot be read"),
+        (lambda path: path.write_bytes(gzip.compress(b" " * (17 << 20))), "too long"),
+        (lambda path: path.write_text("[" * 100_000), "recursion"),
+        (lambda path: path.write_text('{"schema": "qvl-doctor/env/7"}'), "update qvl-doctor"),
+        (lambda path: path.write_text('{"schema": "\x1b[31m"}'), "Invalid control"),
+        (lambda path: path.write_text('{"schema": ["a"]}'), "its schema is not"),
+        (lambda path: path.write_text('{"n": ' + "9" * 5000 + "}"), "no environment"),
+    ],
+)
+def test_what_is_no_environment_is_one_line(tmp_path: Path, make: Any, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "env.json"
+    make(path)
+    assert run_typer(["check", "--from", str(path)]) == 3
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+    assert "\x1b" not in said
+
+
+def test_a_log_beside_what_is_no_environment_is_wrong_usage(tmp_path: Path, fixtures: Path) -> None:
+    done = run("logs", "--env", tmp_path / "none.json", fixtures / "article/oom-9.03.log")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_an_export_may_be_packed_or_in_utf16_or_come_through_a_pipe(tmp_path: Path) -> None:
+    text = exported(tmp_path).read_text(encoding="utf-8")
+    (tmp_path / "env.json.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "wide.json").write_bytes(text.encode("utf-16"))  # PowerShell's `>`
+    for source, stdin in ((tmp_path / "env.json.gz", b""), (tmp_path / "wide.json", b""), ("-", text.encode())):
+        done = run("check", "--from", source, "--format", "json", stdin=stdin)
+        assert json.loads(done.stdout)["facts"]["gpu_name"] == "NVIDIA GeForce RTX 4090"
+
+
+HOSTILE: dict[str, Any] = {
+    "total_gib": "x",
+    "startup_free_gib": float("nan"),
+    "gpu_count": [2],
+    "shm_gib": -1,
+    "ram_gib": float("inf"),
+    "cache_free_gib": 10**400,
+    "compute_capability": "\x1b[31mred",
+    "gpu_name": {"a": 1},
+    "driver": True,
+    "vllm": ["0.11.0"],
+    "port_free": None,
+}
+
+
+def test_values_that_cannot_be_right_are_left_out_by_name(tmp_path: Path) -> None:
+    path = exported(tmp_path, HOSTILE)
+    done = run("check", "--from", path, "--vllm", "0.11.0", "--format", "json", *SERVE, "--tensor-parallel-size", "2")
+    found = json.loads(done.stdout)
+    assert not found["facts"].keys() & {name for name in HOSTILE if name != "vllm"}
+    assert not found["facts"].get("memory", {}).keys() & HOSTILE.keys()
+    assert not [finding for finding in found["findings"] if "gpu" in finding["rule"] or "memory" in finding["rule"]]
+    note = next(note for note in found["not_checked"] if "left out" in note)
+    assert "total_gib" in note
+    assert "Traceback" not in done.stderr
+
+
+def test_texts_of_an_export_cannot_style_the_terminal(tmp_path: Path) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J\u202e4090"
+    said = [{"probe": "gpu\x1b[2J", "level": "MACHINE", "said": f"GPU 0 cannot be asked: {evil}", "line": "x"}, {"said": evil}, 7]
+    path = exported(tmp_path, {"gpu_name": evil, "na\x1bme": 1, "architecture": evil}, observations=said, version=evil, made=evil)
+    for form in ("console", "markdown", "json"):
+        done = run("check", "--from", path, "--format", form)
+        assert not {"\x1b", "\x07", "\u202e"} & set(done.stdout + done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+def test_newer_keys_are_passed_over(tmp_path: Path) -> None:
+    path = exported(tmp_path, {"warp_field": "on", "warp_cores": 3}, probes={"warp": ["warp_field"], "gpu": 7}, hull={"a": [1]})
+    done = run("check", "--from", path, "--format", "json")
+    assert json.loads(done.stdout)["facts"]["warp_cores"] == 3
+
+
+ODD = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=12)
+    | st.sampled_from(["0.11.0", "8.9", "yes", "no", "ok", "\x1b[31m", "NVIDIA L4", "-1", "1e999"])
+    | st.lists(st.integers(), max_size=2)
+    | st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=4), max_size=2)
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=150)
+@given(st.dictionaries(st.sampled_from(sorted({*FACTS, "vllm", "total_gib", "startup_free_gib", "gpu_name", "args"})), ODD, max_size=8))
+def test_whatever_an_export_holds_the_report_survives(facts: dict[str, Any]) -> None:
+    env = loads(json.dumps({"schema": SCHEMA, "facts": facts}))
+    diagnosis = judged(env, None, EVERYTHING, CheckOptions(source="env.json"), RULES)
+    assert as_json.dumps(diagnosis)
+    for lang in ("en", "zh"):
+        assert markdown.render(diagnosis, lang)
+        view = Console(file=io.StringIO(), width=80, no_color=True)
+        console.render(diagnosis, lang, view)
+
+
+def test_every_fact_of_this_machine_fits_its_kind() -> None:
+    found = json.loads(run("check", "--export", "-", "--no-import-test", *SERVE).stdout)
+    assert not [name for name, value in found["facts"].items() if not fits(name, value)]
+    assert loads(json.dumps(found)).left_out == ()
+
+
+@pytest.mark.parametrize("name", sorted((*PACKAGES, *GPU, *HOST, *MODEL)))
+def test_no_fact_of_a_machine_may_be_a_list_or_nothing(name: str) -> None:
+    assert not fits(name, None)
+    assert not fits(name, [1])
+    assert not fits(name, float("nan"))
+
+
+def test_secrets_in_nested_arguments_are_not_exported() -> None:
+    secret = "Zk3v9QxT71pLmN8s2RwB"
+    looks = {"command": Seen({"args": Fact({"hf_overrides": {"password": secret}, "list": [{"api_key": secret}]})})}
+    assert secret not in dumps(Environment(looks, {"command": f"vllm serve m --api-key {secret}"}))
+
+
+def test_a_text_that_is_no_environment_raises_its_own_error() -> None:
+    for text in ("null", "3", '"x"', "[]"):
+        with pytest.raises(EnvironmentFileError):
+            loads(text)
+
+
+def test_what_was_seen_can_be_diagnosed_elsewhere(nvml: Describe, tmp_path: Path) -> None:
+    file = tmp_path / "env.json"
+    env = nvml([{**RTX_4090, "used": 18381}])
+    here = report("--only", "gpu,host", "--export", str(file), env={**env, "HF_TOKEN": "hf_" + "s" * 34})
+    assert "hf_sss" not in file.read_text(encoding="utf-8")
+    there = report("--from", str(file), "--only", "gpu,host")
+    assert rules(there) == rules(here)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[" * 100_000, '{"schema": "other"}', "\x00\x01", '{"schema": "qvl-doctor/env/1", "facts": 3}'])
+def test_a_file_that_is_no_environment(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "env.json"
+    file.write_text(text, encoding="utf-8")
+    done = doctor("--from", str(file))
+    assert "Traceback" not in done.stderr
+    assert done.returncode in ({0} if "env/1" in text else {3})
+
+
+#: Controls are taken out when a file is read: they could style a terminal.
+PRINTED = st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"])
+VALUES = st.text(PRINTED, max_size=20) | st.integers(-(2**40), 2**40) | st.booleans()
+
+
+@given(
+    st.dictionaries(st.text(st.characters(codec="ascii", categories=["Ll"]), max_size=8).map("x_{}".format), VALUES, max_size=5),
+    st.lists(st.text(PRINTED, max_size=30), max_size=3),
+)
+def test_an_export_is_read_back_as_it_was(facts: dict[str, Any], said: list[str]) -> None:
+    seen = Seen({name: Fact(value, "probe") for name, value in facts.items()}, tuple(observe(MACHINE, text, 1) for text in said))
+    back = loads(dumps(Environment({"host": seen}))).seen()
+    assert {name: fact.value for name, fact in back.facts.items()} == facts
+    assert [each.message for each in back.observations] == [each.message for each in seen.observations]
+
+
+def test_hostile_exports_are_refused_or_bounded() -> None:
+    with pytest.raises(EnvironmentFileError):
+        loads("x" * ((16 << 20) + 1))
+
+
+def test_a_log_beside_what_was_seen_of_its_machine(nvml: Describe, tmp_path: Path, fixtures: Path) -> None:
+    file = tmp_path / "env.json"
+    report("--only", "gpu", "--export", str(file), env=nvml([{**RTX_4090, "ecc": 3}]))
+    found = json.loads(run("logs", "--format", "json", "--env", file, fixtures / "article" / "oom-9.03.log").stdout)
+    assert "gpu-ecc-errors" in rules(found)
+    assert found["facts"]["gpu_name"] == RTX_4090["name"]
+
+
+def beside(tmp_path: Path, fixtures: Path, looks: dict[str, Seen]) -> dict[str, Any]:
+    path = tmp_path / "env.json"
+    path.write_text(dumps(Environment(looks, {}, "2026-01-01T00:00:00Z")))
+    return json.loads(run("logs", "--env", path, "--format", "json", fixtures / "article" / "healthy.log").stdout)  # type: ignore[no-any-return]
+
+
+def test_a_log_that_ran_is_not_told_that_it_cannot_run(tmp_path: Path, fixtures: Path) -> None:
+    """The file is of a laptop: no driver, no vLLM. What ran counts, and the report says why the rest was left out."""
+    host = Seen(
+        {},
+        (observe(MACHINE, "the environment sends requests to localhost through a proxy: http_proxy is set and NO_PROXY does not name it"),),
+    )
+    laptop = {"packages": Seen({"vllm_installed": Fact("no")}), "gpu": Seen({"nvml": Fact("library-missing")}), "host": host}
+    found = beside(tmp_path, fixtures, laptop)
+    rules = [finding["rule"] for finding in found["findings"]]
+    assert not {"vllm-not-installed", "nvidia-driver-missing"} & set(rules)
+    assert "proxy-for-localhost" in rules
+    assert found["verdict"] == "healthy"
+    assert sum("left out" in note for note in found["not_checked"]) == 2
+
+
+def test_the_machine_of_the_log_is_used_whole(tmp_path: Path, fixtures: Path) -> None:
+    ecc = observe(MACHINE, "GPU 0 (RTX 4090): 3 memory errors that ECC could not correct since the driver was loaded")
+    same = {"gpu": Seen({"nvml": Fact("ok"), "gpu_count": Fact(1), "total_gib": Fact(23.65), "driver": Fact("550.54.14")}, (ecc,))}
+    found = beside(tmp_path, fixtures, same)
+    assert "gpu-ecc-errors" in [finding["rule"] for finding in found["findings"]]
+    assert not [note for note in found["not_checked"] if "left out" in note]
+    other = {"gpu": Seen({**same["gpu"].facts, "total_gib": Fact(79.1)}, (ecc,))}
+    assert "gpu-ecc-errors" not in [finding["rule"] for finding in beside(tmp_path, fixtures, other)["findings"]]

@@ -1,0 +1,446 @@
+"""What is wrong around a vLLM command in a manifest: each mistake is found, and its mended form is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+from checking import unclaimed
+from program import RULES
+
+from qvl_doctor.launch.command import LaunchError
+from qvl_doctor.manifest.diagnosing import diagnose
+from qvl_doctor.manifest.inspection import look, release_of
+from qvl_doctor.memory import gpus
+from qvl_doctor.sizing.case import Known
+
+MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
+
+
+def deployment(**container: Any) -> dict[str, Any]:
+    """A Deployment of which nothing is to be said."""
+    vllm = {
+        "name": "vllm",
+        "image": "vllm/vllm-openai:v0.11.0",
+        "args": ["--model", MODEL, "--max-model-len", "8192"],
+        "resources": {"limits": {"nvidia.com/gpu": 1}},
+        "volumeMounts": [{"name": "models", "mountPath": "/root/.cache/huggingface"}],
+        **container,
+    }
+    pod = {"containers": [vllm], "volumes": [{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}]}
+    template = {"metadata": {"labels": {"app": "qwen"}}, "spec": pod}
+    spec = {"replicas": 1, "strategy": {"type": "Recreate"}, "selector": {"matchLabels": {"app": "qwen"}}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "qwen"}, "spec": spec}
+
+
+def pod_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    pod: dict[str, Any] = found["spec"]["template"]["spec"]
+    return pod
+
+
+def rules(*objects: Mapping[str, Any], start_s: float = 0.0, text: str = "") -> set[str]:
+    text = text or yaml.safe_dump_all(objects, sort_keys=False)
+    assert unclaimed(said for each in look(text, start_s=start_s) for said in each.seen.observations) == []
+    return {finding.rule for finding in diagnose("x.yaml", text, RULES, Known(), start_s).diagnosis.findings}
+
+
+def test_a_sound_deployment_is_silent() -> None:
+    assert rules(deployment()) == set()
+
+
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "api"},
+    "spec": {"selector": {"app": "qwen"}, "ports": [{"port": 80, "targetPort": 8000}]},
+}
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "models"},
+    "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "50Gi"}}},
+}
+READY = {"httpGet": {"path": "/health", "port": 8000}}
+MODELS = {"path": "/v1/models", "port": 8000}
+HEADERS = {"httpHeaders": [{"name": "Authorization", "value": "Bearer x"}]}
+FOUR = {"resources": {"limits": {"nvidia.com/gpu": 4}}}
+SMALL_POD = {"resources": {"limits": {"nvidia.com/gpu": 1, "memory": "32Gi"}}}
+SWAP = {"image": "vllm/vllm-openai:v0.7.3", "args": ["--model", MODEL, "--swap-space", "20"]}
+TWO = {"args": ["--model", MODEL, "-tp", "2"], "resources": {"limits": {"nvidia.com/gpu": 2}}}
+
+
+@pytest.mark.parametrize(
+    ("container", "rule"),
+    [
+        ({"resources": {}}, "pod-without-gpu"),
+        ({"resources": {"requests": {"nvidia.com/gpu": 1}}}, "gpu-only-in-requests"),
+        ({"resources": {"limits": {"nvidia.com/gpu": 1}}, "args": ["--model", MODEL, "-tp", "2"]}, "pod-gpus-differ"),
+        ({"resources": {"limits": {"nvidia.com/gpu": 4}}}, "pod-gpus-unused"),
+        (TWO, "pod-without-shared-memory"),
+        ({"resources": {"limits": {"nvidia.com/gpu": 1, "memory": "8Gi"}}}, "pod-memory-below-weights"),
+        ({**SWAP, "resources": {"limits": {"nvidia.com/gpu": 1, "memory": "16Gi"}}}, "pod-memory-below-pinned"),
+        ({"livenessProbe": {"httpGet": {"path": "/health", "port": 8000}}}, "probe-shorter-than-start"),
+        ({"readinessProbe": {"httpGet": {"path": "/health", "port": 8080}}}, "probe-on-other-port"),
+        ({"readinessProbe": {"tcpSocket": {"port": "web"}}, "ports": [{"name": "web", "containerPort": 7860}]}, "probe-on-other-port"),
+        ({"readinessProbe": {"httpGet": MODELS}, "args": ["--model", MODEL, "--api-key", "sk-abcdefgh"]}, "probe-without-api-key"),
+        ({"args": ["--model", MODEL, "--host", "127.0.0.1"], "readinessProbe": READY}, "server-only-on-localhost"),
+        ({"image": "vllm/vllm-openai:latest"}, "image-without-release"),
+        ({"image": "vllm/vllm-openai:v0.6.3"}, "architecture-not-supported"),
+        ({"args": ["--model", MODEL, "--api-key", "sk-abcdefgh"]}, "secret-in-arguments"),
+        ({"env": [{"name": "HF_TOKEN", "value": "hf_abc"}]}, "secret-in-manifest"),
+        ({"env": [{"name": "HF_HUB_OFFLINE", "value": 1}]}, "variable-not-text"),
+        ({"args": ["--model", MODEL, "--port", 8000]}, "arguments-not-text"),
+        ({"command": ["python3", "-m", "vllm.entrypoints.openai.api_server", "-i", "a"]}, "unknown-argument"),
+        ({"env": [{"name": "HF_TOKEN", "value": "${HF_TOKEN:-hf_abcdefgh}"}]}, "secret-in-manifest"),
+        ({"volumeMounts": [{"name": "other", "mountPath": "/x"}]}, "volume-not-defined"),
+        ({"volumeMounts": []}, "model-downloaded-at-each-start"),
+        ({"args": ["--model", "/models/qwen"]}, "model-on-no-volume"),
+        ({"command": ["sh", "-c", f"vllm serve {MODEL} --port 8000 & python web.py"], "args": []}, "vllm-in-background"),
+    ],
+)  # fmt: skip
+def test_a_mistake_of_the_container(container: dict[str, Any], rule: str) -> None:
+    assert rule in rules(deployment(**container))
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"resources": {"limits": {"amd.com/gpu": 1}}},
+        {"resources": {"claims": [{"name": "gpu"}]}},
+        {"image": "vllm/vllm-openai-cpu:v0.11.0", "resources": {}},
+        {"args": ["--model", MODEL, "--device", "cpu"], "image": "vllm/vllm-openai:v0.8.5", "resources": {}},
+        {"startupProbe": {**READY, "failureThreshold": 60}, "livenessProbe": READY},
+        {"livenessProbe": {**READY, "initialDelaySeconds": 300}},
+        {"readinessProbe": {"httpGet": {"path": "/health", "port": "http"}}, "ports": [{"name": "http", "containerPort": 8000}]},
+        {"args": ["--model", MODEL, "--api-key", "$(KEY)"], "readinessProbe": {"httpGet": {**MODELS, **HEADERS}}},
+        {"env": [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}, {"name": "EMPTY"}]},
+        {"args": ["--model", MODEL, "-tp", "4", "--distributed-executor-backend", "ray"], "image": "vllm/vllm-openai:v0.11.0"},
+        {"image": "somebody/vllm-app:1.2.3"},
+        {"args": ["--model", MODEL, "--host", "127.0.0.1"]},  # for a proxy in the same pod, or kubectl port-forward
+        {"command": ["python3", "-m", "vllm.entrypoints.openai.run_batch", "-i", "/in", "-o", "/out", "--output-tmp-dir", "/tmp"]},
+        {"env": [{"name": "HF_TOKEN", "value": "${HF_TOKEN}"}, {"name": "VLLM_API_KEY", "value": "$(KEY)"}]},
+        {"env": [{"name": "HF_TOKEN", "value": "<your token>"}, {"name": "TOKENIZERS_PARALLELISM", "value": "false"}]},
+        {"env": [{"name": "HF_HUB_DISABLE_IMPLICIT_TOKEN", "value": "1"}, {"name": "HF_TOKEN_PATH", "value": "/run/token"}]},
+        {"args": ["--model", MODEL, "--port", "$(PORT)", "-tp", "$(GPUS)"], "readinessProbe": READY, **FOUR},
+        {"args": ["--config", "/etc/vllm.yaml", "--model", MODEL], "readinessProbe": {"httpGet": MODELS}, **FOUR},
+        {"env": [{"name": "VLLM_CPU_KVCACHE_SPACE", "value": "40"}], "image": "me/vllm:v0.11.0", "resources": {}},
+        {"env": [{"name": "VLLM_API_KEY", "value": ""}], "readinessProbe": {"httpGet": MODELS}},
+        {"args": ["--model", MODEL, "--data-parallel-size", "4", "--data-parallel-rank", "1"]},
+        {"args": ["--model", MODEL, "-tp", "2", "--distributed-executor-backend", "external_launcher"]},
+        {"command": ["bash", "-c", f"ray start --head && vllm serve {MODEL} -tp 8"], "args": []},
+        {"args": ["--model", "somebody/unknown", "--cpu-offload-gb", "40"], **SMALL_POD},
+        {"volumeMounts": [{"name": "models", "mountPath": "/root/.cache/huggingface/hub"}]},
+    ],
+)  # fmt: skip
+def test_what_is_no_mistake(container: dict[str, Any]) -> None:
+    allowed = {"pod-without-shared-memory"} if {"ray", "external_launcher"} & set(str(container).replace("'", " ").split()) else set()
+    assert rules(deployment(**container)) <= allowed
+
+
+def test_shared_memory_of_several_gpus() -> None:
+    found = deployment(**TWO)
+    pod_of(found)["containers"][0]["volumeMounts"].append({"name": "dshm", "mountPath": "/dev/shm"})
+    for directory, said in (
+        ({"medium": "Memory"}, set()),
+        ({"medium": "Memory", "sizeLimit": "4Gi"}, set()),
+        ({"medium": "Memory", "sizeLimit": "256Mi"}, {"shared-memory-volume-small"}),
+        ({}, {"pod-without-shared-memory"}),
+        ({"medium": "Ram"}, {"pod-without-shared-memory", "volume-medium-misspelt"}),
+    ):
+        pod_of(found)["volumes"] = [*pod_of(deployment())["volumes"], {"name": "dshm", "emptyDir": directory}]
+        assert rules(found) == said, directory
+    pod_of(found)["volumes"][-1] = {"name": "dshm", "hostPath": {"path": "/dev/shm"}}
+    assert rules(found) == set()
+    pod_of(found)["hostIPC"] = True
+    pod_of(found)["containers"][0]["volumeMounts"].pop()
+    assert rules(found) == set()
+
+
+def test_a_runtime_class_may_hand_the_gpus_in() -> None:
+    found = deployment(resources={})
+    pod_of(found)["runtimeClassName"] = "nvidia"
+    assert rules(found) == set()
+
+
+def test_a_probe_of_another_container() -> None:
+    found = deployment(readinessProbe={"httpGet": {"path": "/ready", "port": 9000}})
+    assert rules(found) == {"probe-on-other-port"}
+    pod_of(found)["initContainers"] = [{"name": "proxy", "image": "p", "restartPolicy": "Always", "ports": [{"containerPort": 9000}]}]
+    assert rules(found) == set()
+
+
+def test_services() -> None:
+    assert rules(deployment(readinessProbe=READY), SERVICE) == set()
+    assert rules(deployment(), SERVICE) == {"pod-without-readiness-probe"}
+    other = {**SERVICE, "spec": {**SERVICE["spec"], "ports": [{"port": 80, "targetPort": 7869}]}}  # type: ignore[dict-item]
+    assert rules(deployment(readinessProbe=READY), other) == {"service-on-other-port"}
+    elsewhere = {**other, "spec": {**other["spec"], "selector": {"app": "else"}}}  # type: ignore[dict-item]
+    assert rules(deployment(), elsewhere) == set()
+    vllm = {**SERVICE, "metadata": {"name": "vllm"}}
+    assert rules(deployment(readinessProbe=READY), vllm) == {"vllm-port-from-kubernetes"}
+    unlinked = deployment(readinessProbe=READY)
+    pod_of(unlinked)["enableServiceLinks"] = False
+    assert rules(unlinked, vllm) == set()
+
+
+def test_claims_and_volumes() -> None:
+    assert rules(deployment(), CLAIM) == set()
+    one = {**CLAIM, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}}}}
+    assert rules(deployment(), one) == {"volume-below-weights"}
+    many = deployment()
+    many["spec"]["replicas"] = 2
+    assert rules(many, one) == {"volume-below-weights", "claim-for-one-node"}
+    small = deployment()
+    pod_of(small)["volumes"] = [{"name": "models", "emptyDir": {"sizeLimit": "5Gi"}}]
+    assert rules(small) == {"volume-below-weights"}
+    host = deployment(args=["--model", "/models/x"], volumeMounts=[{"name": "models", "mountPath": "/models"}])
+    pod_of(host)["volumes"] = [{"name": "models", "hostPath": {"path": "/data"}}]
+    assert rules(host) == {"model-on-host-path"}
+    pod_of(host)["nodeSelector"] = {"disk": "models"}
+    assert rules(host) == set()
+
+
+def test_policies() -> None:
+    never = deployment()
+    pod_of(never)["restartPolicy"] = "Never"
+    assert rules(never) == {"restart-policy-refused"}
+    bare = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {**pod_of(deployment()), "restartPolicy": "Never"}}
+    assert rules(bare) == {"pod-not-restarted"}
+    rolling = deployment()
+    del rolling["spec"]["strategy"]
+    assert rules(rolling) == {"rollout-needs-more-gpus"}
+    rolling["spec"]["replicas"] = 4
+    assert rules(rolling) == set()  # one of four may miss
+    written_out = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}
+    rolling["spec"]["strategy"] = written_out  # as `kubectl get -o yaml` shows it
+    assert rules(rolling) == set()
+    rolling["spec"]["replicas"] = 3
+    assert rules(rolling) == {"rollout-needs-more-gpus"}
+    rolling["spec"]["strategy"] = {"rollingUpdate": {"maxUnavailable": 0}}
+    assert rules(rolling) == {"rollout-needs-more-gpus"}
+    rolling["spec"]["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+    assert rules(rolling) == set()
+
+
+def test_the_claims_that_a_stateful_set_makes() -> None:
+    found = deployment()
+    found["kind"] = "StatefulSet"
+    del found["spec"]["strategy"], pod_of(found)["volumes"]
+    found["spec"]["volumeClaimTemplates"] = [{"metadata": {"name": "models"}, "spec": CLAIM["spec"]}]
+    assert rules(found) == set()
+    small = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "8Gi"}}}
+    found["spec"]["volumeClaimTemplates"][0]["spec"] = small
+    assert rules(found) == {"volume-below-weights"}
+
+
+def test_what_kserve_adds_is_not_missing() -> None:
+    args = ["--port=8080", "--model=/mnt/models"]
+    container = {"name": "kserve-container", "image": "vllm/vllm-openai:v0.11.0", "args": args}
+    runtime = {"kind": "ServingRuntime", "metadata": {"name": "vllm"}, "spec": {"containers": [container]}}
+    assert rules(runtime) == set()
+    held = {**container, "env": [{"name": "STORAGE_URI", "value": "pvc://a/b"}], "resources": {"limits": {"nvidia.com/gpu": 1}}}
+    service = {"kind": "InferenceService", "metadata": {"name": "qwen"}, "spec": {"predictor": {"containers": [held]}}}
+    assert rules(service) == set()
+    elsewhere = {**held, "args": ["--model=/models/qwen"]}
+    assert rules({**service, "spec": {"predictor": {"containers": [elsewhere]}}}) == {"model-on-no-volume"}
+
+
+def test_what_a_controller_made_is_judged_where_it_was_made_from() -> None:
+    """`kubectl get all -o yaml`: a Deployment, its ReplicaSets and their pods. What was rolled out before is history."""
+    made = deployment(image="vllm/vllm-openai:latest")
+    labels = {"app": "qwen", "pod-template-hash": "6d5f"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "spec": pod_of(deployment(image="vllm/vllm-openai:latest"))}
+    pod["metadata"] = {"name": "qwen-6d5f-x", "labels": labels, "ownerReferences": [{"kind": "ReplicaSet", "name": "qwen-6d5f"}]}
+    old = {**deployment(image="vllm/vllm-openai:v0.6.0"), "kind": "ReplicaSet"}
+    old["metadata"] = {"name": "qwen-1", "ownerReferences": [{"kind": "Deployment", "name": "qwen"}]}
+    for objects in ([pod, made, old], [pod, made]):
+        found = diagnose("x.yaml", yaml.safe_dump({"kind": "List", "items": objects}), RULES, Known()).diagnosis
+        assert [finding.rule for finding in found.findings] == ["image-without-release"]
+        assert found.not_checked == ()
+    alone = diagnose("x.yaml", yaml.safe_dump(pod), RULES, Known()).diagnosis
+    assert [finding.rule for finding in alone.findings] == ["image-without-release"]
+    assert "made from Deployment/qwen" in alone.not_checked[0]["en"]
+
+
+def test_how_long_a_start_takes() -> None:
+    """By the log if there is one, else by the weights, else by an assumption."""
+    patient = {"startupProbe": {**READY, "failureThreshold": 15}}
+    assert rules(deployment(**patient)) == set()
+    assert rules(deployment(**patient), start_s=400) == {"probe-shorter-than-start"}
+    large = {**patient, "args": ["--model", "Qwen/Qwen2.5-VL-72B-Instruct"]}
+    assert "probe-shorter-than-start" in rules(deployment(**large))
+    said = [each.message for each in look(yaml.safe_dump(deployment(**large)))[0].seen.observations]
+    assert any("(137 GiB of weights at 1 GiB/s, and 60 s)" in each for each in said)
+
+
+@pytest.mark.parametrize(
+    ("command", "args"),
+    [
+        (["sh", "-c"], ["vllm serve ${MODEL} --port 8000"]),
+        (["sh", "-c"], ['vllm serve "$MODEL"']),
+        (["vllm", "serve"], ["$(MODEL)"]),
+        (["vllm"], ["serve", "--model", "$(MODEL)"]),
+    ],
+)
+def test_a_model_that_a_variable_names(command: list[str], args: list[str]) -> None:
+    env = [{"name": "MODEL", "value": MODEL}]
+    found = deployment(command=command, args=args, env=env, image="vllm/vllm-openai:v0.15.0")
+    assert rules(found) == set()
+    assert diagnose("x", yaml.safe_dump(found), RULES, Known()).diagnosis.facts["model"].value == MODEL
+    small = {**CLAIM, "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "9Gi"}}}}
+    assert rules(found, small) == {"volume-below-weights"}
+    env[0]["value"] = "$OTHER"
+    unknown = deployment(command=command, args=args, env=env, image="vllm/vllm-openai:v0.15.0")
+    assert rules(unknown, small) == set()
+
+
+@pytest.mark.parametrize(
+    ("size", "variables", "note"),
+    [
+        ("${TP}", {"TP": "4"}, ""),
+        ("$(TP)", {"TP": "4"}, ""),
+        ("${TP:-4}", {}, ""),
+        ("$TP", {}, "--tensor-parallel-size is a variable"),
+        ("$(nvidia-smi -L | wc -l)", {}, "--tensor-parallel-size is a variable"),
+    ],
+)
+def test_memory_is_computed_with_what_a_variable_holds_or_not_at_all(size: str, variables: dict[str, str], note: str) -> None:
+    """72 billion parameters fit four cards of 80 GB, and not one."""
+    args = ["--model", "Qwen/Qwen2.5-VL-72B-Instruct", "--tensor-parallel-size", size, "--max-model-len", "32768"]
+    env = [{"name": name, "value": value} for name, value in variables.items()]
+    text = yaml.safe_dump(deployment(args=args, env=env, resources={"limits": {"nvidia.com/gpu": 4}}))
+    found = diagnose("x", text, RULES, Known(gpu=gpus.find("H100"))).diagnosis
+    assert {finding.rule for finding in found.findings} <= {"pod-without-shared-memory"}
+    assert any(note in said["en"] for said in found.not_checked) if note else found.not_checked == ()
+
+
+def test_that_memory_was_asked_for_and_not_computed_is_told() -> None:
+    text = yaml.safe_dump(deployment(args=["--model", "some/model"]))
+    found = diagnose("x", text, RULES, Known(gpu=gpus.find("H100"))).diagnosis
+    assert [said["en"] for said in found.not_checked] == [
+        "Memory: there is no card of the model some/model; `qvl-doctor plan --model-dir` reads its files"
+    ]
+
+
+def test_a_fragment_is_not_told_what_it_lacks() -> None:
+    text = yaml.safe_dump({"spec": {"containers": [{"name": "vllm", "image": "vllm/vllm-openai:v0.11.0", "args": ["--model", MODEL]}]}})
+    found = diagnose("x.yaml", text, RULES, Known()).diagnosis
+    assert found.findings == ()
+    assert "piece of a manifest" in found.not_checked[0]["en"]
+
+
+def test_compose() -> None:
+    service = {"image": "vllm/vllm-openai:v0.11.0", "command": f"--model {MODEL} -tp 2"}
+    assert rules({"services": {"vllm": service}}) == {"service-without-gpu", "shared-memory-volume-small"}
+    devices = {"deploy": {"resources": {"reservations": {"devices": [{"driver": "nvidia", "count": 2, "capabilities": ["gpu"]}]}}}}
+    assert rules({"services": {"vllm": {**service, **devices, "ipc": "host"}}}) == set()
+    assert rules({"services": {"vllm": {**service, "gpus": "all", "shm_size": "2gb"}}}) == set()
+    assert rules({"services": {"vllm": {**service, "gpus": "all", "volumes": ["/dev/shm:/dev/shm"]}}}) == set()
+    local = {**service, "gpus": "all", "ipc": "host", "command": f"--model {MODEL} --host 127.0.0.1", "ports": ["8000:8000"]}
+    assert rules({"services": {"vllm": local}}) == {"server-only-on-localhost"}
+    assert rules({"services": {"vllm": {**local, "ports": []}}}) == set()
+    assert rules({"services": {"vllm": {**local, "network_mode": "host"}}}) == set()
+    assert rules({"services": {"vllm": {**service, "runtime": "nvidia", "shm_size": "64m"}}}) == {"shared-memory-volume-small"}
+
+
+def test_docker_run() -> None:
+    line = "docker run {options} vllm/vllm-openai:v0.11.0 --model m -tp 2\n"
+    assert rules(text=line.format(options="--rm")) == {"docker-run-without-gpu", "shared-memory-volume-small"}
+    assert rules(text="docker run me/vllm:v0.8.5 --model m --device cpu\n") == set()
+    for options in ("--gpus all --ipc=host", "--runtime nvidia --shm-size=4g", "--device nvidia.com/gpu=all -v /dev/shm:/dev/shm"):
+        assert rules(text=line.format(options=options)) == set()
+
+
+def test_leader_and_workers_count_together() -> None:
+    def group(size: int) -> dict[str, Any]:
+        limits = {"limits": {"nvidia.com/gpu": 8}}
+        args = ["--model", "Qwen/Qwen2.5-VL-72B-Instruct", "-tp", "8", "--pipeline-parallel-size", "2"]
+        leader = {"containers": [{"name": "l", "image": "vllm/vllm-openai:v0.11.0", "args": args, "resources": limits}], "hostIPC": True}
+        worker = {"containers": [{"name": "w", "image": "vllm/vllm-openai:v0.11.0", "command": ["ray", "start"], "resources": limits}]}
+        template = {"size": size, "leaderTemplate": {"spec": leader}, "workerTemplate": {"spec": worker}}
+        return {
+            "apiVersion": "leaderworkerset.x-k8s.io/v1",
+            "kind": "LeaderWorkerSet",
+            "metadata": {"name": "a"},
+            "spec": {"leaderWorkerTemplate": template},
+        }
+
+    assert "pod-gpus-differ" not in rules(group(2))
+    assert "pod-gpus-differ" in rules(group(1))
+
+
+def test_an_inference_service() -> None:
+    def service(*args: str, gpus: str = "2", **model: Any) -> dict[str, Any]:
+        held = {"modelFormat": {"name": "huggingface"}, "args": [*args], "resources": {"limits": {"nvidia.com/gpu": gpus}}, **model}
+        return {
+            "apiVersion": "serving.kserve.io/v1beta1",
+            "kind": "InferenceService",
+            "metadata": {"name": "a"},
+            "spec": {"predictor": {"model": held}},
+        }
+
+    own = ("--model_name=a", f"--model_id={MODEL}", "--backend=vllm", "--max-model-len=8192")
+    assert rules(service(*own, gpus="1")) == set()  # the runtime's own flags are no mistakes
+    assert "pod-gpus-differ" in rules(service(*own, "--tensor-parallel-size=2", gpus="1"))
+    (looked,) = look(yaml.safe_dump(service("--model_name=a", storageUri="hf://Qwen/Qwen2.5-VL-3B-Instruct:main")))
+    assert looked.model == "Qwen/Qwen2.5-VL-3B-Instruct"
+    text = yaml.safe_dump(service(*own[:3], gpus="1"))
+    from qvl_doctor.memory import gpus
+
+    found = diagnose("x", text, RULES, Known(gpu=gpus.find("L4"), release="0.8.5")).diagnosis
+    assert found.facts["weights_gib"].value == pytest.approx(15.6, abs=0.2)
+
+
+def test_several_commands_are_judged_each_for_itself() -> None:
+    second = deployment(image="vllm/vllm-openai:v0.19.0", resources={})
+    second["metadata"]["name"] = "second"
+    found = diagnose("x.yaml", yaml.safe_dump_all([deployment(), second], sort_keys=False), RULES, Known())
+    assert [finding.rule for finding in found.diagnosis.findings] == ["pod-without-gpu"]
+    assert "2 vLLM commands" in found.diagnosis.not_checked[0]["en"]
+    assert found.diagnosis.facts["vllm"].value == "0.19.0"
+    first, changed = yaml.safe_load_all(found.file)
+    assert first == deployment()
+    assert changed["spec"]["template"]["spec"]["containers"][0]["resources"] == {"limits": {"nvidia.com/gpu": 1}}
+
+
+@pytest.mark.parametrize(
+    ("image", "release"),
+    [
+        ("vllm/vllm-openai:v0.7.2", "0.7.2"),
+        ("mirror:5000/vllm/vllm-openai:v0.11.0-x86_64", "0.11.0"),
+        ("r.example.com/lcc/vllm:0.7.2_cu121", "0.7.2"),
+        ("vllm/vllm-openai:latest", ""),
+        ("somebody/vllm-app:1.2.3", ""),
+        ("qwenllm/qwenvl:2.5-cu121", ""),
+        ("nginx:0.9.1", ""),
+        ("lmcache/vllm-openai:v0.3.11", ""),
+        ("vllm/vllm-omni:v0.20.0", ""),
+        ("vllm/vllm-openai@sha256:0011", ""),
+    ],
+)
+def test_the_release_of_an_image(image: str, release: str) -> None:
+    assert release_of(image) == release
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["aibrix/vllm-mock:nightly", "example/vllm-simulator:v1", "ghcr.io/vllm-project/semantic-router/extproc:latest", "x/vllm-router:0.1"],
+)
+def test_what_stands_around_vllm_is_no_vllm(image: str) -> None:
+    """Its ports, probes and arguments are its own."""
+    given = deployment(image=image, args=["--secure=false"], ports=[{"containerPort": 50051}])
+    with pytest.raises(LaunchError):
+        look(yaml.safe_dump(given))
+
+
+@pytest.mark.parametrize(
+    ("model", "gib"), [("deepseek-ai/DeepSeek-R1", 629), ("Qwen/Qwen2.5-VL-7B-Instruct-AWQ", 7), ("Qwen/Qwen2.5-VL-7B-Instruct", 15)]
+)
+def test_the_size_of_a_quantized_model_is_that_of_its_files(model: str, gib: int) -> None:
+    """What its quantization stores, not a share of all parameters that holds for 4 bits alone."""
+    small = deployment(args=["--model", model])
+    pod_of(small)["volumes"] = [{"name": "models", "emptyDir": {"sizeLimit": "1Gi"}}]
+    said = [each.message for each in look(yaml.safe_dump(small))[0].seen.observations]
+    assert f"the volume models holds 1 GiB, and the weights take {gib} GiB" in said

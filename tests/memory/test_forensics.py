@@ -1,0 +1,85 @@
+"""The request of an OOM is named by the tensor that made it, whatever the model, and an odd number stays unexplained."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from memory_shapes import ARTICLE_CARD, serve
+
+from qvl_doctor.memory import model_cards
+from qvl_doctor.memory.activation import profile_tensors
+from qvl_doctor.memory.forensics import CACHE_LAYER, Progress, explain, requested_bytes
+from qvl_doctor.memory.release_tables import GIB, MIB
+
+VL = "Qwen2.5-VL-7B-Instruct"
+MODELS = (VL, "Meta-Llama-3.1-8B-Instruct", "Qwen2-VL-2B-Instruct", "internvl3-8b", "gemma-3-12b-it", "mixtral-8x7b-instruct-v0.1")
+
+
+def as_printed(size: int) -> tuple[float, str]:
+    """A size as PyTorch prints it."""
+    return (round(size / GIB, 2), "GiB") if size >= GIB else (round(size / MIB, 2), "MiB")
+
+
+def test_the_request_of_the_article() -> None:
+    shape, settings, gpu = serve(VL, ARTICLE_CARD, (0, 7, 2), limits={"image": 5, "video": 5})
+    first, *_ = explain(9.03, "GiB", shape, settings, gpu)
+    assert first.tensor.name == "gate_up of the decoder's MLP"
+    assert first.requested == 9_699_328_000
+    assert first.tensor.scaled_by[0] == "--max-model-len"
+
+
+@pytest.mark.parametrize(("size", "asked"), [(512, 2 * MIB), (3 * MIB, 20 * MIB), (10 * MIB, 10 * MIB), (10 * MIB + 1, 12 * MIB)])
+def test_requests_are_rounded_as_pytorch_does(size: int, asked: int) -> None:
+    assert requested_bytes(size) == asked
+
+
+@pytest.mark.parametrize(("number", "unit"), [(9.99, "GiB"), (20.0, "MiB"), (2.0, "MiB"), (9.03, "TiB"), (0.0, "GiB"), (-1.0, "GiB")])
+def test_what_no_tensor_explains_stays_unexplained(number: float, unit: str) -> None:
+    shape, settings, gpu = serve(VL, ARTICLE_CARD, (0, 7, 2), limits={"image": 5, "video": 5})
+    assert explain(number, unit, shape, settings, gpu) == ()
+
+
+def test_random_draws_name_their_tensor() -> None:
+    """Any tensor of any profile run, printed as PyTorch does, is found again by its name and within 0.2 % of its size."""
+    draw, drawn = random.Random(7), 0  # noqa: S311  # a seed, so that a failure comes again
+    for _ in range(60):
+        name = draw.choice([each for each in MODELS if model_cards.find(each)])
+        release = draw.choice([(0, 7, 2), (0, 8, 5), (0, 10, 2), (0, 14, 0)])
+        shape, settings, gpu = serve(name, "H100", release, max_model_len=draw.choice([2048, 8192, 32768]), tp=draw.choice([1, 2]))
+        singles = [each for each in profile_tensors(shape, settings, gpu) if all(f.what not in {"copies", "states"} for f in each.factors)]
+        large = [each for each in singles if requested_bytes(each.bytes) > 20 * MIB]
+        if not large:
+            continue
+        wanted = draw.choice(large)
+        found = explain(*as_printed(requested_bytes(wanted.bytes)), shape, settings, gpu)
+        assert (wanted.name, wanted.bytes) in {(each.tensor.name, each.tensor.bytes) for each in found}
+        assert all(each.difference <= 0.002 for each in found)
+        assert [each.difference for each in found] == sorted(each.difference for each in found)
+        drawn += 1
+    assert drawn > 30
+
+
+def test_copies_are_requests_of_their_own() -> None:
+    shape, settings, gpu = serve(VL, ARTICLE_CARD, (0, 7, 2), limits={"image": 5, "video": 5})
+    one = 128000 * shape.hidden * 2
+    assert any(each.tensor.bytes == one for each in explain(*as_printed(one), shape, settings, gpu))
+
+
+def test_weights_are_named_and_come_last_once_they_are_loaded() -> None:
+    shape, settings, gpu = serve("mixtral-8x7b-instruct-v0.1", "H100", (0, 10, 2), max_model_len=8192)
+    size = 8 * 2 * 14336 * 4096 * 2  # gate and up of all experts
+    found = explain(*as_printed(requested_bytes(size)), shape, settings, gpu)
+    assert any(each.tensor.name.startswith("weight ") and "8 experts" in each.tensor.formula for each in found)
+    later = explain(*as_printed(requested_bytes(size)), shape, settings, gpu, Progress(loaded=True))
+    are_weights = [each.tensor.name.startswith("weight ") for each in later]
+    assert are_weights == sorted(are_weights)
+
+
+def test_a_layer_of_the_kv_cache_is_the_likeliest_once_its_blocks_are_counted() -> None:
+    shape, settings, gpu = serve(VL, ARTICLE_CARD, (0, 7, 2), max_model_len=8192)
+    blocks = 4000
+    size = blocks * 16 * 2 * 4 * 128 * 2
+    first, *_ = explain(*as_printed(requested_bytes(size)), shape, settings, gpu, Progress(loaded=True, blocks=blocks))
+    assert first.tensor.name == CACHE_LAYER
+    assert first.tensor.bytes == size

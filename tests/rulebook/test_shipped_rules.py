@@ -1,0 +1,41 @@
+"""The shipped rules: each proves itself by its own examples, and all together by their silence on healthy logs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qvl_doctor import rulebook
+from qvl_doctor.authoring.examples import check_examples, slow_patterns
+from qvl_doctor.diagnose import diagnose
+from qvl_doctor.logs.records import read_records
+from qvl_doctor.model import Rule
+
+# Read here, because a test for each rule needs their names; what is wrong with a file is then a test that fails, not a crash.
+RULES, MISTAKES = rulebook.read(rulebook.rules_folder())
+# As they run when they are shipped: with `re`, without time limit.
+SHIPPED = tuple(rule._replace(source="") for rule in RULES)
+
+
+def test_every_rule_file_is_right() -> None:
+    assert [str(mistake) for mistake in MISTAKES] == []
+    assert RULES
+
+
+@pytest.mark.parametrize("rule", SHIPPED, ids=[rule.id for rule in SHIPPED])
+def test_rule_holds_its_examples(rule: Rule) -> None:
+    assert [str(problem) for problem in check_examples([rule], beside=SHIPPED)] == []
+
+
+@pytest.mark.parametrize("rule", SHIPPED, ids=[rule.id for rule in SHIPPED])
+def test_patterns_are_quick_on_hostile_text(rule: Rule) -> None:
+    assert [str(problem) for problem in slow_patterns([rule])] == []
+
+
+def test_healthy_logs_give_nothing_above_a_notice(fixtures: Path) -> None:
+    logs = sorted((fixtures / "healthy").glob("*.log"))
+    assert logs
+    for log in logs:
+        found = diagnose(read_records(log.read_text(encoding="utf-8")), SHIPPED).findings
+        assert [finding.rule for finding in found if finding.severity != "notice"] == [], log.name

@@ -1,0 +1,222 @@
+"""The rules are held against the texts of all releases: here made-up rules and a made-up catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import catalogue
+import pytest
+import seen
+import verify_rules
+from catalogue import Catalogue, Row
+from rule_files import OTHER, write
+
+from qvl_doctor import rulebook
+
+RELEASES = ("0.8.0", "0.8.5", "0.9.0", "0.10.0", "0.11.0")
+LENGTH = "The length {} is more than the {} tokens of the model"
+
+
+def row(text: str, *releases: str, kinds: Iterable[str] = ("ValueError",)) -> Row:
+    return Row(text, "vllm/config.py", tuple(kinds), frozenset(releases or RELEASES))
+
+
+def rule(*items: str, extra: str = "", name: str = "length-too-large") -> str:
+    """A rule file with these match items."""
+    text = OTHER.replace("id: engine-failed", f"id: {name}").replace("symptom: yes\n", extra)
+    return text.replace("  - message: Engine core initialization failed\n", "".join(f"  - {item}\n" for item in items))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "rules").mkdir()
+    return tmp_path / "rules"
+
+
+def check(folder: Path, *rows: Row, others: str = "") -> list[str]:
+    """What is wrong with the rules of a folder."""
+    rules = rulebook.load(str(folder))
+    known = Catalogue(RELEASES, rows)
+    path = folder.parent / "other_texts.txt"
+    path.write_text(others, encoding="utf-8")
+    return list(verify_rules.problems(rules, seen.items_of(rules, known), known, verify_rules.other_texts(path)))
+
+
+ITEM = r"message: 'The length (?P<asked>\d+) is more than the (?P<limit>\d+) tokens of the model'"
+
+
+def test_a_rule_that_says_where_its_text_is(folder: Path) -> None:
+    write(folder, rule(ITEM, extra="seen_in: [0.8.5–0.9.0, 0.11.0]\n"), "length-too-large")
+    assert check(folder, row(LENGTH, "0.8.5", "0.9.0", "0.11.0"), row("Something else is wrong here")) == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ("", "is missing; the catalogue has 0.8.5–0.9.0 ("),
+        ("seen_in: [0.8.0–0.9.0]\n", "says 0.8.0–0.9.0; the catalogue has 0.8.5–0.9.0 ("),
+    ],
+)
+def test_releases_that_are_not_right(extra: str, said: str, folder: Path) -> None:
+    write(folder, rule(ITEM, extra=extra), "length-too-large")
+    (problem,) = check(folder, row(LENGTH, "0.8.5", "0.9.0"))
+    assert problem.startswith(f"length-too-large: seen_in {said}")
+
+
+def test_a_text_that_no_release_has(folder: Path) -> None:
+    """The rule claims vLLM's own text; without the claim it is somebody else's."""
+    write(folder, rule(ITEM, extra="seen_in: [0.8.5–0.9.0]\n"), "length-too-large")
+    (problem,) = check(folder, row("The length {} is fine"))
+    assert "says 0.8.5–0.9.0; the catalogue has none" in problem
+    write(folder, rule(ITEM), "length-too-large")
+    assert check(folder, row("The length {} is fine")) == []
+
+
+def test_only_releases_count_for_which_the_rule_is_meant(folder: Path) -> None:
+    write(folder, rule(ITEM, extra="applies: {vllm: '>=0.9,<0.11'}\nseen_in: [0.9.0–0.10.0]\n"), "length-too-large")
+    assert check(folder, row(LENGTH)) == []
+
+
+def test_a_match_item_that_is_meant_for_other_releases_than_those_with_its_text(folder: Path) -> None:
+    items = (ITEM, f"{{{ITEM}, facts: {{vllm: '<0.8.5'}}}}")
+    write(folder, rule(*items, extra="seen_in: [0.10.0–0.11.0]\n"), "length-too-large")
+    (problem,) = check(folder, row(LENGTH, "0.10.0", "0.11.0"))
+    assert problem == "length-too-large: match[1] is meant for releases that do not have its text; it is in 0.10.0–0.11.0"
+
+
+REWORDED = "The length {} is more than all the {} tokens that the model has"
+
+
+def test_a_text_that_a_newer_release_reworded(folder: Path) -> None:
+    write(folder, rule(ITEM, extra="seen_in: [0.8.0–0.9.0]\n"), "length-too-large")
+    rows = (row(LENGTH, "0.8.0", "0.8.5", "0.9.0"), row(REWORDED, "0.10.0", "0.11.0"))
+    (problem,) = check(folder, *rows)
+    assert problem == (
+        f"length-too-large: the text {LENGTH!r} (0.8.0–0.9.0) reads like {REWORDED!r} (0.10.0–0.11.0) in vllm/config.py, "
+        "and no rule matches that"
+    )
+    assert check(folder, *rows, others=f"# Looked at.\nlength-too-large: {REWORDED}\n") == []
+    assert check(folder, *rows, others=f"another-rule: {REWORDED}\n") == [problem]
+
+
+def test_a_reworded_text_that_a_rule_matches(folder: Path) -> None:
+    other = r"message: 'more than all the (?P<limit>\d+) tokens that the model has'"
+    write(folder, rule(ITEM, extra="seen_in: [0.8.0–0.9.0]\n"), "length-too-large")
+    write(folder, rule(other, extra="seen_in: [0.10.0–0.11.0]\n", name="length-too-large-now"), "length-too-large-now")
+    assert check(folder, row(LENGTH, "0.8.0", "0.8.5", "0.9.0"), row(REWORDED, "0.10.0", "0.11.0")) == []
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        row("The width {} is less than one", "0.10.0"),  # not alike
+        row(REWORDED, "0.8.0", "0.8.5", "0.9.0", "0.10.0"),  # was there before
+    ],
+)
+def test_a_text_that_is_gone_and_not_reworded(later: Row, folder: Path) -> None:
+    write(folder, rule(ITEM, extra="seen_in: [0.8.0–0.9.0]\n"), "length-too-large")
+    assert check(folder, row(LENGTH, "0.8.0", "0.8.5", "0.9.0"), later) == []
+
+
+def test_a_rule_that_ends_with_a_release_need_not_know_what_came_after(folder: Path) -> None:
+    write(folder, rule(ITEM, extra="applies: {vllm: '<0.10'}\nseen_in: [0.8.0–0.9.0]\n"), "length-too-large")
+    assert check(folder, row(LENGTH, "0.8.0", "0.8.5", "0.9.0"), row(REWORDED, "0.10.0", "0.11.0")) == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "kinds", "seen_there"),
+    [
+        ("exception: ValueError", ("ValueError",), True),
+        ("exception: ValueError", ("text",), True),
+        ("exception: ValueError", ("RuntimeError",), False),
+        ("exception: ValueError", ("log:error",), False),
+        (r"exception: 'vllm\.exceptions\.OwnError'", ("OwnError",), True),
+        ("level: ERROR", ("log:exception",), True),
+        ("level: ERROR|WARNING", ("log:info", "log:warning"), True),
+        ("level: ERROR", ("log:info",), False),
+        ("level: ERROR", ("ValueError",), True),
+    ],
+)
+def test_what_the_source_says_a_text_is_for(condition: str, kinds: tuple[str, ...], seen_there: bool, folder: Path) -> None:
+    write(folder, rule(f"{{{ITEM}, {condition}}}"), "length-too-large")
+    rules = rulebook.load(str(folder))
+    known = Catalogue(RELEASES, (row(LENGTH, "0.9.0", kinds=kinds),))
+    assert seen.seen_in(seen.items_of(rules, known), RELEASES) == {"length-too-large": ("0.9.0",) if seen_there else ()}
+
+
+def test_argparse_names_the_argument_before_the_text_of_a_type(folder: Path) -> None:
+    write(folder, rule("message: 'argument --limit-mm-per-prompt: Each item should be KEY=VALUE'"), "length-too-large")
+    rules = rulebook.load(str(folder))
+    known = Catalogue(RELEASES, (row("Each item should be KEY=VALUE", "0.8.0", kinds=["ArgumentTypeError"]),))
+    assert seen.seen_in(seen.items_of(rules, known), RELEASES) == {"length-too-large": ("0.8.0",)}
+
+
+# Filling
+
+
+def fill(folder: Path, *rows: Row) -> None:
+    path = folder.parent / "messages.txt"
+    catalogue.write(Catalogue(RELEASES, rows), path)
+    assert verify_rules.main(["fill", "--rules", str(folder), "--catalogue", str(path)]) == 0
+    assert verify_rules.main(["check", "--rules", str(folder), "--catalogue", str(path), "--other-texts", str(path)]) == 0
+
+
+def test_filling_writes_one_line_and_nothing_else(folder: Path) -> None:
+    before = rule(ITEM).replace("fixes:", "# a comment   with blanks\n\nfixes:  # another")
+    path = write(folder, before, "length-too-large")
+    fill(folder, row(LENGTH, "0.8.0", "0.9.0"))
+    line = "seen_in: [0.8.0, 0.9.0]\n"
+    assert path.read_text(encoding="utf-8") == before.replace("references:", f"{line}references:")
+    fill(folder, row(LENGTH, "0.8.0", "0.8.5"))
+    assert path.read_text(encoding="utf-8") == before.replace("references:", "seen_in: [0.8.0–0.8.5]\nreferences:")
+    fill(folder, row("Something else is wrong here"))
+    assert path.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(
+    "old", ["seen_in: [0.8.0]\n", "seen_in:\n  - 0.8.0\n  - 0.9.0\n", "seen_in:\n- 0.8.0\n", "seen_in: [\n  0.8.0,\n  0.9.0]\n"]
+)
+@pytest.mark.parametrize("behind", ["", "\n", "# a comment\n"])
+def test_what_was_written_before_is_replaced_where_it_stands(old: str, behind: str) -> None:
+    text = f"id: x\n{old}{behind}title: {{}}\nreferences: []\n"
+    assert verify_rules.with_seen_in(text, ["0.9.0"]) == f"id: x\nseen_in: [0.9.0]\n{behind}title: {{}}\nreferences: []\n"
+    assert verify_rules.with_seen_in(text, []) == f"id: x\n{behind}title: {{}}\nreferences: []\n"
+
+
+def test_many_ranges_are_written_one_a_line() -> None:
+    many = [f"0.{number}.0–0.{number}.5" for number in range(12)]
+    written = verify_rules.with_seen_in("references: []\n", many)
+    assert written == "seen_in:\n" + "".join(f"  - {each}\n" for each in many) + "references: []\n"
+
+
+def test_the_key_in_an_example_is_not_the_rules() -> None:
+    text = "tests:\n  log: |\n    seen_in: [0.8.0]\nreferences: []\n"
+    assert verify_rules.with_seen_in(text, ["0.9.0"]) == text.replace("references", "seen_in: [0.9.0]\nreferences")
+
+
+def test_line_ends_of_windows_stay(folder: Path) -> None:
+    path = write(folder, rule(ITEM), "length-too-large")
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    fill(folder, row(LENGTH, "0.8.0"))
+    assert b"seen_in: [0.8.0]\r\nreferences" in path.read_bytes()
+    assert path.read_bytes().count(b"\n") == path.read_bytes().count(b"\r\n")
+
+
+# The command line
+
+
+def test_the_command_says_what_is_wrong_and_fails(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder.parent / "messages.txt"
+    catalogue.write(Catalogue(RELEASES, (row(LENGTH),)), path)
+    write(folder, rule(ITEM), "length-too-large")
+    arguments = ["--rules", str(folder), "--catalogue", str(path), "--other-texts", str(path)]
+    assert verify_rules.main(arguments) == 1
+    assert "1 mistakes" in capsys.readouterr().out
+    assert verify_rules.main(["show", "length-too-large", r"is more than the \d+ tokens of", *arguments]) == 0
+    assert capsys.readouterr().out.count(LENGTH) == 2
+    assert verify_rules.main(["foreign", *arguments]) == 0
+    assert capsys.readouterr().out == ""
+    write(folder, "id: broken", "broken")
+    assert verify_rules.main(arguments) == 1
+    assert "broken.yaml" in capsys.readouterr().err
