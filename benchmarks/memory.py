@@ -3,9 +3,9 @@
 
     benchmarks/memory.py POINTS.jsonl [--verbose]
 
-A point is one start-up: {"vllm_version", "engine", "model", "gpu", "gpu_total_gib", "flags": {…, "_assumed": {…}}, "observed": {…}}.
-`flags` use vLLM's names (tp and pp for the parallel sizes); `_assumed` are defaults that the log did not print. What has no card, or lacks
-what a prediction needs, is counted.
+A point is one start-up: {"vllm_version", "engine", "model", "gpu", "gpu_total_gib", "flags": {…, "_assumed": {…}},
+"observed": {…}}. `flags` use vLLM's names (tp and pp for the parallel sizes); `_assumed` are defaults that the log did
+not print. What has no card, or lacks what a prediction needs, is counted.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Table:
 
     def add(self, quantity: str, predicted: float, observed: float | None, about: str) -> None:
         if observed and math.isfinite(observed):
-            self.rows[quantity].append(((predicted - observed) / abs(observed), f"{about}  {predicted:.4g} for {observed:.4g}"))
+            self.rows[quantity].append(
+                ((predicted - observed) / abs(observed), f"{about}  {predicted:.4g} for {observed:.4g}")
+            )
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,9 @@ def predictions(case: Case) -> Iterator[tuple[str, float, float | None]]:
         return
     made = plans(shape, settings, case.gpu)[0]  # logs are those of rank 0
     yield "activation GiB", made.activation / GIB, seen.get("activation_peak_gib")
-    sized = case.gpu.total_bytes and not case.gpu.shared and not (case.gpu.nominal and not case.point.get("gpu_total_gib"))
+    sized = (
+        case.gpu.total_bytes and not case.gpu.shared and not (case.gpu.nominal and not case.point.get("gpu_total_gib"))
+    )
     if sized and "gpu_memory_utilization" in case.set_flags and known_method and abs(pool_gib) > _SMALLEST_POOL:
         yield "KV GiB end to end", made.kv / GIB, pool_gib
         yield "KV tokens end to end", plan(shape, settings, case.gpu).pool.tokens, seen.get("kv_cache_tokens")
@@ -220,7 +224,9 @@ def _print_errors(table: Table, verbose: bool) -> None:
     for quantity in sorted(table.rows, key=lambda name: ("[" in name, name.partition("[")[2], name)):
         errors = sorted(abs(error) for error, _ in table.rows[quantity])
         p95 = errors[min(len(errors) - 1, math.ceil(0.95 * len(errors)) - 1)]
-        print(f"{quantity:54s} {len(errors):4d} {100 * statistics.median(errors):9.3f} {100 * p95:8.2f} {100 * errors[-1]:8.2f}")
+        print(
+            f"{quantity:54s} {len(errors):4d} {100 * statistics.median(errors):9.3f} {100 * p95:8.2f} {100 * errors[-1]:8.2f}"
+        )
     if verbose:
         for quantity in sorted(name for name in table.rows if "[" not in name):
             print(f"\n{quantity}")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """What starting costs: CPU time of qvl-doctor's commands as a multiple of `python -c pass`.
 
-Measures the wheel, installed into an environment of its own, as a user has it: with compiled rules and byte code. The commands take turns
-in every round, so that whatever else the machine does meets all of them; the figures are medians of user and system time.
-Exit code 1 if a command costs more than its bound.
+Measures the wheel, installed into an environment of its own, as a user has it: with compiled rules and byte code. The
+commands take turns in every round, so that whatever else the machine does meets all of them; the figures are medians of
+user and system time. Exit code 1 if a command costs more than its bound.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def realistic_log(size: int) -> str:
     served: list[str] = []
     while missing > 0:
         number = len(served)
-        line = stats if number % 4 == 3 else access.replace(client, f"10.42.{number % 7}.{number % 250}:{33000 + number}")
+        line = (
+            stats if number % 4 == 3 else access.replace(client, f"10.42.{number % 7}.{number % 250}:{33000 + number}")
+        )
         served.append(line)
         missing -= len(line) + 1
     return "\n".join([*lines[:ready], *served, *lines[ready:]]) + "\n"
@@ -76,10 +78,14 @@ def measure(commands: dict[str, list[str | Path]], rounds: int) -> dict[str, flo
 def main() -> None:
     """Measure, print, compare with the bounds."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--python", type=Path, help="an interpreter beside which qvl-doctor is installed, instead of a new environment")
+    parser.add_argument(
+        "--python", type=Path, help="an interpreter beside which qvl-doctor is installed, instead of a new environment"
+    )
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--kilobytes", type=int, default=200, help="size of the log")
-    parser.add_argument("--max-json", type=float, default=8, help="bound for the log to JSON, times `python -c pass` (default 8)")
+    parser.add_argument(
+        "--max-json", type=float, default=8, help="bound for the log to JSON, times `python -c pass` (default 8)"
+    )
     parser.add_argument("--max-version", type=float, help="bound for --version (default: none)")
     parser.add_argument("--max-console", type=float, help="bound for the log to the console (default: none)")
     options = parser.parse_args()
@@ -97,8 +103,14 @@ def main() -> None:
         }
         times = measure(commands, options.rounds)
     base = times["python -c pass"]
-    bounds = {"--version": options.max_version, "logs --format json": options.max_json, "logs --format console": options.max_console}
-    print(f"{'':24}{'CPU ms':>8}{'times pass':>12}{'bound':>8}   (medians of {options.rounds}, {options.kilobytes} KB log)")
+    bounds = {
+        "--version": options.max_version,
+        "logs --format json": options.max_json,
+        "logs --format console": options.max_console,
+    }
+    print(
+        f"{'':24}{'CPU ms':>8}{'times pass':>12}{'bound':>8}   (medians of {options.rounds}, {options.kilobytes} KB log)"
+    )
     for name, seconds in times.items():
         bound = bounds.get(name)
         print(f"{name:24}{seconds * 1000:8.1f}{seconds / base:12.2f}{'' if bound is None else f'{bound:g}':>8}")

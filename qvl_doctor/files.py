@@ -23,7 +23,9 @@ def opened(path: str) -> BinaryIO:
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(0, "is no regular file")
     # Should it have become a pipe since: without O_NONBLOCK the opening of a pipe waits for its writer.
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0))
+    handle = os.open(
+        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0)
+    )
     try:
         regular = stat.S_ISREG(os.fstat(handle).st_mode)
         file = os.fdopen(handle, "rb") if regular else None

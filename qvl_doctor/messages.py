@@ -24,8 +24,9 @@ _FOLDED = rf"(?<={_PUNCTUATION}) | (?={_PUNCTUATION})|(?<={_CHINESE}) (?={_CHINE
 def say(key: str, lang: str, **values: object) -> str:
     """The sentence `key` in `lang`, its placeholders filled in.
 
-    A value that is itself a text in all languages gives its own words, and a `phase` is given by its id. Values are never
-    searched for placeholders. Raises KeyError for a key or a placeholder that does not exist: that is a mistake of ours.
+    A value that is itself a text in all languages gives its own words, and a `phase` is given by its id. Values are
+    never searched for placeholders. Raises KeyError for a key or a placeholder that does not exist: that is a mistake
+    of ours.
     """
     words = _words()
 
@@ -90,7 +91,9 @@ def _collect(node: Any, key: str, words: dict[str, dict[str, str]]) -> None:
     """Walk the nodes rather than the loaded values: only they know lines, and a key that stands twice."""
     where = f"messages.yaml:{node.start_mark.line + 1}" if node else "messages.yaml"
     if getattr(node, "id", "") != "mapping":
-        raise ValueError(f"{where}: {key or 'the file'} is neither a group nor a sentence with {' and '.join(LANGUAGES)}")
+        raise ValueError(
+            f"{where}: {key or 'the file'} is neither a group nor a sentence with {' and '.join(LANGUAGES)}"
+        )
     names = [name.value for name, _ in node.value]
     if len(set(names)) < len(names):
         raise ValueError(f"{where}: a key stands twice in {key or 'the file'}")

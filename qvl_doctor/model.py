@@ -1,7 +1,8 @@
 """The values that travel between the rooms: frozen, without behaviour beyond small look-ups.
 
-Records come from `logs`, rules from `rulebook`, findings from `diagnose`, and `report` prints a `Diagnosis`. Nothing here reads or prints.
-They are named tuples and not dataclasses because importing `dataclasses` and making twelve frozen ones costs more than diagnosing a log.
+Records come from `logs`, rules from `rulebook`, findings from `diagnose`, and `report` prints a `Diagnosis`. Nothing
+here reads or prints. They are named tuples and not dataclasses because importing `dataclasses` and making twelve frozen
+ones costs more than diagnosing a log.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ class Line(NamedTuple):
 class Record(NamedTuple):
     """One event of a log: a log call, an uncaught traceback, or a line of something else.
 
-    `message` is the text without any prefix; for a traceback it is what the exception says. Its white space is collapsed, so
-    that a message reads the same however it was broken into lines. `unwrapped` is the same with nothing instead of the line
-    breaks: a terminal breaks words anywhere. It is empty where it would not differ.
+    `message` is the text without any prefix; for a traceback it is what the exception says. Its white space is
+    collapsed, so that a message reads the same however it was broken into lines. `unwrapped` is the same with nothing
+    instead of the line breaks: a terminal breaks words anywhere. It is empty where it would not differ.
     """
 
     lines: tuple[Line, ...]
@@ -124,7 +125,8 @@ class FixTemplate(NamedTuple):
 class Example(NamedTuple):
     """A log excerpt in a rule, with what it must (or must not) lead to.
 
-    `seen` are observations, one a line with their level in front; `command` is a command to launch. Both stand beside the log or alone.
+    `seen` are observations, one a line with their level in front; `command` is a command to launch. Both stand beside
+    the log or alone.
     """
 
     name: str
@@ -156,10 +158,12 @@ class Rule(NamedTuple):
     remedy: str = ""
     matches: tuple[Example, ...] = ()
     silent: tuple[Example, ...] = ()
-    #: For those who keep the rules: ranges of releases whose sources have the text (tools/verify_rules.py writes them), and what was read.
+    #: For those who keep the rules: ranges of releases whose sources have the text (tools/verify_rules.py writes them),
+    #: and what was read.
     seen_in: tuple[str, ...] = ()
     checked: str = ""
-    #: Title, why, fixes and references of a compiled rule; most rules of a book never speak. `rulebook.complete` puts them in their place.
+    #: Title, why, fixes and references of a compiled rule; most rules of a book never speak. `rulebook.complete` puts
+    #: them in their place.
     packed: str = ""
     source: str = ""
 

@@ -1,7 +1,7 @@
 """What was seen outside a log, as records: a flag of a command, a volume of a manifest, a card of a machine.
 
-An observation is a fixed sentence with the values in it, so that rules match it as they match log lines. Its level says where it is from.
-No log line has such a level, so a log cannot pretend to be one.
+An observation is a fixed sentence with the values in it, so that rules match it as they match log lines. Its level says
+where it is from. No log line has such a level, so a log cannot pretend to be one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the patterns of rules are made of: the literal text in them, their groups, and whether they are safe to search with.
 
-Everything is read off Python's own parse of a pattern. Patterns are searched without regard to case in text whose white space is single
-blanks.
+Everything is read off Python's own parse of a pattern. Patterns are searched without regard to case in text whose white
+space is single blanks.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ _REFUSED = {
 def literals(pattern: str) -> tuple[str, ...]:
     """The lower-case strings, longest first, that `text.lower()` contains for every text that matches.
 
-    Only runs of at least four characters count. Of an alternation nothing is required. (Letters that merely fold to an ASCII letter, such
-    as the long s, are not thought of.)
+    Only runs of at least four characters count. Of an alternation nothing is required. (Letters that merely fold to an
+    ASCII letter, such as the long s, are not thought of.)
     """
     skeleton = _skeleton(_parse(pattern), lambda _branches: _GAP)
-    runs = sorted({run for run in skeleton.split(_GAP) if len(run.strip()) >= SHORTEST_LITERAL}, key=lambda run: (-len(run), run))
+    runs = sorted(
+        {run for run in skeleton.split(_GAP) if len(run.strip()) >= SHORTEST_LITERAL}, key=lambda run: (-len(run), run)
+    )
     return tuple(run for number, run in enumerate(runs) if not any(run in longer for longer in runs[:number]))
 
 

@@ -1,7 +1,8 @@
 """Versions compared by their release numbers alone, the way people name them in logs.
 
-PEP 440 puts `4.49.0.dev0` below `4.49` and keeps `0.8.5.post1` out of `==0.8.5`; a range written that way would call working
-installations broken. Here both count as their release, and what a development build on the very edge of a range holds is left open.
+PEP 440 puts `4.49.0.dev0` below `4.49` and keeps `0.8.5.post1` out of `==0.8.5`; a range written that way would call
+working installations broken. Here both count as their release, and what a development build on the very edge of a range
+holds is left open.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def release(text: str) -> tuple[int, ...] | None:
 def satisfies(version: str, spec: str) -> bool | None:
     """Whether a version lies in a range such as '>=0.8,<0.10' or '==0.8.*', by release numbers alone.
 
-    None means unverified: the text is no version, or it is a build from between two releases (dev, rc, from a commit) that
-    counts as a release at which the range begins or ends. A malformed range raises ValueError.
+    None means unverified: the text is no version, or it is a build from between two releases (dev, rc, from a commit)
+    that counts as a release at which the range begins or ends. A malformed range raises ValueError.
     """
     clauses = _clauses(spec)
     found = _parse(version)

@@ -24,7 +24,16 @@ from qvl_doctor.model import Fact, Record
 from qvl_doctor.report.as_json import as_dict
 from qvl_doctor.report.checklist import Looked, checklist
 
-SERVE = ("--", "vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct", "--max-model-len", "8192", "--limit-mm-per-prompt", '{"video": 0}')
+SERVE = (
+    "--",
+    "vllm",
+    "serve",
+    "Qwen/Qwen2.5-VL-7B-Instruct",
+    "--max-model-len",
+    "8192",
+    "--limit-mm-per-prompt",
+    '{"video": 0}',
+)
 #: Variables of whoever runs the tests that would change what is seen.
 _OURS = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES", "VLLM_ENABLE_CUDA_COMPATIBILITY")
 
@@ -36,7 +45,11 @@ def doctor(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.
 
 
 def _plain_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.endswith(("_proxy", "_PROXY")) and name not in _OURS}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.endswith(("_proxy", "_PROXY")) and name not in _OURS
+    }
 
 
 def report(*arguments: str, env: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -61,7 +74,9 @@ sys.stdout.write(dumps(Environment(gather(asked))))
 def probed(only: str, *command: str, vllm: str = "", env: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The same without the advice, and faster: the probes run in a process of their own, what they saw is judged here."""
     words = [sys.executable, "-c", _PROBES, only, vllm, *command]
-    done = subprocess.run(words, capture_output=True, text=True, env={**_plain_environment(), **(env or {})}, check=False)
+    done = subprocess.run(
+        words, capture_output=True, text=True, env={**_plain_environment(), **(env or {})}, check=False
+    )
     assert done.returncode == 0, done.stderr
     known = {"vllm": Fact(vllm, "option")} if vllm else {}
     seen = loads(done.stdout).seen()
@@ -105,7 +120,11 @@ def tree(root: Path, **files: str) -> str:
     return str(root)
 
 
-def started(command: str, *, env: Mapping[str, str] | None = None, release: str = "0.11.0", only: str = "host,command") -> list[str]:
+def started(
+    command: str, *, env: Mapping[str, str] | None = None, release: str = "0.11.0", only: str = "host,command"
+) -> list[str]:
     """What is observed of a command's start on this machine with an environment of its own."""
-    asked = Asked(read(command, release)[0], "", release, "", frozenset(only.split(",")), {"HOME": "/tmp", **(env or {})})
+    asked = Asked(
+        read(command, release)[0], "", release, "", frozenset(only.split(",")), {"HOME": "/tmp", **(env or {})}
+    )
     return said(Environment(gather(asked)).seen().observations)

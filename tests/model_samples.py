@@ -23,7 +23,13 @@ CONFIG: Mapping[str, Any] = {
     "max_position_embeddings": 128000,
     "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]},
     "torch_dtype": "bfloat16",
-    "vision_config": {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 3584},
+    "vision_config": {
+        "depth": 32,
+        "hidden_size": 1280,
+        "intermediate_size": 3420,
+        "num_heads": 16,
+        "out_hidden_size": 3584,
+    },
 }
 FILES: Mapping[str, bytes | None] = {
     "tokenizer.json": b"{}",
@@ -36,12 +42,19 @@ def safetensors(tensors: int = 2, elements: int = 8) -> bytes:
     """A whole safetensors file of float16 tensors."""
     size = 2 * elements
     places = ([index * size, (index + 1) * size] for index in range(tensors))
-    header = {f"t{index}": {"dtype": "F16", "shape": [elements], "data_offsets": place} for index, place in enumerate(places)}
+    header = {
+        f"t{index}": {"dtype": "F16", "shape": [elements], "data_offsets": place} for index, place in enumerate(places)
+    }
     text = json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + b"\0" * (tensors * size)
 
 
-def model(folder: Path, shards: int = 2, config: Mapping[str, Any] | None = None, files: Mapping[str, bytes | None] | None = None) -> Path:
+def model(
+    folder: Path,
+    shards: int = 2,
+    config: Mapping[str, Any] | None = None,
+    files: Mapping[str, bytes | None] | None = None,
+) -> Path:
     """A model's folder that is whole. `files` are more of them, or None for those that are not to be there."""
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"model-{number:05}-of-{shards:05}.safetensors" for number in range(1, shards + 1)]

@@ -1,7 +1,7 @@
 """The program as tests run it in a process of its own: from this tree, with the rules compiled as a wheel has them.
 
-Reading the YAML of all rules takes most of the time of a short run, so that is done once for all of them. tests/cli/test_docs.py and
-tests/test_packaging.py run it as it stands in a source tree and in a wheel.
+Reading the YAML of all rules takes most of the time of a short run, so that is done once for all of them.
+tests/cli/test_docs.py and tests/test_packaging.py run it as it stands in a source tree and in a wheel.
 """
 
 from __future__ import annotations
@@ -34,10 +34,14 @@ def run(
     """One run, without the proxies of whoever runs the tests; `env` are more variables."""
     plain = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     words = [*DOCTOR, *map(str, arguments)]
-    return subprocess.run(words, input=stdin, capture_output=True, check=False, timeout=100, env={**plain, **(env or {})}, cwd=cwd)
+    return subprocess.run(
+        words, input=stdin, capture_output=True, check=False, timeout=100, env={**plain, **(env or {})}, cwd=cwd
+    )
 
 
-def run_text(*arguments: str | Path, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run_text(
+    *arguments: str | Path, stdin: bytes = b"", env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """The same with what it prints as text."""
     done = run(*arguments, stdin=stdin, env=env)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from qvl_doctor.model import PHASES, SEVERITIES, Alternative, Check, Commands, Diagnosis, Fact, Finding, Fix, Line, Phase, Run
+from qvl_doctor.model import (
+    PHASES,
+    SEVERITIES,
+    Alternative,
+    Check,
+    Commands,
+    Diagnosis,
+    Fact,
+    Finding,
+    Fix,
+    Line,
+    Phase,
+    Run,
+)
 
 
 def text(en: str, zh: str) -> dict[str, str]:
@@ -17,7 +30,12 @@ FAILED = Diagnosis(
     source="pod.log",
     verdict="failed",
     summary=TITLE,
-    facts={"vllm": Fact("0.7.2"), "engine": Fact("V0"), "transformers": Fact("4.48.3", "pip"), "ready": Fact(value=False)},
+    facts={
+        "vllm": Fact("0.7.2"),
+        "engine": Fact("V0"),
+        "transformers": Fact("4.48.3", "pip"),
+        "ready": Fact(value=False),
+    },
     findings=(
         Finding(
             rule="transformers-unknown-model-type",
@@ -41,8 +59,14 @@ FAILED = Diagnosis(
                 ),
             ),
             fixes=(
-                Fix(text("Upgrade both packages.", "同时升级两个软件包。"), {"pip": ["vllm>=0.7.3", "transformers>=4.49"]}),
-                Fix(text("Or run an image that has both.", "或使用已包含二者的镜像。"), {"image": "qwenllm/qwenvl:2.5-cu121"}),
+                Fix(
+                    text("Upgrade both packages.", "同时升级两个软件包。"),
+                    {"pip": ["vllm>=0.7.3", "transformers>=4.49"]},
+                ),
+                Fix(
+                    text("Or run an image that has both.", "或使用已包含二者的镜像。"),
+                    {"image": "qwenllm/qwenvl:2.5-cu121"},
+                ),
             ),
             references=("https://github.com/vllm-project/vllm/issues/13446",),
         ),
@@ -57,7 +81,10 @@ FAILED = Diagnosis(
             times=2,
         ),
     ),
-    runs=(Run(1, 50, "failed", "transformers-unknown-model-type"), Run(51, 99, "failed", "transformers-unknown-model-type")),
+    runs=(
+        Run(1, 50, "failed", "transformers-unknown-model-type"),
+        Run(51, 99, "failed", "transformers-unknown-model-type"),
+    ),
     not_checked=(text("The start command is not in the log.", "日志中没有启动命令。"),),
 )
 
@@ -96,7 +123,12 @@ HEALTHY = Diagnosis(
             ),
             why=text("It is small.", "太小。"),
             evidence=(Line(24, "INFO 02-16 10:03:50 executor_base.py:110] # CUDA blocks: 186, # CPU blocks: 23405"),),
-            fixes=(Fix(text("Give vLLM more of the card.", "提高显存比例。"), {"flags": {"--gpu-memory-utilization": "0.9"}}),),
+            fixes=(
+                Fix(
+                    text("Give vLLM more of the card.", "提高显存比例。"),
+                    {"flags": {"--gpu-memory-utilization": "0.9"}},
+                ),
+            ),
         ),
     ),
     runs=(Run(1, 60, "healthy"),),
@@ -111,7 +143,9 @@ HOSTILE = (
 
 # ---- Any diagnosis at all
 
-TEXTS = st.text(st.characters(codec=None), max_size=60) | st.sampled_from([HOSTILE, "", " ", "中文，测试。" * 9, "x" * 300, "\n\n- a\n# b"])
+TEXTS = st.text(st.characters(codec=None), max_size=60) | st.sampled_from(
+    [HOSTILE, "", " ", "中文，测试。" * 9, "x" * 300, "\n\n- a\n# b"]
+)
 BOTH = st.builds(text, TEXTS, TEXTS)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
@@ -138,7 +172,9 @@ PLAIN = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 CHANGES = st.fixed_dictionaries(
     {},
     optional={
-        "flags": st.dictionaries(PLAIN.map("--{}".format), st.sampled_from([True, None]) | TEXTS | st.lists(TEXTS, max_size=2), max_size=3),
+        "flags": st.dictionaries(
+            PLAIN.map("--{}".format), st.sampled_from([True, None]) | TEXTS | st.lists(TEXTS, max_size=2), max_size=3
+        ),
         "env": st.dictionaries(PLAIN, st.none() | TEXTS, max_size=2),
         "pip": st.lists(TEXTS, min_size=1, max_size=2),
         "image": TEXTS,

@@ -18,7 +18,9 @@ LOGS = logs()
 
 @pytest.mark.parametrize("log", LOGS, ids=[log.relative_to(FIXTURES).as_posix() for log in LOGS])
 def test_report_is_the_gold_one(log: Path) -> None:
-    assert json.loads(report_of(log)) == json.loads(gold_of(log).read_text(encoding="utf-8")), "see tools/update_gold.py"
+    assert json.loads(report_of(log)) == json.loads(gold_of(log).read_text(encoding="utf-8")), (
+        "see tools/update_gold.py"
+    )
 
 
 @pytest.mark.parametrize("log", LOGS, ids=[log.relative_to(FIXTURES).as_posix() for log in LOGS])
@@ -35,7 +37,9 @@ def test_gold_report_is_valid_and_whole_in_both_languages(log: Path, root: Path)
 def test_failed_start_ups_fail_and_healthy_ones_do_not() -> None:
     for log in LOGS:
         verdict = json.loads(gold_of(log).read_text(encoding="utf-8"))["verdict"]
-        assert verdict == {"failed": "failed", "healthy": "healthy", "requests": "healthy"}.get(log.parent.name, verdict), log
+        assert verdict == {"failed": "failed", "healthy": "healthy", "requests": "healthy"}.get(
+            log.parent.name, verdict
+        ), log
 
 
 def finding(name: str) -> dict[str, Any]:
@@ -100,5 +104,12 @@ def test_article_healthy_start_up() -> None:
     seconds = {phase["phase"]: phase["seconds"] for phase in gold["timeline"]}
     assert (seconds["profile"], seconds["graph-capture"]) == (12.83, 18)
     memory = gold["facts"]["memory"]
-    wanted = {"total_gib": 23.65, "weights_gib": 15.63, "activation_gib": 0.69, "kv_gib": 0.16, "graphs_gib": 1.91, "kv_blocks": 186}
+    wanted = {
+        "total_gib": 23.65,
+        "weights_gib": 15.63,
+        "activation_gib": 0.69,
+        "kv_gib": 0.16,
+        "graphs_gib": 1.91,
+        "kv_blocks": 186,
+    }
     assert {name: memory[name] for name in wanted} == pytest.approx(wanted, abs=0.01)

@@ -112,7 +112,9 @@ def test_many_processes_and_open_tracebacks_stay_bounded() -> None:
     reader, engine = LogReader(), Diagnosing(RULES)
     for number in range(3000):
         head = f"(Worker_TP{number} pid={number}) ERROR 02-16 10:03:00 [x.py:{number}] "
-        engine.feed(reader.feed(f'{head}Traceback (most recent call last):\n{head}  File "/x.py", line 1, in f\n'.encode()))
+        engine.feed(
+            reader.feed(f'{head}Traceback (most recent call last):\n{head}  File "/x.py", line 1, in f\n'.encode())
+        )
     assert len(reader._records._open) <= 257  # noqa: SLF001 — nobody else can see it
     engine.feed(reader.flush())
     assert engine.finish("pod.log").verdict == "failed"

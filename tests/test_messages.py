@@ -11,7 +11,9 @@ import pytest
 from qvl_doctor import messages
 from qvl_doctor.model import LANGUAGES, PHASES, SEVERITIES
 
-SENTENCES: dict[str, dict[str, str]] = json.loads(messages.compile_messages(str(Path(messages.__file__).with_name("messages.yaml"))))
+SENTENCES: dict[str, dict[str, str]] = json.loads(
+    messages.compile_messages(str(Path(messages.__file__).with_name("messages.yaml")))
+)
 #: Kept for the diagnosis, which may say them for inputs that it does not tell apart yet.
 RESERVED = {
     "not_checked.earlier_runs",
@@ -41,9 +43,15 @@ def calls(root: Path) -> Iterator[tuple[str, str, set[str] | None]]:
                 continue
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             key = node.args[0]
-            if name not in {"say", "both", "InputError"} or not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+            if (
+                name not in {"say", "both", "InputError"}
+                or not isinstance(key, ast.Constant)
+                or not isinstance(key.value, str)
+            ):
                 continue
-            given = None if any(word.arg is None for word in node.keywords) else {word.arg or "" for word in node.keywords}
+            given = (
+                None if any(word.arg is None for word in node.keywords) else {word.arg or "" for word in node.keywords}
+            )
             yield f"{path.relative_to(root)}:{node.lineno}", key.value, given
 
 
@@ -62,7 +70,9 @@ def test_languages_agree(key: str) -> None:
 def test_chinese_is_typeset(key: str) -> None:
     zh = SENTENCES[key]["zh"]
     assert not re.search(r"[\u4e00-\u9fff][,;:!?.]", zh), "punctuation of half width"
-    assert not re.search(r"[\u4e00-\u9fff][A-Za-z0-9{`]|[A-Za-z0-9}`][\u4e00-\u9fff]", zh), "no blank between Chinese and Latin"
+    assert not re.search(r"[\u4e00-\u9fff][A-Za-z0-9{`]|[A-Za-z0-9}`][\u4e00-\u9fff]", zh), (
+        "no blank between Chinese and Latin"
+    )
     assert not re.search(r"[，。：；、（）] | [，。：；、（）]", zh), "a blank beside full-width punctuation"
 
 
@@ -72,7 +82,9 @@ def test_every_key_asked_for_exists_with_its_values(root: Path) -> None:
     for where, key, given in asked:
         assert key in SENTENCES, f"{where}: no sentence {key}"
         if given is not None:
-            assert placeholders(SENTENCES[key]["en"]) <= given, f"{where}: {key} needs {placeholders(SENTENCES[key]['en'])}"
+            assert placeholders(SENTENCES[key]["en"]) <= given, (
+                f"{where}: {key} needs {placeholders(SENTENCES[key]['en'])}"
+            )
 
 
 def test_no_sentence_is_left_over(root: Path) -> None:
@@ -169,7 +181,9 @@ def test_folded_chinese_has_no_blanks(tmp_path: Path) -> None:
         "a:\n  b:\n    en: >-\n      one\n      two\n    zh: >-\n      第一行，\n      第二行\n      接着 GPU\n      完。\n      Z\n",
         encoding="utf-8",
     )
-    assert json.loads(messages.compile_messages(str(path))) == {"a.b": {"en": "one two", "zh": "第一行，第二行接着 GPU 完。Z"}}
+    assert json.loads(messages.compile_messages(str(path))) == {
+        "a.b": {"en": "one two", "zh": "第一行，第二行接着 GPU 完。Z"}
+    }
 
 
 def test_a_wheel_reads_the_compiled_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

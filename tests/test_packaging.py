@@ -20,7 +20,10 @@ def built(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sdist, and with the wheel that was built from the sdist."""
     folder = tmp_path_factory.mktemp("dist")
     done = subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, root], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, root],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
@@ -34,7 +37,9 @@ def unpacked(built: Path) -> Path:
     return folder
 
 
-def run(unpacked: Path, *arguments: str | Path, start: tuple[str, str] = ("-m", "qvl_doctor")) -> subprocess.CompletedProcess[str]:
+def run(
+    unpacked: Path, *arguments: str | Path, start: tuple[str, str] = ("-m", "qvl_doctor")
+) -> subprocess.CompletedProcess[str]:
     """Runs the wheel's qvl-doctor, far from the source tree."""
     return subprocess.run(
         [sys.executable, *start, *arguments],
@@ -98,6 +103,10 @@ def test_wheel_needs_no_yaml_to_diagnose(fixtures: Path, unpacked: Path) -> None
 def test_sdist_carries_what_the_tests_need(root: Path, built: Path) -> None:
     with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
-    wanted = {path.relative_to(root).as_posix() for folder in ("rules", "fixtures", "tests") for path in (root / folder).rglob("*.[ylp]*")}
+    wanted = {
+        path.relative_to(root).as_posix()
+        for folder in ("rules", "fixtures", "tests")
+        for path in (root / folder).rglob("*.[ylp]*")
+    }
     assert {name for name in wanted if "__pycache__" not in name} - names == set()
     assert {"LICENSE", "README.md", "CHANGELOG.md", "hatch_build.py", "pyproject.toml"} <= names

@@ -42,7 +42,9 @@ from qvl_doctor.patterns import LONGEST_PATTERN, begins_open, check, groups, lit
 def test_literals(pattern: str, expected: tuple[str, ...]) -> None:
     assert check(pattern) is None
     assert sorted(literals(pattern)) == sorted(expected)
-    assert [len(literal) for literal in literals(pattern)] == sorted((len(literal) for literal in expected), reverse=True)
+    assert [len(literal) for literal in literals(pattern)] == sorted(
+        (len(literal) for literal in expected), reverse=True
+    )
 
 
 @pytest.mark.parametrize(

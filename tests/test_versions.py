@@ -28,13 +28,17 @@ def test_release_numbers(text: str, numbers: tuple[int, ...]) -> None:
     assert release(text) == numbers
 
 
-@pytest.mark.parametrize("text", ["", "v", "latest", "0..1", "1.2.3.x", "2025-04-01", "0.8.5 0.8.6", "١.٢", ">=0.8", "0.8.5+", "1!2.0"])
+@pytest.mark.parametrize(
+    "text", ["", "v", "latest", "0..1", "1.2.3.x", "2025-04-01", "0.8.5 0.8.6", "١.٢", ">=0.8", "0.8.5+", "1!2.0"]
+)
 def test_what_is_no_version(text: str) -> None:
     assert release(text) is None
     assert satisfies(text, ">=0.1") is None
 
 
-@pytest.mark.parametrize("text", ["9" * 5000, "1." * 5000, "1" + ".0" * 5000, "1.dev" + "0" * 9000, "1+" + "a." * 9000, "-" * 9000])
+@pytest.mark.parametrize(
+    "text", ["9" * 5000, "1." * 5000, "1" + ".0" * 5000, "1.dev" + "0" * 9000, "1+" + "a." * 9000, "-" * 9000]
+)
 def test_hostile_versions_cost_nothing(text: str) -> None:
     start = time.perf_counter()
     assert release(text) is None
@@ -117,7 +121,22 @@ def test_a_build_between_releases_counts_as_its_release_elsewhere(version: str, 
 
 
 @pytest.mark.parametrize(
-    "spec", ["", "0.8", ">=", ">=0.8,", "=0.8", "===0.8", ">=0.8.*", "~=0.8.*", "~=1", ">=0.8 <0.9", ">=0.x", "=>0.8", ">=0.8;python"]
+    "spec",
+    [
+        "",
+        "0.8",
+        ">=",
+        ">=0.8,",
+        "=0.8",
+        "===0.8",
+        ">=0.8.*",
+        "~=0.8.*",
+        "~=1",
+        ">=0.8 <0.9",
+        ">=0.x",
+        "=>0.8",
+        ">=0.8;python",
+    ],
 )
 def test_a_malformed_range_says_so(spec: str) -> None:
     with pytest.raises(ValueError, match="version range"):

@@ -104,13 +104,19 @@ def docker_json_file(text: str) -> str:
 def cri(text: str) -> str:
     """The file that containerd and CRI-O write below /var/log/pods."""
     return _joined(
-        [f"{_stamp(n)} stderr {'F' if last else 'P'} {piece}" for n, line in enumerate(_lines(text)) for piece, last in _pieces(line)]
+        [
+            f"{_stamp(n)} stderr {'F' if last else 'P'} {piece}"
+            for n, line in enumerate(_lines(text))
+            for piece, last in _pieces(line)
+        ]
     )
 
 
 def journald(text: str) -> str:
     """`journalctl -u vllm`."""
-    return _joined([f"{_moment(n):%b %d %H:%M:%S} gpu-node-1 vllm[4711]: {line}" for n, line in enumerate(_lines(text))])
+    return _joined(
+        [f"{_moment(n):%b %d %H:%M:%S} gpu-node-1 vllm[4711]: {line}" for n, line in enumerate(_lines(text))]
+    )
 
 
 def cloudwatch(text: str) -> str:
@@ -134,7 +140,9 @@ def cloudwatch(text: str) -> str:
 def loki(text: str) -> str:
     """`logcli query --forward --output=jsonl`."""
     labels = {"app": "qwen-vl", "container": "qwen-vl-vllm", "namespace": "models"}
-    return _joined([_go_json({"labels": labels, "line": line, "timestamp": _stamp(n)}) for n, line in enumerate(_lines(text))])
+    return _joined(
+        [_go_json({"labels": labels, "line": line, "timestamp": _stamp(n)}) for n, line in enumerate(_lines(text))]
+    )
 
 
 def fluent_bit(text: str) -> str:
@@ -142,7 +150,9 @@ def fluent_bit(text: str) -> str:
     kubernetes = {"pod_name": "qwen-vl-5fcb84cf6-ldtdj", "namespace_name": "models", "container_name": "qwen-vl-vllm"}
     return _joined(
         [
-            json.dumps({"date": _moment(n).timestamp(), "stream": "stderr", "_p": "F", "log": line, "kubernetes": kubernetes})
+            json.dumps(
+                {"date": _moment(n).timestamp(), "stream": "stderr", "_p": "F", "log": line, "kubernetes": kubernetes}
+            )
             for n, line in enumerate(_lines(text))
         ]
     )
@@ -206,7 +216,8 @@ PASTED = (fenced, quoted, terminal)
 SAVED = (crlf,)
 STORED = (utf16, gz, zst)
 
-#: Steps in the order in which a log can go through them. A terminal comes after plain text only: JSON that it broke is no JSON any more.
+#: Steps in the order in which a log can go through them. A terminal comes after plain text only: JSON that it broke is
+#: no JSON any more.
 _STEPS = (OUTPUT, PLAIN_COLLECTORS + JSON_COLLECTORS, PASTED, SAVED)
 
 
@@ -232,6 +243,8 @@ def nestings() -> Iterator[Wrapping]:
     for number, earlier in enumerate(_STEPS):
         for later in _STEPS[number + 1 :]:
             yield from (
-                _steps(first, second) for first, second in product(earlier, later) if not (first in JSON_COLLECTORS and second is terminal)
+                _steps(first, second)
+                for first, second in product(earlier, later)
+                if not (first in JSON_COLLECTORS and second is terminal)
             )
     yield from (_steps(step, store=store) for group in _STEPS for step, store in product(group, STORED))

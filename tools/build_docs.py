@@ -36,7 +36,11 @@ TOPICS = (
         "显存不足",
         "oom- cuda-error-out-of-memory gpu-memory- gpu-utilization external-weights mm-gpu-decode swap-space cpu-offload",
     ),
-    Topic("KV cache and context length", "KV 缓存与上下文长度", "kv- max-model-len max-length tokens-above batched- cpu-kv mamba- rope-"),
+    Topic(
+        "KV cache and context length",
+        "KV 缓存与上下文长度",
+        "kv- max-model-len max-length tokens-above batched- cpu-kv mamba- rope-",
+    ),
     Topic(
         "Images, videos and audio",
         "图像、视频与音频",
@@ -45,7 +49,11 @@ TOPICS = (
     ),
     Topic("Chat templates, tools and reasoning", "对话模板、工具与推理", "chat- tool- reasoning- request-chat"),
     Topic("Structured outputs", "结构化输出", "structured-"),
-    Topic("Requests", "请求", "prompt- api- model-name max-tokens token- logprobs request- http- data-parallel-rank-of-request"),
+    Topic(
+        "Requests",
+        "请求",
+        "prompt- api- model-name max-tokens token- logprobs request- http- data-parallel-rank-of-request",
+    ),
     Topic(
         "The model and its config",
         "模型与配置",
@@ -91,7 +99,11 @@ TOPICS = (
         "omp",
     ),
     Topic("The engine died", "引擎退出", "engine- native bus- spawn fork"),
-    Topic("Starting the server: flags, ports, environment", "启动参数、端口与环境变量", "api-server host-address model-as-option"),
+    Topic(
+        "Starting the server: flags, ports, environment",
+        "启动参数、端口与环境变量",
+        "api-server host-address model-as-option",
+    ),
 )
 
 _WORDS = {
@@ -152,7 +164,12 @@ def review_page(rules: Sequence[Rule]) -> str:
 
 def topic_of(rule_id: str) -> Topic:
     """The chapter of a rule."""
-    fitting = [(len(begin), number) for number, topic in enumerate(TOPICS) for begin in topic.ids.split() if rule_id.startswith(begin)]
+    fitting = [
+        (len(begin), number)
+        for number, topic in enumerate(TOPICS)
+        for begin in topic.ids.split()
+        if rule_id.startswith(begin)
+    ]
     return TOPICS[max(fitting)[1]] if fitting else TOPICS[-1]
 
 
@@ -170,9 +187,18 @@ def _section(rule: Rule, lang: str, rules: Sequence[Rule]) -> Iterator[str]:
     yield from (f'<a id="{rule.id}"></a>', "", heading, "", notes)
     if rule.seen_in:
         yield from ("", said["seen"].format(ranges=", ".join(rule.seen_in)))
-    related = {name for other in rules for name in (*other.explains, other.id) if rule.id in other.explains or name in rule.explains}
+    related = {
+        name
+        for other in rules
+        for name in (*other.explains, other.id)
+        if rule.id in other.explains or name in rule.explains
+    }
     for line in _one_example(rest):
-        name = next((name for name in related if re.search(rf"(?<![\w-]){name}(?![\w-])", line)), "") if line.startswith("- ") else ""
+        name = (
+            next((name for name in related if re.search(rf"(?<![\w-]){name}(?![\w-])", line)), "")
+            if line.startswith("- ")
+            else ""
+        )
         yield line.replace(name, f"[{name}](#{name})", 1) if name else line
     yield ""
 
@@ -180,7 +206,11 @@ def _section(rule: Rule, lang: str, rules: Sequence[Rule]) -> Iterator[str]:
 def _one_example(lines: Sequence[str]) -> Iterator[str]:
     """A page without its second example: with all of them GitHub no longer renders the document."""
     begin = next(number for number, line in enumerate(lines) if line.startswith("```"))
-    end = next(number for number, line in enumerate(lines) if number > begin and line == lines[begin].rstrip("abcdefghijklmnopqrstuvwxyz"))
+    end = next(
+        number
+        for number, line in enumerate(lines)
+        if number > begin and line == lines[begin].rstrip("abcdefghijklmnopqrstuvwxyz")
+    )
     example = lines[begin:end]
     yield from lines[:begin]
     yield from example[: example.index("")] if "" in example else example
@@ -199,13 +229,19 @@ def _source(url: str) -> str:
 
 def documents(rules: Sequence[Rule]) -> dict[str, str]:
     """File name in docs/ → text."""
-    return {"rules.md": rules_page(rules, "en"), "rules.zh.md": rules_page(rules, "zh"), "rules-review.md": review_page(rules)}
+    return {
+        "rules.md": rules_page(rules, "en"),
+        "rules.zh.md": rules_page(rules, "zh"),
+        "rules-review.md": review_page(rules),
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a document is not what the rules say")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if a document is not what the rules say"
+    )
     parser.add_argument("--rules", type=Path, default=ROOT / "rules")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     options = parser.parse_args(arguments)

@@ -3,9 +3,9 @@
     python tools/build_knowledge.py --architectures architectures.jsonl --pins pins.jsonl \
         --model-types model_types.json --out qvl_doctor/knowledge --date 2026-11-22
 
-Inputs are JSON lines, one object for each architecture (`architecture`, `first_version`, `last_version`) and vLLM release (`version`,
-`transformers`, `torch`, `python`, `main_cuda`), and what `mine_model_types.py` writes. `traps.json` of the output folder is read, not
-written: it holds what no table says. `mine_flags.py` writes flags.json by itself.
+Inputs are JSON lines, one object for each architecture (`architecture`, `first_version`, `last_version`) and vLLM
+release (`version`, `transformers`, `torch`, `python`, `main_cuda`), and what `mine_model_types.py` writes. `traps.json`
+of the output folder is read, not written: it holds what no table says. `mine_flags.py` writes flags.json by itself.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from qvl_doctor.versions import release, satisfies
 
 Table = dict[str, Any]
 
-#: An image may have a layer of requirements that is older than its release: some were published with Qwen3-VL in vLLM and without
-#: a Transformers that reads it (QwenLM/Qwen3-VL issue 1515). After three weeks no layer is that old.
+#: An image may have a layer of requirements that is older than its release: some were published with Qwen3-VL in vLLM
+#: and without a Transformers that reads it (QwenLM/Qwen3-VL issue 1515). After three weeks no layer is that old.
 LAYER_DAYS = 21
 
 
@@ -60,13 +60,17 @@ def plain_range(text: str) -> str:
 class Compatibility:
     """Which vLLM release runs with which Transformers release, by its own pins and by the known ceilings."""
 
-    def __init__(self, pins: Mapping[str, Mapping[str, str]], ceilings: Iterable[Mapping[str, str]], mined: Mapping[str, Any]) -> None:
+    def __init__(
+        self, pins: Mapping[str, Mapping[str, str]], ceilings: Iterable[Mapping[str, str]], mined: Mapping[str, Any]
+    ) -> None:
         limits = list(ceilings)
         self.releases = list(pins)
         self.known: dict[str, str] = mined["transformers"]["releases"]
         self.days: dict[str, str] = mined["vllm"]["releases"]
         self.ranges = {
-            vllm: ",".join([pin["transformers"], *(each["transformers"] for each in limits if satisfies(vllm, each["vllm"]))])
+            vllm: ",".join(
+                [pin["transformers"], *(each["transformers"] for each in limits if satisfies(vllm, each["vllm"]))]
+            )
             for vllm, pin in pins.items()
         }
 
@@ -87,7 +91,9 @@ class Compatibility:
         return asked or (vllm in self.days and apart(self.known[first], self.days[vllm]) >= LAYER_DAYS)
 
 
-def model_types_table(mined: Mapping[str, Any], spans: Table, compatibility: Compatibility, traps: Mapping[str, Any]) -> Table:
+def model_types_table(
+    mined: Mapping[str, Any], spans: Table, compatibility: Compatibility, traps: Mapping[str, Any]
+) -> Table:
     """Model type -> what to install for it: {transformers, architecture, vllm, until, image}; see `knowledge.ModelType`."""
     transformers, vllm = mined["transformers"]["model_types"], mined["vllm"]["model_types"]
     newest = list(mined["transformers"]["releases"])[-1]
@@ -100,7 +106,9 @@ def model_types_table(mined: Mapping[str, Any], spans: Table, compatibility: Com
         if name not in traps["not_served"]:
             reader = Reader(compatibility, public, own)
             entry |= serving(reader, spans, traps["model_types"].get(name, {}).get("vllm", ""))
-            if "vllm" in entry and not any(map(reader.reads_with_transformers, from_on(entry["vllm"], compatibility.releases))):
+            if "vllm" in entry and not any(
+                map(reader.reads_with_transformers, from_on(entry["vllm"], compatibility.releases))
+            ):
                 entry.pop("transformers", None)  # vLLM reads it by itself, and runs with no Transformers that does
         if public or ("vllm" in entry and "until" not in entry):
             table[name] = entry
@@ -176,7 +184,9 @@ def served_as(classes: Iterable[str], spans: Table) -> str:
         if cls in spans:
             return cls
         stem = loose(cls.removesuffix("Config"))
-        endings = ("", "forconditionalgeneration", "forcausallm", "model", "lmheadmodel") if cls.endswith("Config") else ("",)
+        endings = (
+            ("", "forconditionalgeneration", "forcausallm", "model", "lmheadmodel") if cls.endswith("Config") else ("",)
+        )
         for ending in endings:
             if stem + ending in by_name:
                 return by_name[stem + ending]
@@ -185,7 +195,9 @@ def served_as(classes: Iterable[str], spans: Table) -> str:
 
 def within(version: str, span: list[str]) -> bool:
     """Whether a release lies in [first] or [first, last], by release numbers."""
-    return bool(satisfies(version, ",".join(operator + bound for operator, bound in zip((">=", "<="), span, strict=False))))
+    return bool(
+        satisfies(version, ",".join(operator + bound for operator, bound in zip((">=", "<="), span, strict=False)))
+    )
 
 
 def from_on(first: str, releases: list[str]) -> list[str]:
@@ -208,7 +220,9 @@ def write(path: Path, header: Mapping[str, str], body: Mapping[str, Any]) -> Non
     lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in header.items()]
     for key, table in body.items():
         if isinstance(table, dict):
-            rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in table.items())
+            rows = ",\n".join(
+                f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in table.items()
+            )
             lines.append(f" {json.dumps(key)}: {{\n{rows}\n }},")
         else:
             lines.append(f" {json.dumps(key)}: {json.dumps(table)},")

@@ -33,11 +33,17 @@ CARDS = ("L4", "A10", "RTX 4090", "A100-40GB", "A100-80GB", "H100")
 CHECKED = {
     MODELS[0]: "0.7.2 on a 24 GB card, no images: weights 15.630 | 15.627 GiB, activation 0.69 | 0.69. "
     "0.23.0 on A100-80GB, default video: missing KV cache 14.21 | 14.28 GiB. The AWQ model, 0.10 on a Jetson: activation 4.93 | 4.93 GiB.",
-    MODELS[1]: "0.23 on a B200, whose flags had to be assumed: weights 16.97 | 16.97 GiB, activation 2.95 | 1.51, so far too high there.",
-    MODELS[2]: "0.11.0 on four RTX 3090: weights 14.770 | 14.771 GiB, KV cache 100912 | 100752 tokens. Its activation was not compared.",
+    MODELS[
+        1
+    ]: "0.23 on a B200, whose flags had to be assumed: weights 16.97 | 16.97 GiB, activation 2.95 | 1.51, so far too high there.",
+    MODELS[
+        2
+    ]: "0.11.0 on four RTX 3090: weights 14.770 | 14.771 GiB, KV cache 100912 | 100752 tokens. Its activation was not compared.",
     MODELS[3]: "Nothing. Weights and activation are computed from its config.json.",
     MODELS[4]: "Nothing. Shapes and tiling are read from its config.json and vLLM's code.",
-    MODELS[5]: "Nothing of this size. gemma-3-4b-it, 0.19.0 on H100: weights 8.58 | 8.58, activation 3.89 | 3.89, KV cache 62.51 | 62.51.",
+    MODELS[
+        5
+    ]: "Nothing of this size. gemma-3-4b-it, 0.19.0 on H100: weights 8.58 | 8.58, activation 3.89 | 3.89, KV cache 62.51 | 62.51.",
 }
 
 

@@ -1,6 +1,7 @@
 """Prints the table of `qvl_doctor/logs/releases.py`: on which line each release makes the log calls that crash and start-up logs show.
 
-Usage: python tools/call_sites.py FOLDER, where FOLDER/<release>/vllm holds the Python files of that release's source distribution.
+Usage: python tools/call_sites.py FOLDER, where FOLDER/<release>/vllm holds the Python files of that release's source
+distribution.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from pathlib import Path
 
 from qvl_doctor.versions import release
 
-#: File name, what the call's text holds (one of several, divided by "|"; "=e": it logs the variable e), part of the path where the name
-#: is not enough, and what its message holds in a log, where that is something else.
+#: File name, what the call's text holds (one of several, divided by "|"; "=e": it logs the variable e), part of the
+#: path where the name is not enough, and what its message holds in a log, where that is something else.
 SITES = (
     ("__init__.py", "Automatically detected platform", "platforms/", "Automatically detected platform"),
     ("config.py", "This model supports multiple tasks", "", "This model supports multiple tasks"),
@@ -27,8 +28,18 @@ SITES = (
     ("gpu_model_runner.py", "Starting to load model", "worker/", "Starting to load model"),
     ("weight_utils.py", "Using model weights format", "", "Using model weights format"),
     ("default_loader.py", "Loading weights took", "", "Loading weights took"),
-    ("model_runner.py", "Loading model weights took|Model loading took", "worker/", "Loading model weights took|Model loading took"),
-    ("gpu_model_runner.py", "Loading model weights took|Model loading took", "worker/", "Loading model weights took|Model loading took"),
+    (
+        "model_runner.py",
+        "Loading model weights took|Model loading took",
+        "worker/",
+        "Loading model weights took|Model loading took",
+    ),
+    (
+        "gpu_model_runner.py",
+        "Loading model weights took|Model loading took",
+        "worker/",
+        "Loading model weights took|Model loading took",
+    ),
     ("profiling.py", "is too short to hold the multi-modal", "multimodal/", "is too short to hold the multi-modal"),
     ("backends.py", "Using cache directory", "", "Using cache directory"),
     ("worker.py", "=msg", "vllm/worker/worker.py", "Memory profiling takes"),
@@ -58,7 +69,11 @@ def main() -> None:
     trees = {name: folder / name / "vllm" for name in names}
     for file, wanted, where, shown in SITES:
         print(f"{file} | {shown}".rstrip())
-        print(textwrap.fill(" ".join(changes(trees, file, wanted, where)), 136, initial_indent="  ", subsequent_indent="  "))
+        print(
+            textwrap.fill(
+                " ".join(changes(trees, file, wanted, where)), 136, initial_indent="  ", subsequent_indent="  "
+            )
+        )
 
 
 def changes(trees: dict[str, Path], file: str, wanted: str, where: str) -> Iterator[str]:

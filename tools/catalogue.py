@@ -3,8 +3,9 @@
 It is a text file, so that a new release is a diff of what it added and dropped:
 
     releases: 0.6.0 0.6.1 … 0.33.0
-    vllm/engine/arg_utils.py                                    the file that has the text, in the last release that has it
-    <tab>0.6.0-0.8.4,0.9.0-<tab>log:info<tab>Some text with {}  releases (an open end: still there), what it is for, the text
+    vllm/engine/arg_utils.py                                    the file that has the text, in the last release that has
+    it <tab>0.6.0-0.8.4,0.9.0-<tab>log:info<tab>Some text with {}  releases (an open end: still there), what it is for,
+    the text
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def write(catalogue: Catalogue, path: Path = DEFAULT) -> None:
         if row.file != file:
             file = row.file
             lines.append(file)
-        spans = ",".join("-".join(_open(span, catalogue.releases[-1])) for span in spans_of(row.releases, catalogue.releases))
+        spans = ",".join(
+            "-".join(_open(span, catalogue.releases[-1])) for span in spans_of(row.releases, catalogue.releases)
+        )
         lines.append("\t".join(("", spans, ",".join(row.kinds), row.text)))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -1,7 +1,8 @@
 """Fetches the source distribution of a release from pip's index and unpacks the files that are read from it.
 
-`pip download` would run the build of what it downloads, only to learn its name. Nothing of a release is run here: its file is taken from
-the index that pip is set up to use, its hash is checked, and only text files below the release's own folder are written, by this module.
+`pip download` would run the build of what it downloads, only to learn its name. Nothing of a release is run here: its
+file is taken from the index that pip is set up to use, its hash is checked, and only text files below the release's own
+folder are written, by this module.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ MOST_FILE_BYTES = 20 * 1024 * 1024
 MOST_BYTES = 1024 * 1024 * 1024
 
 _LATEST = 2**32 - 1
-_WANTED = re.compile(r"vllm/.*\.py|requirements[^/]*\.txt|requirements/.*\.(?:txt|in)|(?:pyproject\.toml|setup\.py|PKG-INFO)")
+_WANTED = re.compile(
+    r"vllm/.*\.py|requirements[^/]*\.txt|requirements/.*\.(?:txt|in)|(?:pyproject\.toml|setup\.py|PKG-INFO)"
+)
 
 
 class FetchError(Exception):
@@ -63,7 +66,9 @@ def download(project: str, version: str, folder: Path) -> Path:
 
 def pip_settings() -> dict[str, str]:
     """What pip is told about indexes, by its files and by PIP_… variables: index-url, extra-index-url, cert and so on."""
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False, timeout=TIMEOUT_S
+    )
     settings = {}
     for line in listed.stdout.splitlines():
         key, _, value = line.partition("=")

@@ -1,7 +1,7 @@
 """What vLLM's `get_kwargs` makes of the fields of a config class, and what each `add_argument` of its parsers then says.
 
-Releases before 0.8.4 write every argument out; from then on most come from type hints, by rules that changed a few times. The rules are
-read from the text of that release's own function, so that a release is judged by what it does.
+Releases before 0.8.4 write every argument out; from then on most come from type hints, by rules that changed a few
+times. The rules are read from the text of that release's own function, so that a release is judged by what it does.
 """
 
 from __future__ import annotations
@@ -19,8 +19,19 @@ FOLDED = "folded"
 ARG_UTILS = "vllm/engine/arg_utils.py"
 FRONTEND = ("FrontendArgs", "BaseFrontendArgs")
 #: Functions that turn a value's text into the value, by what they accept.
-_TYPES = {"str": "text", "nullable_str": "text", "int": "int", "float": "float", "human_readable_int": "size", "nullable_kvs": "pairs"}
-_TYPES |= {"human_readable_int_or_auto": "size-or-auto", "union_dict_and_str": "json-or-text", "parse_reasoning_parser": "text"}
+_TYPES = {
+    "str": "text",
+    "nullable_str": "text",
+    "int": "int",
+    "float": "float",
+    "human_readable_int": "size",
+    "nullable_kvs": "pairs",
+}
+_TYPES |= {
+    "human_readable_int_or_auto": "size-or-auto",
+    "union_dict_and_str": "json-or-text",
+    "parse_reasoning_parser": "text",
+}
 _BUILTINS = {"str", "int", "float", "dict", "list", "tuple", "set"}
 
 Kwargs = dict[str, Any]
@@ -58,7 +69,9 @@ class Reader:
                 if self.module.path == "vllm/scripts.py" and receiver != "serve_parser":
                     continue
                 for call in _unrolled(node, function):
-                    names = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+                    names = [
+                        arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+                    ]
                     if names and names[0].startswith("-"):
                         yield names, self._kwargs(call, known, single)
 
@@ -72,12 +85,16 @@ class Reader:
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             self._assign(node.targets[0], node.value, known, single)
 
-    def _assign(self, target: ast.expr, value: ast.expr, known: dict[str, dict[str, Kwargs]], single: dict[str, Kwargs]) -> None:
+    def _assign(
+        self, target: ast.expr, value: ast.expr, known: dict[str, dict[str, Kwargs]], single: dict[str, Kwargs]
+    ) -> None:
         if isinstance(target, ast.Name) and isinstance(value, ast.Call) and _dotted(value.func) == "get_kwargs":
             if _dotted(value.args[0]) == "cls":
                 return  # the front end's own: see _frontend
             known[target.id] = self._named_fields(value, known)
-        elif isinstance(target, ast.Name) and isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Constant):
+        elif (
+            isinstance(target, ast.Name) and isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Constant)
+        ):
             fields = self._named_fields(value.value, known)
             if value.slice.value in fields:
                 single[target.id] = fields[value.slice.value]
@@ -103,7 +120,11 @@ class Reader:
         """What `**x_kwargs["y"]`, `**y_kwargs` and `**{**y_kwargs, "default": None}` put in."""
         if isinstance(node, ast.Name):
             return single.get(node.id, {})
-        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant):
+        if (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.value, ast.Name)
+            and isinstance(node.slice, ast.Constant)
+        ):
             return known[node.value.id][str(node.slice.value)]
         found: Kwargs = {}
         for key, value in zip(node.keys, node.values, strict=True) if isinstance(node, ast.Dict) else ():
@@ -149,7 +170,8 @@ class Reader:
             raise SystemExit(f"{self.module.path}: the class {name} is nowhere to be found")
         if name not in self._fields:
             self._fields[name] = {
-                field: self._field(field, where, ann, default) for field, (where, ann, default) in _all_fields(found).items()
+                field: self._field(field, where, ann, default)
+                for field, (where, ann, default) in _all_fields(found).items()
             }
         return self._fields[name]
 
@@ -169,7 +191,11 @@ class Reader:
             kind = {"type": "int" if isinstance(hints.choices[0], int) else "text"}
             return kwargs | kind | ({} if self.literal_or_text and "str" in hints.atoms else {"choices": hints.choices})
         if hints.element:
-            return kwargs | {"type": hints.element, "nargs": "+"} | ({"choices": hints.element_choices} if hints.element_choices else {})
+            return (
+                kwargs
+                | {"type": hints.element, "nargs": "+"}
+                | ({"choices": hints.element_choices} if hints.element_choices else {})
+            )
         return kwargs | {"type": self._plain(name, hints)}
 
     def _plain(self, name: str, hints: Hints) -> str:
@@ -252,11 +278,15 @@ class Hints:
             self.atoms.add("other")
         elif not isinstance(found.node, ast.ClassDef):
             self._add(found.module, found.node, steps - 1)
-        elif any(_dotted(base).startswith("dict") or ast.unparse(base).startswith("dict[") for base in found.node.bases):
+        elif any(
+            _dotted(base).startswith("dict") or ast.unparse(base).startswith("dict[") for base in found.node.bases
+        ):
             self.atoms.add("dict")
         else:
             self.atoms.add("other")
-            if any("config" in ast.unparse(each) or "dataclass" in ast.unparse(each) for each in found.node.decorator_list):
+            if any(
+                "config" in ast.unparse(each) or "dataclass" in ast.unparse(each) for each in found.node.decorator_list
+            ):
                 self.dataclass = found
 
 
@@ -280,7 +310,9 @@ def literal(module: Module, node: ast.AST, steps: int = 12) -> Any:
 def _meant(module: Module, node: ast.AST, steps: int) -> Any:
     if isinstance(node, ast.Name):
         found = module.find(node.id)
-        return literal(found.module, found.node, steps) if found and not isinstance(found.node, ast.ClassDef) else COMPUTED
+        return (
+            literal(found.module, found.node, steps) if found and not isinstance(found.node, ast.ClassDef) else COMPUTED
+        )
     if isinstance(node, ast.Attribute):
         return _attribute(module, node, steps)
     if isinstance(node, ast.Call):
@@ -342,7 +374,9 @@ def _all_fields(owner: Meaning) -> dict[str, tuple[Module, ast.expr, ast.expr | 
     return found
 
 
-def _place(target: ast.expr, known: Mapping[str, dict[str, Kwargs]], single: Mapping[str, Kwargs]) -> tuple[Kwargs, str] | None:
+def _place(
+    target: ast.expr, known: Mapping[str, dict[str, Kwargs]], single: Mapping[str, Kwargs]
+) -> tuple[Kwargs, str] | None:
     """The keyword arguments and the key that `x_kwargs["y"]["type"]` or `y_kwargs["type"]` means."""
     if not isinstance(target, ast.Subscript) or not isinstance(target.slice, ast.Constant):
         return None
@@ -367,7 +401,11 @@ def _unrolled(call: ast.Call, function: ast.FunctionDef) -> Iterator[ast.Call]:
         yield call
         return
     for loop in ast.walk(function):
-        if isinstance(loop, ast.For) and any(node is call for node in ast.walk(loop)) and isinstance(loop.target, ast.Tuple):
+        if (
+            isinstance(loop, ast.For)
+            and any(node is call for node in ast.walk(loop))
+            and isinstance(loop.target, ast.Tuple)
+        ):
             names = [target.id for target in loop.target.elts if isinstance(target, ast.Name)]
             for turn in loop.iter.elts if isinstance(loop.iter, (ast.List, ast.Tuple)) else ():
                 values = dict(zip(names, turn.elts, strict=True)) if isinstance(turn, ast.Tuple) else {}
@@ -378,7 +416,11 @@ def _with_values(call: ast.Call, values: Mapping[str, ast.expr]) -> ast.Call:
     def value(node: ast.expr) -> ast.expr:
         return values.get(node.id, node) if isinstance(node, ast.Name) else node
 
-    return ast.Call(call.func, [value(each) for each in call.args], [ast.keyword(each.arg, value(each.value)) for each in call.keywords])
+    return ast.Call(
+        call.func,
+        [value(each) for each in call.args],
+        [ast.keyword(each.arg, value(each.value)) for each in call.keywords],
+    )
 
 
 def _function_text(sources: Sources, name: str) -> str:

@@ -1,14 +1,16 @@
 """Write `qvl_doctor/knowledge/flags.json`: every flag of `vllm serve`, its releases, spellings, kind of value and default.
 
-    python tools/mine_flags.py --vllm vllm-0.6.0.tar.gz … vllm-0.33.0.tar.gz --out qvl_doctor/knowledge/flags.json --date 2026-11-22
+    python tools/mine_flags.py --vllm vllm-0.6.0.tar.gz … vllm-0.33.0.tar.gz --out qvl_doctor/knowledge/flags.json
+    --date 2026-11-22
 
-A source is an sdist or an unpacked folder, named `vllm-<version>…`; `pip download --no-deps --no-binary :all:` fetches sdists. Nothing
-is imported: each call of `add_argument` is read from the syntax tree (`vllm_source.py`), with what vLLM's own `get_kwargs` makes of a
-type hint (`get_kwargs.py`). Give all releases at once, since a flag's span is what they say together.
+A source is an sdist or an unpacked folder, named `vllm-<version>…`; `pip download --no-deps --no-binary :all:` fetches
+sdists. Nothing is imported: each call of `add_argument` is read from the syntax tree (`vllm_source.py`), with what
+vLLM's own `get_kwargs` makes of a type hint (`get_kwargs.py`). Give all releases at once, since a flag's span is what
+they say together.
 
-Kinds: `switch` (bare), `pair` (bare, with `--no-…`), `truth` (true or false, or bare), `int`, `size` (int, or 4k, 1M), `size-or-auto`,
-`float`, `text`, `json`, `object` (JSON in braces), `literal` (of Python), `pairs` (a=1,b=2), `json-or-pairs`, `json-or-text`. Behind it
-`?`: the value may be missing; `*`: several values; `&`: may be repeated.
+Kinds: `switch` (bare), `pair` (bare, with `--no-…`), `truth` (true or false, or bare), `int`, `size` (int, or 4k, 1M),
+`size-or-auto`, `float`, `text`, `json`, `object` (JSON in braces), `literal` (of Python), `pairs` (a=1,b=2),
+`json-or-pairs`, `json-or-text`. Behind it `?`: the value may be missing; `*`: several values; `&`: may be repeated.
 """
 
 from __future__ import annotations
@@ -92,7 +94,10 @@ def table(releases: Mapping[str, Options]) -> dict[str, Any]:
     """Flag -> what all releases say about it together; what a reader takes for granted is left out."""
     order = sorted(releases, key=version_key)
     names = sorted({name for options in releases.values() for name in options})
-    return {name: _entry(name, {each: releases[each][name] for each in order if name in releases[each]}, order) for name in names}
+    return {
+        name: _entry(name, {each: releases[each][name] for each in order if name in releases[each]}, order)
+        for name in names
+    }
 
 
 def _entry(name: str, seen: Mapping[str, Mapping[str, Any]], order: list[str]) -> dict[str, Any]:
@@ -104,7 +109,9 @@ def _entry(name: str, seen: Mapping[str, Mapping[str, Any]], order: list[str]) -
     entry: dict[str, Any] = {"in": _span(list(seen), order)}
     if "means" in newest:
         return {**entry, "means": newest["means"]}
-    also = {each: _span([release for release in seen if each in seen[release]["also"]], order) for each in _all_also(seen)}
+    also = {
+        each: _span([release for release in seen if each in seen[release]["also"]], order) for each in _all_also(seen)
+    }
     entry |= {"also": also} if also else {}
     for key, usual in (("kind", "text"), ("choices", []), ("default", None), ("deprecated", False)):
         segments = _segments({release: option[key] for release, option in seen.items()})
@@ -161,7 +168,9 @@ def main(arguments: Iterable[str] | None = None) -> None:
             with_inverse.append(version(archive))
     newest = max(releases, key=version_key)
     flags = table(releases)
-    options.out.write_text(written(flags, min(with_inverse, key=version_key, default=""), newest, options.date), encoding="utf-8")
+    options.out.write_text(
+        written(flags, min(with_inverse, key=version_key, default=""), newest, options.date), encoding="utf-8"
+    )
     print(f"{len(flags)} flags of {len(releases)} releases")
 
 

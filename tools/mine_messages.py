@@ -1,8 +1,8 @@
 """The texts that a Python program can print, read from its source: every message with a `{}` for each part that is filled in at run time.
 
-Nothing is imported or run. What counts is every string expression that reads like a sentence and is no docstring and no help text: messages
-are also kept in variables and handed to helpers, so that the calls alone would miss many. What a message is for (a log level, the class
-that is raised) is told where the source says it on the spot.
+Nothing is imported or run. What counts is every string expression that reads like a sentence and is no docstring and no
+help text: messages are also kept in variables and handed to helpers, so that the calls alone would miss many. What a
+message is for (a log level, the class that is raised) is told where the source says it on the spot.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ class Message(NamedTuple):
 def messages_of(folder: Path) -> dict[str, list[Message]]:
     """The messages of vLLM's package in an unpacked source distribution, by file; its tests are left out."""
     paths = [path for path in sorted(folder.glob("vllm/**/*.py")) if "tests" not in path.relative_to(folder).parts]
-    found = {path.relative_to(folder).as_posix(): messages(path.read_text(encoding="utf-8", errors="replace")) for path in paths}
+    found = {
+        path.relative_to(folder).as_posix(): messages(path.read_text(encoding="utf-8", errors="replace"))
+        for path in paths
+    }
     return {file: texts for file, texts in found.items() if texts}
 
 
@@ -155,7 +158,11 @@ def _assigned(function: ast.AST, known: dict[str, list[str]]) -> Iterator[tuple[
 def _texts(node: ast.expr, known: Known) -> list[str]:
     """What an expression can read like, with a hole for everything that is not literal; nothing if it is no text."""
     if isinstance(node, ast.Constant):
-        return [_PERCENT.sub(_HOLE, _BRACES.sub(_HOLE, node.value)).replace("%%", "%")] if isinstance(node.value, str) else []
+        return (
+            [_PERCENT.sub(_HOLE, _BRACES.sub(_HOLE, node.value)).replace("%%", "%")]
+            if isinstance(node.value, str)
+            else []
+        )
     if isinstance(node, ast.JoinedStr):
         pieces = [_pieces(part, known) for part in node.values]
         return ["".join(each) for each in islice(product(*pieces), MOST_TEXTS)]
@@ -196,7 +203,11 @@ def _named(node: ast.expr, known: Known) -> list[str]:
 def _inside(node: ast.expr) -> Iterator[ast.expr]:
     """The expressions that fill the gaps of a text."""
     if isinstance(node, ast.JoinedStr):
-        yield from (part.value for part in node.values if isinstance(part, ast.FormattedValue) and not isinstance(part.value, ast.Constant))
+        yield from (
+            part.value
+            for part in node.values
+            if isinstance(part, ast.FormattedValue) and not isinstance(part.value, ast.Constant)
+        )
     elif isinstance(node, ast.BinOp):
         sides = (node.left, node.right)
         for side in sides:

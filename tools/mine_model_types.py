@@ -1,9 +1,11 @@
 """Read from published archives which release of Transformers and of vLLM knows which model type.
 
-    python tools/mine_model_types.py --transformers transformers-4.49.0-py3-none-any.whl … --vllm vllm-0.7.2.tar.gz … --out model_types.json
+    python tools/mine_model_types.py --transformers transformers-4.49.0-py3-none-any.whl … --vllm vllm-0.7.2.tar.gz …
+    --out model_types.json
 
-An archive is a wheel, an sdist or an unpacked folder, named `<package>-<version>…` or just `<version>`; `pip download --no-deps`
-fetches them. Nothing is imported: the mappings are read from the syntax tree. Feed the result to `build_knowledge.py`.
+An archive is a wheel, an sdist or an unpacked folder, named `<package>-<version>…` or just `<version>`; `pip download
+--no-deps` fetches them. Nothing is imported: the mappings are read from the syntax tree. Feed the result to
+`build_knowledge.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-#: Transformers' mappings from a model type to the class that serves it; where several name one, the first that vLLM knows is its main one.
+#: Transformers' mappings from a model type to the class that serves it; where several name one, the first that vLLM
+#: knows is its main one.
 CLASS_MAPPINGS = (
     "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
     "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES",
@@ -86,7 +89,11 @@ def mappings(source: str) -> dict[str, dict[str, list[str]]]:
             name, value = node.targets[0].id, node.value
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
             name, value = node.target.id, node.value
-        elif isinstance(node, ast.Expr) and isinstance(call := node.value, ast.Call) and isinstance(call.func, ast.Attribute):
+        elif (
+            isinstance(node, ast.Expr)
+            and isinstance(call := node.value, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+        ):
             if call.func.attr != "update" or not isinstance(call.func.value, ast.Name):
                 continue
             name, value = call.func.value.id, call
@@ -107,7 +114,9 @@ def _pairs(node: ast.expr) -> Iterator[tuple[str, list[str]]]:
     if isinstance(node, ast.Dict):
         items = list(zip(node.keys, node.values, strict=True))
     elif isinstance(node, (ast.List, ast.Tuple)):
-        items = [(item.elts[0], item.elts[1]) for item in node.elts if isinstance(item, ast.Tuple) and len(item.elts) == 2]
+        items = [
+            (item.elts[0], item.elts[1]) for item in node.elts if isinstance(item, ast.Tuple) and len(item.elts) == 2
+        ]
     for key, value in items:
         if key is None:  # {**other}
             yield from _pairs(value)

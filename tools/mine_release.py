@@ -44,7 +44,12 @@ def pins(folder: Path) -> dict[str, str]:
     if missing or not said["Requires-Python"]:
         raise SystemExit(f"{folder}/PKG-INFO: does not say which {', '.join(missing) or 'Python'} it needs")
     torch = asked["torch"].removeprefix("==")
-    return {"transformers": asked["transformers"], "torch": torch, "python": plain_range(said["Requires-Python"]), "cuda": cuda(folder)}
+    return {
+        "transformers": asked["transformers"],
+        "torch": torch,
+        "python": plain_range(said["Requires-Python"]),
+        "cuda": cuda(folder),
+    }
 
 
 def cuda(folder: Path) -> str:
@@ -60,8 +65,18 @@ def cuda(folder: Path) -> str:
 def _parts(source: str, name: str) -> list[str]:
     """The mappings that a mapping is put together from: `{**_A, **_B}`."""
     for node in ast.parse(source).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else None
+        target = (
+            node.targets[0]
+            if isinstance(node, ast.Assign)
+            else node.target
+            if isinstance(node, ast.AnnAssign)
+            else None
+        )
         value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
         if isinstance(target, ast.Name) and target.id == name and isinstance(value, ast.Dict):
-            return [part.id for key, part in zip(value.keys, value.values, strict=True) if key is None and isinstance(part, ast.Name)]
+            return [
+                part.id
+                for key, part in zip(value.keys, value.values, strict=True)
+                if key is None and isinstance(part, ast.Name)
+            ]
     return []

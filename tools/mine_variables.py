@@ -1,13 +1,15 @@
 """Write `qvl_doctor/knowledge/variables.json` and `quantization.json`: the environment variables and the quantizations of each release.
 
-    python tools/mine_variables.py --vllm vllm-0.6.0.tar.gz … vllm-0.33.0.tar.gz --out qvl_doctor/knowledge --date 2026-11-29
+    python tools/mine_variables.py --vllm vllm-0.6.0.tar.gz … vllm-0.33.0.tar.gz --out qvl_doctor/knowledge --date
+    2026-11-29
 
-A source is an sdist or an unpacked folder, named `vllm-<version>…`, as for `mine_flags.py`. Nothing is imported. A variable is one that
-`vllm/envs.py` of some release declares; it is known to every release that names it anywhere, because some are read past that list. So
-a name that a release does not know has no effect in it. A span has no gaps: what one release forgot counts as known.
+A source is an sdist or an unpacked folder, named `vllm-<version>…`, as for `mine_flags.py`. Nothing is imported. A
+variable is one that `vllm/envs.py` of some release declares; it is known to every release that names it anywhere,
+because some are read past that list. So a name that a release does not know has no effect in it. A span has no gaps:
+what one release forgot counts as known.
 
-For a quantization method the table has the least compute capability (75 means 7.5) that its class asks for, as `[release, minimum]` for
-each change; null means that the release does not have the method, or does not say a number.
+For a quantization method the table has the least compute capability (75 means 7.5) that its class asks for, as
+`[release, minimum]` for each change; null means that the release does not have the method, or does not say a number.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ NAMED = re.compile(r"""(["'])(VLLM_[A-Z0-9_]*[A-Z0-9])\1""")
 DECLARED = ("vllm/envs.py", "environment_variables")
 QUANTIZATIONS = "vllm/model_executor/layers/quantization/"
 #: Schemes of compressed-tensors whose class is no method of its own.
-SCHEMES = {"CompressedTensorsWNA16": "compressed-tensors WNA16", "CompressedTensorsW8A8Int8": "compressed-tensors W8A8Int8"}
+SCHEMES = {
+    "CompressedTensorsWNA16": "compressed-tensors WNA16",
+    "CompressedTensorsW8A8Int8": "compressed-tensors W8A8Int8",
+}
 
 Minima = dict[str, int]
 
@@ -79,7 +84,10 @@ def _classes(sources: Sources) -> Iterator[tuple[str, tuple[list[str], int | Non
         if path.startswith(QUANTIZATIONS) and "get_min_capability" in sources.text(path):
             for node in ast.parse(sources.text(path)).body:
                 if isinstance(node, ast.ClassDef):
-                    yield node.name, ([base.id for base in node.bases if isinstance(base, ast.Name)], _own_minimum(node))
+                    yield (
+                        node.name,
+                        ([base.id for base in node.bases if isinstance(base, ast.Name)], _own_minimum(node)),
+                    )
 
 
 def _own_minimum(node: ast.ClassDef) -> int | None:
@@ -143,8 +151,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = spans({release: own[release] | (others[release] & ever) for release in releases}, releases)
     header = {"date": options.date}
     sdists = f"vLLM's published sources, {releases[0]} to {releases[-1]}"
-    write(options.out / "variables.json", {"source": f"variables that {sdists}, declare", **header}, {"variables": found})
-    write(options.out / "quantization.json", {"source": f"get_min_capability of {sdists}", **header}, {"methods": segments(least)})
+    write(
+        options.out / "variables.json", {"source": f"variables that {sdists}, declare", **header}, {"variables": found}
+    )
+    write(
+        options.out / "quantization.json",
+        {"source": f"get_min_capability of {sdists}", **header},
+        {"methods": segments(least)},
+    )
     print(f"{len(found)} variables and {len(least[releases[-1]])} quantizations of {len(releases)} releases")
 
 

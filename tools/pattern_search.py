@@ -1,9 +1,9 @@
 """Can a pattern of a rule match a text of the catalogue, if its gaps are filled in the right way? `{}` can be anything, `{flag}` any flag.
 
-Trying samples in the gaps misses what nobody thought of (a text with a size, a path and a list in it), so the gaps are filled by the
-pattern itself: its states are walked together with the letters of the text, and inside a gap it may take whatever it likes. What it likes
-is bounded: a gap that swallowed most of a pattern's own words would match everything. The filled text is then searched by `re`, which has
-the last word.
+Trying samples in the gaps misses what nobody thought of (a text with a size, a path and a list in it), so the gaps are
+filled by the pattern itself: its states are walked together with the letters of the text, and inside a gap it may take
+whatever it likes. What it likes is bounded: a gap that swallowed most of a pattern's own words would match everything.
+The filled text is then searched by `re`, which has the last word.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from mine_messages import GAP
 
 from qvl_doctor import patterns
 
-#: So much of a pattern's own letters may stand in gaps, and so many must then stand in the text: names of flags and classes are filled in,
-#: whole sentences are not. Found by looking at all matches that the rules have: looser ones are chance, stricter ones lose true ones.
+#: So much of a pattern's own letters may stand in gaps, and so many must then stand in the text: names of flags and
+#: classes are filled in, whole sentences are not. Found by looking at all matches that the rules have: looser ones are
+#: chance, stricter ones lose true ones.
 SHARE_IN_GAPS = 1 / 4
 LEAST_IN_TEXT = 21
 #: No repeat is unrolled further; `re` counts in the end.
@@ -30,7 +31,8 @@ _MOST_COPIES = 20
 _FILLING = "8"
 _SAMPLES = "8a '_.-/Z(),:[]{}\"=<>|@#+*"
 _WORD = re.compile(r"[a-z0-9]{3,}")
-#: Gaps among the letters of a text: what stands in the first kind has its price, in the second (the name of any flag) it has none.
+#: Gaps among the letters of a text: what stands in the first kind has its price, in the second (the name of any flag)
+#: it has none.
 _GAP, _FREE = None, ""
 _END = "end"
 FLAG = "{flag}"

@@ -1,11 +1,12 @@
 """Takes new vLLM releases into the tables of `qvl_doctor/knowledge/` and into the catalogue of messages.
 
-    python tools/refresh_knowledge.py 0.34.0                         fetches the sdist from pip's index and reads it; nothing of it is run
-    python tools/refresh_knowledge.py 0.34.0 --transformers 5.24.0   the same, and a new Transformers release with its model types
-    python tools/refresh_knowledge.py 0.34.0 --sources DIR           keeps, or finds, the sources in DIR/vllm-0.34.0
+    python tools/refresh_knowledge.py 0.34.0                         fetches the sdist from pip's index and reads it;
+    nothing of it is run python tools/refresh_knowledge.py 0.34.0 --transformers 5.24.0   the same, and a new
+    Transformers release with its model types python tools/refresh_knowledge.py 0.34.0 --sources DIR           keeps, or
+    finds, the sources in DIR/vllm-0.34.0
 
-All files have one entry a line: `git diff` is what the release changed. Then `verify_rules.py` tells which rules have to follow,
-`verify_rules.py fill` writes what they have in common with it, and `build_docs.py` the documents.
+All files have one entry a line: `git diff` is what the release changed. Then `verify_rules.py` tells which rules have
+to follow, `verify_rules.py fill` writes what they have in common with it, and `build_docs.py` the documents.
 """
 
 from __future__ import annotations
@@ -56,20 +57,32 @@ class Tables:
         self._add_flags(release, releases, folder)
         self._add_variables(release, releases, Sources(folder))
         architectures = expanded(self.architectures, releases) | {release: mine_release.architectures(folder)}
-        self.pins = dict(sorted({**self.pins, release: mine_release.pins(folder)}.items(), key=lambda pair: version_key(pair[0])))
+        self.pins = dict(
+            sorted({**self.pins, release: mine_release.pins(folder)}.items(), key=lambda pair: version_key(pair[0]))
+        )
         self._replace("architectures", self.architectures, spans(architectures, list(self.pins)))
-        self.types["vllm"] = with_types(self.types["vllm"], release, mine_model_types.vllm_types(folder), mine_model_types.day(folder))
-        before = {row.text for row in self.messages.rows if not self.messages.releases or self.messages.releases[-1] in row.releases}
+        self.types["vllm"] = with_types(
+            self.types["vllm"], release, mine_model_types.vllm_types(folder), mine_model_types.day(folder)
+        )
+        before = {
+            row.text
+            for row in self.messages.rows
+            if not self.messages.releases or self.messages.releases[-1] in row.releases
+        }
         self.messages = catalogue.with_release(self.messages, release, messages_of(folder))
         after = {row.text for row in self.messages.rows if release in row.releases}
-        self.changes.append(f"messages: {len(after - before)} new, {len(before - after)} gone, {len(after & before)} as before")
+        self.changes.append(
+            f"messages: {len(after - before)} new, {len(before - after)} gone, {len(after & before)} as before"
+        )
         self.changes.append(f"asks for {', '.join(f'{name} {value}' for name, value in self.pins[release].items())}")
 
     def add_transformers(self, release: str, archive: Path) -> None:
         """Take in the model types of a Transformers release."""
         types = mine_model_types.transformers_types(archive)
         new = sorted(set(types) - set(self.types["transformers"]["model_types"]))
-        self.types["transformers"] = with_types(self.types["transformers"], release, types, mine_model_types.day(archive))
+        self.types["transformers"] = with_types(
+            self.types["transformers"], release, types, mine_model_types.day(archive)
+        )
         self.changes.append(f"Transformers {release}: new model types: {', '.join(new) or 'none'}")
 
     def save(self) -> None:
@@ -96,7 +109,9 @@ class Tables:
     def _add_flags(self, release: str, releases: Sequence[str], folder: Path) -> None:
         options = options_of_releases(self.flags["flags"], releases)
         if mine_flags.table(options) != self.flags["flags"]:
-            raise SystemExit("flags.json says more than this tool reads; write it with mine_flags.py and the sources of all releases")
+            raise SystemExit(
+                "flags.json says more than this tool reads; write it with mine_flags.py and the sources of all releases"
+            )
         sources = Sources(folder)
         options[release] = mine_flags.options_of(sources)
         self.flags["newest"] = max(options, key=version_key)
@@ -106,7 +121,9 @@ class Tables:
 
     def _add_variables(self, release: str, releases: Sequence[str], sources: Sources) -> None:
         own = mine_variables.declared(sources)
-        known = expanded(self.variables, releases) | {release: own | (mine_variables.named(sources) & (own | set(self.variables)))}
+        known = expanded(self.variables, releases) | {
+            release: own | (mine_variables.named(sources) & (own | set(self.variables)))
+        }
         order = sorted(known, key=version_key)
         self._replace("variables", self.variables, spans(known, order))
         least = mine_variables.of_segments(self.minima, releases) | {release: mine_variables.minima(sources)}
@@ -114,7 +131,10 @@ class Tables:
 
     def _replace(self, name: str, old: Table, new: Table) -> None:
         """Put a new table in the place of the old one, and say what is new in it."""
-        added, ended = sorted(set(new) - set(old)), sorted(key for key in new if key in old and _ends(new[key]) and not _ends(old[key]))
+        added, ended = (
+            sorted(set(new) - set(old)),
+            sorted(key for key in new if key in old and _ends(new[key]) and not _ends(old[key])),
+        )
         self.changes.append(f"{name}: new: {', '.join(added) or 'none'}; gone: {', '.join(ended) or 'none'}")
         old.clear()
         old.update(new)
@@ -122,7 +142,10 @@ class Tables:
 
 def expanded(table: Table, releases: Sequence[str]) -> dict[str, frozenset[str]]:
     """Release -> names, from a table of names and their first and last release."""
-    return {release: frozenset(name for name, span in table.items() if _within(release, span, releases)) for release in releases}
+    return {
+        release: frozenset(name for name, span in table.items() if _within(release, span, releases))
+        for release in releases
+    }
 
 
 def spans(names: Mapping[str, Iterable[str]], releases: Sequence[str]) -> Table:
@@ -153,7 +176,9 @@ def with_types(known: Table, release: str, types: Mapping[str, list[str]], day: 
         newest = version_key(release) >= version_key(entry["last"])
         entry["first"] = min(entry["first"], release, key=version_key)
         entry["last"] = max(entry["last"], release, key=version_key)
-        entry["classes"] = list(dict.fromkeys([*classes, *entry["classes"]] if newest else [*entry["classes"], *classes]))
+        entry["classes"] = list(
+            dict.fromkeys([*classes, *entry["classes"]] if newest else [*entry["classes"], *classes])
+        )
     return {"releases": releases, "model_types": dict(sorted(entries.items()))}
 
 
@@ -162,7 +187,9 @@ def write_types(types: Mapping[str, Table], path: Path) -> None:
     parts = []
     for project, table in types.items():
         rows = ",\n".join(f"   {json.dumps(name)}: {json.dumps(entry)}" for name, entry in table["model_types"].items())
-        parts.append(f' "{project}": {{\n  "releases": {json.dumps(table["releases"])},\n  "model_types": {{\n{rows}\n  }}\n }}')
+        parts.append(
+            f' "{project}": {{\n  "releases": {json.dumps(table["releases"])},\n  "model_types": {{\n{rows}\n  }}\n }}'
+        )
     path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 
@@ -170,7 +197,9 @@ def _option(entry: Table, release: str, releases: Sequence[str]) -> dict[str, An
     """What a flag is in one release."""
     if "means" in entry:
         return {"means": entry["means"], "also": []}
-    option: dict[str, Any] = {"also": [each for each, span in entry.get("also", {}).items() if _within(release, span, releases)]}
+    option: dict[str, Any] = {
+        "also": [each for each, span in entry.get("also", {}).items() if _within(release, span, releases)]
+    }
     for key, usual in (("kind", "text"), ("choices", []), ("default", None), ("deprecated", False)):
         option[key] = entry.get(key, usual)
         for begins, value in entry.get(f"{key}_from", ()):
@@ -199,7 +228,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("releases", nargs="+", metavar="VERSION", help="a vLLM release")
     parser.add_argument("--transformers", nargs="*", default=[], metavar="VERSION", help="a Transformers release")
-    parser.add_argument("--sources", type=Path, help="a folder for the sources; without it they are fetched and deleted again")
+    parser.add_argument(
+        "--sources", type=Path, help="a folder for the sources; without it they are fetched and deleted again"
+    )
     parser.add_argument("--knowledge", type=Path, default=KNOWLEDGE)
     parser.add_argument("--messages", type=Path, default=catalogue.DEFAULT)
     parser.add_argument("--model-types", type=Path, default=MODEL_TYPES)

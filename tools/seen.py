@@ -15,7 +15,8 @@ from pattern_search import FLAG, Index, Machine, words
 from qvl_doctor.model import NOTHING, Condition, Rule
 from qvl_doctor.versions import satisfies
 
-#: How much two texts have in common, word by word, if one is the other reworded. Short ones ("Unknown … type: …") are alike by nature.
+#: How much two texts have in common, word by word, if one is the other reworded. Short ones ("Unknown … type: …") are
+#: alike by nature.
 ALIKE = 0.72
 ALIKE_IF_SHORT = 0.85
 SHORT = 7
@@ -65,7 +66,9 @@ def items_of(rules: Iterable[Rule], catalogue: Catalogue) -> list[Item]:
             if condition.message not in known:
                 machine = Machine(condition.message)
                 near = index.near(condition.message)
-                known[condition.message] = tuple(catalogue.rows[place] for place in near if machine.filled(printed[place]))
+                known[condition.message] = tuple(
+                    catalogue.rows[place] for place in near if machine.filled(printed[place])
+                )
             rows = tuple(row for row in known[condition.message] if _is_said_so(condition, row))
             items.append(Item(rule, number, _claimed(rule, condition, catalogue.releases), rows))
     return items
@@ -79,7 +82,9 @@ def seen_in(items: Iterable[Item], releases: Sequence[str]) -> dict[str, tuple[s
     return {name: ranges(some, releases) for name, some in seen.items()}
 
 
-def reworded(items: Sequence[Item], catalogue: Catalogue, others: Mapping[str, frozenset[str]] = NOTHING) -> Iterator[Reworded]:
+def reworded(
+    items: Sequence[Item], catalogue: Catalogue, others: Mapping[str, frozenset[str]] = NOTHING
+) -> Iterator[Reworded]:
     """Texts that a newer release changed so that the rule no longer sees them, and neither does another rule.
 
     `others` are texts by rule of which somebody knows that they only read alike.
@@ -146,6 +151,12 @@ def _is_said_so(condition: Condition, row: Row) -> bool:
     classes = [kind for kind in row.kinds if not kind.startswith("log:")]
     if condition.exception:
         # A pattern may ask for a class with its module.
-        return any(re.fullmatch(condition.exception, name, re.IGNORECASE) or name in condition.exception for name in classes)
+        return any(
+            re.fullmatch(condition.exception, name, re.IGNORECASE) or name in condition.exception for name in classes
+        )
     names = ["ERROR" if level == "exception" else level for level in levels]
-    return not condition.level or bool(classes) or any(re.fullmatch(condition.level, name, re.IGNORECASE) for name in names)
+    return (
+        not condition.level
+        or bool(classes)
+        or any(re.fullmatch(condition.level, name, re.IGNORECASE) for name in names)
+    )

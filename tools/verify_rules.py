@@ -1,9 +1,10 @@
 """Holds the rules against the texts of all vLLM releases: `tools/data/messages.txt`, which `refresh_knowledge.py` mines from the sources.
 
-    python tools/verify_rules.py                 fails where a rule claims a text that no release has, or that a newer release reworded
-    python tools/verify_rules.py fill            writes `seen_in` into the rule files; touches nothing else
-    python tools/verify_rules.py show RULE …     the texts that each pattern of a rule (or a pattern given as it is) matches
-    python tools/verify_rules.py foreign         the patterns that match no text of vLLM: torch's, NCCL's, the system's, and mistakes
+    python tools/verify_rules.py                 fails where a rule claims a text that no release has, or that a newer
+    release reworded python tools/verify_rules.py fill            writes `seen_in` into the rule files; touches nothing
+    else python tools/verify_rules.py show RULE …     the texts that each pattern of a rule (or a pattern given as it
+    is) matches python tools/verify_rules.py foreign         the patterns that match no text of vLLM: torch's, NCCL's,
+    the system's, and mistakes
 
 A text that reads like a reworded one and is something else is entered in `tools/data/other_texts.txt`.
 """
@@ -30,7 +31,9 @@ OTHER_TEXTS = catalogue.DEFAULT.with_name("other_texts.txt")
 _LONGEST_LINE = 140
 
 
-def problems(rules: Sequence[Rule], items: Sequence[Item], known: Catalogue, others: Mapping[str, frozenset[str]]) -> Iterator[str]:
+def problems(
+    rules: Sequence[Rule], items: Sequence[Item], known: Catalogue, others: Mapping[str, frozenset[str]]
+) -> Iterator[str]:
     """What is wrong with the rules, one sentence each; `others` are texts by rule that only read like reworded ones."""
     found = seen.seen_in(items, known.releases)
     for rule in rules:
@@ -43,7 +46,9 @@ def problems(rules: Sequence[Rule], items: Sequence[Item], known: Catalogue, oth
             has = _listed(ranges(item.found, known.releases))
             yield f"{item.rule.id}: match[{item.number}] is meant for releases that do not have its text; it is in {has}"
     for change in seen.reworded(items, known, others):
-        old, new = (f"{row.text!r} ({_listed(ranges(row.releases, known.releases))})" for row in (change.old, change.new))
+        old, new = (
+            f"{row.text!r} ({_listed(ranges(row.releases, known.releases))})" for row in (change.old, change.new)
+        )
         yield f"{change.rule}: the text {old} reads like {new} in {change.new.file}, and no rule matches that"
 
 
@@ -80,7 +85,9 @@ def check(rules: Sequence[Rule], known: Catalogue, others: Mapping[str, frozense
         print(sentence)
     own = sum(map(bool, seen.seen_in(items, known.releases).values()))
     span = f"{len(known.releases)} releases ({known.releases[0]} to {known.releases[-1]})"
-    print(f"{len(rules)} rules, {len(items)} patterns, {span}: {own} rules see texts of vLLM, {len(rules) - own} those of others or none")
+    print(
+        f"{len(rules)} rules, {len(items)} patterns, {span}: {own} rules see texts of vLLM, {len(rules) - own} those of others or none"
+    )
     print(f"{len(wrong)} mistakes" if wrong else "no mistakes")
     return len(wrong)
 
@@ -126,7 +133,9 @@ def foreign(rules: Sequence[Rule], known: Catalogue) -> None:
 
 def _print_rows(rows: Sequence[catalogue.Row], known: Catalogue) -> None:
     for row in rows:
-        print(f"    {_listed(ranges(row.releases, known.releases))} · {', '.join(row.kinds)} · {row.file}\n      {row.text}")
+        print(
+            f"    {_listed(ranges(row.releases, known.releases))} · {', '.join(row.kinds)} · {row.file}\n      {row.text}"
+        )
     if not rows:
         print("    no text of vLLM")
 

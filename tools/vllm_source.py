@@ -97,7 +97,9 @@ class Module:
             return None
         sources = [self._imports[name]] if name in self._imports else [(star, name) for star in self._stars]
         modules = ((self.sources.named(source), original) for source, original in sources)
-        return next((found for module, original in modules if module and (found := module.find(original, steps - 1))), None)
+        return next(
+            (found for module, original in modules if module and (found := module.find(original, steps - 1))), None
+        )
 
     def find_class(self, name: str) -> Meaning | None:
         """A class by its name, or by the name of something that is assigned to it."""

@@ -111,20 +111,28 @@ def _said(example: Example, rules: Sequence[Rule]) -> _Said:
     hits = (*engine.feed(records), *match(seen_of(example).observations, rules))
     diagnosis = engine.finish(example.name)
     known = {name: as_text(fact.value) for name, fact in diagnosis.facts.items()}
-    allowed = (hit for hit in hits if hit_holds(hit, diagnosis.facts) and applies(hit.rule.applies, {**known, **hit.captures}) is not False)
+    allowed = (
+        hit
+        for hit in hits
+        if hit_holds(hit, diagnosis.facts) and applies(hit.rule.applies, {**known, **hit.captures}) is not False
+    )
     return _Said(diagnosis, tuple(allowed), hits, records)
 
 
 def _why_silent(said: _Said) -> str:
     if said.hits:
-        return "is silent, though its pattern and facts hold: a record after a shutdown that was asked for does not count"
+        return (
+            "is silent, though its pattern and facts hold: a record after a shutdown that was asked for does not count"
+        )
     if said.all_hits:
         facts = {name: as_text(fact.value) for name, fact in said.diagnosis.facts.items()}
         hit = said.all_hits[0]
         asked = {**hit.condition.facts, **hit.rule.applies}
         seen = {name: hit.phase if name == "phase" else facts.get(name, "not known") for name in asked}
         return f"is silent: its pattern matches, but it asks for {_shown(asked)}, and the facts are {_shown(seen)}"
-    read = "; ".join(f"{record.exception + ': ' if record.exception else ''}{record.message[:100]}" for record in said.records[-3:])
+    read = "; ".join(
+        f"{record.exception + ': ' if record.exception else ''}{record.message[:100]}" for record in said.records[-3:]
+    )
     return f"is silent; the last of {len(said.records)} records: {read or 'none'}"
 
 

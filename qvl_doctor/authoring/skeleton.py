@@ -58,7 +58,9 @@ def failing_record(records: Sequence[Record]) -> Record | None:
 
 def pattern_of(message: str) -> str:
     """A pattern for a message: its words as they are, and named groups for numbers, paths, versions and what stands in quotes."""
-    message = message if len(message) <= _MAX_MESSAGE else message[:_MAX_MESSAGE].rpartition(" ")[0] or message[:_MAX_MESSAGE]
+    message = (
+        message if len(message) <= _MAX_MESSAGE else message[:_MAX_MESSAGE].rpartition(" ")[0] or message[:_MAX_MESSAGE]
+    )
     parts = []
     used: set[str] = set()
     end = 0
@@ -99,7 +101,10 @@ def skeleton(name: str, log: str) -> str | None:
             "  zh: TODO",
             "",
             'match:  # the items of this list are "or", the keys of an item are "and"',
-            *(f"  {'-' if number == 0 else ' '} {key}: {_quoted(pattern)}" for number, (key, pattern) in enumerate(item.items())),
+            *(
+                f"  {'-' if number == 0 else ' '} {key}: {_quoted(pattern)}"
+                for number, (key, pattern) in enumerate(item.items())
+            ),
             "",
             "fixes:  # best first",
             "  - en: TODO what to do",

@@ -113,7 +113,8 @@ class Archive:
 class LogCopy:
     """A log's bytes in, its lines out: decoded, without colours, secrets masked. A long log keeps its head and its tail.
 
-    Memory is bounded by the limit. Physical lines stay lines, so that a line number of a report is right up to what was left out.
+    Memory is bounded by the limit. Physical lines stay lines, so that a line number of a report is right up to what was
+    left out.
     """
 
     def __init__(self, limit: int, write: Callable[[bytes], object]) -> None:
@@ -205,7 +206,11 @@ class LogCopy:
             parts = self._parts_of(line.text)
             shown = [self._masked(line.text)]
             if len(parts) > 1:
-                shown = [redact_line(part) for part in parts] if shown == [line.text] else [*shown, *("" for _ in parts[1:])]
+                shown = (
+                    [redact_line(part) for part in parts]
+                    if shown == [line.text]
+                    else [*shown, *("" for _ in parts[1:])]
+                )
             self._write("".join(f"{part}\n" for part in shown).encode("utf-8", "replace"))
 
     def _parts_of(self, text: str) -> list[str]:
@@ -223,11 +228,21 @@ class LogCopy:
 
 def manifest(entries: Sequence[Entry], logs: Mapping[str, Copied], notes: Sequence[str]) -> str:
     """The list of what is in an archive, for programs."""
-    files = [{"name": each.name, "what": each.what, "bytes": each.size, "sha256": each.sha256, "masked": each.masked} for each in entries]
+    files = [
+        {"name": each.name, "what": each.what, "bytes": each.size, "sha256": each.sha256, "masked": each.masked}
+        for each in entries
+    ]
     copies = {
-        name: {"lines": log.lines, "left_out_lines": log.left_out, "left_out_bytes": log.bytes_left_out} for name, log in logs.items()
+        name: {"lines": log.lines, "left_out_lines": log.left_out, "left_out_bytes": log.bytes_left_out}
+        for name, log in logs.items()
     }
-    found: dict[str, Any] = {"schema": SCHEMA, "version": __version__, "files": files, "logs": copies, "notes": list(notes)}
+    found: dict[str, Any] = {
+        "schema": SCHEMA,
+        "version": __version__,
+        "files": files,
+        "logs": copies,
+        "notes": list(notes),
+    }
     return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
 
 

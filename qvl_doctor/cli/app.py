@@ -111,14 +111,19 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     del version
 
 
 @app.command(help=_LOGS)
 def logs(
-    paths: Annotated[list[str], typer.Argument(metavar="FILE...", help="Logs: plain, .gz, .zst; - is standard input.", show_default=False)],
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="Logs: plain, .gz, .zst; - is standard input.", show_default=False),
+    ],
     form: Annotated[Format, typer.Option("--format", "-f", help="How to report.")] = "console",
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
     lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
@@ -126,18 +131,31 @@ def logs(
     ignore: Annotated[
         list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out; may be repeated.")
     ] = None,
-    rules: Annotated[list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own; may be repeated.")] = None,
-    override: Annotated[bool, typer.Option("--override", help="Your rules may replace shipped ones of the same id.")] = False,
-    pip: Annotated[str, typer.Option("--pip", metavar="FILE", help="Output of `pip list` or `pip freeze` of the same machine.")] = "",
+    rules: Annotated[
+        list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own; may be repeated.")
+    ] = None,
+    override: Annotated[
+        bool, typer.Option("--override", help="Your rules may replace shipped ones of the same id.")
+    ] = False,
+    pip: Annotated[
+        str, typer.Option("--pip", metavar="FILE", help="Output of `pip list` or `pip freeze` of the same machine.")
+    ] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more; Ctrl-C ends with the full report.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
     no_redact: Annotated[bool, typer.Option("--no-redact", help="Do not mask API keys, tokens and passwords.")] = False,
     command: Annotated[
-        str, typer.Option("--command", metavar="FILE", help="The command that was started: shell text, a manifest, compose, docker run.")
+        str,
+        typer.Option(
+            "--command",
+            metavar="FILE",
+            help="The command that was started: shell text, a manifest, compose, docker run.",
+        ),
     ] = "",
     gpu: Annotated[str, typer.Option("--gpu", metavar="NAME", help="The card, where the log does not say it.")] = "",
-    model_dir: Annotated[str, typer.Option("--model-dir", metavar="DIR", help="The model's folder, for its exact sizes.")] = "",
+    model_dir: Annotated[
+        str, typer.Option("--model-dir", metavar="DIR", help="The model's folder, for its exact sizes.")
+    ] = "",
     env: Annotated[str, typer.Option("--env", metavar="FILE", help="What `check --export` saw of the machine.")] = "",
 ) -> None:
     """Find the root cause in start-up or serving logs."""
@@ -176,12 +194,22 @@ def _gpu_names() -> list[str]:
 @app.command(help=_PLAN)
 def plan(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="-- vllm serve ...", help="The command, behind --.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="-- vllm serve ...", help="The command, behind --.", show_default=False),
     ] = None,
-    gpu: Annotated[str, typer.Option("--gpu", metavar="NAME", help="The card: L4, A100-80GB, RTX 4090 …", autocompletion=_gpu_names)] = "",
-    gpu_memory: Annotated[str, typer.Option("--gpu-memory", metavar="SIZE", help="Its memory as torch sees it: 23.65GiB.")] = "",
-    vllm: Annotated[str, typer.Option("--vllm", metavar="RELEASE", help="The release: 0.7.2. Default: the newest that is known.")] = "",
-    model_dir: Annotated[str, typer.Option("--model-dir", metavar="DIR", help="The model's folder, for its exact sizes.")] = "",
+    gpu: Annotated[
+        str,
+        typer.Option("--gpu", metavar="NAME", help="The card: L4, A100-80GB, RTX 4090 …", autocompletion=_gpu_names),
+    ] = "",
+    gpu_memory: Annotated[
+        str, typer.Option("--gpu-memory", metavar="SIZE", help="Its memory as torch sees it: 23.65GiB.")
+    ] = "",
+    vllm: Annotated[
+        str, typer.Option("--vllm", metavar="RELEASE", help="The release: 0.7.2. Default: the newest that is known.")
+    ] = "",
+    model_dir: Annotated[
+        str, typer.Option("--model-dir", metavar="DIR", help="The model's folder, for its exact sizes.")
+    ] = "",
     command: Annotated[
         str, typer.Option("--command", metavar="FILE", help="Read the command from a script, manifest or compose file.")
     ] = "",
@@ -189,7 +217,9 @@ def plan(
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
     lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
     fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit 1 from this severity on.")] = "degraded",
-    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out.")] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
 ) -> None:
@@ -197,7 +227,13 @@ def plan(
     from qvl_doctor.cli.plan import PlanOptions, run
 
     report = LogsOptions(
-        format=form, output=output, lang=lang or "", fail_on=fail_on, ignore=tuple(ignore or ()), quiet=quiet, no_color=no_color
+        format=form,
+        output=output,
+        lang=lang or "",
+        fail_on=fail_on,
+        ignore=tuple(ignore or ()),
+        quiet=quiet,
+        no_color=no_color,
     )
     raise typer.Exit(run(PlanOptions(tuple(words or ()), gpu, gpu_memory, vllm, model_dir, command, report)))
 
@@ -207,25 +243,39 @@ def _looks(incomplete: str) -> list[str]:
     from qvl_doctor.machine import PROBES
 
     before, comma, last = incomplete.rpartition(",")
-    return [f"{before}{comma}{name}" for name in PROBES if name.startswith(last.strip()) and name not in before.split(",")]
+    return [
+        f"{before}{comma}{name}" for name in PROBES if name.startswith(last.strip()) and name not in before.split(",")
+    ]
 
 
 @app.command(help=_CHECK)
 def check(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- vllm serve ...]", help="The command, behind --.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="[-- vllm serve ...]", help="The command, behind --.", show_default=False),
     ] = None,
-    command: Annotated[str, typer.Option("--command", metavar="FILE", help="A script, manifest or compose file with the command.")] = "",
-    python: Annotated[str, typer.Option("--python", metavar="PATH", help="The interpreter that runs vLLM. Default: this one.")] = "",
-    vllm: Annotated[str, typer.Option("--vllm", metavar="RELEASE", help="The release, where it is not installed here.")] = "",
+    command: Annotated[
+        str, typer.Option("--command", metavar="FILE", help="A script, manifest or compose file with the command.")
+    ] = "",
+    python: Annotated[
+        str, typer.Option("--python", metavar="PATH", help="The interpreter that runs vLLM. Default: this one.")
+    ] = "",
+    vllm: Annotated[
+        str, typer.Option("--vllm", metavar="RELEASE", help="The release, where it is not installed here.")
+    ] = "",
     model_dir: Annotated[str, typer.Option("--model-dir", metavar="DIR", help="The model's folder.")] = "",
     only: Annotated[
         str,
         typer.Option(
-            "--only", metavar="NAMES", help="Some of packages,imports,gpu,host,model,command, with commas.", autocompletion=_looks
+            "--only",
+            metavar="NAMES",
+            help="Some of packages,imports,gpu,host,model,command, with commas.",
+            autocompletion=_looks,
         ),
     ] = "",
-    no_import_test: Annotated[bool, typer.Option("--no-import-test", help="Do not import torch and vllm: faster.")] = False,
+    no_import_test: Annotated[
+        bool, typer.Option("--no-import-test", help="Do not import torch and vllm: faster.")
+    ] = False,
     export: Annotated[
         str, typer.Option("--export", metavar="FILE", help="Write what was seen, secrets masked; - is standard output.")
     ] = "",
@@ -234,7 +284,9 @@ def check(
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
     lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
     fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit 1 from this severity on.")] = "degraded",
-    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out.")] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
 ) -> None:
@@ -242,7 +294,13 @@ def check(
     from qvl_doctor.cli.check import CheckOptions, run
 
     report = LogsOptions((), form, output, lang or "", fail_on, tuple(ignore or ()), quiet=quiet, no_color=no_color)
-    raise typer.Exit(run(CheckOptions(tuple(words or ()), command, python, vllm, model_dir, only, no_import_test, export, source, report)))
+    raise typer.Exit(
+        run(
+            CheckOptions(
+                tuple(words or ()), command, python, vllm, model_dir, only, no_import_test, export, source, report
+            )
+        )
+    )
 
 
 class _BehindDashes(TyperCommand):
@@ -261,19 +319,36 @@ def bundle(
     context: typer.Context,
     logs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[LOG...] [-- vllm serve ...]", help="Logs: plain, .gz, .zst; - is standard input.", show_default=False),
+        typer.Argument(
+            metavar="[LOG...] [-- vllm serve ...]",
+            help="Logs: plain, .gz, .zst; - is standard input.",
+            show_default=False,
+        ),
     ] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="The archive; - is standard output.")
     ] = "qvl-doctor-bundle.zip",
-    env: Annotated[str, typer.Option("--env", metavar="FILE", help="What `check --export` saw, instead of looking at this machine.")] = "",
-    command: Annotated[str, typer.Option("--command", metavar="FILE", help="A script, manifest or compose file with the command.")] = "",
-    python: Annotated[str, typer.Option("--python", metavar="PATH", help="The interpreter that runs vLLM. Default: this one.")] = "",
-    vllm: Annotated[str, typer.Option("--vllm", metavar="RELEASE", help="The release, where it is not installed here.")] = "",
+    env: Annotated[
+        str,
+        typer.Option("--env", metavar="FILE", help="What `check --export` saw, instead of looking at this machine."),
+    ] = "",
+    command: Annotated[
+        str, typer.Option("--command", metavar="FILE", help="A script, manifest or compose file with the command.")
+    ] = "",
+    python: Annotated[
+        str, typer.Option("--python", metavar="PATH", help="The interpreter that runs vLLM. Default: this one.")
+    ] = "",
+    vllm: Annotated[
+        str, typer.Option("--vllm", metavar="RELEASE", help="The release, where it is not installed here.")
+    ] = "",
     model_dir: Annotated[str, typer.Option("--model-dir", metavar="DIR", help="The model's folder.")] = "",
     no_check: Annotated[bool, typer.Option("--no-check", help="Do not look at this machine.")] = False,
-    no_import_test: Annotated[bool, typer.Option("--no-import-test", help="Do not import torch and vllm: faster.")] = False,
-    max_log: Annotated[str, typer.Option("--max-log", metavar="SIZE", help="Of a longer log the middle is left out.")] = "20MiB",
+    no_import_test: Annotated[
+        bool, typer.Option("--no-import-test", help="Do not import torch and vllm: faster.")
+    ] = False,
+    max_log: Annotated[
+        str, typer.Option("--max-log", metavar="SIZE", help="Of a longer log the middle is left out.")
+    ] = "20MiB",
     force: Annotated[bool, typer.Option("--force", help="Replace the archive if it is there already.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not say what was packed.")] = False,
     lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
@@ -286,7 +361,20 @@ def bundle(
     raise typer.Exit(
         run(
             BundleOptions(
-                paths, output, env, command, words, python, vllm, model_dir, no_check, no_import_test, max_log, force, quiet, lang or ""
+                paths,
+                output,
+                env,
+                command,
+                words,
+                python,
+                vllm,
+                model_dir,
+                no_check,
+                no_import_test,
+                max_log,
+                force,
+                quiet,
+                lang or "",
             )
         )
     )
@@ -295,18 +383,31 @@ def bundle(
 @app.command(help=_MANIFEST)
 def manifest(
     path: Annotated[str, typer.Argument(metavar="FILE", help="YAML or JSON; - is standard input.", show_default=False)],
-    vllm: Annotated[str, typer.Option("--vllm", metavar="RELEASE", help="The release, where the image's tag does not say it.")] = "",
-    gpu: Annotated[str, typer.Option("--gpu", metavar="NAME", help="The card: memory is checked, too.", autocompletion=_gpu_names)] = "",
-    gpu_memory: Annotated[str, typer.Option("--gpu-memory", metavar="SIZE", help="Its memory as torch sees it: 23.65GiB.")] = "",
-    patch: Annotated[
-        str, typer.Option("--patch", metavar="FILE", help="Write the corrected manifest to FILE, with its secrets as they are.")
+    vllm: Annotated[
+        str, typer.Option("--vllm", metavar="RELEASE", help="The release, where the image's tag does not say it.")
     ] = "",
-    log: Annotated[str, typer.Option("--log", metavar="FILE", help="A log of it: how long a start takes, for its probes.")] = "",
+    gpu: Annotated[
+        str, typer.Option("--gpu", metavar="NAME", help="The card: memory is checked, too.", autocompletion=_gpu_names)
+    ] = "",
+    gpu_memory: Annotated[
+        str, typer.Option("--gpu-memory", metavar="SIZE", help="Its memory as torch sees it: 23.65GiB.")
+    ] = "",
+    patch: Annotated[
+        str,
+        typer.Option(
+            "--patch", metavar="FILE", help="Write the corrected manifest to FILE, with its secrets as they are."
+        ),
+    ] = "",
+    log: Annotated[
+        str, typer.Option("--log", metavar="FILE", help="A log of it: how long a start takes, for its probes.")
+    ] = "",
     form: Annotated[Format, typer.Option("--format", "-f", help="How to report.")] = "console",
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
     lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
     fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit 1 from this severity on.")] = "degraded",
-    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out.")] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
 ) -> None:
@@ -325,7 +426,9 @@ def _rule_ids() -> list[str]:
 
 @app.command(help=_EXPLAIN)
 def explain(
-    rule: Annotated[str, typer.Argument(metavar="RULE", help="A rule's id, as reports name it.", autocompletion=_rule_ids)],
+    rule: Annotated[
+        str, typer.Argument(metavar="RULE", help="A rule's id, as reports name it.", autocompletion=_rule_ids)
+    ],
     lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
     rules: Annotated[list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own.")] = None,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,

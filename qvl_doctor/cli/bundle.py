@@ -1,7 +1,8 @@
 """`qvl-doctor bundle`: logs, what is to be seen of the machine, the command and the reports on them, as one archive for an issue.
 
-0: written · 2: wrong usage · 3: an input could not be read. Where it cannot be opened nothing is written; where it breaks off, what could
-be read is packed. What the reports say does not matter here: an archive about a broken server is a good one.
+0: written · 2: wrong usage · 3: an input could not be read. Where it cannot be opened nothing is written; where it
+breaks off, what could be read is packed. What the reports say does not matter here: an archive about a broken server is
+a good one.
 """
 
 from __future__ import annotations
@@ -132,7 +133,12 @@ class _Packing:
 
         shown = masked_source(text)
         if shown:
-            self.archive.add(name, "command", shown if shown.endswith("\n") else f"{shown}\n", max(0, shown.count(MASK) - text.count(MASK)))
+            self.archive.add(
+                name,
+                "command",
+                shown if shown.endswith("\n") else f"{shown}\n",
+                max(0, shown.count(MASK) - text.count(MASK)),
+            )
         else:
             self.notes.append(say("bundle.secret_object", self.lang, name=name))
         try:
@@ -171,7 +177,9 @@ class _Packing:
         """Packs a log and diagnoses it as it comes by; returns the name of its reports. Raises InputError before its first byte."""
         name = member(path, self._names)
         report = "reports/" + name.partition("/")[2].rpartition(".")[0]
-        report = report if report.casefold() not in self._names | {"reports/check"} else f"reports/{name.partition('/')[2]}"
+        report = (
+            report if report.casefold() not in self._names | {"reports/check"} else f"reports/{name.partition('/')[2]}"
+        )
         self._names.add(report.casefold())
         engine = Diagnosing(self.rules)
         if path == "-" and sys.stdin is not None and sys.stdin.isatty():
@@ -188,17 +196,29 @@ class _Packing:
         if problem is not None and not copied.lines and problem.key != "error.empty":
             raise problem
         if problem is not None and problem.key not in {"error.empty", "error.no_log"}:
-            note = say("bundle.cut_short", self.lang, name=name, reason=say(problem.key, self.lang, **{**problem.values, "path": name}))
+            note = say(
+                "bundle.cut_short",
+                self.lang,
+                name=name,
+                reason=say(problem.key, self.lang, **{**problem.values, "path": name}),
+            )
             self.notes.append(note)
             self.broken.append(note)
         return report, self._diagnosis(engine, name, problem, env, command)
 
     def _diagnosis(
-        self, engine: Diagnosing, name: str, problem: InputError | None, env: Environment | None, command: Command | None
+        self,
+        engine: Diagnosing,
+        name: str,
+        problem: InputError | None,
+        env: Environment | None,
+        command: Command | None,
     ) -> Diagnosis:
         if problem is not None and engine.empty:
             values = {**problem.values, "path": name}
-            self.notes.append(say("bundle.not_diagnosed", self.lang, name=name, reason=say(problem.key, self.lang, **values)))
+            self.notes.append(
+                say("bundle.not_diagnosed", self.lang, name=name, reason=say(problem.key, self.lang, **values))
+            )
             return unread(name, InputError(problem.key, **values))
         notes: tuple[Text, ...] = ()
         if env is not None:
@@ -312,7 +332,9 @@ def _writing(path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        raise InputError("error.output", path=path.replace("\0", "?"), reason=getattr(error, "strerror", "") or str(error)) from None
+        raise InputError(
+            "error.output", path=path.replace("\0", "?"), reason=getattr(error, "strerror", "") or str(error)
+        ) from None
 
 
 def _line(words: tuple[str, ...]) -> str:

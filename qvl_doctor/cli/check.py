@@ -78,7 +78,9 @@ def look(options: CheckOptions, command: Command | None, only: frozenset[str], l
     return Environment(looks, {**wanted(asked), "command": _shown(command)}, made)
 
 
-def judged(env: Environment, command: Command | None, only: frozenset[str], options: CheckOptions, rules: Sequence[Rule]) -> Diagnosis:
+def judged(
+    env: Environment, command: Command | None, only: frozenset[str], options: CheckOptions, rules: Sequence[Rule]
+) -> Diagnosis:
     """The diagnosis of what was seen, with its checklist. A command is held against a machine that was seen elsewhere."""
     from qvl_doctor.report.checklist import checklist
 
@@ -137,7 +139,12 @@ def _looked(env: Environment, command: Command | None, only: frozenset[str], opt
     seen = frozenset(PROBES) if "" in env.looks else frozenset(env.looks)
     told = command is not None or bool(env.asked.get("command"))
     return Looked(
-        only, seen | ({"command"} if told else frozenset()), told, _model(env, command), not options.no_import_test, options.source
+        only,
+        seen | ({"command"} if told else frozenset()),
+        told,
+        _model(env, command),
+        not options.no_import_test,
+        options.source,
     )
 
 

@@ -23,13 +23,19 @@ def read_environment(path: str) -> Environment:
 def elsewhere(env: Environment, seen: Seen | None = None) -> Seen:
     """What was seen of another machine, with the facts of when and by which version."""
     facts = {"seen_at": Fact(env.made, "probe"), "seen_by": Fact(env.version, "probe")}
-    return (env.seen("command") if seen is None else seen) | Seen({name: fact for name, fact in facts.items() if fact.value})
+    return (env.seen("command") if seen is None else seen) | Seen(
+        {name: fact for name, fact in facts.items() if fact.value}
+    )
 
 
 def provenance(env: Environment, path: str) -> tuple[dict[str, str], ...]:
     """What a reader must know of a file that is not about this machine: how old it is, and what of it was not believed."""
     path = "stdin" if path == "-" else path
-    values = {"path": path, "made": env.made.replace("T", " ").removesuffix("Z") + " UTC", "version": env.version or "?"}
+    values = {
+        "path": path,
+        "made": env.made.replace("T", " ").removesuffix("Z") + " UTC",
+        "version": env.version or "?",
+    }
     notes = [both("check.seen_there", **values) if env.made else both("check.seen_once", **values)]
     if env.left_out:
         shown = ", ".join(env.left_out[:8]) + (" …" if len(env.left_out) > 8 else "")
@@ -49,6 +55,8 @@ def beside(env: Environment, logged: Facts, path: str) -> tuple[Seen, tuple[dict
     total = float(seen["total_gib"].value) if "total_gib" in seen else 0.0
     without = "nvml" in seen and (fact_text(seen, "nvml") != "ok" or fact_text(seen, "gpu_count") == "0")
     if ran and (without or (abs(total - ran) > _SAME_CARD * ran and total)):
-        notes.append(both("check.other_card", logged=f"{ran:.2f}", seen=f"{total:.2f} GiB" if total else both("check.none")))
+        notes.append(
+            both("check.other_card", logged=f"{ran:.2f}", seen=f"{total:.2f} GiB" if total else both("check.none"))
+        )
         looks.pop("gpu", None)
     return elsewhere(env, Environment(looks).seen("command")), tuple(notes)

@@ -55,7 +55,9 @@ def commands_of(source: str | Sequence[str], release: str, path: str, lang: str)
 def unreadable(error: LaunchError, lang: str) -> str:
     """What is wrong with a text in which no command can be read, and where."""
     place = f" ({error.place})" if str(error.place) else ""
-    told = "" if error.kind == "unclosed-quote" else error.detail  # what is quoted may be a secret, and its name is not in it
+    told = (
+        "" if error.kind == "unclosed-quote" else error.detail
+    )  # what is quoted may be a secret, and its name is not in it
     shown = redact_text(told[:_MOST_SHOWN]).replace("\n", " ").strip()
     detail = f": {shown}" if shown else ""
     return f"{say(f'error_launch.{error.kind}'.replace('-', '_'), lang)}{place}{detail}"

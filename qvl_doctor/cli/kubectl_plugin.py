@@ -1,7 +1,7 @@
 """`kubectl qvl-doctor POD`: the pod, its events and its logs are fetched through kubectl, and become one diagnosis.
 
-kubectl finds the program by its name, `kubectl-qvl_doctor`. 0: nothing at or above --fail-on · 1: something · 2: wrong usage · 3: the
-cluster could not be asked, or there is no such pod.
+kubectl finds the program by its name, `kubectl-qvl_doctor`. 0: nothing at or above --fail-on · 1: something · 2: wrong
+usage · 3: the cluster could not be asked, or there is no such pod.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ from typing import Annotated, NamedTuple
 import typer
 
 from qvl_doctor.cli.app import FailOn, Format, Language
-from qvl_doctor.cli.logs import UNREADABLE, USAGE, Output, UsageError, exit_code, package_facts, print_report, rule_book, told, unread
+from qvl_doctor.cli.logs import (
+    UNREADABLE,
+    USAGE,
+    Output,
+    UsageError,
+    exit_code,
+    package_facts,
+    print_report,
+    rule_book,
+    told,
+    unread,
+)
 from qvl_doctor.cli.main import guarded
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose.engine import without
@@ -93,8 +104,12 @@ def _handed(name: str, value: str) -> list[str]:
 def pod(
     words: Annotated[list[str] | None, typer.Argument(metavar="[POD | TYPE/NAME]", show_default=False)] = None,
     namespace: Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="As kubectl's.")] = "",
-    selector: Annotated[str, typer.Option("--selector", "-l", metavar="LABELS", help="Pods with these labels: app=vllm.")] = "",
-    container: Annotated[str, typer.Option("--container", "-c", metavar="NAME", help="Default: the one that runs vLLM.")] = "",
+    selector: Annotated[
+        str, typer.Option("--selector", "-l", metavar="LABELS", help="Pods with these labels: app=vllm.")
+    ] = "",
+    container: Annotated[
+        str, typer.Option("--container", "-c", metavar="NAME", help="Default: the one that runs vLLM.")
+    ] = "",
     context: Annotated[str, typer.Option("--context", metavar="NAME", help="As kubectl's.")] = "",
     kubeconfig: Annotated[str, typer.Option("--kubeconfig", metavar="FILE", help="As kubectl's.")] = "",
     cluster: Annotated[str, typer.Option("--cluster", metavar="NAME", help="As kubectl's.")] = "",
@@ -109,15 +124,28 @@ def pod(
     ignore: Annotated[
         list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out; may be repeated.")
     ] = None,
-    rules: Annotated[list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own; may be repeated.")] = None,
-    override: Annotated[bool, typer.Option("--override", help="Your rules may replace shipped ones of the same id.")] = False,
-    pip: Annotated[str, typer.Option("--pip", metavar="FILE", help="Output of `pip list` or `pip freeze` in the image.")] = "",
+    rules: Annotated[
+        list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own; may be repeated.")
+    ] = None,
+    override: Annotated[
+        bool, typer.Option("--override", help="Your rules may replace shipped ones of the same id.")
+    ] = False,
+    pip: Annotated[
+        str, typer.Option("--pip", metavar="FILE", help="Output of `pip list` or `pip freeze` in the image.")
+    ] = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
     no_redact: Annotated[bool, typer.Option("--no-redact", help="Do not mask API keys, tokens and passwords.")] = False,
 ) -> None:
     """Find the root cause in a pod."""
-    handed = {"kubeconfig": kubeconfig, "context": context, "cluster": cluster, "user": user, "as": impersonate, "namespace": namespace}
+    handed = {
+        "kubeconfig": kubeconfig,
+        "context": context,
+        "cluster": cluster,
+        "user": user,
+        "as": impersonate,
+        "namespace": namespace,
+    }
     report = LogsOptions(
         format=form,
         output=output,

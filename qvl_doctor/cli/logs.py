@@ -106,7 +106,8 @@ def read_one(
 ) -> InputError | None:
     """Feeds one input to the engine as it comes; `seen` gets hits as soon as their records are whole, `tap` the bytes.
 
-    Returns what ended the reading early, where enough was read to say something (a truncated .gz). Raises InputError otherwise.
+    Returns what ended the reading early, where enough was read to say something (a truncated .gz). Raises InputError
+    otherwise.
     """
     reader = LogReader(redacting=redacting)
     size = 0
@@ -249,7 +250,9 @@ def print_report(diagnosis: Diagnosis, options: LogsOptions, lang: str, file: Te
         from qvl_doctor.report import console
 
         plain = options.no_color or bool(options.output)
-        view = Console(file=file, width=width, no_color=plain or None, highlight=False, markup=False, emoji=False, soft_wrap=False)
+        view = Console(
+            file=file, width=width, no_color=plain or None, highlight=False, markup=False, emoji=False, soft_wrap=False
+        )
         console.render(diagnosis, lang, view, quiet=options.quiet)
     file.flush()
 
@@ -263,7 +266,9 @@ def _follower(options: LogsOptions, lang: str) -> Callable[[list[Hit]], None]:
             if options.format != "console" or hit.rule.id in told or hit.record is None:
                 continue
             told.add(hit.rule.id)
-            text = say("follow.seen", lang, line=str(hit.record.first_line), rule=hit.rule.id, said=hit.record.message[:160])
+            text = say(
+                "follow.seen", lang, line=str(hit.record.first_line), rule=hit.rule.id, said=hit.record.message[:160]
+            )
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
 
@@ -279,7 +284,8 @@ def _progress(size: int) -> None:
 class Output:
     """Where reports go: standard output, or a file that replaces an older one only when it is whole.
 
-    A link is followed; what is no regular file (a pipe, a device) is written to and stays what it is. Raises InputError.
+    A link is followed; what is no regular file (a pipe, a device) is written to and stays what it is. Raises
+    InputError.
     """
 
     def __init__(self, path: str, out: TextIO | None = None) -> None:

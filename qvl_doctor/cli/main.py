@@ -22,7 +22,11 @@ def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
         sys.stderr.write("qvl-doctor: standard output is closed\n")
         return UNREADABLE
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None and (stream.encoding or "").lower().replace("-", "") != "utf8" and hasattr(stream, "reconfigure"):
+        if (
+            stream is not None
+            and (stream.encoding or "").lower().replace("-", "") != "utf8"
+            and hasattr(stream, "reconfigure")
+        ):
             stream.reconfigure(errors="replace")  # a sign that the terminal's encoding lacks is no reason to fail
     try:
         code = run(arguments)
@@ -49,7 +53,9 @@ def _run(arguments: list[str]) -> int:
 
     from qvl_doctor.cli.options import read_quickly, with_command
 
-    gc.set_threshold(100_000)  # records and rules live long and hold no cycles: looking for garbage among them only takes time
+    gc.set_threshold(
+        100_000
+    )  # records and rules live long and hold no cycles: looking for garbage among them only takes time
     arguments = with_command(arguments)
     options = read_quickly(arguments)
     if options is not None:

@@ -1,7 +1,8 @@
 """The options of `logs`, as one value, and the short way to read them that does without typer.
 
-Importing typer costs several times what diagnosing a log costs. `read_quickly` understands the plain spellings (`--format json`,
-`--format=json`, paths) and leaves everything else, mistakes and `--help` included, to typer. A test holds the two against each other.
+Importing typer costs several times what diagnosing a log costs. `read_quickly` understands the plain spellings
+(`--format json`, `--format=json`, paths) and leaves everything else, mistakes and `--help` included, to typer. A test
+holds the two against each other.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ def progress(lang: str, *, quiet: bool = False, no_color: bool = False) -> Itera
 
         def tell(name: str, module: str) -> None:
             key = f"check.name.{name}" if name == "imports" else f"check.group.{name}"
-            what = say("check.importing", lang, what=module) if module else say("check.running", lang, what=say(key, lang))
+            what = (
+                say("check.importing", lang, what=module) if module else say("check.running", lang, what=say(key, lang))
+            )
             shown.reset(task, total=None, description=what)
 
         yield tell

@@ -37,7 +37,9 @@ class _Format(str, Enum):
 
 app = typer.Typer(help="List the rules, test them, or start a new one.", no_args_is_help=True, rich_markup_mode=None)
 
-_Folder = Annotated[str, typer.Option("--rules", metavar="DIR", help="Rules of your own, beside the shipped ones.", show_default=False)]
+_Folder = Annotated[
+    str, typer.Option("--rules", metavar="DIR", help="Rules of your own, beside the shipped ones.", show_default=False)
+]
 _Override = Annotated[bool, typer.Option("--override", help="Your rules may replace shipped ones of the same id.")]
 
 
@@ -67,14 +69,18 @@ def list_rules(
     table.columns[0].no_wrap = True
     table.columns[2].justify = "right"
     for rule in found:
-        table.add_row(rule.id, rule.severity, str(len(rule.matches) + len(rule.silent)), Text(readable(rule.title[spoken])))
+        table.add_row(
+            rule.id, rule.severity, str(len(rule.matches) + len(rule.silent)), Text(readable(rule.title[spoken]))
+        )
     Console(highlight=False, markup=False, emoji=False).print(table)
     _end(mistakes)
 
 
 @app.command("test")
 def check_rules(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[RULE]...", help="Only the examples of these.", show_default=False)] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[RULE]...", help="Only the examples of these.", show_default=False)
+    ] = None,
     rules: _Folder = "",
     override: _Override = False,
 ) -> None:
@@ -104,7 +110,9 @@ def check_rules(
 @app.command("new")
 def new_rule(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new rule's id: lower-case words joined by '-'.")],
-    log: Annotated[str, typer.Argument(metavar="[LOG]", help="The log of the failure; - is standard input.", show_default=False)] = "-",
+    log: Annotated[
+        str, typer.Argument(metavar="[LOG]", help="The log of the failure; - is standard input.", show_default=False)
+    ] = "-",
     rules: Annotated[str, typer.Option("--rules", metavar="DIR", help="The folder for the new file.")] = "rules",
 ) -> None:
     r"""Start a rule from a log: its pattern and its first example are filled in, the rest is marked TODO.

@@ -11,7 +11,9 @@ from qvl_doctor.versions import is_spec, satisfies
 
 def facts_hold(asked: Mapping[str, str], facts: Facts, phase: str = "") -> bool:
     """Whether every fact that a match item asks for is known and as asked. `phase` is that of the record."""
-    return all(_as_asked(wanted, phase if name == "phase" else _known(name, facts)) is True for name, wanted in asked.items())
+    return all(
+        _as_asked(wanted, phase if name == "phase" else _known(name, facts)) is True for name, wanted in asked.items()
+    )
 
 
 def applies(asked: Mapping[str, str], known: Mapping[str, str]) -> bool | None:
@@ -19,7 +21,10 @@ def applies(asked: Mapping[str, str], known: Mapping[str, str]) -> bool | None:
 
     What is asked by name (`engine: V0`, a remedy's answer) and is not known does not apply.
     """
-    answers = [_as_asked(wanted, known.get(name)) if name in known or is_spec(wanted) else False for name, wanted in asked.items()]
+    answers = [
+        _as_asked(wanted, known.get(name)) if name in known or is_spec(wanted) else False
+        for name, wanted in asked.items()
+    ]
     return False if False in answers else None if None in answers else True
 
 

@@ -16,7 +16,8 @@ DERIVED: Mapping[str, str] = {
     "weights_fill_card": "yes if the weights leave less than 15 % of the card: no limit makes room then",
 }
 
-#: Of the card's memory: what PyTorch holds when only weights can be the reason, and the largest request that still tells nothing else.
+#: Of the card's memory: what PyTorch holds when only weights can be the reason, and the largest request that still
+#: tells nothing else.
 _FULL, _SMALL = 0.93, 0.05
 _WEIGHTS = 0.85
 

@@ -1,8 +1,9 @@
 """How a run went: did it become ready, how did its log end, and which marks say so.
 
-The marks are vLLM's and uvicorn's own lines, by release: `Application startup complete.` (all Python front ends), `[shutdown] API server:
-shutdown triggered` (0.32), `Engine core proc … died` (0.9 to 0.31), `engine core exited unexpectedly` (0.32 on), `Engine process (pid …)
-died.` (V0). `Starting vLLM API server on …` is no mark: it is printed while the engine may still fail.
+The marks are vLLM's and uvicorn's own lines, by release: `Application startup complete.` (all Python front ends),
+`[shutdown] API server: shutdown triggered` (0.32), `Engine core proc … died` (0.9 to 0.31), `engine core exited
+unexpectedly` (0.32 on), `Engine process (pid …) died.` (V0). `Starting vLLM API server on …` is no mark: it is printed
+while the engine may still fail.
 """
 
 from __future__ import annotations
@@ -25,7 +26,13 @@ _DEATH = re.compile(
     r"AsyncEngineDeadError|error while attempting to bind on address"
 )
 #: Said by processes that wait: no progress.
-_HEARTBEATS = ("No available shared memory broadcast block", "Waiting for ", "Still waiting", "still waiting", "Retrying in ")
+_HEARTBEATS = (
+    "No available shared memory broadcast block",
+    "Waiting for ",
+    "Still waiting",
+    "still waiting",
+    "Retrying in ",
+)
 
 
 class EndingReader:
@@ -49,11 +56,20 @@ class EndingReader:
                 self.progress_clock = record.clock
         if not self.shutdown_line and (record.exception in _STOPS or _SHUTDOWN.match(said)):
             self.shutdown_line = record.first_line
-        if not self.serving_line and ("HTTP/" in said or "throughput: " in said) and not record.frames and _SERVING.search(said):
+        if (
+            not self.serving_line
+            and ("HTTP/" in said or "throughput: " in said)
+            and not record.frames
+            and _SERVING.search(said)
+        ):
             self.serving_line = record.first_line
         elif not self.ready_line and not record.frames and _READY.search(said):
             self.ready_line = record.first_line
-        if not self.death_line and (record.exception or record.level in _LOUD) and _DEATH.search(f"{record.exception}: {said}"):
+        if (
+            not self.death_line
+            and (record.exception or record.level in _LOUD)
+            and _DEATH.search(f"{record.exception}: {said}")
+        ):
             self.death_line = record.first_line
 
     @property

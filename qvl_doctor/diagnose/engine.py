@@ -58,10 +58,13 @@ class _Watch:
 class Diagnosing:
     """One input, from its first record to its diagnosis.
 
-    `known` are facts from elsewhere, `seen` what was seen of the machine, the pod or the command; what the log says wins.
+    `known` are facts from elsewhere, `seen` what was seen of the machine, the pod or the command; what the log says
+    wins.
     """
 
-    def __init__(self, rules: Sequence[Rule], known: Mapping[str, Fact] | None = None, seen: Seen | None = None) -> None:
+    def __init__(
+        self, rules: Sequence[Rule], known: Mapping[str, Fact] | None = None, seen: Seen | None = None
+    ) -> None:
         self._rules = rules
         self._seen = seen or Seen()
         self._known = {**self._seen.facts, **(known or {})}
@@ -88,7 +91,9 @@ class Diagnosing:
     def finish(self, source: str) -> Diagnosis:
         """The diagnosis of what was fed. Verdict, findings and facts are those of the last run."""
         watch = self._watch
-        watch.hits += self._matcher.feed(self._seen.observations)  # they are about how things are now, so about the last run
+        watch.hits += self._matcher.feed(
+            self._seen.observations
+        )  # they are about how things are now, so about the last run
         observed = watch.observed(self._known)
         findings, facts, verdict = judge(observed, self._rules)
         runs = [run for run, _ in self._past] + [_run(watch, verdict, findings)]
@@ -132,7 +137,9 @@ class Diagnosing:
         self._watch = _Watch()
 
 
-def diagnose(records: Iterable[Record], rules: Sequence[Rule], source: str = "-", known: Mapping[str, Fact] | None = None) -> Diagnosis:
+def diagnose(
+    records: Iterable[Record], rules: Sequence[Rule], source: str = "-", known: Mapping[str, Fact] | None = None
+) -> Diagnosis:
     """The diagnosis of records that are all there."""
     engine = Diagnosing(rules, known)
     engine.feed(sorted(records, key=lambda record: record.first_line))

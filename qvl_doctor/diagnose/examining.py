@@ -19,13 +19,16 @@ _VERDICTS = {"fatal": "failed", "degraded": "degraded", "notice": "healthy"}
 def examine(source: str, seen: Seen, rules: Sequence[Rule], known: Facts | None = None) -> Diagnosis:
     """What rules say about facts and observations, the worst first. `known` are facts from elsewhere; what was seen wins.
 
-    The verdict is `failed` if something keeps a server from starting, `degraded` if it starts but not as it should, else `healthy`.
+    The verdict is `failed` if something keeps a server from starting, `degraded` if it starts but not as it should,
+    else `healthy`.
     """
     facts = {**(known or {}), **seen.facts}
     hits = Matcher(rules).feed(seen.observations)
     observed = Observed(hits, (), EndingReader(), facts | derive(facts), "", len(seen.observations))
     findings, judged, _ = judge(observed, rules)
-    explained = {name for rule in rules for name in rule.explains if any(finding.rule == rule.id for finding in findings)}
+    explained = {
+        name for rule in rules for name in rule.explains if any(finding.rule == rule.id for finding in findings)
+    }
     found = tuple(finding._replace(role=_role(finding, explained)) for finding in findings)
     told = {name: fact for name, fact in judged.items() if name not in _OF_LOGS}
     return summed_up(source, found, told)

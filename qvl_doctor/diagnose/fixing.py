@@ -22,7 +22,9 @@ class MissingValueError(Exception):
 
 def values_of(hit: Hit, facts: Facts) -> dict[str, str]:
     """What placeholders stand for: facts, then named groups, then what the rule's own remedy computes."""
-    values = {name: as_text(fact.value) for name, fact in facts.items() if not isinstance(fact.value, (dict, list, tuple))}
+    values = {
+        name: as_text(fact.value) for name, fact in facts.items() if not isinstance(fact.value, (dict, list, tuple))
+    }
     values.update(hit.captures)
     return _remedied(hit.rule.remedy, values, facts) or values
 
@@ -89,7 +91,9 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, Mapping):
         # A remedy may name several flags at once, with blanks between them.
         return {
-            name: _filled(item, values) for key, item in value.items() for name in (fill(key, values).split() if "{" in key else (key,))
+            name: _filled(item, values)
+            for key, item in value.items()
+            for name in (fill(key, values).split() if "{" in key else (key,))
         }
     if isinstance(value, (list, tuple)):
         return [_filled(item, values) for item in value]

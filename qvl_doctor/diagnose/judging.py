@@ -58,12 +58,16 @@ def _speaks(hit: Hit, facts: Facts, ending: EndingReader) -> bool:
     if applies(hit.rule.applies, known) is False:
         return False
     logged = hit.record if not is_observation(hit.record) else None
-    return not (ending.stopped and logged and logged.first_line >= ending.shutdown_line and hit.rule.severity == "fatal")
+    return not (
+        ending.stopped and logged and logged.first_line >= ending.shutdown_line and hit.rule.severity == "fatal"
+    )
 
 
 def _name(hit: Hit) -> str:
     """What becomes one finding: a rule; of observations, a rule on one thing, because a command has many flags."""
-    return f"{hit.rule.id} {sorted(hit.captures.items())}" if is_observation(hit.record) and hit.captures else hit.rule.id
+    return (
+        f"{hit.rule.id} {sorted(hit.captures.items())}" if is_observation(hit.record) and hit.captures else hit.rule.id
+    )
 
 
 def _verified(hit: Hit, facts: Facts) -> Hit:
@@ -74,9 +78,15 @@ def _verified(hit: Hit, facts: Facts) -> Hit:
 def _on_facts_alone(rules: Iterable[Rule], facts: Facts) -> Iterable[Hit]:
     for rule in rules:
         for item in rule.match:
-            if item.facts and not (item.message or item.exception or item.frame or item.level) and facts_hold(item.facts, facts):
+            if (
+                item.facts
+                and not (item.message or item.exception or item.frame or item.level)
+                and facts_hold(item.facts, facts)
+            ):
                 known = [(name, facts[name]) for name in item.facts if name in facts and facts[name].line]
-                said = [pair for pair in known if pair[1].source == "log"] or known  # what follows from facts stands on no line
+                said = [
+                    pair for pair in known if pair[1].source == "log"
+                ] or known  # what follows from facts stands on no line
                 shown = tuple(Line(fact.line, f"{name} = {as_text(fact.value)}") for name, fact in said)
                 yield Hit(rule, item, None, {}, shown)
                 break
@@ -90,7 +100,9 @@ def _severity(hits: Sequence[Hit], ending: EndingReader) -> str:
     after = [hit for hit in hits if hit.record is None or _since(hit.record, ending.up_line)]
     if not after:
         return "notice"  # it started all the same
-    deadly = bool(ending.death_line) or any(hit.record and (hit.record.role in _DEADLY or is_observation(hit.record)) for hit in after)
+    deadly = bool(ending.death_line) or any(
+        hit.record and (hit.record.role in _DEADLY or is_observation(hit.record)) for hit in after
+    )
     return severity if deadly else "notice"
 
 
@@ -104,7 +116,13 @@ def _finding(hits: Sequence[Hit], role: str, severity: str, facts: Facts) -> Fin
     hit = hits[0]._replace(rule=rule)
     values = values_of(hit, facts)
     lines = {line.number or line.text: line for found in hits for line in found.evidence}
-    confidence = "unverified" if any(found.unverified for found in hits) else "likely" if hit.record and hit.record.cut else rule.confidence
+    confidence = (
+        "unverified"
+        if any(found.unverified for found in hits)
+        else "likely"
+        if hit.record and hit.record.cut
+        else rule.confidence
+    )
     return Finding(
         rule=rule.id,
         role=role,
@@ -136,7 +154,8 @@ def _with_unknown(
     chain = first_unknown(seen.chains, [*known, *symptoms], after=ending.up_line, before=stop)
     if chain is None:
         return findings
-    # At a server that was up, only what failed in its engine can have killed it: the API server's tracebacks are those of requests.
+    # At a server that was up, only what failed in its engine can have killed it: the API server's tracebacks are those
+    # of requests.
     request = ending.was_up and (not ending.death_line or chain[0].role not in {"worker", "engine"})
     finding = finding_of(chain, release, "notice" if request else "fatal")
     if request:

@@ -1,7 +1,8 @@
 """Rules on records, first step: which conditions hold for which record. It streams, and knows no facts.
 
-A record is searched only for conditions whose literals occur in the batch that it came with, so that most rules cost one substring test a
-batch. Patterns of the shipped rules are compiled by `re`; those of other people's rules run in `regex` under a time limit.
+A record is searched only for conditions whose literals occur in the batch that it came with, so that most rules cost
+one substring test a batch. Patterns of the shipped rules are compiled by `re`; those of other people's rules run in
+`regex` under a time limit.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ class Matcher:
     def feed(self, records: Iterable[Record], phase: Callable[[Record], str] = lambda _: "") -> list[Hit]:
         """The hits of a batch of records, in their order. `phase` tells where in the start-up a record belongs."""
         batch = list(records)
-        texts = [f"{record.message}\n{record.unwrapped}".lower() if record.unwrapped else record.message.lower() for record in batch]
+        texts = [
+            f"{record.message}\n{record.unwrapped}".lower() if record.unwrapped else record.message.lower()
+            for record in batch
+        ]
         whole = "\n".join(texts)
         live = [pair for pair in self._of_logs if pair.first in whole]
         if any(map(is_observation, batch)):
@@ -56,7 +60,9 @@ class Matcher:
                     continue
                 captures = self._holds(pair, record, said)
                 if captures is not None:
-                    hits.append(Hit(pair.rule, pair.condition, record, captures, evidence(record, captures), phase(record)))
+                    hits.append(
+                        Hit(pair.rule, pair.condition, record, captures, evidence(record, captures), phase(record))
+                    )
         return hits
 
     def _holds(self, pair: _Pair, record: Record, said: str) -> Mapping[str, str] | None:
@@ -72,7 +78,9 @@ class Matcher:
             return None
         found = [self._said(item.message, record, own)] if item.message else []
         if item.frame:
-            frames = (self._search(item.frame, f"{frame.file}:{frame.function}", own) for frame in reversed(record.frames))
+            frames = (
+                self._search(item.frame, f"{frame.file}:{frame.function}", own) for frame in reversed(record.frames)
+            )
             found.append(next((frame for frame in frames if frame is not None), None))
         if None in found:
             return None
@@ -120,9 +128,13 @@ def evidence(record: Record, captures: Mapping[str, str]) -> tuple[Line, ...]:
     lines = record.lines
     if not record.frames and not record.exception:
         return _telling(lines, captures)
-    start = next((index for index in range(len(lines) - 1, -1, -1) if _raises(lines[index].text, record)), len(lines) - 1)
+    start = next(
+        (index for index in range(len(lines) - 1, -1, -1) if _raises(lines[index].text, record)), len(lines) - 1
+    )
     said = lines[start : start + _MAX_EVIDENCE]
-    return said[:1] + tuple(line for line in said[1:] if any(text in line.text for text in captures.values() if len(text) > 1))
+    return said[:1] + tuple(
+        line for line in said[1:] if any(text in line.text for text in captures.values() if len(text) > 1)
+    )
 
 
 def _names(exception: str) -> tuple[str, str]:

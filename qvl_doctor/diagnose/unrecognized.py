@@ -10,7 +10,9 @@ from qvl_doctor.model import LANGUAGES, Finding, Fix, Frame, Line, Record
 
 RULE = "unrecognized-failure"
 _DEPTH = {"worker": 0, "engine": 1, "api": 2, "": 2}
-_NO_FAILURE = frozenset(("KeyboardInterrupt", "SystemExit", "asyncio.exceptions.CancelledError", "CancelledError", "GeneratorExit"))
+_NO_FAILURE = frozenset(
+    ("KeyboardInterrupt", "SystemExit", "asyncio.exceptions.CancelledError", "CancelledError", "GeneratorExit")
+)
 _MAX_CHAIN = 3
 
 
@@ -52,10 +54,17 @@ def first_unknown(
             continue
         if all(record.exception in _NO_FAILURE for record in chain):
             continue
-        if any(record.message and any(words in record.message or record.message in words for words in said) for record in chain):
+        if any(
+            record.message and any(words in record.message or record.message in words for words in said)
+            for record in chain
+        ):
             continue
         candidates.append(chain)
-    return min(candidates, key=lambda chain: (_says_nothing(chain), _DEPTH.get(chain[0].role, 2), chain[0].first_line), default=None)
+    return min(
+        candidates,
+        key=lambda chain: (_says_nothing(chain), _DEPTH.get(chain[0].role, 2), chain[0].first_line),
+        default=None,
+    )
 
 
 def _says_nothing(chain: Sequence[Record]) -> bool:
@@ -99,7 +108,14 @@ def _telling_frame(frames: Sequence[Frame]) -> Frame | None:
 def _raised_lines(record: Record) -> tuple[Line, ...]:
     if not record.exception:
         return record.lines[-1:]
-    start = next((index for index in range(len(record.lines) - 1, -1, -1) if record.lines[index].text.startswith(record.exception)), -1)
+    start = next(
+        (
+            index
+            for index in range(len(record.lines) - 1, -1, -1)
+            if record.lines[index].text.startswith(record.exception)
+        ),
+        -1,
+    )
     return record.lines[start : start + 2] if start >= 0 else record.lines[-1:]
 
 

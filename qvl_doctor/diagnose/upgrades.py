@@ -1,6 +1,7 @@
 """Advice to upgrade vLLM, held against what the machine in the log can run: its driver's CUDA, and its card.
 
-`pip install 'vllm>=0.7.3'` takes the newest release, and that one may be built for a CUDA that the driver does not know.
+`pip install 'vllm>=0.7.3'` takes the newest release, and that one may be built for a CUDA that the driver does not
+know.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _KNOWN = ("driver_cuda", "driver", "compute_capability")
 def within_limits(fix: Fix, facts: Facts) -> Fix:
     """The fix, with its vLLM release kept below what the machine cannot run; or with a word that it cannot run what is needed."""
     asked = [*fix.change.get("pip", ()), str(fix.change.get("image", ""))]
-    if not any(_OPEN_RANGE.match(word) or _IMAGE.match(word) for word in asked) or not any(name in facts for name in _KNOWN):
+    if not any(_OPEN_RANGE.match(word) or _IMAGE.match(word) for word in asked) or not any(
+        name in facts for name in _KNOWN
+    ):
         return fix
     limit = ceiling(*(as_text(facts[name].value) if name in facts else "" for name in _KNOWN))
     if limit is None:

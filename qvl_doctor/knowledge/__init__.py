@@ -1,9 +1,9 @@
 """Dated facts about the releases of vLLM and Transformers: what each one serves, asks for and takes.
 
-The tables are JSON files beside this module, each with its source and its date. `tools/build_knowledge.py` writes them, and
-`tools/mine_flags.py` the flags (`flag_table` reads what a flag takes), `tools/mine_variables.py` environment variables and the cards that
-quantizations need, but not `traps.json` and `images.json`: those hold what maintainers said and no table shows. A table is read when it
-is first asked.
+The tables are JSON files beside this module, each with its source and its date. `tools/build_knowledge.py` writes them,
+and `tools/mine_flags.py` the flags (`flag_table` reads what a flag takes), `tools/mine_variables.py` environment
+variables and the cards that quantizations need, but not `traps.json` and `images.json`: those hold what maintainers
+said and no table shows. A table is read when it is first asked.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from qvl_doctor.versions import release, satisfies
 
-#: The endings of the classes that generate text; a checkpoint with the bare backbone's name most likely means the first that exists.
+#: The endings of the classes that generate text; a checkpoint with the bare backbone's name most likely means the first
+#: that exists.
 _HEADS = ("ForConditionalGeneration", "ForCausalLM")
 _BACKBONE = "Model"
 #: How alike two names of variables must be (difflib's ratio), and how long the longest is that is compared.
@@ -88,7 +89,9 @@ def architecture(name: str) -> Span | None:
 
 def serves(span: Span, release: str) -> bool:
     """Whether a release is in a span; a release that cannot be read counts as in it."""
-    return satisfies(release, f"<{span.first}") is not True and not (span.last and satisfies(release, f">{span.last}") is True)
+    return satisfies(release, f"<{span.first}") is not True and not (
+        span.last and satisfies(release, f">{span.last}") is True
+    )
 
 
 def likely_architecture(name: str) -> str:
@@ -129,10 +132,15 @@ def pin(vllm: str) -> Pin | None:
 def ceiling(driver_cuda: str = "", driver: str = "", capability: str = "") -> Ceiling | None:
     """The first vLLM release that a machine cannot run. None if nothing that is known of it stands in the way.
 
-    `driver_cuda` is the newest CUDA that its driver supports ("12.2"), `driver` the driver's version ("535.104.05"), `capability`
-    the card's ("7.0"). Within one major version of CUDA an older driver will do (NVIDIA's minor version compatibility).
+    `driver_cuda` is the newest CUDA that its driver supports ("12.2"), `driver` the driver's version ("535.104.05"),
+    `capability` the card's ("7.0"). Within one major version of CUDA an older driver will do (NVIDIA's minor version
+    compatibility).
     """
-    limits = [Ceiling(card["vllm"], "", "") for card in table("cuda")["cards"] if capability and satisfies(capability, f"<{card['below']}")]
+    limits = [
+        Ceiling(card["vllm"], "", "")
+        for card in table("cuda")["cards"]
+        if capability and satisfies(capability, f"<{card['below']}")
+    ]
     for name in _releases():
         cuda = str(table("pins")["releases"][name]["cuda"])
         needed = str(table("cuda")["drivers"].get(cuda.partition(".")[0], ""))

@@ -1,7 +1,7 @@
 """The command line of `vllm serve`, release by release: which flags it has, what each takes, and how it may be spelled.
 
-The facts are in `flags.json`, which `tools/mine_flags.py` reads out of vLLM's own parsers. A `release` may be "" (unknown): then a flag
-counts as known if any release has it, and as its newest release has it.
+The facts are in `flags.json`, which `tools/mine_flags.py` reads out of vLLM's own parsers. A `release` may be ""
+(unknown): then a flag counts as known if any release has it, and as its newest release has it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from qvl_doctor.versions import release as numbers_of
 
 #: The value of a default that only a running vLLM knows.
 COMPUTED = "?"
-#: `--speculative-config.model X` stands for a key of the JSON from this release on (vllm/utils.py: `create_nested_dict`).
+#: `--speculative-config.model X` stands for a key of the JSON from this release on (vllm/utils.py:
+#: `create_nested_dict`).
 DOTTED_SINCE = "0.9.0"
-#: From this release on numbers in JSON may have suffixes, where a config class reads it (`_expand_json_human_readable_numbers`).
+#: From this release on numbers in JSON may have suffixes, where a config class reads it
+#: (`_expand_json_human_readable_numbers`).
 SUFFIXES_SINCE = "0.20.0"
 #: The kinds whose value is JSON, or may be.
 JSON_KINDS = frozenset(("json", "object", "literal", "json-or-pairs", "json-or-text"))
@@ -92,7 +94,9 @@ def option(name: str, release: str = "") -> Option | None:
 def variants(name: str) -> tuple[Option, ...]:
     """A flag in every way in which releases have had it, the oldest first."""
     entry = _flags().get(name, {})
-    changes = {first for key in ("kind_from", "choices_from") for first, _ in entry.get(key, ())} or set(entry.get("in", ())[:1])
+    changes = {first for key in ("kind_from", "choices_from") for first, _ in entry.get(key, ())} or set(
+        entry.get("in", ())[:1]
+    )
     found = (option(name, release) for release in sorted(changes, key=_numbers))
     return tuple(each for each in found if each)
 
@@ -127,7 +131,9 @@ def completions(name: str, release: str = "") -> tuple[str, ...]:
     """The flags of a release that begin with a name: what argparse takes an abbreviation for. Two names of one flag count once."""
     if len(name) < 4:
         return ()
-    found = {each: _direct(each, release) or _inverted(each, release) for each in names(release) if each.startswith(name)}
+    found = {
+        each: _direct(each, release) or _inverted(each, release) for each in names(release) if each.startswith(name)
+    }
     return tuple({(hit.option.name, hit.negative): each for each, hit in found.items() if hit}.values())
 
 
@@ -268,7 +274,9 @@ def _at(entry: Mapping[str, Any], key: str, release: str, usual: Any) -> Any:
 
 def _kinds(name: str) -> list[tuple[str, str]]:
     entry = _flags().get(name, {})
-    return [(first, kind) for first, kind in entry.get("kind_from", ())] or [(entry["in"][0], entry.get("kind", "text"))]
+    return [(first, kind) for first, kind in entry.get("kind_from", ())] or [
+        (entry["in"][0], entry.get("kind", "text"))
+    ]
 
 
 def _before(release: str) -> str:

@@ -1,7 +1,8 @@
 """What Kubernetes says about a pod: its status, its events, the text of `kubectl describe`.
 
-All three become the same values (`pod.py`), and from these one module (`telling.py`) makes facts and observations, so that a rule need
-not know which of them a user had. What a later event proves to be over is left out: a pod that found its node is not told that it waited.
+All three become the same values (`pod.py`), and from these one module (`telling.py`) makes facts and observations, so
+that a rule need not know which of them a user had. What a later event proves to be over is left out: a pod that found
+its node is not told that it waited.
 """
 
 from __future__ import annotations

@@ -92,7 +92,14 @@ def _tree(block: Sequence[tuple[int, str]]) -> _Field:
         depth = len(found[1]) if found else len(line) - len(line.lstrip())
         while len(path) > 1 and path[-1].depth >= depth:
             path.pop()
-        field = _Field(found[2] if found else "", (found[3] or "").strip() if found else line.strip(), number, line.strip(), depth, [])
+        field = _Field(
+            found[2] if found else "",
+            (found[3] or "").strip() if found else line.strip(),
+            number,
+            line.strip(),
+            depth,
+            [],
+        )
         path[-1].inner.append(field)
         if found:
             path.append(field)

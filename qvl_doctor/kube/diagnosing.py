@@ -1,7 +1,7 @@
 """One diagnosis of a pod: what the cluster says of it, and the logs of its last two starts.
 
-The log of the start that ended last says why. Where that start is over and the next one runs, the older log is asked first; the newer one
-only if it shows a failure of its own, or if the older one is gone.
+The log of the start that ended last says why. Where that start is over and the next one runs, the older log is asked
+first; the newer one only if it shows a failure of its own, or if the older one is gone.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def diagnose_pod(kubectl: Kubectl, asked: Asked, rules: Sequence[Rule], known: M
         notes.append(both("kube.no_events", reason=_reason(error)))
     if chosen.pod is None:
         notes.append(both("kube.no_pods_yet", owner=chosen.asked))
-        return retold(examine(chosen.asked, _here(tell([], events, asked.now)), rules, known))._replace(not_checked=tuple(notes))
+        return retold(examine(chosen.asked, _here(tell([], events, asked.now)), rules, known))._replace(
+            not_checked=tuple(notes)
+        )
     pod = chosen.pod
     container = container_of(pod, asked.container)
     if chosen.others:
@@ -73,7 +75,13 @@ class _Look:
     """The look at one container: its logs, and what is to be said about reading them."""
 
     def __init__(  # noqa: PLR0913, PLR0917 — what a look needs
-        self, kubectl: Kubectl, asked: Asked, pod: Pod, container: Container, rules: Sequence[Rule], known: Mapping[str, Fact]
+        self,
+        kubectl: Kubectl,
+        asked: Asked,
+        pod: Pod,
+        container: Container,
+        rules: Sequence[Rule],
+        known: Mapping[str, Fact],
     ) -> None:
         self._kubectl, self._asked, self._pod, self._container = kubectl, asked, pod, container
         self._rules, self._known = rules, known
@@ -153,7 +161,12 @@ def _here(seen: Seen) -> Seen:
 def _several(chosen: Chosen, pod: Pod) -> Text:
     names = [f"{each.name} ({_state(each)})" for each in chosen.others[:_MAX_NAMED]]
     rest = len(chosen.others) - len(names)
-    return both("kube.several", count=len(chosen.others) + 1, pod=pod.name, others=", ".join(names) + (f" … +{rest}" if rest else ""))
+    return both(
+        "kube.several",
+        count=len(chosen.others) + 1,
+        pod=pod.name,
+        others=", ".join(names) + (f" … +{rest}" if rest else ""),
+    )
 
 
 def _state(pod: Pod) -> str:

@@ -18,7 +18,12 @@ _ERRORS = (
     (re.compile(r"\(Forbidden\)|is forbidden"), "error_kube.forbidden"),
     (re.compile(r"\(NotFound\)|the server doesn't have a resource type"), "error_kube.not_found"),
     (re.compile(r"\(Unauthorized\)|You must be logged in|provide credentials"), "error_kube.unauthorized"),
-    (re.compile(r"(?:context|auth info|cluster) .{0,200}(?:does not exist|not found)|no context exists|error: stat "), "error_kube.config"),
+    (
+        re.compile(
+            r"(?:context|auth info|cluster) .{0,200}(?:does not exist|not found)|no context exists|error: stat "
+        ),
+        "error_kube.config",
+    ),
     (
         re.compile(
             r"was refused|connection refused|Unable to connect to the server|no such host|i/o timeout|[Tt]imeout|no configuration has been"
@@ -79,7 +84,9 @@ class Kubectl:
                     process.stdout.close()
                 process.wait()
             if late.is_set():
-                self.trouble = InputError("error_kube.timeout", path="/".join(words[1:3]), seconds=f"{self._seconds:.0f}")
+                self.trouble = InputError(
+                    "error_kube.timeout", path="/".join(words[1:3]), seconds=f"{self._seconds:.0f}"
+                )
             elif code:
                 said.seek(0)
                 self.trouble = trouble(said.read(CHUNK).decode("utf-8", "replace"), words)

@@ -1,7 +1,7 @@
 """Pods and events → facts and observations: fixed sentences that rules match, about what is true now.
 
-What has passed is left out. A pod on a node did not fail to be scheduled, a container that runs was pulled, a probe that failed while the
-model loaded and ended nothing is how every start looks.
+What has passed is left out. A pod on a node did not fail to be scheduled, a container that runs was pulled, a probe
+that failed while the model loaded and ended nothing is how every start looks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import MANIFEST, observe
 
 MAX_TOLD = 200
-#: From here on a container that runs and is not ready is worth a word, and a death before a container that is ready no longer is.
+#: From here on a container that runs and is not ready is worth a word, and a death before a container that is ready no
+#: longer is.
 LONG_S = 1200
 PAST_S = 3600
 _SIGNALS: Mapping[int, tuple[str, str]] = {
@@ -45,15 +46,21 @@ _OVER = {
     "Started": ("Failed", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "InspectFailed"),
     "SuccessfulCreate": ("FailedCreate",),
 }
-_BEFORE_RUNNING = frozenset(("FailedScheduling", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedCreatePodContainer"))
+_BEFORE_RUNNING = frozenset(
+    ("FailedScheduling", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedCreatePodContainer")
+)
 #: Warnings that say nothing of their own, and the normal events that do.
-_MUTE = frozenset(("FailedToUpdateEndpointSlices", "DNSConfigForming", "FailedGetResourceMetric", "FailedComputeMetricsReplicas"))
+_MUTE = frozenset(
+    ("FailedToUpdateEndpointSlices", "DNSConfigForming", "FailedGetResourceMetric", "FailedComputeMetricsReplicas")
+)
 _TELLING = frozenset(("Killing", "Preempted", "TaintManagerEviction", "NodeNotReady", "Preempting"))
 _ROUTINE = re.compile(
     r"Pulling|Successful|Scaling|Starting|Registered|Removing|Node(?:Has|Allocatable|Ready|Schedulable)|(?:External)?Provisioning|WaitFor"
 )
 #: In lower case, as the table of events writes them.
-_OF_PODS = frozenset(("pod", "replicaset", "statefulset", "deployment", "job", "leaderworkerset", "node", "persistentvolumeclaim"))
+_OF_PODS = frozenset(
+    ("pod", "replicaset", "statefulset", "deployment", "job", "leaderworkerset", "node", "persistentvolumeclaim")
+)
 
 
 def tell(pods: Sequence[Pod], events: Sequence[Event], now: float | None = None) -> Seen:
@@ -90,7 +97,11 @@ def _of_pod(pod: Pod, events: Sequence[Event], clock: float) -> Iterator[Record]
     if pod.phase == "Pending" and pod.node and not said:
         for container in pod.containers:
             if not container.init and container.now.state == "waiting" and container.now.reason == "ContainerCreating":
-                yield observe(MANIFEST, f"{who}: container {container.name} is not created yet (ContainerCreating)", container.now.line)
+                yield observe(
+                    MANIFEST,
+                    f"{who}: container {container.name} is not created yet (ContainerCreating)",
+                    container.now.line,
+                )
 
 
 def _of_container(pod: Pod, container: Container, events: Sequence[Event], clock: float) -> Iterator[Record]:
@@ -104,8 +115,14 @@ def _of_container(pod: Pod, container: Container, events: Sequence[Event], clock
             yield observe(MANIFEST, f"{who} said at its end: {death.message}", death.line)
     since = clock - now.started if now.state == "running" and now.started and clock else 0.0
     if since >= LONG_S and not container.ready and not container.init:
-        refused = next((f"; {event.message}" for event in reversed(events) if event.message.startswith("Readiness probe")), "")
-        yield observe(MANIFEST, f"{who} runs for {since:.0f} s and is not ready; restarts: {container.restarts}{refused}", now.line)
+        refused = next(
+            (f"; {event.message}" for event in reversed(events) if event.message.startswith("Readiness probe")), ""
+        )
+        yield observe(
+            MANIFEST,
+            f"{who} runs for {since:.0f} s and is not ready; restarts: {container.restarts}{refused}",
+            now.line,
+        )
 
 
 def _behind(message: str) -> str:
@@ -138,14 +155,19 @@ def _end(pod: Pod, container: Container, death: Start) -> str:
     how = f"{verb} (exit code {code}, {signal})" if signal else f"ended with exit code {code}"
     reason = "" if death.reason in _PLAIN else f" ({death.reason})"
     probe = _gave_up(pod, container, death) if code in _BY_PROBE and (signal or container.restarts) else None
-    fits = f", about when its {probe.kind} probe gives up ({probe.delay} s + {probe.failures} x {probe.period} s)" if probe else ""
+    fits = (
+        f", about when its {probe.kind} probe gives up ({probe.delay} s + {probe.failures} x {probe.period} s)"
+        if probe
+        else ""
+    )
     return f"{how}{reason}{after}{fits}{restarts}"
 
 
 def _gave_up(pod: Pod, container: Container, death: Start) -> Probe | None:
     """The probe that fails for the last time just when the container ended, had it never succeeded.
 
-    The first failure may come up to one period after the delay; the container then has its grace period to end by itself.
+    The first failure may come up to one period after the delay; the container then has its grace period to end by
+    itself.
     """
     lasted = death.lasted
     probe = next(iter(container.probes), None)  # a startup probe holds the liveness probe back
@@ -219,7 +241,12 @@ def _is_probe(event: Event) -> bool:
 
 def _event(event: Event) -> Record:
     times = f" ({event.times} times)" if event.times > 1 else ""
-    return observe(MANIFEST, f"{event.kind.lower()} {event.name}: event {event.reason}{times}: {event.message}", event.line, event.text)
+    return observe(
+        MANIFEST,
+        f"{event.kind.lower()} {event.name}: event {event.reason}{times}: {event.message}",
+        event.line,
+        event.text,
+    )
 
 
 def _facts(pods: Iterable[Pod]) -> dict[str, Fact]:
@@ -227,7 +254,11 @@ def _facts(pods: Iterable[Pod]) -> dict[str, Fact]:
     pod = max(pods, key=lambda each: (not each.ready, sum(one.restarts for one in each.containers)), default=None)
     if pod is None:
         return {}
-    container = max((one for one in pod.containers if not one.init), key=lambda each: (each.serves, each.restarts), default=Container(""))
+    container = max(
+        (one for one in pod.containers if not one.init),
+        key=lambda each: (each.serves, each.restarts),
+        default=Container(""),
+    )
     death = container.death
     found: dict[str, str | int | float | None] = {
         "pod": pod.name,

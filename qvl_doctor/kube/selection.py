@@ -78,7 +78,9 @@ def events_of(kubectl: Kubectl, chosen: Chosen) -> list[Event]:
 
 def selector_of(item: Item) -> str:
     """A selector as kubectl's -l takes it: from matchLabels and matchExpressions, or from a Service's plain map."""
-    labels = item.pairs("matchLabels") or {key: value for key, value in item.pairs().items() if isinstance(value.value, str)}
+    labels = item.pairs("matchLabels") or {
+        key: value for key, value in item.pairs().items() if isinstance(value.value, str)
+    }
     parts = [f"{key}={value.value}" for key, value in labels.items()]
     for each in item.items("matchExpressions"):
         key, operator = each.text("key"), each.text("operator")

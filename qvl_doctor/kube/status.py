@@ -40,7 +40,8 @@ def _pod(item: Item) -> Pod:
         containers=tuple(containers),
         grace=item.get("spec").number("terminationGracePeriodSeconds", default=30),
         owner=owner,
-        line=(scheduled if scheduled.text("status") == "False" else status).get("message").line or status.get("phase").line,
+        line=(scheduled if scheduled.text("status") == "False" else status).get("message").line
+        or status.get("phase").line,
         newest=max(_times(item), default=0.0),
     )
 
@@ -59,7 +60,9 @@ def _containers(item: Item, named: str, reported: str, *, init: bool) -> Iterato
             now=_start(status.get("state")),
             before=_start(status.get("lastState")),
             image=spec.text("image") or status.text("image"),
-            command=" ".join(word.value for key in ("command", "args") for word in spec.items(key) if isinstance(word.value, str)),
+            command=" ".join(
+                word.value for key in ("command", "args") for word in spec.items(key) if isinstance(word.value, str)
+            ),
             memory_limit=spec.text("resources", "limits", "memory"),
             gpus=spec.text("resources", "limits", "nvidia.com/gpu"),
             probes=tuple(_probes(spec)),

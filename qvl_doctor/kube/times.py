@@ -21,7 +21,9 @@ def moment(text: str) -> float | None:
             return datetime.strptime(iso[1] + zone, "%Y-%m-%dT%H:%M:%S%z").timestamp()
         mail = _MAIL.fullmatch(text)
         if mail:
-            return datetime.strptime(" ".join(mail.groups()), "%d %b %Y %H:%M:%S %z").astimezone(timezone.utc).timestamp()
+            return (
+                datetime.strptime(" ".join(mail.groups()), "%d %b %Y %H:%M:%S %z").astimezone(timezone.utc).timestamp()
+            )
     except (ValueError, OverflowError):
         pass
     return None

@@ -20,7 +20,23 @@ _TYPED_DASH = re.compile(rf"[-{DASHES}]{{1,2}}(?=[A-Za-z])")
 _JOINED = re.compile(r"(--[A-Za-z][\w.-]*)\s+(\S.*)", re.DOTALL)
 #: Programs that only speak about a command.
 _OTHERS = frozenset(
-    ("alias", "cat", "echo", "grep", "kill", "killall", "man", "pgrep", "pip", "pip3", "pkill", "printf", "ps", "tail", "which")
+    (
+        "alias",
+        "cat",
+        "echo",
+        "grep",
+        "kill",
+        "killall",
+        "man",
+        "pgrep",
+        "pip",
+        "pip3",
+        "pkill",
+        "printf",
+        "ps",
+        "tail",
+        "which",
+    )
 )
 _TRUTH = frozenset(("true", "false"))
 
@@ -67,7 +83,13 @@ def read_arguments(words: Sequence[str], first: int = 0, release: str = "") -> R
         at += count
     named = next((flag.value for flag in reversed(flags) if flag.name == "--model" and flag.values), None)
     return Reading(
-        tuple(words[:first]), named if model is None else model, model_at, tuple(flags), tuple(counts), len(words), tuple(problems)
+        tuple(words[:first]),
+        named if model is None else model,
+        model_at,
+        tuple(flags),
+        tuple(counts),
+        len(words),
+        tuple(problems),
     )
 
 
@@ -97,7 +119,9 @@ def _flag(words: Sequence[str], at: int, release: str) -> tuple[Flag, int]:
         return Flag(canonical(short, release), (words[at][len(short) :],), short, "attached", at), 1
     found = flag_table.match(name, release)
     # Behind a dotted flag argparse never looks: the next word is its value, whatever it is.
-    values = tuple(words[at + 1 : at + 2]) if "." in spelled else _values(words, at + 1, found.option if found else None)
+    values = (
+        tuple(words[at + 1 : at + 2]) if "." in spelled else _values(words, at + 1, found.option if found else None)
+    )
     return Flag(name, values, spelled, "separate" if values else "bare", at), 1 + len(values)
 
 
@@ -108,14 +132,25 @@ def _joined(word: str, release: str) -> Flag | None:
         return Flag(canonical(short, release), (word[len(short) :],), short)
     found = _JOINED.fullmatch(word)
     known = flag_table.match(canonical(found[1], release), release) if found else None
-    return Flag(known.name, (found[2],), found[1]) if found and known and not known.option.bare and not is_flag(found[2]) else None
+    return (
+        Flag(known.name, (found[2],), found[1])
+        if found and known and not known.option.bare and not is_flag(found[2])
+        else None
+    )
 
 
 def _short_name(word: str, release: str) -> str:
     """The short name in `-O3` and `-tp2`, "" if it begins with none or is one."""
     if word.startswith("--") or "=" in word or flag_table.match(word.partition(".")[0], release):
         return ""
-    return next((word[:end] for end in range(min(len(word), _LONGEST_SHORT) - 1, 1, -1) if flag_table.match(word[:end], release)), "")
+    return next(
+        (
+            word[:end]
+            for end in range(min(len(word), _LONGEST_SHORT) - 1, 1, -1)
+            if flag_table.match(word[:end], release)
+        ),
+        "",
+    )
 
 
 def _values(words: Sequence[str], at: int, option: flag_table.Option | None) -> tuple[str, ...]:

@@ -3,14 +3,14 @@
 The kinds of `Problem`, by what is wrong:
 
 - **names** unknown (`replacement`: what it looks like), removed (`last`, `replacement`), not-yet (`first`), ambiguous (`expected`: the
-  flags that it may stand for), taken-as (argparse reads it as a short form of `replacement`), deprecated, typed-dash (a long dash),
-  no-negative (`first` that has one);
+  flags that it may stand for), taken-as (argparse reads it as a short form of `replacement`), deprecated, typed-dash (a
+  long dash), no-negative (`first` that has one);
 - **values** missing-value, unexpected-value, wrong-type (`expected`: the kind), wrong-choice (`expected`: the choices), bad-json,
-  smart-quotes, pairs-refused (`a=1` where only JSON is read; `last` that took it), json-refused (the other way round; `first`),
-  dotted-not-yet (`first`), no-keys (a dotted flag that takes no JSON);
+  smart-quotes, pairs-refused (`a=1` where only JSON is read; `last` that took it), json-refused (the other way round;
+  `first`), dotted-not-yet (`first`), no-keys (a dotted flag that takes no JSON);
 - **the whole** repeated (the last one counts: `replacement`), json-and-dotted (the JSON is lost), stray-word, words-in-one (flag and value
-  in one word: `-tp2`, `"--port 1"`), positional-model (the module does not read it), model-option (`first` that takes the model so),
-  no-model;
+  in one word: `-tp2`, `"--port 1"`), positional-model (the module does not read it), model-option (`first` that takes
+  the model so), no-model;
 - **the text** comment-after-backslash, comment-at-end, comment-between, line-between, blank-after-backslash, backslash-lost, newline-lost,
   not-a-text and variable-not-text (a number or a truth where Kubernetes wants text), not-a-list.
 """
@@ -49,7 +49,9 @@ def check(command: Command, release: str = "") -> list[Problem]:
         found += [*command.source.problems, *(_placed(command, each) for each in command.source.reading.problems)]
     found += _model(command, release)
     for flag in command.flags:
-        found += (each for each in _flag(command, flag, release) if each.kind != "unknown" or not _has_own_flags(command))
+        found += (
+            each for each in _flag(command, flag, release) if each.kind != "unknown" or not _has_own_flags(command)
+        )
     found += _repeated(command, release)
     return sorted(found, key=lambda problem: (problem.place.line, problem.place.column, problem.place.argument))
 
@@ -104,7 +106,9 @@ def _flag(command: Command, flag: Flag, release: str) -> Iterator[Problem]:
 
 def _match(flag: Flag, release: str) -> Match | None:
     spelled = flag.spelled.partition(".")[0]
-    return flag_table.match(spelled if spelled.startswith("-") else flag.name, release) or flag_table.match(flag.name, release)
+    return flag_table.match(spelled if spelled.startswith("-") else flag.name, release) or flag_table.match(
+        flag.name, release
+    )
 
 
 def _name(flag: Flag, found: Match | None, release: str, place: Place) -> Problem | None:
@@ -127,7 +131,9 @@ def _name(flag: Flag, found: Match | None, release: str, place: Place) -> Proble
         return Problem("taken-as", name, place=place, last=option.span.last, replacement=longer[0])
     if not flag_table.at_least(release, option.span.first):
         return Problem("not-yet", name, place=place, first=option.span.first)
-    return Problem("removed", name, place=place, last=option.span.last, replacement=flag_table.replacement(option.name, release))
+    return Problem(
+        "removed", name, place=place, last=option.span.last, replacement=flag_table.replacement(option.name, release)
+    )
 
 
 def _other_spelling(flag: Flag, release: str, place: Place) -> Problem | None:
@@ -176,7 +182,9 @@ def _values(flag: Flag, found: Match, release: str, place: Place) -> Iterator[Pr
     if flag.spelled == "-O" and flag.values[0] in _LEVELS:
         return  # the parser itself makes a level of it
     for value in flag.values:
-        problems = [] if _FILLED_IN.search(value) else [_value(flag.name, each, value, release, place) for each in variants]
+        problems = (
+            [] if _FILLED_IN.search(value) else [_value(flag.name, each, value, release, place) for each in variants]
+        )
         if problems and all(problems):
             yield from filter(None, problems[-1:])
 
@@ -209,7 +217,9 @@ def _value(name: str, option: Option, value: str, release: str, place: Place) ->
         return Problem("wrong-type", name, value, place, expected=kind)
     if option.choices and value not in {"", "None", *map(str, option.choices)}:
         near = next((str(choice) for choice in option.choices if str(choice) == value.lower()), "")
-        return Problem("wrong-choice", name, value, place, replacement=near, expected=", ".join(map(str, option.choices)))
+        return Problem(
+            "wrong-choice", name, value, place, replacement=near, expected=", ".join(map(str, option.choices))
+        )
     return None
 
 
@@ -254,9 +264,13 @@ def _map(name: str, option: Option, value: str, release: str, place: Place) -> P
         better = spell_map(pairs, name, release)
         if kind == "json-or-pairs":
             return Problem("wrong-type", name, value, place, expected="pairs", replacement=better)
-        return Problem("pairs-refused", name, value, place, last=flag_table.last_with(option.name, "pairs"), replacement=better)
+        return Problem(
+            "pairs-refused", name, value, place, last=flag_table.last_with(option.name, "pairs"), replacement=better
+        )
     mended = read_map(value)
-    return Problem("bad-json", name, value, place, replacement=spell_map(mended, name, release) if mended is not None else "")
+    return Problem(
+        "bad-json", name, value, place, replacement=spell_map(mended, name, release) if mended is not None else ""
+    )
 
 
 def _no_pairs(name: str, option: Option, value: str, release: str, place: Place) -> Problem:
@@ -264,7 +278,9 @@ def _no_pairs(name: str, option: Option, value: str, release: str, place: Place)
         return Problem("wrong-type", name, value, place, expected="pairs")
     found = read_map(value)
     better = spell_map(found, name, release) if found else ""
-    return Problem("json-refused", name, value, place, first=flag_table.first_with(option.name, "json"), replacement=better)
+    return Problem(
+        "json-refused", name, value, place, first=flag_table.first_with(option.name, "json"), replacement=better
+    )
 
 
 def _reads(kind: str, value: str, release: str) -> bool:
@@ -300,7 +316,13 @@ def _repeated(command: Command, release: str) -> Iterator[Problem]:
             continue
         key = (found.option.name if found else flag.name, flag.keys)
         if key in seen:
-            yield Problem("repeated", flag.name, seen[key].value or "", _place(command, seen[key].at), replacement=flag.value or "")
+            yield Problem(
+                "repeated",
+                flag.name,
+                seen[key].value or "",
+                _place(command, seen[key].at),
+                replacement=flag.value or "",
+            )
         seen[key] = flag
     dotted = {name for name, keys in seen if keys}
     for (name, keys), flag in seen.items():

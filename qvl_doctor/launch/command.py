@@ -1,7 +1,7 @@
 """The vLLM command as a value: what was started, with which model, flags and environment, and where that was written.
 
-A command is read (`reading`), edited (`editing`), checked (`checking`) and written (`writing`, `patching`). It keeps a handle on the text
-it came from, so that writing it back changes that text only where the command was changed.
+A command is read (`reading`), edited (`editing`), checked (`checking`) and written (`writing`, `patching`). It keeps a
+handle on the text it came from, so that writing it back changes that text only where the command was changed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class LaunchError(ValueError):
 class Problem:
     """Something wrong with a command. The fields that say nothing for this kind are empty; `checking` lists the kinds.
 
-    `first` and `last` are releases that have the flag, `replacement` is what to write instead, `expected` a kind of value or the choices.
+    `first` and `last` are releases that have the flag, `replacement` is what to write instead, `expected` a kind of
+    value or the choices.
     """
 
     kind: str
@@ -65,8 +66,8 @@ class Problem:
 class Flag:
     """One flag. `name` is canonical (`--max-model-len`; the negative keeps its `--no-`), `spelled` is what the user wrote, without value.
 
-    `form`: separate (`--x 1`), equals (`--x=1`), bare (`--x`), attached (`-O3`). A word that belongs to no flag has no name.
-    `at` is the index of its first word in the arguments that were read, -1 for a flag that was added.
+    `form`: separate (`--x 1`), equals (`--x=1`), bare (`--x`), attached (`-O3`). A word that belongs to no flag has no
+    name. `at` is the index of its first word in the arguments that were read, -1 for a flag that was added.
     """
 
     name: str
@@ -177,10 +178,11 @@ class Source(Protocol):
 class Command:
     """A vLLM server's command line and surroundings.
 
-    `program` is all that stands before the arguments (`exec vllm serve`), empty where an image's entry point is the program. `env` is what
-    the command, its shell or its container sets. `container` says what else is known of that: name, gpus, shm-size, ipc. `where` names
-    the place in a larger file: `Deployment/qwen-vl/qwen-vl-vllm`, `services/vllm`, or the line in a shell text. `pod` names the patches
-    that are to be made around the command (`podpatch`), `start_s` says how many seconds a start takes where a log told it.
+    `program` is all that stands before the arguments (`exec vllm serve`), empty where an image's entry point is the
+    program. `env` is what the command, its shell or its container sets. `container` says what else is known of that:
+    name, gpus, shm-size, ipc. `where` names the place in a larger file: `Deployment/qwen-vl/qwen-vl-vllm`,
+    `services/vllm`, or the line in a shell text. `pod` names the patches that are to be made around the command
+    (`podpatch`), `start_s` says how many seconds a start takes where a log told it.
     """
 
     program: tuple[str, ...]
@@ -231,7 +233,9 @@ def splice_text(text: str, edits: Sequence[Edit]) -> str:
 def gpus_needed(command: Command, nodes: int = 1) -> int:
     """GPUs that a command uses in one pod of `nodes` that work together: tensor × pipeline × data parallel ranks. 0 if it does not say."""
     sizes = [size_of(command, name) for name in ("--tensor-parallel-size", "--pipeline-parallel-size", "--nnodes")]
-    data = size_of(command, "--data-parallel-size-local" if command.value("--data-parallel-size-local") else "--data-parallel-size")
+    data = size_of(
+        command, "--data-parallel-size-local" if command.value("--data-parallel-size-local") else "--data-parallel-size"
+    )
     if command.value("--data-parallel-rank") is not None:  # each rank is a server of its own
         data = 1
     return max(1, sizes[0] * sizes[1] // max(nodes, sizes[2])) * data if all(sizes) else 0

@@ -18,10 +18,11 @@ _NEGATIVE = "--no-"
 def edit(command: Command, change: Mapping[str, Any], release: str = "") -> Command:
     """The command with a change made.
 
-    `flags`: a text sets, True is a bare flag, None removes, a map is merged into the user's value, a list is several values (or the flag
-    repeated, where vLLM takes it so). `env`: None removes. `image` is taken over where there is one. `pod` is noted, and made when the
-    command is written back. `pip` and `run` change no command. What is there is changed where it stands, the rest goes to the end;
-    nothing appears twice. `--model: None` puts the model behind the program. Making a change again changes nothing.
+    `flags`: a text sets, True is a bare flag, None removes, a map is merged into the user's value, a list is several
+    values (or the flag repeated, where vLLM takes it so). `env`: None removes. `image` is taken over where there is
+    one. `pod` is noted, and made when the command is written back. `pip` and `run` change no command. What is there is
+    changed where it stands, the rest goes to the end; nothing appears twice. `--model: None` puts the model behind the
+    program. Making a change again changes nothing.
     """
     release = flag_table.known(release)
     for name, value in (change.get("flags") or {}).items():
@@ -73,7 +74,9 @@ def _with_flag(command: Command, name: str, value: Any, release: str) -> Command
         return command if value is None else replace(command, model=str(value))
     if keys:
         value = _nested(keys, value) if value is not None else value
-    family = [flag for flag in command.flags if flag.name and _option_name(flag.name, release) == _option_name(name, release)]
+    family = [
+        flag for flag in command.flags if flag.name and _option_name(flag.name, release) == _option_name(name, release)
+    ]
     if keys and value is None:
         flags = _without_key(command.flags, family, keys, release)
     elif isinstance(value, Mapping) and any(flag.keys for flag in family):
@@ -140,7 +143,9 @@ def _with_dotted(flags: Sequence[Flag], family: Sequence[Flag], value: Mapping[s
     for keys, text in _leaves(value):
         old = [flag for flag in dotted if flag.keys == keys]
         like = old[0] if old else dotted[0]
-        new = Flag(like.name, (text,), old[0].spelled if old else ".".join([base, *keys]), like.form, old[0].at if old else -1)
+        new = Flag(
+            like.name, (text,), old[0].spelled if old else ".".join([base, *keys]), like.form, old[0].at if old else -1
+        )
         if old:
             changed[id(old[0])] = new
             changed.update({id(each): None for each in old[1:]})

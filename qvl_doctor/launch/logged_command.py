@@ -30,7 +30,9 @@ def from_arguments(values: Mapping[str, Any], release: str = "") -> Command:
     """A command that gives these arguments, by their names in vLLM. What is the release's default is left out."""
     release = flag_table.known(release)
     model = values.get("model_tag") or values.get("model")
-    flags = [flag for dest, value in values.items() if dest not in _NO_FLAGS for flag in _flags(str(dest), value, release)]
+    flags = [
+        flag for dest, value in values.items() if dest not in _NO_FLAGS for flag in _flags(str(dest), value, release)
+    ]
     return Command(("vllm", "serve"), str(model) if model else None, tuple(flags))
 
 

@@ -17,16 +17,20 @@ from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import COMMAND, observe
 from qvl_doctor.redaction.text import redact_value
 
-#: Problem of `checking` → what is said of it. What vLLM's own parser refuses is said in the parser's words, which the rules on logs know.
+#: Problem of `checking` → what is said of it. What vLLM's own parser refuses is said in the parser's words, which the
+#: rules on logs know.
 SENTENCES: Mapping[str, str] = {
-    **dict.fromkeys(("unknown", "removed", "not-yet", "no-negative", "typed-dash"), "error: unrecognized arguments: {flag} {value}"),
+    **dict.fromkeys(
+        ("unknown", "removed", "not-yet", "no-negative", "typed-dash"), "error: unrecognized arguments: {flag} {value}"
+    ),
     **dict.fromkeys(("stray-word", "unexpected-value", "positional-model"), "error: unrecognized arguments: {value}"),
     "ambiguous": "error: ambiguous option: {flag} could match {expected}",
     "missing-value": "error: argument {flag}: expected one argument",
     "wrong-type": "error: argument {flag}: invalid {expected} value: '{value}'",
     "wrong-choice": "error: argument {flag}: invalid choice: '{value}' (choose from {expected})",
     **dict.fromkeys(
-        ("bad-json", "smart-quotes", "pairs-refused"), "error: argument {flag}: Value {value} cannot be converted to <function loads"
+        ("bad-json", "smart-quotes", "pairs-refused"),
+        "error: argument {flag}: Value {value} cannot be converted to <function loads",
     ),
     "json-refused": "error: argument {flag}: Each item should be in the form KEY=VALUE",
     "no-model": "error: the following arguments are required: model_tag",
@@ -82,7 +86,9 @@ def arguments_of(command: Command, release: str = "") -> dict[str, Any]:
             value = {key: value}
         dest = name.lstrip("-").replace("-", "_")
         before = found.get(dest)
-        found[dest] = {**before, **value} if flag.keys and isinstance(before, dict) and isinstance(value, dict) else value
+        found[dest] = (
+            {**before, **value} if flag.keys and isinstance(before, dict) and isinstance(value, dict) else value
+        )
     if command.model is not None:
         found["model"] = command.model
     return found
@@ -117,7 +123,9 @@ def observe_problems(command: Command, problems: Iterable[Problem], release: str
 def _sentence(problem: Problem, command: Command, release: str) -> str:
     told = {name: str(getattr(problem, name)) for name in _FIELDS}
     told |= {
-        name: secret(problem.flag or _flag_before(problem.value, command), told[name]) for name in ("value", "replacement") if told[name]
+        name: secret(problem.flag or _flag_before(problem.value, command), told[name])
+        for name in ("value", "replacement")
+        if told[name]
     }
     values = {name: text.translate(SMART_QUOTES).replace("`", "'") for name, text in told.items()}
     values["expected"] = _KINDS.get(values["expected"], values["expected"])

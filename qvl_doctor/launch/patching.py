@@ -13,7 +13,17 @@ from qvl_doctor.launch.yamltext.yaml_tree import Node, documents
 
 #: The kinds that `kubectl patch` can merge by the names of containers; for others a patch would replace the list.
 _MERGED = frozenset(
-    ("Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob", "PodTemplate")
+    (
+        "Pod",
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "ReplicaSet",
+        "ReplicationController",
+        "Job",
+        "CronJob",
+        "PodTemplate",
+    )
 )
 
 
@@ -38,8 +48,9 @@ def edits_of(*commands: Command) -> list[Edit]:
 def patched(*commands: Command, reveal: bool = False) -> str:
     """The whole text that commands came from, changed where they were changed and nowhere else. "" where there is none.
 
-    Shell text, a manifest or a compose file: comments, order and quotes stay. What a shell would misunderstand (a comment behind a
-    backslash, a lost backslash) is put right in the same go. Secrets are masked, in the rest of the text too, unless `reveal`.
+    Shell text, a manifest or a compose file: comments, order and quotes stay. What a shell would misunderstand (a
+    comment behind a backslash, a lost backslash) is put right in the same go. Secrets are masked, in the rest of the
+    text too, unless `reveal`.
     """
     source = commands[0].source if commands else None
     if source is None or not source.text:

@@ -21,7 +21,8 @@ MAX_COMMANDS = 200
 _KEYS = "apiVersion|kind|metadata|spec|services|containers|command|args|image|entrypoint"
 _MANIFEST_LINE = re.compile(rf"^(?:[ \t]*[{{\[]|---[ \t]*$|[ \t]*(?:- )?(?:{_KEYS})[\"']?\s*:(?:\s|$))", re.MULTILINE)
 _SHELL_LINE = re.compile(
-    r"^[ \t]*(?:[$#>%][ \t]+)?(?:[A-Za-z_]\w*=\S*[ \t]+)*(?:exec|nohup|sudo|docker|podman|vllm|python3?|export)\b[^:]", re.MULTILINE
+    r"^[ \t]*(?:[$#>%][ \t]+)?(?:[A-Za-z_]\w*=\S*[ \t]+)*(?:exec|nohup|sudo|docker|podman|vllm|python3?|export)\b[^:]",
+    re.MULTILINE,
 )
 
 

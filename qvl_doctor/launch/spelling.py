@@ -15,9 +15,13 @@ from qvl_doctor.versions import satisfies
 
 #: Quotes that word processors and chat programs put in the place of plain ones.
 SMART_QUOTES = str.maketrans(
-    {**dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02", '"'), **dict.fromkeys("\u2018\u2019\u201a\uff07", "'")}
+    {
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02", '"'),
+        **dict.fromkeys("\u2018\u2019\u201a\uff07", "'"),
+    }
 )
-#: Flags, and the releases that read no JSON there. `knowledge.flag_table` says it too, but a report need not load all flags for it.
+#: Flags, and the releases that read no JSON there. `knowledge.flag_table` says it too, but a report need not load all
+#: flags for it.
 _ONLY_PAIRS = {"--limit-mm-per-prompt": "<0.8.5"}
 _PAIR = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*([^,=]*?)\s*")
 _LONGEST = 64 * 1024
@@ -25,7 +29,9 @@ _LONGEST = 64 * 1024
 
 def spell_flags(flags: Mapping[str, Any], release: str) -> dict[str, Any]:
     """The flags with every map as one string; True stays a bare flag and None a removal. `release` may be "" (unknown): JSON."""
-    return {flag: spell_map(value, flag, release) if isinstance(value, Mapping) else value for flag, value in flags.items()}
+    return {
+        flag: spell_map(value, flag, release) if isinstance(value, Mapping) else value for flag, value in flags.items()
+    }
 
 
 def spell_map(value: Mapping[str, Any], flag: str, release: str, like: str = "") -> str:

@@ -38,7 +38,13 @@ def docker_line(command: Command, image: str = "", *, reveal: bool = False) -> s
     shown = command if reveal else masked(command)
     if isinstance(command.source, DockerSource):
         return _out(_own_docker_line(shown, command.source), reveal=reveal)
-    options = ["--gpus", shown.container.get("gpus") or "all", "--ipc=host", "-p", "{0}:{0}".format(shown.value("--port") or "8000")]
+    options = [
+        "--gpus",
+        shown.container.get("gpus") or "all",
+        "--ipc=host",
+        "-p",
+        "{0}:{0}".format(shown.value("--port") or "8000"),
+    ]
     env = [word for name, value in shown.env.items() for word in ("-e", _with_variables(f"{name}={value}"))]
     # With an entry point of its own it does not matter which one the image has.
     start = ["--entrypoint", "vllm", image or shown.image or _IMAGE, "serve"]

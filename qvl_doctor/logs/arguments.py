@@ -1,8 +1,8 @@
 """The arguments and the engine's configuration as vLLM prints them, read into plain values without ever evaluating them.
 
-Four spellings: `Namespace(model='…', config_format=<ConfigFormat.AUTO: 'auto'>, …)` up to 0.8.5, `{'model': '…', …}` from 0.9 on, the
-engine's own `model='…', dtype=torch.bfloat16, …`, and JSON inside any of them. People cut these lines, and terminals do; what stands
-there whole is kept.
+Four spellings: `Namespace(model='…', config_format=<ConfigFormat.AUTO: 'auto'>, …)` up to 0.8.5, `{'model': '…', …}`
+from 0.9 on, the engine's own `model='…', dtype=torch.bfloat16, …`, and JSON inside any of them. People cut these lines,
+and terminals do; what stands there whole is kept.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ MAX_LENGTH = 256 * 1024
 _MAX_DEPTH = 40
 
 _SPACE = re.compile(r"[\s,]*")
-_STRING = re.compile(r"""[bBrRuU]{0,2}(?:'(?P<single>[^'\\]*(?:\\.[^'\\]*)*)'|"(?P<double>[^"\\]*(?:\\.[^"\\]*)*)")""", re.DOTALL)
+_STRING = re.compile(
+    r"""[bBrRuU]{0,2}(?:'(?P<single>[^'\\]*(?:\\.[^'\\]*)*)'|"(?P<double>[^"\\]*(?:\\.[^"\\]*)*)")""", re.DOTALL
+)
 _STRING_START = re.compile(r"""[bBrRuU]{0,2}['"]""")
 _NAME = re.compile(r"[A-Za-z_]\w*(?==)")
 # A plain word may hold blanks, but not before `name=`: 0.6.2 and 0.6.3 forget a comma there.
@@ -43,9 +45,9 @@ class _CutError(Exception):
 def parse_arguments(text: str) -> dict[str, Any]:
     """The arguments in `args: Namespace(…)` or `non-default args: {…}`; empty if the text holds neither.
 
-    Values are JSON's: an enum member becomes its string value (or its name), a call like `PoolerConfig(x=1)` a dict, any other
-    object its text without the address. A value that the text cuts off is left out, together with all that would follow. Secrets
-    are masked, whoever forgot to before.
+    Values are JSON's: an enum member becomes its string value (or its name), a call like `PoolerConfig(x=1)` a dict,
+    any other object its text without the address. A value that the text cuts off is left out, together with all that
+    would follow. Secrets are masked, whoever forgot to before.
     """
     text = text[:MAX_LENGTH]
     start = re.search(r"Namespace\(|\{", text)
@@ -63,7 +65,10 @@ def parse_engine_config(text: str) -> dict[str, Any]:
 
 
 def _masked(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: MASK if value and not isinstance(value, bool) and _SECRET.fullmatch(key) else value for key, value in values.items()}
+    return {
+        key: MASK if value and not isinstance(value, bool) and _SECRET.fullmatch(key) else value
+        for key, value in values.items()
+    }
 
 
 class _Parser:

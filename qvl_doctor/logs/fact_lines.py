@@ -1,6 +1,7 @@
 """Which words of a log say which fact: data for `facts.py`. What the facts mean stands in `fact_table.py`.
 
-The wordings are those of vLLM 0.6 to 0.33, read from its sources; a release is named where a wording is only found there.
+The wordings are those of vLLM 0.6 to 0.33, read from its sources; a release is named where a wording is only found
+there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any, NamedTuple
 class FactLine(NamedTuple):
     """A wording: what a message must hold, the pattern whose named groups are facts, and facts that the wording itself says.
 
-    `keep` decides when a fact is said again: the `first` stands, the `last` does, or the smallest (`min`) or largest (`max`) number.
+    `keep` decides when a fact is said again: the `first` stands, the `last` does, or the smallest (`min`) or largest
+    (`max`) number.
     """
 
     literal: str
@@ -23,21 +25,27 @@ class FactLine(NamedTuple):
 
 _SIZE = r"(?:[\d.]{1,12} ?[KMG]i?B|\d{1,4} bytes)"
 
-#: Wordings by a string that all of a group share, so that a line without it is compared with none of them. Order matters within a
-#: group only where two lines can hold for one message.
+#: Wordings by a string that all of a group share, so that a line without it is compared with none of them. Order
+#: matters within a group only where two lines can hold for one message.
 LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
     (
         "ersion",
         (
             FactLine("vLLM API server version", r"vLLM API server version (?P<vllm>\d[\w.+!-]{0,80})"),
-            FactLine("vLLM server version", r"vLLM server version (?P<vllm>\d[\w.+!-]{0,80})(?:, serving model (?P<model>\S{1,300}))?"),
+            FactLine(
+                "vLLM server version",
+                r"vLLM server version (?P<vllm>\d[\w.+!-]{0,80})(?:, serving model (?P<model>\S{1,300}))?",
+            ),
             FactLine("█ version ", r"█ version (?P<vllm>\d[\w.+!-]{0,80})"),
             FactLine("vLLM Version", r"vLLM Version ?: (?P<vllm>\d[\w.+!-]{0,80})"),
             FactLine("PyTorch version", r"PyTorch version ?: (?P<torch>\d[\w.+-]{0,60})"),
             FactLine("CUDA runtime version", r"CUDA runtime version ?: (?P<cuda>\d[\d.]{0,20})"),
             FactLine("river version", r"(?:Nvidia|NVIDIA) driver version ?: (?P<driver>\d[\d.]{0,20})"),
             FactLine("Python version", r"Python version ?: (?P<python>\d[\d.]{0,20})"),
-            FactLine("NVIDIA-SMI", r"Driver Version: (?P<driver>\d[\d.]{0,20})(?:.{0,40}?CUDA Version: (?P<driver_cuda>\d[\d.]{0,20}))?"),
+            FactLine(
+                "NVIDIA-SMI",
+                r"Driver Version: (?P<driver>\d[\d.]{0,20})(?:.{0,40}?CUDA Version: (?P<driver_cuda>\d[\d.]{0,20}))?",
+            ),
             FactLine("too old (found version", r"\(found version (?P<driver_cuda>\d{1,9})\)"),
             FactLine("NCCL version", r"NCCL version (?P<nccl>\d[\d.]{0,20})"),
         ),
@@ -54,10 +62,12 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
         "apability",
         (
             FactLine(
-                "Your device '", r"Your device '(?P<gpu_name>[^']{1,80})' \(with compute capability (?P<compute_capability>\d+\.\d+)\)"
+                "Your device '",
+                r"Your device '(?P<gpu_name>[^']{1,80})' \(with compute capability (?P<compute_capability>\d+\.\d+)\)",
             ),
             FactLine(
-                "GPU has compute capability", r"Your (?P<gpu_name>.{1,80}?) GPU has compute capability (?P<compute_capability>\d+\.\d+)"
+                "GPU has compute capability",
+                r"Your (?P<gpu_name>.{1,80}?) GPU has compute capability (?P<compute_capability>\d+\.\d+)",
             ),
             FactLine(
                 "Found GPU",
@@ -80,7 +90,8 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
             FactLine("Auto-fit max_model_len: reduced", r"reduced from \d+ to (?P<max_model_len>\d+)", keep="last"),
             FactLine("Using V2 Model Runner", says={"model_runner": "V2"}),
             FactLine(
-                "Model loading took", r"Model loading took (?P<weights_gib>[\d.]+) Gi?B(?: memory)?(?: and (?P<load_s>[\d.]+) seconds)?"
+                "Model loading took",
+                r"Model loading took (?P<weights_gib>[\d.]+) Gi?B(?: memory)?(?: and (?P<load_s>[\d.]+) seconds)?",
             ),
             FactLine("Loading model weights took", r"Loading model weights took (?P<weights_gib>[\d.]+) Gi?B"),
             FactLine("The model is convertible to", r"convertible to (?P<quantization>\w+) during runtime"),
@@ -90,7 +101,10 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
         "weights",
         (
             FactLine("Loading weights took", r"Loading weights took (?P<weights_load_s>[\d.]+) seconds"),
-            FactLine("Time spent downloading weights", r"Time spent downloading weights for .{1,300}?: (?P<download_s>[\d.]+) seconds"),
+            FactLine(
+                "Time spent downloading weights",
+                r"Time spent downloading weights for .{1,300}?: (?P<download_s>[\d.]+) seconds",
+            ),
         ),
     ),
     ("Resolved architecture", (FactLine("Resolved architecture", r"Resolved architectures?: (?P<architecture>\w+)"),)),
@@ -108,7 +122,10 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
     (
         "backend",
         (
-            FactLine("attention backend out of potential backends", r"Using (?P<attention_backend>[\w -]{2,40}?) attention backend out of"),
+            FactLine(
+                "attention backend out of potential backends",
+                r"Using (?P<attention_backend>[\w -]{2,40}?) attention backend out of",
+            ),
             FactLine(
                 " on V1 engine",
                 r"Using (?P<attention_backend>[\w /-]{2,40}?) backend(?: with HND KV cache layout| for .{1,60}?)? on V1 engine",
@@ -123,7 +140,10 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
             ),
         ),
     ),
-    ("MMEncoderAttention", (FactLine("for MMEncoderAttention", r"Using (?P<vit_backend>[\w.]+) for MMEncoderAttention"),)),
+    (
+        "MMEncoderAttention",
+        (FactLine("for MMEncoderAttention", r"Using (?P<vit_backend>[\w.]+) for MMEncoderAttention"),),
+    ),
     (
         "max_num_",
         (
@@ -132,10 +152,16 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
                 r"max_num_batched_tokens=(?P<max_num_batched_tokens>\d+)",
                 says={"chunked_prefill": "yes"},
             ),
-            FactLine("etting max_num_batched_tokens to", r"max_num_batched_tokens to (?P<max_num_batched_tokens>\d+) for"),
-            FactLine("Defaulting max_num_batched_tokens", r"max_num_batched_tokens to (?P<max_num_batched_tokens>\d+) for"),
+            FactLine(
+                "etting max_num_batched_tokens to", r"max_num_batched_tokens to (?P<max_num_batched_tokens>\d+) for"
+            ),
+            FactLine(
+                "Defaulting max_num_batched_tokens", r"max_num_batched_tokens to (?P<max_num_batched_tokens>\d+) for"
+            ),
             FactLine("Defaulting max_num_seqs", r"max_num_seqs to (?P<max_num_seqs>\d+) for"),
-            FactLine("Raising max_num_batched_tokens from", r"from \d+ to (?P<max_num_batched_tokens>\d+)", keep="last"),
+            FactLine(
+                "Raising max_num_batched_tokens from", r"from \d+ to (?P<max_num_batched_tokens>\d+)", keep="last"
+            ),
             FactLine(
                 "Computed max_num_seqs",  # V0 with a multimodal model
                 r"min\((?P<max_num_seqs>\d+), (?P<mm_have_tokens>\d+) // (?P<mm_need_tokens>\d+)\)",
@@ -147,7 +173,8 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
         "ultimodal tokens",  # 0.9.2 to 0.10.2
         (
             FactLine(
-                "The sequence length (", r"The sequence length \((?P<mm_have_tokens>\d+)\) is smaller .{1,90}? \((?P<mm_need_tokens>\d+)\)"
+                "The sequence length (",
+                r"The sequence length \((?P<mm_have_tokens>\d+)\) is smaller .{1,90}? \((?P<mm_need_tokens>\d+)\)",
             ),
         ),
     ),
@@ -209,12 +236,16 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
                 "specified by kv_cache_memory_bytes",
                 r"Initial free memory (?P<startup_free_gib>[\d.]+) GiB, reserved (?P<kv_gib>[\d.]+) ?GiB memory for KV Cache",
             ),
-            FactLine("GiB for KV cache on node", r"Explicitly set \((?P<kv_gib>[\d.]+)/[\d.]+\) GiB for KV cache on node"),  # on CPU
+            FactLine(
+                "GiB for KV cache on node", r"Explicitly set \((?P<kv_gib>[\d.]+)/[\d.]+\) GiB for KV cache on node"
+            ),  # on CPU
             FactLine(
                 "CUDA graph pool memory",
                 r"CUDA graph pool memory: (?P<graphs_gib>[\d.]+) GiB \(actual\), (?P<graphs_estimated_gib>[\d.]+) GiB",
             ),
-            FactLine("Estimated CUDA graph memory", r"Estimated CUDA graph memory: (?P<graphs_estimated_gib>[\d.]+) GiB"),
+            FactLine(
+                "Estimated CUDA graph memory", r"Estimated CUDA graph memory: (?P<graphs_estimated_gib>[\d.]+) GiB"
+            ),
             FactLine(
                 "KV cache is needed, which is larger",
                 r"available KV cache memory \((?P<kv_gib>-?[\d.]+) Gi?B\)",
@@ -222,7 +253,10 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
             ),
         ),
     ),
-    ("Memory profiling takes", (FactLine("Memory profiling takes", r"Memory profiling takes (?P<profile_s>[\d.]+) seconds"),)),
+    (
+        "Memory profiling takes",
+        (FactLine("Memory profiling takes", r"Memory profiling takes (?P<profile_s>[\d.]+) seconds"),),
+    ),
     (
         " to allocate ",  # CUDA and HIP
         (
@@ -230,7 +264,10 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
             FactLine("total capac", rf"total capac\w{{1,4}} of (?P<gpu_total_gib>{_SIZE})"),
             FactLine(" is free", rf"of which (?P<gpu_free_gib>{_SIZE}) is free"),
             FactLine("memory in use", rf"(?:Process \d+|this process) has (?P<oom_process_gib>{_SIZE}) memory in use"),
-            FactLine("allocated by PyTorch", rf"Of the allocated memory (?P<oom_torch_allocated_gib>{_SIZE}) is allocated by PyTorch"),
+            FactLine(
+                "allocated by PyTorch",
+                rf"Of the allocated memory (?P<oom_torch_allocated_gib>{_SIZE}) is allocated by PyTorch",
+            ),
             FactLine("reserved by PyTorch but", rf"(?P<oom_torch_reserved_gib>{_SIZE}) is reserved by PyTorch but"),
             FactLine(
                 "total capacity;",  # PyTorch before 2.1
@@ -241,11 +278,24 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
     ),
     (
         "CPU blocks:",
-        (FactLine("CPU blocks:", r"# \w{1,20} blocks: (?P<kv_blocks>\d+), # CPU blocks: (?P<cpu_blocks>\d+)", "min", {"engine": "V0"}),),
+        (
+            FactLine(
+                "CPU blocks:",
+                r"# \w{1,20} blocks: (?P<kv_blocks>\d+), # CPU blocks: (?P<cpu_blocks>\d+)",
+                "min",
+                {"engine": "V0"},
+            ),
+        ),
     ),
     ("# GPU blocks:", (FactLine("# GPU blocks:", r"# GPU blocks: (?P<kv_blocks>\d+)", keep="min"),)),
-    ("after num_gpu_blocks is", (FactLine("after num_gpu_blocks is", r"after num_gpu_blocks is: (?P<kv_blocks>\d+)", keep="min"),)),
-    ("KV cache size:", (FactLine("KV cache size:", r"KV cache size: (?P<kv_tokens>\d[\d,]*) tokens", "min", {"engine": "V1"}),)),
+    (
+        "after num_gpu_blocks is",
+        (FactLine("after num_gpu_blocks is", r"after num_gpu_blocks is: (?P<kv_blocks>\d+)", keep="min"),),
+    ),
+    (
+        "KV cache size:",
+        (FactLine("KV cache size:", r"KV cache size: (?P<kv_tokens>\d[\d,]*) tokens", "min", {"engine": "V1"}),),
+    ),
     (
         "Maximum concurrency for",
         (
@@ -273,7 +323,12 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
     ("torch.compile t", (FactLine("in total", r"torch\.compile (?:takes|took) (?P<compile_s>[\d.]+) s in total"),)),
     (
         "init engine (",
-        (FactLine("init engine (profile", r"took (?P<init_s>[\d.]+) s(?:econds)?(?: \(compilation: (?P<compile_s>[\d.]+) s)?"),),
+        (
+            FactLine(
+                "init engine (profile",
+                r"took (?P<init_s>[\d.]+) s(?:econds)?(?: \(compilation: (?P<compile_s>[\d.]+) s)?",
+            ),
+        ),
     ),
     ("in world size", (FactLine("in world size", r"in world size (?P<world_size>\d+) is assigned"),)),
     ("world_size=", (FactLine(" local_rank=", r"world_size=(?P<world_size>\d+) rank=\d+"),)),
@@ -289,10 +344,19 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
     ("Application startup complete", (FactLine("Application startup complete", says={"ready": "yes"}),)),
     # Until 0.7.2 uvicorn opened the port itself, after it had said that the start-up was complete.
     ("attempting to bind on address", (FactLine("error while attempting to bind", says={"ready": "no"}, keep="last"),)),
-    ("Uvicorn running on", (FactLine("Uvicorn running on", r"running on (?P<server_url>[a-z]+://[^\s,]{1,300})?", says={"ready": "yes"}),)),
+    (
+        "Uvicorn running on",
+        (FactLine("Uvicorn running on", r"running on (?P<server_url>[a-z]+://[^\s,]{1,300})?", says={"ready": "yes"}),),
+    ),
     (
         'HTTP/1.1" ',
-        (FactLine(' - "', r'^\S{3,60} - "[A-Z]{3,7} \S{1,2000} HTTP/1\.1" \d{3}', says={"ready": "yes", "access_log": "yes"}),),
+        (
+            FactLine(
+                ' - "',
+                r'^\S{3,60} - "[A-Z]{3,7} \S{1,2000} HTTP/1\.1" \d{3}',
+                says={"ready": "yes", "access_log": "yes"},
+            ),
+        ),
     ),
     (
         "prompt throughput",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-#: Every fact that a log can tell, with what it means. Packages are facts too: `packages.KNOWN`. What is on or off is yes or no, as in
-#: the rules; what is not known is absent.
+#: Every fact that a log can tell, with what it means. Packages are facts too: `packages.KNOWN`. What is on or off is
+#: yes or no, as in the rules; what is not known is absent.
 FACTS: Mapping[str, str] = {
     # what runs
     "vllm": "release of vLLM, as it names itself",

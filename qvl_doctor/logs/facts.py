@@ -1,6 +1,7 @@
 """Records → facts: what a log says about the release, the configuration, the memory and how far the start-up came.
 
-What the engine says wins over the arguments, and both over what is computed. Nothing is assumed: what no line says is not a fact.
+What the engine says wins over the arguments, and both over what is computed. Nothing is assumed: what no line says is
+not a fact.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ class FactReader:
         if "vllm" not in self._known and len(self._sites) < _MAX_SITES:
             self._sites.setdefault((record.file or record.exception, record.file_line or len(record.message)), record)
         if record.unwrapped:
-            # A terminal may have broken a number, or a line that was broken on purpose is glued: what one reading says, the other does not.
+            # A terminal may have broken a number, or a line that was broken on purpose is glued: what one reading says,
+            # the other does not.
             self._read(message, record, read=self._read(record.unwrapped, record))
         else:
             self._read(message, record)
@@ -178,7 +180,11 @@ class FactReader:
             self._set(name, value, line, rank)
         if "speculative_config" in values or values.get("speculative_model"):
             value = values.get("speculative_config") or values.get("speculative_model")
-            method = value.get("method") or value.get("model") or value.get("draft_model") if isinstance(value, dict) else value
+            method = (
+                value.get("method") or value.get("model") or value.get("draft_model")
+                if isinstance(value, dict)
+                else value
+            )
             self._set("speculative", str(method) if method else "none" if rank == _LOG else None, line, rank)
         if values.get("device_config") in ("cpu", "tpu", "xpu", "hpu", "neuron"):  # ROCm says cuda here
             self._set("platform", values["device_config"], line, _COMPUTED)

@@ -1,7 +1,7 @@
 """Package versions out of `pip list`, `pip freeze`, `uv pip list`, `conda list`, `pip show` and what pip and Transformers print.
 
-Inside a log only packages count that matter to vLLM, so that no sentence with a number becomes a package. A file that is said to be
-pip's output is believed in all of it.
+Inside a log only packages count that matter to vLLM, so that no sentence with a number becomes a package. A file that
+is said to be pip's output is believed in all of it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ KNOWN = frozenset(_NAMES.split())
 _MAX_LINE = 400
 _MAX_PACKAGES = 5000
 #: What a line of interest begins with: a known package in one of its spellings, or a mark of pip's tables.
-_FIRST_WORDS = KNOWN | {name.replace("_", "-") for name in KNOWN} | {"[pip3]", "[pip]", "[conda]", "|", "name:", "version:"}
+_FIRST_WORDS = (
+    KNOWN | {name.replace("_", "-") for name in KNOWN} | {"[pip3]", "[pip]", "[conda]", "|", "name:", "version:"}
+)
 
 _VERSION = r"\d{1,6}(?:\.[\w*]{1,20}){1,6}(?:[+-][\w.+-]{1,60})?"
 _NAME = r"[A-Za-z0-9](?:[\w.-]{0,80}[A-Za-z0-9])?"
-# After the version may come a path, a newer version with its kind, or conda's build and channel: never a plain word, as in a sentence.
-# `[pip3] torch==2.5.1` and `[conda] torch 2.5.1 pypi_0 pypi` are how vLLM's collect_env prints them.
+# After the version may come a path, a newer version with its kind, or conda's build and channel: never a plain word, as
+# in a sentence. `[pip3] torch==2.5.1` and `[conda] torch 2.5.1 pypi_0 pypi` are how vLLM's collect_env prints them.
 _ROW = (
     rf"(?:\[(?:pip3?|conda)\] )?(?P<name>{_NAME})(?:={{2,3}}|[ \t]+)(?P<version>{_VERSION})"
     r"(?:[ \t]+(?=\S{0,80}[\d_/])\S{1,300}(?:[ \t]+[\w.-]{1,60}){0,2})?(?:[ \t]*;.{0,200})?\s*"

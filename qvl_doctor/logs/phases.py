@@ -1,9 +1,9 @@
 """How far a start-up came: the phase of each record, and how long each phase took.
 
-The phases follow each other: config, load, profile, kv-cache, graph-capture, serving, shutdown; "" where nothing has told yet. A
-record of a worker belongs to the phase that its own process has reached, because the workers of one start-up run apart. A traceback
-whose frames tell more than that is believed first. `serving` begins when the engine is ready, though the API server may still have to
-come up: the fact `ready` tells these apart.
+The phases follow each other: config, load, profile, kv-cache, graph-capture, serving, shutdown; "" where nothing has
+told yet. A record of a worker belongs to the phase that its own process has reached, because the workers of one
+start-up run apart. A traceback whose frames tell more than that is believed first. `serving` begins when the engine is
+ready, though the API server may still have to come up: the fact `ready` tells these apart.
 """
 
 from __future__ import annotations
@@ -122,7 +122,21 @@ _MARKS = tuple(
 )
 #: What a line must hold one of, before the marks are looked at one by one.
 _SIGNS = (
-    *("oad", "KV ", "KV cache", "apturing", "blocks:", "hut", "startup", "took", "takes", "profil", "throughput", "Encoder", "requests"),
+    *(
+        "oad",
+        "KV ",
+        "KV cache",
+        "apturing",
+        "blocks:",
+        "hut",
+        "startup",
+        "took",
+        "takes",
+        "profil",
+        "throughput",
+        "Encoder",
+        "requests",
+    ),
     *("args: ", "version", "platform", "engine (", "architecture", "concurrency"),
 )
 #: A request that was answered.
@@ -192,10 +206,11 @@ def _mark(message: str) -> _Mark | None:
 class Timeline:
     """How long the phases of one start-up took.
 
-    A phase lasts, by the clock of the log, from its first mark to the next phase's first mark. Where vLLM states a time, that is taken
-    instead: for load (`load_s`), profile (`profile_s`) and graph capture (`graph_capture_s`). `init_s` is profile, KV cache and graph
-    capture together, so it is no phase of its own; it only gives the one of the three that vLLM does not state. So no second counts
-    twice, and the sum is about `startup_s`. `serving` is what passed between the engine and the API server being ready.
+    A phase lasts, by the clock of the log, from its first mark to the next phase's first mark. Where vLLM states a
+    time, that is taken instead: for load (`load_s`), profile (`profile_s`) and graph capture (`graph_capture_s`).
+    `init_s` is profile, KV cache and graph capture together, so it is no phase of its own; it only gives the one of the
+    three that vLLM does not state. So no second counts twice, and the sum is about `startup_s`. `serving` is what
+    passed between the engine and the API server being ready.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """One physical line → a `Piece`: what was said, by whom, from where, with every prefix taken off, in any nesting.
 
-kubectl, docker, compose, CRI, journald, Ray, Buildkite and Markdown quotes; JSON lines of docker, Loki, CloudWatch and fluent-bit;
-vLLM's own prefixes from 0.6 to 0.33, JSON logs included (vllm/logger.py and logging_utils/ of each).
+kubectl, docker, compose, CRI, journald, Ray, Buildkite and Markdown quotes; JSON lines of docker, Loki, CloudWatch and
+fluent-bit; vLLM's own prefixes from 0.6 to 0.33, JSON logs included (vllm/logger.py and logging_utils/ of each).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from qvl_doctor.redaction.line import redact
 class Piece(NamedTuple):
     """A physical line without its prefixes.
 
-    `origin` tells apart the containers and processes that share an input. `headed`: the line began with a log call's own prefix.
+    `origin` tells apart the containers and processes that share an input. `headed`: the line began with a log call's
+    own prefix.
     """
 
     number: int
@@ -66,7 +67,9 @@ _HEAD = re.compile(
     """,
     re.VERBOSE,
 )
-_HEAD_LATER = re.compile(r"(?<=[\s\]|>])(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d \[?[\w./-]{1,120}\.(?:py|rs):\d")
+_HEAD_LATER = re.compile(
+    r"(?<=[\s\]|>])(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d \[?[\w./-]{1,120}\.(?:py|rs):\d"
+)
 _PYTHON = re.compile(
     r"(?P<level>TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL)(?::(?:\s+|[\w.]{1,60}:)|\s+(?=\[?[\w.]+\.\w+:\d+\]? ))"
     r"|(?P<name>[a-z_]\w*(?:\.\w+){0,5})\s+(?:\d+\s+)?(?P<level2>DEBUG|INFO|WARNING|ERROR|CRITICAL):?\s+"
@@ -74,7 +77,19 @@ _PYTHON = re.compile(
 _ENVELOPE = ("log", "message", "msg", "@message", "line", "MESSAGE", "textPayload", "body")
 _ENVELOPE_SIGNS = frozenset(
     {
-        *("stream", "time", "timestamp", "@timestamp", "ts", "date", "labels", "kubernetes", "logStreamName", "ingestionTime", "eventId"),
+        *(
+            "stream",
+            "time",
+            "timestamp",
+            "@timestamp",
+            "ts",
+            "date",
+            "labels",
+            "kubernetes",
+            "logStreamName",
+            "ingestionTime",
+            "eventId",
+        ),
         *(
             "tag",
             "log",
@@ -141,7 +156,8 @@ class _Outer(NamedTuple):
 def _outer(text: str, origin: str) -> _Outer:
     process, partial = "", False
     for _ in range(_NESTED):
-        # Most lines begin with a log call or are indented: they have no further prefix, and the big pattern need not look.
+        # Most lines begin with a log call or are indented: they have no further prefix, and the big pattern need not
+        # look.
         match = None if text.startswith(_NO_PREFIX) else _OUTER.match(text)
         if match is None or not match.end():
             break
@@ -279,7 +295,9 @@ def _from_vllm_json(number: int, value: dict[str, Any], nest: _Nest) -> Iterator
     file = str(file).rpartition("/")[2]
     line = value.get("lineno")
     level = value["levelname"] if value["levelname"] in _LEVELS else ""
-    texts = [value["message"]] + [value[key] for key in ("exc_info", "exception", "stack_info") if isinstance(value.get(key), str)]
+    texts = [value["message"]] + [
+        value[key] for key in ("exc_info", "exception", "stack_info") if isinstance(value.get(key), str)
+    ]
     for text in "\n".join(texts).split("\n"):
         shown = nest.mask(clean(text.rstrip("\r")))
         at = line if isinstance(line, int) else 0

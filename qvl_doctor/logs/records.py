@@ -1,7 +1,7 @@
 """Lines → records, one per event. A traceback is one record; its chain is several; interleaved processes are kept apart.
 
-The builder can start at any line and holds only what is not finished, so that it works on a pipe, on a growing file, and on a
-window cut out of a large one.
+The builder can start at any line and holds only what is not finished, so that it works on a pipe, on a growing file,
+and on a window cut out of a large one.
 """
 
 from __future__ import annotations
@@ -26,18 +26,23 @@ _MAX_OPEN = 256
 
 #: What is logged so is neither a traceback nor an exception.
 _CALM = frozenset(("INFO", "DEBUG", "TRACE"))
-#: Lines that say that all is well: the access line of a request that went well, and how much was generated. One in many is enough.
+#: Lines that say that all is well: the access line of a request that went well, and how much was generated. One in many
+#: is enough.
 _ANSWERED = 'HTTP/1.1" 2'
 _STATISTICS = "Avg prompt throughput: "
 _ROUTINE_KEPT = 64
 _HEADER = "Traceback (most recent call last):"
 _HEADER_START = "Traceback (most"  # as much of it as a broken line keeps
 _CHAINS = ("During handling of the", "The above exception was")
-_FRAME = re.compile(r'\s*(?:\| *)*File "(?P<file>[^"]{1,1000})", ?line (?P<line>\d{1,9})(?:, in (?P<function>\S*))?\s*$')
+_FRAME = re.compile(
+    r'\s*(?:\| *)*File "(?P<file>[^"]{1,1000})", ?line (?P<line>\d{1,9})(?:, in (?P<function>\S*))?\s*$'
+)
 _FRAME_START = re.compile(r'\s*File "[^"]*(?:"(?:, (?:l(?:i(?:n(?:e(?: \d*)?)?)?)?)?)?)?$')
 _RAISED = re.compile(r"(?P<type>[A-Za-z_]\w*(?:\.\w+)*)(?P<colon>:(?=\s|$))?\s*(?P<message>.*)$", re.DOTALL)
 #: An exception's line where no traceback proves it one.
-_BARE = re.compile(r"(?:\w+\.)*\w*(?:Error|error|Exception|Errorr|Interrupt|Exit|Exceeded|OutOfResources|NotFound|Timeout)(?:: ?|$)")
+_BARE = re.compile(
+    r"(?:\w+\.)*\w*(?:Error|error|Exception|Errorr|Interrupt|Exit|Exceeded|OutOfResources|NotFound|Timeout)(?:: ?|$)"
+)
 _DOTTED = re.compile(r"(?:[a-z_]\w*\.){2,}[A-Z]\w*: ")
 _STARTS = re.compile(
     r"Traceback \(most|(?:During handling of|The above exception)|Process [\w-]+:|usage: |\S+\.py:\d+: \w*Warning|\[W\d|"
@@ -45,7 +50,9 @@ _STARTS = re.compile(
     r"[\w.-]+@[\w.-]+:\S*[#$] |\$ |➜ "  # somebody's prompt
 )
 _PROGRESS = re.compile(r".{0,120}?(?:\d+%\||\d+% Completed|\bit/s\]|\bs/it\]|\d+%\s)")
-_PYDANTIC = re.compile(r"\d+ validation errors? for (?P<model>\S+).*?Value error, (?P<message>.*?)(?: \[type=|$)", re.DOTALL)
+_PYDANTIC = re.compile(
+    r"\d+ validation errors? for (?P<model>\S+).*?Value error, (?P<message>.*?)(?: \[type=|$)", re.DOTALL
+)
 _RAISE = re.compile(r"raise (?P<type>\w+(?:\.\w+)*)\((?P<said>.*)", re.DOTALL)
 _STRING = re.compile(r"""[rbf]?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 
@@ -267,7 +274,9 @@ def _is_class(raised: re.Match[str]) -> bool:
 def _plausible_rest(text: str) -> bool:
     """Not a line of its own: pip list, key=value output, a command."""
     first = text.split(None, 1)[0]
-    return not re.match(r"[\w.-]+==|[\w-]+\s+\d+\.\d+|[\w.]+=|\d{4}-\d\d-\d\d|\d+\.\d+\.\d+\.\d+", text) and first not in {
+    return not re.match(
+        r"[\w.-]+==|[\w-]+\s+\d+\.\d+|[\w.]+=|\d{4}-\d\d-\d\d|\d+\.\d+\.\d+\.\d+", text
+    ) and first not in {
         "vllm",
         "pip",
         "docker",
@@ -328,7 +337,9 @@ def _raised_late(texts: list[str]) -> int:
 
 def _frames(texts: list[str]) -> tuple[Frame, ...]:
     found = (_FRAME.match(text) for text in texts)
-    return tuple(Frame(match["file"], int(match["line"]), (match["function"] or "").strip()) for match in found if match)
+    return tuple(
+        Frame(match["file"], int(match["line"]), (match["function"] or "").strip()) for match in found if match
+    )
 
 
 def _about_to_raise(texts: list[str]) -> tuple[str, list[str]]:
@@ -383,4 +394,6 @@ def read_records(text: str | Iterable[str]) -> Iterator[Record]:
     """The records of a text, or of lines without their line ends."""
     whole = text if isinstance(text, str) else "\n".join(text)
     reader = LogReader()
-    yield from sorted(reader.feed(whole.encode("utf-8", "replace")) + reader.flush(), key=lambda record: record.first_line)
+    yield from sorted(
+        reader.feed(whole.encode("utf-8", "replace")) + reader.flush(), key=lambda record: record.first_line
+    )

@@ -1,7 +1,8 @@
 """Which release wrote a log that does not say so: from the lines of its call sites and from wordings that came and went.
 
-A release moves its log calls, so `core.py:1108` beside "EngineCore failed to start" is 0.19 and nothing else. A build from
-between two releases has lines of its own: one that fits no release makes all of them worthless, and only wordings count.
+A release moves its log calls, so `core.py:1108` beside "EngineCore failed to start" is 0.19 and nothing else. A build
+from between two releases has lines of its own: one that fits no release makes all of them worthless, and only wordings
+count.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ RELEASES = tuple(_READ.split())
 #: Published without their sources: their lines are those of 0.14 or 0.16, or not known.
 _UNREAD = frozenset(("0.15.0", "0.15.1"))
 
-#: File and what a message from there holds (one of several, divided by "|"), then `release:line` for each release in which the call
-#: moved (`-`: it is gone). Printed by tools/call_sites.py from vLLM's source distributions, November 2026.
+#: File and what a message from there holds (one of several, divided by "|"), then `release:line` for each release in
+#: which the call moved (`-`: it is gone). Printed by tools/call_sites.py from vLLM's source distributions, November
+#: 2026.
 _SITES = """
 __init__.py | Automatically detected platform
   0.7.0:183 0.7.2:190 0.7.3:207 0.8.0:256 0.8.2:239 0.9.0:243 0.9.1:244 0.10.0:235 0.10.1:241 0.10.2:216 0.11.1:225 0.16.0:220
@@ -143,7 +145,8 @@ async_llm.py | AsyncLLM output_handler failed
   0.8.5:399 0.9.0:408 0.9.1:420 0.9.2:419 0.10.0:416 0.10.1:430 0.10.2:485 0.11.0:480 0.11.1:525 0.12.0:546 0.13.0:538 0.14.0:546
   0.16.0:710 0.17.0:708 0.18.0:707 0.20.0:699 0.20.1:704 0.27.0:724 0.28.0:744 0.29.0:819 0.30.0:843 0.31.0:871 0.32.0:906 0.33.0:943
 """
-#: Calls that print a whole traceback: each of its lines names them, whatever it says. The one without words is V0's engine.py.
+#: Calls that print a whole traceback: each of its lines names them, whatever it says. The one without words is V0's
+#: engine.py.
 _CRASHES = frozenset(
     (
         "EngineCore failed to start",
@@ -217,7 +220,9 @@ def _range(fitting: frozenset[int]) -> str | None:
     if not fitting:
         return None
     first, last = min(fitting), max(fitting)
-    parts = ([f">={RELEASES[first]}"] if first else []) + ([f"<{RELEASES[last + 1]}"] if last + 1 < len(RELEASES) else [])
+    parts = ([f">={RELEASES[first]}"] if first else []) + (
+        [f"<{RELEASES[last + 1]}"] if last + 1 < len(RELEASES) else []
+    )
     return ",".join(parts) or None
 
 
@@ -239,7 +244,9 @@ def _of_sites(record: Record) -> Iterator[frozenset[int]]:
     if told:
         yield frozenset().union(*(lines.get(record.file_line, frozenset()) for lines in told))
     elif record.level in ("ERROR", "CRITICAL"):
-        crashes = [lines[record.file_line] for words, lines in calls if words[0] in _CRASHES and record.file_line in lines]
+        crashes = [
+            lines[record.file_line] for words, lines in calls if words[0] in _CRASHES and record.file_line in lines
+        ]
         if crashes:
             yield frozenset().union(*crashes)
 

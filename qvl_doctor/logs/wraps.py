@@ -13,7 +13,8 @@ from qvl_doctor.logs.source import MAX_LINE, RawLine
 #: Terminals from which people paste have this many columns.
 _NARROWEST, _WIDEST = 60, 400
 _ENOUGH = 2
-#: What begins a line of its own even after a line that happens to be as wide as the widest: prefixes, and the lines of a traceback.
+#: What begins a line of its own even after a line that happens to be as wide as the widest: prefixes, and the lines of
+#: a traceback.
 _PREFIX = re.compile(
     r"\[?\d{4}-\d\d-\d\d[T ]|\(\w[\w ]* pid=\d|\[rank\d|\[pod/|(?:INFO|WARNING|ERROR|DEBUG|CRITICAL)[ :]|[\w.-]+ +\| "
     r'|[^\W\d_]{3}\.? +\d+ \d\d:|Loading |Capturing |[{"`]|> '

@@ -58,4 +58,6 @@ def _instance(name: str, instances: Mapping[str, int]) -> Visible:
     found = [uuid for uuid in instances if uuid.startswith(name)]
     if len(found) == 1:
         return Visible((instances[found[0]],), found[0])
-    return Visible((), "", "" if "/" in name else f"names {name[:80]}, which is none of the {len(instances)} instances here")
+    return Visible(
+        (), "", "" if "/" in name else f"names {name[:80]}, which is none of the {len(instances)} instances here"
+    )

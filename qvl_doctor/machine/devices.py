@@ -10,7 +10,8 @@ from qvl_doctor.memory.release_tables import GIB
 
 _MOST_INSTANCES = 16
 _MOST_PROCESSES = 4
-#: Reasons for low clocks that mean trouble with heat or power; nvml.h has their bits. Not 0x08: it also shows while clocks change.
+#: Reasons for low clocks that mean trouble with heat or power; nvml.h has their bits. Not 0x08: it also shows while
+#: clocks change.
 _CLOCKS = {0x40: "heat", 0x20: "heat", 0x80: "a power brake"}
 #: How far apart two cards are, as `nvidia-smi topo -m` writes it.
 _LEVELS = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}
@@ -20,7 +21,8 @@ _READ, _NVLINK = 0, 2
 class Device(NamedTuple):
     """What a process computes on: a card or an instance of one. Sizes in GiB, as torch counts: without what the driver reserves.
 
-    `failure` says why the memory is not known; the sizes are 0 then. `number` is NVML's, within the card for an instance.
+    `failure` says why the memory is not known; the sizes are 0 then. `number` is NVML's, within the card for an
+    instance.
     """
 
     number: int
@@ -96,7 +98,10 @@ def _holders(nvml: Nvml, handle: Any) -> Iterator[str]:
 
 def _faults(nvml: Nvml, handle: Any) -> Iterator[str]:
     """What the card reports of its own health, as ends of a sentence."""
-    kinds = getattr(nvml.binding, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED", 1), getattr(nvml.binding, "NVML_VOLATILE_ECC", 0)
+    kinds = (
+        getattr(nvml.binding, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED", 1),
+        getattr(nvml.binding, "NVML_VOLATILE_ECC", 0),
+    )
     errors = nvml.ask("nvmlDeviceGetTotalEccErrors", handle, *kinds)
     if errors:
         yield f"{errors} memory errors that ECC could not correct since the driver was loaded"

@@ -112,9 +112,14 @@ def temporary(env: Mapping[str, str]) -> str:
 def observations(env: Mapping[str, str], facts: Mapping[str, object]) -> Iterator[Record]:
     """What is wrong with those folders for every start, in the words of Python, the system and ZeroMQ."""
     if facts.get("tmp_writable") == "no":
-        yield observe(MACHINE, "[Errno 2] No usable temporary directory found in /tmp, /var/tmp, /usr/tmp and the folder of the start")
+        yield observe(
+            MACHINE,
+            "[Errno 2] No usable temporary directory found in /tmp, /var/tmp, /usr/tmp and the folder of the start",
+        )
     sockets = env.get("VLLM_RPC_BASE_PATH") or temporary(env)
     if len(sockets.encode("utf-8", "replace")) + _NAME > _LONGEST_SOCKET:
-        yield observe(MACHINE, f"ipc path '{sockets[:300]}' with the name of a socket is longer than {_LONGEST_SOCKET} characters")
+        yield observe(
+            MACHINE, f"ipc path '{sockets[:300]}' with the name of a socket is longer than {_LONGEST_SOCKET} characters"
+        )
     if "tmp_full" in facts:
         yield no_room(temporary(env), str(facts["tmp_full"]))

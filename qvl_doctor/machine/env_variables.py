@@ -56,9 +56,14 @@ def observations(env: Mapping[str, str]) -> Iterator[Record]:
     """What is wrong with the environment for every start."""
     port = env.get("VLLM_PORT", "")
     if "://" in port:
-        yield observe(MACHINE, f"VLLM_PORT '{port[:80]}' appears to be a URI. This may be caused by a Kubernetes service discovery issue.")
+        yield observe(
+            MACHINE,
+            f"VLLM_PORT '{port[:80]}' appears to be a URI. This may be caused by a Kubernetes service discovery issue.",
+        )
     if env.get("CUDA_VISIBLE_DEVICES", "0").strip() in {"", "-1", "NoDevFiles"}:
-        yield observe(MACHINE, "CUDA_VISIBLE_DEVICES is set to empty string, which means current platform support is disabled")
+        yield observe(
+            MACHINE, "CUDA_VISIBLE_DEVICES is set to empty string, which means current platform support is disabled"
+        )
     proxies = [name for name in _PROXIES if env.get(name)]
     excluded = f"{env.get('no_proxy', '')},{env.get('NO_PROXY', '')}"
     if proxies and not any(name in excluded for name in ("localhost", "127.0.0.1", "*")):
@@ -72,7 +77,8 @@ def observations(env: Mapping[str, str]) -> Iterator[Record]:
 def unknown_variables(env: Mapping[str, str], release: str, *, refused: bool = False) -> Iterator[Record]:
     """Variables that another release reads, or whose name is nearly one of this release's, in vLLM's words.
 
-    Others are left alone: plug-ins and people's own scripts have variables of that form, too. `refused`: the command makes them errors.
+    Others are left alone: plug-ins and people's own scripts have variables of that form, too. `refused`: the command
+    makes them errors.
     """
     if not release:
         return
@@ -92,7 +98,10 @@ def interfaces(env: Mapping[str, str], root: str) -> Iterator[Record]:
     wanted = env.get("NCCL_SOCKET_IFNAME", "").strip()
     if wanted and not any(_named(wanted, name) for name in there):
         shown = ", ".join(there[:8])
-        yield observe(MACHINE, f"Bootstrap : no socket interface found for NCCL_SOCKET_IFNAME={wanted[:60]}; there are {shown[:200]}")
+        yield observe(
+            MACHINE,
+            f"Bootstrap : no socket interface found for NCCL_SOCKET_IFNAME={wanted[:60]}; there are {shown[:200]}",
+        )
     gloo = [name.strip() for name in env.get("GLOO_SOCKET_IFNAME", "").split(",") if name.strip()]
     for name in gloo[:4]:
         if name not in there:

@@ -1,7 +1,7 @@
 """What was seen of a machine, as a file: to be diagnosed elsewhere, or beside a log. Secrets are masked before anything is written.
 
-A file comes from anywhere and is believed nothing: values of the wrong kind are left out by name, texts can neither style a terminal nor
-be endless, and what this version does not know is passed over.
+A file comes from anywhere and is believed nothing: values of the wrong kind are left out by name, texts can neither
+style a terminal nor be endless, and what this version does not know is passed over.
 """
 
 from __future__ import annotations
@@ -84,22 +84,35 @@ def loads(text: str) -> Environment:
         raise EnvironmentFileError(clean(str(error))[:120]) from None
     schema = found.get("schema") if isinstance(found, dict) else None
     if isinstance(schema, str) and schema != SCHEMA and _OTHER.fullmatch(schema):
-        raise EnvironmentFileError(f"its schema is {schema}, this is qvl-doctor {__version__}, which reads {SCHEMA}: update qvl-doctor")
+        raise EnvironmentFileError(
+            f"its schema is {schema}, this is qvl-doctor {__version__}, which reads {SCHEMA}: update qvl-doctor"
+        )
     if schema != SCHEMA:
         raise EnvironmentFileError(f"its schema is not {SCHEMA}")
     named = {name: value for name, value in list(_mapping(found, "facts").items())[:_MOST] if _NAME.fullmatch(name)}
     facts = {name: Fact(_tamed(value), "probe") for name, value in named.items() if fits(name, value)}
     probes = _mapping(found, "probes")
-    listed = {str(name): {each for each in names if isinstance(each, str)} for name, names in probes.items() if isinstance(names, list)}
+    listed = {
+        str(name): {each for each in names if isinstance(each, str)}
+        for name, names in probes.items()
+        if isinstance(names, list)
+    }
     of_none = {name: fact for name, fact in facts.items() if not any(name in names for names in listed.values())}
     observations = found.get("observations")
     said = [each for each in observations[:_MOST] if isinstance(each, dict)] if isinstance(observations, list) else []
-    looks = {name: Seen({each: facts[each] for each in facts if each in names}, _records(said, name)) for name, names in listed.items()}
+    looks = {
+        name: Seen({each: facts[each] for each in facts if each in names}, _records(said, name))
+        for name, names in listed.items()
+    }
     unlisted = [each for each in said if each.get("probe") not in listed]
     looks[""] = looks.get("", Seen()) | Seen(of_none, _records(unlisted))
     return Environment(
         {name: look for name, look in looks.items() if name or look != Seen()},
-        {name: _text(value)[:2000] for name, value in _mapping(found, "asked").items() if isinstance(value, str) and _NAME.fullmatch(name)},
+        {
+            name: _text(value)[:2000]
+            for name, value in _mapping(found, "asked").items()
+            if isinstance(value, str) and _NAME.fullmatch(name)
+        },
         _matching(_MADE, found.get("made")),
         _matching(_VERSION, found.get("version")),
         tuple(name for name, value in named.items() if not fits(name, value)),
@@ -146,9 +159,13 @@ def _tamed(value: Any, depth: int = _DEPTH) -> Any:
 
 def _records(found: list[dict[str, Any]], probe: str | None = None) -> tuple[Record, ...]:
     """Observations again (those of a probe, or all), and what the import test said as the records of a log."""
-    mine = [each for each in found if isinstance(each.get("said"), str) and (probe is None or each.get("probe") == probe)]
+    mine = [
+        each for each in found if isinstance(each.get("said"), str) and (probe is None or each.get("probe") == probe)
+    ]
     lines = [each.get("line") for each in mine]
-    numbers = [line if isinstance(line, int) and not isinstance(line, bool) and 0 <= line < 1 << 31 else 0 for line in lines]
+    numbers = [
+        line if isinstance(line, int) and not isinstance(line, bool) and 0 <= line < 1 << 31 else 0 for line in lines
+    ]
     return tuple(_observed(mine, numbers)) + tuple(_logged(mine))
 
 

@@ -19,24 +19,52 @@ Config = Mapping[str, Any]
 _SECTIONS = ("text_config", "llm_config", "language_config", "thinker_config")
 #: Where a length may stand; vLLM takes the smallest.
 _LENGTHS = (
-    *("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_target_positions"),
+    *(
+        "max_position_embeddings",
+        "n_positions",
+        "max_seq_len",
+        "seq_length",
+        "model_max_length",
+        "max_target_positions",
+    ),
     *("max_sequence_length", "max_seq_length", "seq_len"),
 )
 #: Kinds of rotary embedding whose factor vLLM does not multiply.
 _NO_FACTOR = frozenset(("su", "longrope", "llama3", "default", "mrope"))
 #: Flags that change config.json: what follows from it is then not known here.
-_OVERRIDES = ("hf_overrides", "hf_config_path", "rope_scaling", "rope_theta", "rope_parameters", "config_format", "speculative_config")
+_OVERRIDES = (
+    "hf_overrides",
+    "hf_config_path",
+    "rope_scaling",
+    "rope_theta",
+    "rope_parameters",
+    "config_format",
+    "speculative_config",
+)
 #: A method of config.json whose name stands for several of vLLM's.
 _AMBIGUOUS = frozenset(("modelopt", "quark", "torchao", "auto-round", "inc"))
 #: Methods without a least capability of their own, and other spellings of those that have one.
 _OTHER_METHODS = frozenset(
-    ("tpu_int8", "neuron_quant", "ipex", "ptpc_fp8", "cpu_awq", "auto_round", "auto-awq", "auto-gptq", "bitnet", "w8a8_int8")
+    (
+        "tpu_int8",
+        "neuron_quant",
+        "ipex",
+        "ptpc_fp8",
+        "cpu_awq",
+        "auto_round",
+        "auto-awq",
+        "auto-gptq",
+        "bitnet",
+        "w8a8_int8",
+    )
 )
 #: The width of Qwen2.5-VL's vision MLP, where config.json does not say it.
 _QWEN25_VISION = 3420
 
 
-def observations(config: Config, arguments: Mapping[str, Any], release: str, capability: str, env: Mapping[str, str]) -> Iterator[Record]:
+def observations(
+    config: Config, arguments: Mapping[str, Any], release: str, capability: str, env: Mapping[str, str]
+) -> Iterator[Record]:
     """What does not go together. `capability` is the card's, as "7.5"; "" if it is not known."""
     ranks = arguments.get("tensor_parallel_size")
     if isinstance(ranks, int) and not isinstance(ranks, bool) and 1 < ranks <= 1024 and not _overridden(arguments):
@@ -66,11 +94,20 @@ def _heads(config: Config, ranks: int, arguments: Mapping[str, Any]) -> Iterator
     text = text_config(config)
     heads, kv_heads = _whole(text, "num_attention_heads"), _whole(text, "num_key_value_heads")
     if heads and heads % ranks:
-        yield observe(MACHINE, f"Total number of attention heads ({heads}) must be divisible by tensor parallel size ({ranks}).")
+        yield observe(
+            MACHINE, f"Total number of attention heads ({heads}) must be divisible by tensor parallel size ({ranks})."
+        )
     elif heads and kv_heads and _shared(config) and (kv_heads % ranks if ranks < kv_heads else ranks % kv_heads):
-        yield observe(MACHINE, f"the model's {kv_heads} key and value heads can neither be divided by nor repeated for {ranks} GPUs")
+        yield observe(
+            MACHINE,
+            f"the model's {kv_heads} key and value heads can neither be divided by nor repeated for {ranks} GPUs",
+        )
     vision = config.get("vision_config")
-    if config.get("model_type") == "qwen2_5_vl" and isinstance(vision, Mapping) and arguments.get("mm_encoder_tp_mode") != "data":
+    if (
+        config.get("model_type") == "qwen2_5_vl"
+        and isinstance(vision, Mapping)
+        and arguments.get("mm_encoder_tp_mode") != "data"
+    ):
         width = _whole(vision, "intermediate_size") or _QWEN25_VISION
         if width % ranks and not arguments.get("language_model_only"):
             yield observe(MACHINE, f"the width {width} of the vision encoder's layers is not divisible by {ranks} GPUs")
@@ -97,7 +134,9 @@ def _length(text: Config, asked: int, env: Mapping[str, str]) -> Iterator[Record
     longest = found[key] * _factor(text)
     if asked > max(longest, found.get("model_max_length", 0)):
         most = f"{longest:g}" if longest != int(longest) else f"{int(longest)}"
-        said = f"is greater than the derived max_model_len ({key}={most} or model_max_length=None in model's config.json)."
+        said = (
+            f"is greater than the derived max_model_len ({key}={most} or model_max_length=None in model's config.json)."
+        )
         yield observe(MACHINE, f"User-specified max_model_len ({asked}) {said}")
 
 
@@ -122,9 +161,15 @@ def _quantization(config: Config, arguments: Mapping[str, Any], release: str, ca
     if method in _AMBIGUOUS or arguments.get("quantization") not in {None, method}:
         return
     newest = knowledge.newest_vllm()
-    if method and method not in _OTHER_METHODS and not knowledge.quantization_known(method) and satisfies(release, f"<={newest}"):
+    if (
+        method
+        and method not in _OTHER_METHODS
+        and not knowledge.quantization_known(method)
+        and satisfies(release, f"<={newest}")
+    ):
         yield observe(
-            MACHINE, f"the quantization method {method.replace(' ', '_')[:60]} of config.json is in no release of vLLM up to {newest}"
+            MACHINE,
+            f"the quantization method {method.replace(' ', '_')[:60]} of config.json is in no release of vLLM up to {newest}",
         )
         return
     current = _as_number(capability)
@@ -145,7 +190,9 @@ def _scheme(config: Config, given: Config) -> str:
     if any("expert" in str(name) for name in (*config, *text_config(config))):
         return ""
     groups = given.get("config_groups")
-    kinds = {_kind(group) for group in groups.values()} if isinstance(groups, Mapping) and 0 < len(groups) <= 64 else set()
+    kinds = (
+        {_kind(group) for group in groups.values()} if isinstance(groups, Mapping) and 0 < len(groups) <= 64 else set()
+    )
     formats = {"pack-quantized": "WNA16", "int-quantized": "W8A8Int8"}
     wanted = formats.get(str(given.get("format")), "")
     return wanted if kinds == {wanted} else ""

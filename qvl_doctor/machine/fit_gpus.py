@@ -13,7 +13,8 @@ from qvl_doctor.model import Facts, Record, fact_text
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.versions import release, satisfies
 
-#: Sizes of a tensor-parallel group for which vLLM has an all-reduce of its own (custom_all_reduce.py), and one more from 0.27 on.
+#: Sizes of a tensor-parallel group for which vLLM has an all-reduce of its own (custom_all_reduce.py), and one more
+#: from 0.27 on.
 _ALL_REDUCE, _ALL_REDUCE_MORE = (2, 4, 6, 8), 16
 
 
@@ -26,14 +27,19 @@ def of_packages(facts: Facts, env: Mapping[str, str], *, amd: bool = False) -> I
     name, count = fact_text(facts, "gpu_name"), facts["gpu_count"].value if "gpu_count" in facts else 0
     if count and torch and "cpu" not in fact_text(facts, "vllm"):
         if cuda == "None":
-            yield observe(MACHINE, f"Torch not compiled with CUDA enabled: torch {torch} is here beside {count} GPUs of NVIDIA")
+            yield observe(
+                MACHINE, f"Torch not compiled with CUDA enabled: torch {torch} is here beside {count} GPUs of NVIDIA"
+            )
         elif cuda == "rocm" and not amd:
             yield observe(MACHINE, f"torch {torch} is built for ROCm, and the {count} GPUs here are NVIDIA's")
     yield from _python(facts)
     yield from _driver(facts, env)
     said = f"{name} with CUDA capability sm_{fact_text(facts, 'compute_capability').replace('.', '')}"
     if name and _no_code(fact_text(facts, "compute_capability"), cuda, torch):
-        yield observe(MACHINE, f"{said} is not compatible with the current PyTorch installation: torch {torch} is built for CUDA {cuda}.")
+        yield observe(
+            MACHINE,
+            f"{said} is not compatible with the current PyTorch installation: torch {torch} is built for CUDA {cuda}.",
+        )
 
 
 def _python(facts: Facts) -> Iterator[Record]:
@@ -41,16 +47,22 @@ def _python(facts: Facts) -> Iterator[Record]:
     pin = knowledge.pin(fact_text(facts, "vllm")) if fact_text(facts, "vllm_installed") == "no" else None
     held = fact_text(facts, "python")
     if pin and held and satisfies(held, pin.python) is False:
-        yield observe(MACHINE, f"vllm {fact_text(facts, 'vllm')} requires a different Python: {held} not in '{pin.python}'")
+        yield observe(
+            MACHINE, f"vllm {fact_text(facts, 'vllm')} requires a different Python: {held} not in '{pin.python}'"
+        )
 
 
 def _driver(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:
     """Within one major version of CUDA an older driver will do, across major versions only with NVIDIA's forward compatibility package.
 
-    NVML takes `driver_cuda` from the libcuda that is found, so such a package is in it already if it is on the path. vLLM's image puts it
-    there itself if VLLM_ENABLE_CUDA_COMPATIBILITY is set.
+    NVML takes `driver_cuda` from the libcuda that is found, so such a package is in it already if it is on the path.
+    vLLM's image puts it there itself if VLLM_ENABLE_CUDA_COMPATIBILITY is set.
     """
-    has, what, needs = fact_text(facts, "driver_cuda"), f"torch {fact_text(facts, 'torch')}", fact_text(facts, "torch_cuda")
+    has, what, needs = (
+        fact_text(facts, "driver_cuda"),
+        f"torch {fact_text(facts, 'torch')}",
+        fact_text(facts, "torch_cuda"),
+    )
     if not needs and "torch" not in facts:
         pin = knowledge.pin(fact_text(facts, "vllm")) if "vllm" in facts else None
         what, needs = f"vLLM {fact_text(facts, 'vllm')} from PyPI", pin.cuda if pin else ""
@@ -60,9 +72,13 @@ def _driver(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:
     if mine[0] < wanted[0]:
         if env.get("VLLM_ENABLE_CUDA_COMPATIBILITY", "0") in {"", "0"}:
             found = f"found version {mine[0]}{mine[1] if len(mine) > 1 else 0:02}0"
-            yield observe(MACHINE, f"The NVIDIA driver on your system is too old ({found}). {what} is built for CUDA {needs}.")
+            yield observe(
+                MACHINE, f"The NVIDIA driver on your system is too old ({found}). {what} is built for CUDA {needs}."
+            )
     elif "torch" in facts and mine[:2] < wanted[:2]:
-        yield observe(MACHINE, f"the driver knows CUDA {has}, and {what} is built for CUDA {needs}: they run together with limits")
+        yield observe(
+            MACHINE, f"the driver knows CUDA {has}, and {what} is built for CUDA {needs}: they run together with limits"
+        )
 
 
 def _no_code(capability: str, cuda: str, torch: str) -> bool:
@@ -98,7 +114,9 @@ def _number(arguments: Mapping[str, Any], facts: Facts, vllm: str) -> Iterator[R
         if "mig" in facts:
             yield observe(MACHINE, f"the command asks for {asked} GPUs, and a process sees one MIG instance")
         else:
-            yield observe(MACHINE, f"World size ({asked}) is larger than the number of available GPUs ({visible}) in this node.")
+            yield observe(
+                MACHINE, f"World size ({asked}) is larger than the number of available GPUs ({visible}) in this node."
+            )
     elif tensor > 1 and not arguments.get("disable_custom_all_reduce"):
         yield from _all_reduce(tensor, fact_text(facts, "gpu_links"), vllm)
 
@@ -110,9 +128,13 @@ def _all_reduce(tensor: int, joined: str, vllm: str) -> Iterator[Record]:
     if tensor not in _ALL_REDUCE:
         yield observe(MACHINE, f"Custom allreduce is disabled due to an unsupported world size: {tensor}.")
     elif tensor > 2 and joined in {"p2p", "no-p2p"}:
-        yield observe(MACHINE, "Custom allreduce is disabled because it's not supported on more than two PCIe-only GPUs.")
+        yield observe(
+            MACHINE, "Custom allreduce is disabled because it's not supported on more than two PCIe-only GPUs."
+        )
     elif joined == "no-p2p":
-        yield observe(MACHINE, "Custom allreduce is disabled because your platform lacks GPU P2P capability or P2P test failed.")
+        yield observe(
+            MACHINE, "Custom allreduce is disabled because your platform lacks GPU P2P capability or P2P test failed."
+        )
 
 
 def _types(arguments: Mapping[str, Any], facts: Facts, capability: str, vllm: str) -> Iterator[Record]:
@@ -127,12 +149,19 @@ def _types(arguments: Mapping[str, Any], facts: Facts, capability: str, vllm: st
         least = "7.5" if satisfies(vllm, ">=0.14") else "8.0"
         if satisfies(capability, f"<{least}"):
             said = "The quantization method fp8 is not supported for the current GPU."
-            yield observe(MACHINE, f"{said} Minimum capability: {least.replace('.', '')}. Current capability: {digits}.")
+            yield observe(
+                MACHINE, f"{said} Minimum capability: {least.replace('.', '')}. Current capability: {digits}."
+            )
         else:
-            yield observe(MACHINE, f"FP8 weights on {name} with compute capability {capability}: they save memory, not time")
+            yield observe(
+                MACHINE, f"FP8 weights on {name} with compute capability {capability}: they save memory, not time"
+            )
     kept = str(arguments.get("kv_cache_dtype") or "")
     if kept.startswith("fp8") and satisfies(vllm, ">=0.11"):  # until then the V0 engine took over, and its kernels can
-        yield observe(MACHINE, f"KV cache in {kept[:20]} on {name} with compute capability {capability}: few attention kernels can")
+        yield observe(
+            MACHINE,
+            f"KV cache in {kept[:20]} on {name} with compute capability {capability}: few attention kernels can",
+        )
 
 
 def _int(value: Any) -> int:

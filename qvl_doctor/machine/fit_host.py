@@ -37,9 +37,14 @@ def address(facts: Facts, arguments: Mapping[str, Any]) -> Iterator[Record]:
     if state == "no":
         yield observe(MACHINE, f"[Errno 98] Address already in use: port {port}")
     elif state == "not-permitted":
-        yield observe(MACHINE, f"[Errno 13] error while attempting to bind on address ('{host}', {port}): permission denied")
+        yield observe(
+            MACHINE, f"[Errno 13] error while attempting to bind on address ('{host}', {port}): permission denied"
+        )
     elif state == "no-such-address":
-        yield observe(MACHINE, f"[Errno 99] error while attempting to bind on address ('{host}', {port}): cannot assign requested address")
+        yield observe(
+            MACHINE,
+            f"[Errno 99] error while attempting to bind on address ('{host}', {port}): cannot assign requested address",
+        )
 
 
 def is_about_address(message: str) -> bool:
@@ -75,7 +80,9 @@ def _is_reference(name: str) -> bool:
     return ":" in name and not name.startswith((".", "/", "~"))
 
 
-def look(arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[str, str], *, folders: bool = True) -> Seen:
+def look(
+    arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[str, str], *, folders: bool = True
+) -> Seen:
     """Everything else that follows from host and command. `folders`: the command's are those of this machine, not a container's."""
     more: dict[str, Fact] = {}
     ways = [way for name, way in _WAYS.items() if env.get(name) == "1"]
@@ -84,7 +91,9 @@ def look(arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[
     found = [*_allocator(arguments, release, env), *_swap(arguments, facts, release)]
     found += [*_downloads(facts, arguments, env), *_compiles(arguments, facts, release, env)] if folders else []
     if facts.get("wsl") and release and _without_pinned_memory(release, env):
-        found.append(observe(MACHINE, "Using 'pin_memory=False' as WSL is detected. This may slow down the performance."))
+        found.append(
+            observe(MACHINE, "Using 'pin_memory=False' as WSL is detected. This may slow down the performance.")
+        )
     return Seen(more, tuple(found))
 
 

@@ -20,7 +20,9 @@ from qvl_doctor.sizing.case import Known, Unsized, of_arguments
 from qvl_doctor.sizing.wording import facts_of
 
 
-def look(arguments: Mapping[str, Any], known: Known, facts: Facts, env: Mapping[str, str], *, room: bool = True) -> Seen:
+def look(
+    arguments: Mapping[str, Any], known: Known, facts: Facts, env: Mapping[str, str], *, room: bool = True
+) -> Seen:
     """What the command's start takes of card and, with `room`, of the disk. `env` are the variables that the command sets itself."""
     case = of_arguments(arguments, known, env)
     if isinstance(case, Unsized):

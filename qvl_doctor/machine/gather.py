@@ -7,13 +7,25 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qvl_doctor.files import read_object
-from qvl_doctor.machine import PROBES, env_variables, fit_config, fit_gpus, fit_host, gpu, host, imports, model_folder, packages
+from qvl_doctor.machine import (
+    PROBES,
+    env_variables,
+    fit_config,
+    fit_gpus,
+    fit_host,
+    gpu,
+    host,
+    imports,
+    model_folder,
+    packages,
+)
 from qvl_doctor.model import Fact, Facts, Seen, fact_text
 
 if TYPE_CHECKING:  # what only a command needs is imported where there is one
     from qvl_doctor.launch.command import Command
 
-#: vLLM's workers hand each other the outputs through shared memory; Docker's default of 64 MiB is too small for several of them.
+#: vLLM's workers hand each other the outputs through shared memory; Docker's default of 64 MiB is too small for several
+#: of them.
 _SHM_GIB = 1.0
 #: Kinds of input that start the command in a container: its paths are not those of this machine.
 _CONTAINERS = ("docker", "kubernetes", "compose")
@@ -53,10 +65,17 @@ def held_against(asked: Asked, looks: Mapping[str, Seen], before: Mapping[str, s
     """
     now = wanted(asked)
     arguments = _arguments(asked)
-    found = {name: look for name, look in looks.items() if name != "command" and (name != "model" or before.get("model") == now["model"])}
+    found = {
+        name: look
+        for name, look in looks.items()
+        if name != "command" and (name != "model" or before.get("model") == now["model"])
+    }
     if "host" in found and before.get("port") != now["port"]:
         host_facts = {name: fact for name, fact in found["host"].facts.items() if name != "port_free"}
-        found["host"] = Seen(host_facts, tuple(each for each in found["host"].observations if not fit_host.is_about_address(each.message)))
+        found["host"] = Seen(
+            host_facts,
+            tuple(each for each in found["host"].observations if not fit_host.is_about_address(each.message)),
+        )
     facts = {name: fact for look in found.values() for name, fact in look.facts.items()}
     found["command"] = _guarded("command", lambda known: _command(arguments, asked, known), facts)
     return found
@@ -128,7 +147,9 @@ def _gpu(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     release, env = _release(asked, facts), _environment(asked)
     seen = gpu.look(env, gpu.Asked(*fit_gpus.ranks(arguments), for_cpu="cpu" in release))
     known = {"vllm": Fact(release, "option")} if release else {}
-    return seen | Seen(observations=tuple(fit_gpus.of_packages({**known, **facts, **seen.facts}, env, amd=os.path.exists("/dev/kfd"))))
+    return seen | Seen(
+        observations=tuple(fit_gpus.of_packages({**known, **facts, **seen.facts}, env, amd=os.path.exists("/dev/kfd")))
+    )
 
 
 def _host(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
@@ -151,7 +172,9 @@ def _model(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     seen = Seen()
     if found.folder:
         downloads = found.snapshot and not env_variables.offline(env)
-        seen = model_folder.look(found.folder, release, fact_text(facts, "transformers"), arguments, downloads=downloads)
+        seen = model_folder.look(
+            found.folder, release, fact_text(facts, "transformers"), arguments, downloads=downloads
+        )
         config = read_object(os.path.join(found.folder, "config.json"))
         fits = tuple(fit_config.observations(config, arguments, release, fact_text(facts, "compute_capability"), env))
         seen |= Seen({"model_compared": Fact("yes", "probe")} if config and arguments else {}, fits)
@@ -191,7 +214,12 @@ def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts, folder: s
     from qvl_doctor.launch.observing import observe_command
     from qvl_doctor.machine import fit_memory
 
-    release, env, inside, ranks = _release(asked, facts), _inside(asked), _in_container(asked), fit_gpus.ranks(arguments)[0]
+    release, env, inside, ranks = (
+        _release(asked, facts),
+        _inside(asked),
+        _in_container(asked),
+        fit_gpus.ranks(arguments)[0],
+    )
     more: dict[str, Fact] = {}
     shm = facts["shm_gib"].value if "shm_gib" in facts else None
     if ranks > 1 and shm is not None and shm < _SHM_GIB:
@@ -200,7 +228,9 @@ def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts, folder: s
     found += env_variables.interfaces(env, "/") if ranks > 1 and not inside else ()
     seen = observe_command(asked.command, release) | fit_host.look(arguments, facts, release, env, folders=not inside)
     known = fit_memory.known_of(facts, release, folder)
-    return seen | Seen(more, tuple(found)) | fit_memory.look(arguments, known, facts, asked.command.env, room=not inside)
+    return (
+        seen | Seen(more, tuple(found)) | fit_memory.look(arguments, known, facts, asked.command.env, room=not inside)
+    )
 
 
 def _release(asked: Asked, facts: Facts) -> str:

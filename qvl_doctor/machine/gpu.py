@@ -28,8 +28,8 @@ class Asked(NamedTuple):
 def look(env: Mapping[str, str] | None = None, asked: Asked | None = None, root: str = "/") -> Seen:
     """What NVML shows. Cards are observations; the fact `nvml` is ok, or why it cannot be asked.
 
-    Of the cards (or the instance) that the command uses, the one with the least free memory gives the facts gpu_name, compute_capability,
-    total_gib and startup_free_gib, as torch counts: the total less what the driver reserves.
+    Of the cards (or the instance) that the command uses, the one with the least free memory gives the facts gpu_name,
+    compute_capability, total_gib and startup_free_gib, as torch counts: the total less what the driver reserves.
     """
     env, asked = os.environ if env is None else env, asked or Asked()
     nvml = start()
@@ -61,7 +61,11 @@ def _seen(nvml: Nvml, env: Mapping[str, str], asked: Asked) -> Seen:
     facts["gpu_count"] = count
     found = {number: read_card(nvml, number) for number in range(count)}
     cards = {number: card for number, card in found.items() if isinstance(card, Card)}
-    lost = [observe(MACHINE, f"GPU {number} cannot be asked: {card}") for number, card in found.items() if isinstance(card, str)]
+    lost = [
+        observe(MACHINE, f"GPU {number} cannot be asked: {card}")
+        for number, card in found.items()
+        if isinstance(card, str)
+    ]
     visible = _visible(env, found)
     seen = [cards[number] for number in visible.cards if number in cards]
     idle = [card for card in seen if card.divided and not card.instances]  # CUDA passes over them
@@ -78,7 +82,9 @@ def _seen(nvml: Nvml, env: Mapping[str, str], asked: Asked) -> Seen:
 def _visible(env: Mapping[str, str], found: Mapping[int, Card | str]) -> Visible:
     """What CUDA_VISIBLE_DEVICES leaves. A card that cannot be asked still has its number."""
     uuids = {number: card.device.uuid if isinstance(card, Card) else "" for number, card in found.items()}
-    instances = {each.uuid: number for number, card in found.items() if isinstance(card, Card) for each in card.instances}
+    instances = {
+        each.uuid: number for number, card in found.items() if isinstance(card, Card) for each in card.instances
+    }
     return choose(env.get("CUDA_VISIBLE_DEVICES"), uuids, instances)
 
 
@@ -102,7 +108,9 @@ def _chosen(nvml: Nvml, seen: Sequence[Card], visible: Visible, asked: Asked, th
         facts |= {name: value for name, value in (("gpu_links", joined), ("gpu_topology", level)) if value}
     facts["gpu_name"] = device.name if device else seen[0].device.name
     if seen[0].capability:
-        facts["compute_capability"] = min((card.capability for card in seen[: asked.ranks] if card.capability), key=_version)
+        facts["compute_capability"] = min(
+            (card.capability for card in seen[: asked.ranks] if card.capability), key=_version
+        )
     if device and device.total:
         facts |= {"total_gib": round(device.total, 2), "startup_free_gib": round(device.free, 2)}
     return facts

@@ -26,7 +26,9 @@ _USER = ("LOGNAME", "USER", "LNAME", "USERNAME")
 _BIND = {errno.EADDRINUSE: "no", errno.EACCES: "not-permitted", errno.EADDRNOTAVAIL: "no-such-address"}
 
 
-def look(port: int = 8000, host: str = "", root: str = "/", env: Mapping[str, str] | None = None, download_dir: str = "") -> Seen:
+def look(
+    port: int = 8000, host: str = "", root: str = "/", env: Mapping[str, str] | None = None, download_dir: str = ""
+) -> Seen:
     """What the host shows. `root` and `env` are for looking at another tree than this machine's."""
     env = os.environ if env is None else env
     facts: dict[str, object] = {}
@@ -50,8 +52,12 @@ def _odd(facts: Mapping[str, object]) -> Iterator[Record]:
     if time.time() < _EARLIEST:
         yield observe(MACHINE, f"the clock of this machine shows {time.strftime('%Y-%m-%d', time.gmtime())}")
     files, hard = facts.get("open_files_soft_limit"), facts.get("open_files_limit")
-    if isinstance(files, int) and isinstance(hard, int) and files < _OPEN_FILES and hard < _OPEN_FILES:  # then it stays as it is
-        yield observe(MACHINE, f"at most {files} files may be open at once, and vLLM cannot raise its limit to {_OPEN_FILES}")
+    if (
+        isinstance(files, int) and isinstance(hard, int) and files < _OPEN_FILES and hard < _OPEN_FILES
+    ):  # then it stays as it is
+        yield observe(
+            MACHINE, f"at most {files} files may be open at once, and vLLM cannot raise its limit to {_OPEN_FILES}"
+        )
 
 
 def _size(path: str) -> tuple[float, float] | None:

@@ -17,9 +17,9 @@ MODULES = ("torch", "torchvision", "transformers", "vllm")
 #: From a cold disk vLLM takes a minute.
 _TIME_LIMIT_S = 120
 
-#: Runs in the interpreter that is looked at. A mark that no package can know tells what became of each import, and in the other stream
-#: where what it prints begins. The folder that we are in is not on the path of `vllm serve` either: a file `torch.py` in it must not
-#: answer for torch.
+#: Runs in the interpreter that is looked at. A mark that no package can know tells what became of each import, and in
+#: the other stream where what it prints begins. The folder that we are in is not on the path of `vllm serve` either: a
+#: file `torch.py` in it must not answer for torch.
 _SCRIPT = """
 import faulthandler, sys
 sys.path[:] = [folder for folder in sys.path if folder]
@@ -52,13 +52,16 @@ tell("end", "")
 
 
 def look(
-    python: str = "", modules: Sequence[str] = MODULES, limit_s: float = _TIME_LIMIT_S, tell: Callable[[str], None] = lambda _: None
+    python: str = "",
+    modules: Sequence[str] = MODULES,
+    limit_s: float = _TIME_LIMIT_S,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Seen:
     """Imports the packages one after another in a process of their own, in our environment; `tell` hears of each as it begins.
 
-    What is not installed is passed over. The fact `imports` is ok, failed, timeout or not-run (nothing to import, or no interpreter); what
-    each import came to is a fact of its own. What was printed counts only if an import failed, and is returned as a log would have it, so
-    that the rules on logs see it: a warning alone breaks nothing.
+    What is not installed is passed over. The fact `imports` is ok, failed, timeout or not-run (nothing to import, or no
+    interpreter); what each import came to is a fact of its own. What was printed counts only if an import failed, and
+    is returned as a log would have it, so that the rules on logs see it: a warning alone breaks nothing.
     """
     mark = f"--{secrets.token_hex(8)}--"
     results: dict[str, str] = {}
@@ -84,7 +87,11 @@ def look(
     last = next(reversed(results), "unknown")
     if results.get(last) == "begin":
         results[last] = whole
-    facts: dict[str, object] = {"imports": whole, "imports_s": took, **{f"import_{name}": result for name, result in results.items()}}
+    facts: dict[str, object] = {
+        "imports": whole,
+        "imports_s": took,
+        **{f"import_{name}": result for name, result in results.items()},
+    }
     if whole == "ok":
         return _seen(facts if "ok" in results.values() else {**facts, "imports": "not-run"})
     facts["import_failed"] = last

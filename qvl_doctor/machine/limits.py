@@ -16,7 +16,11 @@ _MOST_LEVELS = 32
 #: The bit of capabilities(7) that frees a process from the limit of locked memory.
 _CAP_IPC_LOCK = 14
 #: /proc's name of a limit → the fact, and by what its number is divided.
-_LIMITS = {"Max open files": ("open_files", 1), "Max locked memory": ("locked_memory_kib", 1024), "Max stack size": ("stack_kib", 1024)}
+_LIMITS = {
+    "Max open files": ("open_files", 1),
+    "Max locked memory": ("locked_memory_kib", 1024),
+    "Max stack size": ("stack_kib", 1024),
+}
 _LIMIT = re.compile(r"^(Max [a-z ]+?)\s{2,}(\S+)\s+(\S+)", re.MULTILINE)
 
 
@@ -54,7 +58,10 @@ def memory(root: str) -> dict[str, object]:
 def _groups(root: str) -> Iterator[tuple[float, float]]:
     """The limit and what is left of it, in GiB, of each control group from this process's own up to the outermost that is seen."""
     said = read_text(os.path.join(root, "proc/self/cgroup"))
-    for version, path in ((_V2, _path(said, r"^0::(/.*)$")), (_V1, _path(said, r"^\d+:(?:[\w,]+,)?memory(?:,[\w,]+)?:(/.*)$"))):
+    for version, path in (
+        (_V2, _path(said, r"^0::(/.*)$")),
+        (_V1, _path(said, r"^\d+:(?:[\w,]+,)?memory(?:,[\w,]+)?:(/.*)$")),
+    ):
         for folder in _upwards(os.path.join(root, version.root), path):
             limit = _number(os.path.join(folder, version.limit))
             if limit is not None and limit < _UNLIMITED:
@@ -76,7 +83,9 @@ def _upwards(root: str, path: str) -> Iterator[str]:
 
 def _reclaimable(folder: str, version: _Version) -> int:
     """Pages of files that the kernel gives back when memory is asked for."""
-    found = re.search(rf"^{version.reclaimable} (\d{{1,20}})$", read_text(os.path.join(folder, "memory.stat")), re.MULTILINE)
+    found = re.search(
+        rf"^{version.reclaimable} (\d{{1,20}})$", read_text(os.path.join(folder, "memory.stat")), re.MULTILINE
+    )
     return int(found[1]) if found else 0
 
 
@@ -104,4 +113,6 @@ def _scaled(text: str, unit: int) -> int | str:
 def can_lock(facts: Mapping[str, object], root: str) -> bool:
     """Whether memory may be locked without a limit, as RDMA wants it: there is none, or this process may ignore it (root, mostly)."""
     found = re.search(r"^CapEff:\s*([0-9a-f]{1,32})$", read_text(os.path.join(root, "proc/self/status")), re.MULTILINE)
-    return facts.get("locked_memory_kib_limit", "unlimited") == "unlimited" or bool(found and int(found[1], 16) >> _CAP_IPC_LOCK & 1)
+    return facts.get("locked_memory_kib_limit", "unlimited") == "unlimited" or bool(
+        found and int(found[1], 16) >> _CAP_IPC_LOCK & 1
+    )

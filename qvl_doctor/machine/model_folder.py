@@ -39,7 +39,11 @@ def place(name: str, env: Mapping[str, str], revision: str = "", cache: str = ""
     store = os.path.join(cache or disks.hub_cache(env), "models--" + name.replace("/", "--"))
     unfinished = sum(each.endswith(".incomplete") for each in listed(os.path.join(store, "blobs"), _MOST_FILES))
     revision = revision or "main"
-    commit = read_text(os.path.join(store, "refs", revision), 200).strip() if re.fullmatch(r"[\w.-]{1,100}", revision) else ""
+    commit = (
+        read_text(os.path.join(store, "refs", revision), 200).strip()
+        if re.fullmatch(r"[\w.-]{1,100}", revision)
+        else ""
+    )
     for each in (commit, revision):
         snapshot = os.path.join(store, "snapshots", each)
         if re.fullmatch(r"[\w-]{4,64}", each) and os.path.isdir(snapshot):
@@ -49,7 +53,9 @@ def place(name: str, env: Mapping[str, str], revision: str = "", cache: str = ""
 
 def is_repository(name: str) -> bool:
     """Whether a name may be one on the Hub, as its library checks it."""
-    return bool(_REPOSITORY.fullmatch(name)) and ".." not in name and "--" not in name and not name.endswith((".git", "/"))
+    return (
+        bool(_REPOSITORY.fullmatch(name)) and ".." not in name and "--" not in name and not name.endswith((".git", "/"))
+    )
 
 
 class _Asked(NamedTuple):
@@ -62,11 +68,17 @@ class _Asked(NamedTuple):
 
 
 def look(
-    folder: str, vllm: str = "", transformers: str = "", arguments: Mapping[str, Any] | None = None, *, downloads: bool = False
+    folder: str,
+    vllm: str = "",
+    transformers: str = "",
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    downloads: bool = False,
 ) -> Seen:
     """What is in the folder, and what is wrong with it, in the words that vLLM would use where it has any.
 
-    `arguments` are those of the command. `downloads`: what is missing is fetched at the start, so that it is no mistake.
+    `arguments` are those of the command. `downloads`: what is missing is fetched at the start, so that it is no
+    mistake.
     """
     if not os.path.isdir(folder):
         return Seen({"model_folder": Fact("missing", "probe")})
@@ -93,16 +105,22 @@ def _without_config(folder: str, names: Sequence[str], problem: str) -> tuple[st
     if problem == "unreadable":
         return "not-permitted", _not_permitted(path)
     if problem != "missing":
-        return "broken-config", observe(MACHINE, f"It looks like the config file at '{path[:290]}' is not a valid JSON file.")
+        return "broken-config", observe(
+            MACHINE, f"It looks like the config file at '{path[:290]}' is not a valid JSON file."
+        )
     if "adapter_config.json" in names:
         base = str(read_object(os.path.join(folder, "adapter_config.json")).get("base_model_name_or_path") or "")
         of = f" for {base[:150]}" if re.fullmatch(r"[\w./-]{1,150}", base) else ""
-        return "adapter", observe(MACHINE, f"the folder {folder[:200]} holds a LoRA adapter{of}, and no config.json of a model")
+        return "adapter", observe(
+            MACHINE, f"the folder {folder[:200]} holds a LoRA adapter{of}, and no config.json of a model"
+        )
     if "params.json" in names or any(name.endswith(".gguf") for name in names):
         return "other-format", None  # Mistral's own format, or files that are named one by one
     inner = next(_inner(folder, names), "")
     if inner:
-        return "too-high", observe(MACHINE, f"the folder {folder[:200]} holds no config.json, but its folder {inner[:200]} does")
+        return "too-high", observe(
+            MACHINE, f"the folder {folder[:200]} holds no config.json, but its folder {inner[:200]} does"
+        )
     return "no-config", observe(MACHINE, f"{folder[:300]} does not appear to have a file named config.json.")
 
 
@@ -110,7 +128,9 @@ def _inner(folder: str, names: Sequence[str]) -> Iterator[str]:
     """Folders in it that hold a model: one level down, or the snapshots of a hub's cache."""
     candidates = [name for name in names[:_MOST_INNER] if os.path.isdir(os.path.join(folder, name))]
     if "snapshots" in candidates:
-        candidates += [os.path.join("snapshots", name) for name in listed(os.path.join(folder, "snapshots"), _MOST_INNER)]
+        candidates += [
+            os.path.join("snapshots", name) for name in listed(os.path.join(folder, "snapshots"), _MOST_INNER)
+        ]
     for name in candidates:
         if os.path.isfile(os.path.join(folder, name, "config.json")):
             yield name
@@ -136,7 +156,9 @@ def _with_config(folder: str, names: Sequence[str], config: Mapping[str, Any], a
     return Seen({name: Fact(value, "probe") for name, value in facts.items()}, seen)
 
 
-def _files(folder: str, names: Sequence[str], config: Mapping[str, Any], asked: _Asked, weights: weight_files.Weights) -> Iterator[Record]:
+def _files(
+    folder: str, names: Sequence[str], config: Mapping[str, Any], asked: _Asked, weights: weight_files.Weights
+) -> Iterator[Record]:
     wrong = weights.observations if _usual_format(asked.arguments) else ()
     if asked.downloads:
         # What is there is not fetched again, so a broken file stays broken.
@@ -175,16 +197,29 @@ def _in_no_release(config: Mapping[str, Any], architecture: str, vllm: str) -> I
 
 def _untyped(config: Mapping[str, Any], folder: str, arguments: Mapping[str, Any]) -> Iterator[Record]:
     """A config.json that does not say its type, in Transformers' words. Until 4.57 Transformers also tries the words of the path."""
-    if config.get("model_type") or config.get("auto_map") or arguments.get("config_format") or arguments.get("hf_config_path"):
+    if (
+        config.get("model_type")
+        or config.get("auto_map")
+        or arguments.get("config_format")
+        or arguments.get("hf_config_path")
+    ):
         return
     if not any(name in folder for name in knowledge.table("model_types")["model_types"]):
-        yield observe(MACHINE, f"Unrecognized model in {folder.replace(' ', '_')[:290]}. Should have a `model_type` key in its config.json")
+        yield observe(
+            MACHINE,
+            f"Unrecognized model in {folder.replace(' ', '_')[:290]}. Should have a `model_type` key in its config.json",
+        )
 
 
-def _remote_code(config: Mapping[str, Any], model_type: str, folder: str, arguments: Mapping[str, Any]) -> Iterator[Record]:
+def _remote_code(
+    config: Mapping[str, Any], model_type: str, folder: str, arguments: Mapping[str, Any]
+) -> Iterator[Record]:
     """A configuration class of the model's own, of a type that neither Transformers nor vLLM reads in any release."""
     code = config.get("auto_map")
     if not isinstance(code, dict) or not code.get("AutoConfig") or arguments.get("trust_remote_code"):
         return
     if model_type and knowledge.model_type(model_type) is None:
-        yield observe(MACHINE, f"The repository {folder[:300]} contains custom code which must be executed to correctly load the model.")
+        yield observe(
+            MACHINE,
+            f"The repository {folder[:300]} contains custom code which must be executed to correctly load the model.",
+        )

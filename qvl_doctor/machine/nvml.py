@@ -101,8 +101,8 @@ def _has_nvidia_card(root: str) -> bool:
     devices = os.path.join(root, "sys/bus/pci/devices")
     for name in listed(devices, _MOST_DEVICES):
         folder = os.path.join(devices, name)
-        if read_text(os.path.join(folder, "vendor"), 16).strip() == _NVIDIA and read_text(os.path.join(folder, "class"), 16).startswith(
-            "0x03"
-        ):
+        if read_text(os.path.join(folder, "vendor"), 16).strip() == _NVIDIA and read_text(
+            os.path.join(folder, "class"), 16
+        ).startswith("0x03"):
             return True
     return False

@@ -25,7 +25,17 @@ _CUDAS = (11, 12, 13)
 #: Those whose requirements are looked at: what vLLM's start depends on.
 _WATCHED = frozenset(
     (
-        *("vllm", "torch", "torchvision", "torchaudio", "xformers", "transformers", "tokenizers", "flash_attn", "flashinfer_python"),
+        *(
+            "vllm",
+            "torch",
+            "torchvision",
+            "torchaudio",
+            "xformers",
+            "transformers",
+            "tokenizers",
+            "flash_attn",
+            "flashinfer_python",
+        ),
         *("compressed_tensors", "xgrammar", "torchcodec", "huggingface_hub", "ray"),
     )
 )
@@ -33,7 +43,8 @@ _WATCHED = frozenset(
 #: Whose builds for other GPUs say so in their version.py.
 _BUILT = ("torch", "torchvision")
 
-#: Runs in the interpreter that is looked at, so it is written for Python 3.8. The folder that we are in is not where packages are.
+#: Runs in the interpreter that is looked at, so it is written for Python 3.8. The folder that we are in is not where
+#: packages are.
 _SCRIPT = r"""
 import sys
 sys.path[:] = [folder for folder in sys.path if folder]
@@ -67,7 +78,9 @@ def look(python: str = "") -> Seen:
     words = [python or sys.executable, "-c", _SCRIPT, *_BUILT]
     try:
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIME_LIMIT_S, check=False)  # noqa: S603  # the interpreter that the user names
-        return read(json.loads(done.stdout.rpartition(b"\n")[2]))  # what start-up files of the interpreter print stands before it
+        return read(
+            json.loads(done.stdout.rpartition(b"\n")[2])
+        )  # what start-up files of the interpreter print stands before it
     except (OSError, ValueError, TypeError, AttributeError, subprocess.TimeoutExpired):
         return Seen({"python_answers": Fact("no", "probe")})
 
@@ -94,7 +107,9 @@ def _built_for(text: str) -> str:
 
     Torch names the release; of torchvision, which asks its compiled part, only the version tells: 0.28.0+cu130.
     """
-    if re.search(r"^hip[^=\n]*=\s*['\"]", text, re.MULTILINE) or re.search(r"^__version__ = '[^']{1,40}\+rocm", text, re.MULTILINE):
+    if re.search(r"^hip[^=\n]*=\s*['\"]", text, re.MULTILINE) or re.search(
+        r"^__version__ = '[^']{1,40}\+rocm", text, re.MULTILINE
+    ):
         return "rocm"
     named = re.search(r"^cuda(?::[^=\n]*)?\s*=\s*['\"]?(\d{1,2}\.\d{1,2}|None)\b", text, re.MULTILINE)
     if named:
@@ -140,7 +155,11 @@ def _shadowed(versions: Mapping[str, list[str]]) -> Iterator[Record]:
 def _overwritten(versions: Mapping[str, list[str]]) -> Iterator[Record]:
     """Libraries for two releases of CUDA that are installed under the same path."""
     for library in ("nccl", "cudnn"):
-        held = [f"nvidia-{library}-cu{cuda} {versions[name][0]}" for cuda in _CUDAS if (name := f"nvidia_{library}_cu{cuda}") in versions]
+        held = [
+            f"nvidia-{library}-cu{cuda} {versions[name][0]}"
+            for cuda in _CUDAS
+            if (name := f"nvidia_{library}_cu{cuda}") in versions
+        ]
         if len(held) > 1:
             yield observe(MACHINE, f"packages {held[0]} and {held[1]} have the same files")
 
@@ -151,7 +170,9 @@ def _twice(versions: Mapping[str, list[str]]) -> Iterator[Record]:
             yield observe(MACHINE, f"package {name} is installed twice, as {' and '.join(sorted(set(held)))}")
 
 
-def _violations(rows: Iterable[tuple[str, str, list[str]]], versions: Mapping[str, list[str]], python: str) -> Iterator[Record]:
+def _violations(
+    rows: Iterable[tuple[str, str, list[str]]], versions: Mapping[str, list[str]], python: str
+) -> Iterator[Record]:
     """What packages ask for and do not get, each with who else asks for the same package. `python` is the interpreter's release."""
     wishes = list(_wishes(rows, python))
     for wish in wishes:
@@ -159,7 +180,11 @@ def _violations(rows: Iterable[tuple[str, str, list[str]]], versions: Mapping[st
         if held is None:
             yield observe(MACHINE, f"package {wish.by} requires {wish.asked}, which is not installed")
         elif not wish.allows(held[0]):
-            others = [f"{each.by} asks for {each.asked}" for each in wishes if each.package == wish.package and each.by != wish.by]
+            others = [
+                f"{each.by} asks for {each.asked}"
+                for each in wishes
+                if each.package == wish.package and each.by != wish.by
+            ]
             beside = f"; {', '.join(others[:_MOST_OTHERS])}" if others else ""
             yield observe(MACHINE, f"package {wish.by} requires {wish.asked}, but {held[0]} is installed{beside}")
 
@@ -200,7 +225,12 @@ def _wishes(rows: Iterable[tuple[str, str, list[str]]], python: str) -> Iterator
                     continue
             except InvalidRequirement:
                 continue
-            yield _Wish(f"{name} {version}", _plain(asked.name), f"{asked.name}{asked.specifier}", partial(allows, asked.specifier))
+            yield _Wish(
+                f"{name} {version}",
+                _plain(asked.name),
+                f"{asked.name}{asked.specifier}",
+                partial(allows, asked.specifier),
+            )
 
 
 def _plain(name: str) -> str:

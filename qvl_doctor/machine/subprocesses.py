@@ -30,7 +30,8 @@ class Ended(NamedTuple):
 def run(words: Sequence[str], limit_s: float, heard: Callable[[str], None] = lambda _: None) -> Ended:
     """Runs a program for at most `limit_s`; `heard` gets the lines of its standard output as they come. Raises OSError if it cannot start.
 
-    It runs in a process group of its own, which is killed when this returns or is interrupted: an import may have started others.
+    It runs in a process group of its own, which is killed when this returns or is interrupted: an import may have
+    started others.
     """
     with subprocess.Popen(  # noqa: S603  # the interpreter that the user names
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
@@ -52,7 +53,11 @@ def _listen(process: subprocess.Popen[bytes], deadline: float, heard: Callable[[
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 selector.register(pipe, selectors.EVENT_READ)
-        while selector.get_map() and time.monotonic() < deadline and not (ended_at and time.monotonic() > ended_at + _GRACE_S):
+        while (
+            selector.get_map()
+            and time.monotonic() < deadline
+            and not (ended_at and time.monotonic() > ended_at + _GRACE_S)
+        ):
             for key, _ in selector.select(_TICK_S):
                 data = os.read(key.fd, _CHUNK)
                 if not data:

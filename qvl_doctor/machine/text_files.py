@@ -13,7 +13,15 @@ from qvl_doctor.versions import satisfies
 
 _TOKENIZERS = frozenset(
     (
-        *("tokenizer.json", "tokenizer.model", "tokenizer.model.v3", "tekken.json", "vocab.json", "vocab.txt", "spiece.model"),
+        *(
+            "tokenizer.json",
+            "tokenizer.model",
+            "tokenizer.model.v3",
+            "tekken.json",
+            "vocab.json",
+            "vocab.txt",
+            "spiece.model",
+        ),
         *("sentencepiece.bpe.model", "tiktoken.model", "qwen.tiktoken"),
     )
 )
@@ -24,7 +32,18 @@ _SAMPLING = ("repetition_penalty", "temperature", "top_k", "top_p", "min_p", "ma
 #: Types whose processor vLLM takes from Transformers, which reads its settings from one of these files.
 _PROCESSED = frozenset(
     (
-        *("aya_vision", "gemma3", "glm4v", "idefics3", "llama4", "llava", "llava_next", "llava_onevision", "mistral3", "mllama"),
+        *(
+            "aya_vision",
+            "gemma3",
+            "glm4v",
+            "idefics3",
+            "llama4",
+            "llava",
+            "llava_next",
+            "llava_onevision",
+            "mistral3",
+            "mllama",
+        ),
         *("paligemma", "qwen2_5_omni", "qwen2_5_vl", "qwen2_vl", "qwen3_vl", "qwen3_vl_moe", "smolvlm"),
     )
 )
@@ -32,8 +51,29 @@ _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 #: Types for which some release of vLLM has a template of its own.
 _OWN_TEMPLATE = frozenset(
     (
-        *("blip-2", "chameleon", "clip", "colpali", "deepseek_ocr", "deepseek_ocr2", "deepseek_vl_v2", "florence2", "fuyu", "minicpm_ocr"),
-        *("minicpmv", "minicpmv4_6", "minicpmv4_7", "paligemma", "qwen", "siglip", "siglip2", "unlimited-ocr", "unlimited_ocr"),
+        *(
+            "blip-2",
+            "chameleon",
+            "clip",
+            "colpali",
+            "deepseek_ocr",
+            "deepseek_ocr2",
+            "deepseek_vl_v2",
+            "florence2",
+            "fuyu",
+            "minicpm_ocr",
+        ),
+        *(
+            "minicpmv",
+            "minicpmv4_6",
+            "minicpmv4_7",
+            "paligemma",
+            "qwen",
+            "siglip",
+            "siglip2",
+            "unlimited-ocr",
+            "unlimited_ocr",
+        ),
     )
 )
 _CHATS = ("ForCausalLM", "ForConditionalGeneration")
@@ -51,7 +91,11 @@ def facts_of(folder: str, names: Sequence[str], arguments: Mapping[str, Any] | N
     }
     asked = (arguments or {}).get("generation_config") in {None, "auto"}
     found = read_json(os.path.join(folder, "generation_config.json")).value if asked else None
-    given = {name: found[name] for name in _SAMPLING if isinstance(found.get(name), (int, float))} if isinstance(found, dict) else {}
+    given = (
+        {name: found[name] for name in _SAMPLING if isinstance(found.get(name), (int, float))}
+        if isinstance(found, dict)
+        else {}
+    )
     if given:
         facts["generation_defaults"] = ", ".join(f"{name} {value}"[:60] for name, value in given.items())
     return facts
@@ -72,9 +116,15 @@ def observations(
     own_tokenizer = arguments.get("tokenizer") or arguments.get("skip_tokenizer_init")
     if facts["tokenizer_files"] == "no" and not own_tokenizer and not _remote(folder, there):
         if transformers and satisfies(transformers, ">=5"):
-            yield observe(MACHINE, f"the folder {folder[:300]} holds no file of a tokenizer, and Transformers 5 takes an empty one then")
+            yield observe(
+                MACHINE,
+                f"the folder {folder[:300]} holds no file of a tokenizer, and Transformers 5 takes an empty one then",
+            )
         else:
-            yield observe(MACHINE, f"{folder[:300]} does not appear to have a file named tokenizer.json, nor one of another tokenizer.")
+            yield observe(
+                MACHINE,
+                f"{folder[:300]} does not appear to have a file named tokenizer.json, nor one of another tokenizer.",
+            )
     model_type = str(config.get("model_type") or "")
     if model_type in _PROCESSED and facts["processor_files"] == "no" and _wants_processor(config, arguments):
         yield observe(MACHINE, f"Can't load image processor for '{folder[:300]}': there is no {_PROCESSORS[0]}")
@@ -91,16 +141,24 @@ def observations(
 
 
 def _broken(folder: str, name: str) -> Record:
-    return observe(MACHINE, f"It looks like the config file at '{os.path.join(folder, name)[:290]}' is not a valid JSON file.")
+    return observe(
+        MACHINE, f"It looks like the config file at '{os.path.join(folder, name)[:290]}' is not a valid JSON file."
+    )
 
 
 def _remote(folder: str, there: frozenset[str]) -> bool:
     """Whether the tokenizer is code of the model's own, which may read files of any name."""
-    return "tokenizer_config.json" in there and "auto_map" in _object(read_json(os.path.join(folder, "tokenizer_config.json")))
+    return "tokenizer_config.json" in there and "auto_map" in _object(
+        read_json(os.path.join(folder, "tokenizer_config.json"))
+    )
 
 
 def _wants_processor(config: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
-    return "vision_config" in config and not arguments.get("language_model_only") and not arguments.get("mm_processor_kwargs")
+    return (
+        "vision_config" in config
+        and not arguments.get("language_model_only")
+        and not arguments.get("mm_processor_kwargs")
+    )
 
 
 def _chats(config: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
@@ -109,7 +167,11 @@ def _chats(config: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
         return False
     if arguments.get("tokenizer_mode") not in {None, "auto", "slow", "hf"}:
         return False
-    if arguments.get("runner") not in {None, "auto", "generate"} or arguments.get("task") not in {None, "auto", "generate"}:
+    if arguments.get("runner") not in {None, "auto", "generate"} or arguments.get("task") not in {
+        None,
+        "auto",
+        "generate",
+    }:
         return False
     architectures = config.get("architectures")
     return isinstance(architectures, list) and any(str(name).endswith(_CHATS) for name in architectures[:4])

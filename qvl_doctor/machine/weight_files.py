@@ -48,7 +48,9 @@ def look(folder: str, names: Sequence[str]) -> Weights:
         observations.append(observe(MACHINE, f"Weight files referenced in index but missing: {_shown(missing)}"))
     absent = [] if _indexed(names) else _absent(kept)
     if absent:
-        observations.append(observe(MACHINE, f"the numbers of the weight files have gaps, and these are missing: {_shown(absent)}"))
+        observations.append(
+            observe(MACHINE, f"the numbers of the weight files have gaps, and these are missing: {_shown(absent)}")
+        )
     for name in found[:_MOST_HEADERS]:
         observations += _broken(folder, name)
     return Weights(len(found), sum(sizes) / GIB, bool(found) and not missing and not absent, tuple(observations))

@@ -107,8 +107,12 @@ def _single(source: str, each: Looked, status: Seen | None, rules: Sequence[Rule
         if isinstance(case, Case):
             seen |= Seen(facts_of(case, case.plan()))
         else:
-            notes.append(both("manifest.no_card" if case.reason == "model" else f"sizing.{case.reason}", detail=case.detail))
-    found = advise(examine(source, seen | (status or Seen()), rules), own, each.command, whole=False)  # one text for all commands, later
+            notes.append(
+                both("manifest.no_card" if case.reason == "model" else f"sizing.{case.reason}", detail=case.detail)
+            )
+    found = advise(
+        examine(source, seen | (status or Seen()), rules), own, each.command, whole=False
+    )  # one text for all commands, later
     return found._replace(not_checked=tuple({note["en"]: note for note in (*found.not_checked, *notes)}.values()))
 
 
@@ -118,7 +122,9 @@ def _with_image(first: Diagnosis, again: Diagnosis, release: str, image: str) ->
     rest = tuple(one for one in again.findings if one.rule not in {reason.rule for reason in reasons})
     findings = tuple(sorted((*reasons, *rest), key=lambda one: SEVERITIES.index(one.severity)))
     note = both("manifest.other_release", release=release, image=image)
-    theirs = {name: first.facts[name] for name in ("vllm", "engine") if name in first.facts}  # what the file says still counts
+    theirs = {
+        name: first.facts[name] for name in ("vllm", "engine") if name in first.facts
+    }  # what the file says still counts
     whole = summed_up(first.source, findings, {**again.facts, **theirs})
     return whole._replace(alternatives=again.alternatives, not_checked=(note, *first.not_checked))
 
@@ -126,9 +132,13 @@ def _with_image(first: Diagnosis, again: Diagnosis, release: str, image: str) ->
 def _notes(command: Command) -> list[Text]:
     """That a piece of a manifest does not show what stands elsewhere, and that what a controller made is not the place for a change."""
     source = command.source
-    fragment = isinstance(source, ManifestSource) and source.shape == "kubernetes" and not source.box.spot.root.get("kind")
+    fragment = (
+        isinstance(source, ManifestSource) and source.shape == "kubernetes" and not source.box.spot.root.get("kind")
+    )
     owners = owner_of(command)[-1:]
-    owned: list[Text] = [both("manifest.owned", where=command.where[:200], owner=f"{kind}/{name}"[:200]) for kind, name in owners]
+    owned: list[Text] = [
+        both("manifest.owned", where=command.where[:200], owner=f"{kind}/{name}"[:200]) for kind, name in owners
+    ]
     return [both("manifest.fragment")] if fragment else owned
 
 
@@ -136,7 +146,9 @@ def _together(source: str, singles: Sequence[Diagnosis], looked: Sequence[Looked
     """Several commands of one file as one diagnosis: all findings, and the facts of the command that is worst off."""
     if len(singles) == 1:
         return singles[0]
-    worst = min(singles, key=lambda each: SEVERITIES.index(each.findings[0].severity) if each.findings else len(SEVERITIES))
+    worst = min(
+        singles, key=lambda each: SEVERITIES.index(each.findings[0].severity) if each.findings else len(SEVERITIES)
+    )
     unique = {(one.rule, one.title["en"], one.evidence): one for each in singles for one in each.findings}
     findings = tuple(sorted(unique.values(), key=lambda one: SEVERITIES.index(one.severity)))
     notes = dict.fromkeys(note["en"] for each in singles for note in each.not_checked)

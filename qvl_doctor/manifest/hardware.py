@@ -11,7 +11,8 @@ from qvl_doctor.memory.release_tables import GIB, parse
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MANIFEST, observe
 
-#: vLLM's workers hand each other the outputs through shared memory, and so does NCCL; the 64 MiB of a container are too little for several.
+#: vLLM's workers hand each other the outputs through shared memory, and so does NCCL; the 64 MiB of a container are too
+#: little for several.
 _SHM = GIB
 #: Resources with a slash in their names that are no devices.
 _NO_DEVICES = ("hugepages-", "kubernetes.io/", "attachable-volumes-")
@@ -28,8 +29,15 @@ def of_docker(command: Command) -> Iterator[Record]:
     """What a `docker run` lacks."""
     held, ranks = command.container, gpus_needed(command)
     cpu = is_for_cpu(command) or command.value("--device") == "cpu"
-    if not any(held.get(key) for key in ("gpus", "runtime", "device")) and not cpu and "tpu" not in (command.image or "").lower():
-        yield observe(MANIFEST, "docker run gives the container no GPU: neither --gpus nor a runtime or device is among its options")
+    if (
+        not any(held.get(key) for key in ("gpus", "runtime", "device"))
+        and not cpu
+        and "tpu" not in (command.image or "").lower()
+    ):
+        yield observe(
+            MANIFEST,
+            "docker run gives the container no GPU: neither --gpus nor a runtime or device is among its options",
+        )
     if ranks > 1 and not held.get("shm-size") and held.get("ipc") != "host":
         yield observe(MANIFEST, f"container of vLLM has 64 MiB at /dev/shm, and its command uses {ranks} GPUs")
 
@@ -65,7 +73,11 @@ def _given_otherwise(scene: Scene) -> bool:
 
 def _docker_gpus(scene: Scene) -> Iterator[Record]:
     held = scene.command.container
-    if not any(held.get(key) for key in ("gpus", "runtime")) and not scene.node.get("devices") and not _without_gpu(scene):
+    if (
+        not any(held.get(key) for key in ("gpus", "runtime"))
+        and not scene.node.get("devices")
+        and not _without_gpu(scene)
+    ):
         yield scene.at(scene.node, f"service {scene.name} gets no GPU from Docker")
 
 
@@ -94,10 +106,14 @@ def _shared_memory(scene: Scene) -> Iterator[Record]:
     if not size and scene.shape == "compose":
         yield scene.at(scene.node, f"container {scene.name} has 64 MiB at /dev/shm, and its command uses {ranks} GPUs")
     elif not size:
-        yield scene.at(scene.node, f"container {scene.name} has no volume in memory at /dev/shm, and its command uses {ranks} GPUs")
+        yield scene.at(
+            scene.node, f"container {scene.name} has no volume in memory at /dev/shm, and its command uses {ranks} GPUs"
+        )
     elif 0 < bytes_ < _SHM:
         at = deep(volume, "emptyDir", "sizeLimit") or scene.node
-        yield scene.at(at, f"container {scene.name} has {bytes_ >> 20} MiB at /dev/shm, and its command uses {ranks} GPUs")
+        yield scene.at(
+            at, f"container {scene.name} has {bytes_ >> 20} MiB at /dev/shm, and its command uses {ranks} GPUs"
+        )
 
 
 def _main_memory(scene: Scene) -> Iterator[Record]:
@@ -133,4 +149,6 @@ def _is_v0(scene: Scene) -> bool:
 
 
 def _gib(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1 << 20 else 0.0
+    return (
+        float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1 << 20 else 0.0
+    )

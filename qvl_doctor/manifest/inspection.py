@@ -23,8 +23,11 @@ _RELEASE = re.compile(r"vllm[^:@]*:v?(0\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", re.IGNOR
 #: Images with vLLM in them whose tags count the versions of something else.
 _OWN_VERSIONS = re.compile(r"lmcache/|vllm-omni", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|\((\w+)\)|(\w+))")
-#: Filled in before anything starts (`${HF_TOKEN}`, `$(KEY)`), a place to fill in (`<your token>`), or a switch: no secret.
-_NO_SECRET = re.compile(r"\$\{\w+(?::?[?+-])?\}|\$\{\w+:?\?[^}]*\}|\$\w+|\$\(\w+\)|<[^<>]*>|\*+|\d{1,2}|true|false", re.IGNORECASE)
+#: Filled in before anything starts (`${HF_TOKEN}`, `$(KEY)`), a place to fill in (`<your token>`), or a switch: no
+#: secret.
+_NO_SECRET = re.compile(
+    r"\$\{\w+(?::?[?+-])?\}|\$\{\w+:?\?[^}]*\}|\$\w+|\$\(\w+\)|<[^<>]*>|\*+|\d{1,2}|true|false", re.IGNORECASE
+)
 _SECRET_FLAGS = ("--api-key", "--hf-token")
 
 

@@ -10,7 +10,8 @@ from qvl_doctor.manifest.services import other_ports
 from qvl_doctor.manifest.surroundings import Scene, number
 from qvl_doctor.model import Record
 
-#: Seconds that a start takes at least where nothing better is known: profiling, graphs and imports of a small model, and a fast disk.
+#: Seconds that a start takes at least where nothing better is known: profiling, graphs and imports of a small model,
+#: and a fast disk.
 _LEAST_START_S = 120
 _OVERHEAD_S = 60
 _READ_GIB_PER_S = 1.0
@@ -63,9 +64,14 @@ def _probed(scene: Scene) -> Iterator[Record]:
         if at.isdecimal() and len(at) < 6 and int(at) != scene.port:
             if at in open_elsewhere:
                 continue
-            yield scene.at(port, f"container {scene.name}: its {kind} probe asks port {at}, and vLLM listens on {scene.port}")
+            yield scene.at(
+                port, f"container {scene.name}: its {kind} probe asks port {at}, and vLLM listens on {scene.port}"
+            )
         elif path.startswith("/v1/") and _guarded(scene) and not asked.get("httpHeaders"):
-            yield scene.at(asked, f"container {scene.name}: its {kind} probe asks {path[:80]} without the API key that vLLM wants there")
+            yield scene.at(
+                asked,
+                f"container {scene.name}: its {kind} probe asks {path[:80]} without the API key that vLLM wants there",
+            )
 
 
 def _guarded(scene: Scene) -> bool:

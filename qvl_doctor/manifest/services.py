@@ -37,10 +37,17 @@ def _asked_from_outside(scene: Scene, services: list[Node]) -> bool:
     """Whether a published port, a probe or a Service leads to the server's port."""
     if scene.shape == "compose":
         return bool(entries(scene.node, "ports"))
-    kinds = [deep(scene.node, f"{kind}Probe", way) for kind in ("startup", "liveness", "readiness") for way in ("httpGet", "tcpSocket")]
+    kinds = [
+        deep(scene.node, f"{kind}Probe", way)
+        for kind in ("startup", "liveness", "readiness")
+        for way in ("httpGet", "tcpSocket")
+    ]
     asked = [port for probe in kinds if probe and not probe.get("host") and (port := probe.get("port"))]
     asked += [
-        port for service in services for each in entries(service, "spec", "ports") if (port := each.get("targetPort") or each.get("port"))
+        port
+        for service in services
+        for each in entries(service, "spec", "ports")
+        if (port := each.get("targetPort") or each.get("port"))
     ]
     return bool(scene.port) and any(scene.box.port_of(port.resolved.value) == str(scene.port) for port in asked)
 
@@ -59,7 +66,9 @@ def _services(scene: Scene) -> list[Node]:
 
 def _labels(scene: Scene) -> Mapping[str, str]:
     root = scene.box.spot.root
-    labels = deep(root, "spec", "template", "metadata", "labels") or (deep(root, "metadata", "labels") if scene.kind == "Pod" else None)
+    labels = deep(root, "spec", "template", "metadata", "labels") or (
+        deep(root, "metadata", "labels") if scene.kind == "Pod" else None
+    )
     return {key.value: value.resolved.value for key, value in labels.pairs} if labels else {}
 
 

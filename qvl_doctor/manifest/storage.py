@@ -11,7 +11,8 @@ from qvl_doctor.manifest.surroundings import Scene, number, quantity_of
 from qvl_doctor.memory.release_tables import GIB
 from qvl_doctor.model import Record
 
-#: Where the Hub's library keeps models if no variable says otherwise: below the home of root, and of the user of vLLM's own images.
+#: Where the Hub's library keeps models if no variable says otherwise: below the home of root, and of the user of vLLM's
+#: own images.
 _CACHES = ("/root/.cache/huggingface", "/home/vllm/.cache/huggingface")
 _CACHE_VARIABLES = ("HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HF_XET_CACHE")
 #: Where KServe puts the model that STORAGE_URI or a storageUri names.
@@ -45,7 +46,10 @@ def _media(pod: Node, scene: Scene) -> Iterator[Record]:
 def _undefined(scene: Scene) -> Iterator[Record]:
     """Mounts of volumes that the pod does not have: the API server refuses the object."""
     names = {volume.text("name") for volume in entries(scene.pod, "volumes")}
-    names |= {text_at(template, "metadata", "name") for template in entries(scene.box.spot.root, "spec", "volumeClaimTemplates")}
+    names |= {
+        text_at(template, "metadata", "name")
+        for template in entries(scene.box.spot.root, "spec", "volumeClaimTemplates")
+    }
     for mount in entries(scene.node, "volumeMounts"):
         name = mount.text("name")
         if name and name not in names:
@@ -67,7 +71,10 @@ def _path(scene: Scene) -> Iterator[Record]:
     host = volume.get("hostPath")
     if host and not any(scene.pod and scene.pod.get(key) for key in ("nodeSelector", "nodeName", "affinity")):
         path = (host.text("path") or "")[:200]
-        yield scene.at(host, f"the model of container {scene.name} is in a folder of the node, {path}, and any node may run the pod")
+        yield scene.at(
+            host,
+            f"the model of container {scene.name} is in a folder of the node, {path}, and any node may run the pod",
+        )
     yield from _claim(scene, volume)
 
 
@@ -78,9 +85,19 @@ def _download(scene: Scene) -> Iterator[Record]:
     download = scene.arguments.get("download_dir")
     told = [scene.command.env[name] for name in _CACHE_VARIABLES if scene.command.env.get(name)]
     folders = [download] if isinstance(download, str) else told[:1] or _CACHES
-    name = next((name for folder in folders for each in (folder, f"{folder}/hub") if (name := scene.box.mount(each)) is not None), None)
+    name = next(
+        (
+            name
+            for folder in folders
+            for each in (folder, f"{folder}/hub")
+            if (name := scene.box.mount(each)) is not None
+        ),
+        None,
+    )
     if name is None:
-        yield scene.at(scene.node, f"container {scene.name} downloads its model at each start: no volume keeps {folders[0][:120]}")
+        yield scene.at(
+            scene.node, f"container {scene.name} downloads its model at each start: no volume keeps {folders[0][:120]}"
+        )
         return
     volume = scene.box.volume(name)
     yield from _template(scene, name) if volume is None else _claim(scene, volume)
@@ -107,7 +124,9 @@ def _small(scene: Scene, name: str, *sizes: Node | None) -> Iterator[Record]:
     for node in sizes:
         gib = quantity_of(node.value) / GIB if node else 0.0
         if node and 0 < gib < scene.weights_gib:
-            yield scene.at(node, f"the volume {name} holds {gib:.0f} GiB, and the weights take {scene.weights_gib:.0f} GiB")
+            yield scene.at(
+                node, f"the volume {name} holds {gib:.0f} GiB, and the weights take {scene.weights_gib:.0f} GiB"
+            )
 
 
 def _template(scene: Scene, name: str) -> Iterator[Record]:
@@ -119,5 +138,7 @@ def _template(scene: Scene, name: str) -> Iterator[Record]:
 
 def _object(scene: Scene, kind: str, name: str) -> Node | None:
     """An object of the same text."""
-    found = (each for each in scene.documents if each.text("kind") == kind and text_at(each, "metadata", "name") == name)
+    found = (
+        each for each in scene.documents if each.text("kind") == kind and text_at(each, "metadata", "name") == name
+    )
     return next(found, None)

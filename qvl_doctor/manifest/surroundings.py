@@ -74,7 +74,11 @@ class Scene:
     @property
     def port(self) -> int:
         """Where the server listens; 0 where a variable or a file of flags says it."""
-        return size_of(self.command, "--http-port", KSERVE_PORT) if is_kserve(self.command) else size_of(self.command, "--port", 8000)
+        return (
+            size_of(self.command, "--http-port", KSERVE_PORT)
+            if is_kserve(self.command)
+            else size_of(self.command, "--port", 8000)
+        )
 
     @property
     def model(self) -> str:

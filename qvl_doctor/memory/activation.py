@@ -1,7 +1,7 @@
 """The activation peak of vLLM's profile run: what is alive at each moment of it, tensor by tensor.
 
-Peak = max over moments of the tensors alive then, plus what stays for the whole run. "PyTorch activation peak memory" and "peak activation"
-of the logs are this number: the increase of torch's peak over the weights.
+Peak = max over moments of the tensors alive then, plus what stays for the whole run. "PyTorch activation peak memory"
+and "peak activation" of the logs are this number: the increase of torch's peak over the weights.
 """
 
 from __future__ import annotations
@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 from qvl_doctor.memory.constants import QUANTIZED_INPUT
 from qvl_doctor.memory.encoder import Dummies, dummies, output_width
 from qvl_doctor.memory.gpus import Gpu
-from qvl_doctor.memory.profile_tensors import BATCH, DTYPE, ITEMS, LENGTH, PIXELS, TENSOR_PARALLEL, Moment, NamedTensor, tensor
+from qvl_doctor.memory.profile_tensors import (
+    BATCH,
+    DTYPE,
+    ITEMS,
+    LENGTH,
+    PIXELS,
+    TENSOR_PARALLEL,
+    Moment,
+    NamedTensor,
+    tensor,
+)
 from qvl_doctor.memory.quants import DTYPE_BYTES
 from qvl_doctor.memory.release_tables import KIB, MIB, Release, Since, at, cdiv
 from qvl_doctor.memory.sampling import sampled_states, sampler_tensors
@@ -20,18 +30,19 @@ from qvl_doctor.memory.shape import Experts, ModelShape, VisionShape
 from qvl_doctor.memory.towers_live import live
 from qvl_doctor.memory.vision import Item
 
-#: PyTorch's workspace for cuBLAS, allocated with the first product (aten/src/ATen/cuda/CublasHandlePool.cpp): :4096:2:16:8, and 32 MiB on
-#: Hopper.
+#: PyTorch's workspace for cuBLAS, allocated with the first product (aten/src/ATen/cuda/CublasHandlePool.cpp):
+#: :4096:2:16:8, and 32 MiB on Hopper.
 _CUBLAS, _CUBLAS_HOPPER = 2 * 4096 * KIB + 8 * 16 * KIB, 32 * MIB
 #: Buffers of the fused experts: three, from 0.8 two of them share one, from 0.17 both belong to a workspace that stays
 #: (fused_moe/modular_kernel.py).
 _EXPERT_BUFFERS: Since[str] = (((0, 6, 0), "three"), ((0, 8, 0), "shared"), ((0, 17, 0), "kept"))
 _EXPERT_CHUNK = 65536
-#: Bytes of a pixel on the card, and how many copies are alive: float32 until the processor's output is cast, a second copy where inputs are
-#: joined.
+#: Bytes of a pixel on the card, and how many copies are alive: float32 until the processor's output is cast, a second
+#: copy where inputs are joined.
 _PIXEL_BYTES: Since[int] = (((0, 6, 0), 4), ((0, 9, 2), 2))
 _PIXEL_COPIES: Since[int] = (((0, 6, 0), 2), ((0, 10, 1), 1))
-#: While it profiles, MLA makes room for the keys and values of the largest chunk of context (v1/attention/backends/mla/common.py), from
+#: While it profiles, MLA makes room for the keys and values of the largest chunk of context
+#: (v1/attention/backends/mla/common.py), from
 #: 0.10 on.
 _MLA_CHUNK_SINCE: Release = (0, 10, 0)
 _MLA_CHUNK = 65536
@@ -92,7 +103,13 @@ def _kept(shape: ModelShape, settings: Settings, gpu: Gpu, stage: int) -> tuple[
     if stage:
         tokens = (settings.max_num_batched_tokens, "tokens")
         found.append(
-            tensor("intermediate tensors of the stage before", (2, "states"), tokens, (shape.hidden, "hidden"), (_size(settings), "bytes"))
+            tensor(
+                "intermediate tensors of the stage before",
+                (2, "states"),
+                tokens,
+                (shape.hidden, "hidden"),
+                (_size(settings), "bytes"),
+            )
         )
     return tuple(found)
 
@@ -113,7 +130,9 @@ def _mlp(shape: ModelShape, settings: Settings, gpu: Gpu, tokens: int) -> tuple[
     """The feed-forward part of one layer with what its callers hold: the layer's input, the residual and the attention's output."""
     size, flags = _size(settings), _token_flags(settings)
     count = (tokens, "tokens")
-    states = tensor("hidden states of a layer", (3, "states"), count, (shape.hidden, "hidden"), (size, "bytes"), scaled_by=flags)
+    states = tensor(
+        "hidden states of a layer", (3, "states"), count, (shape.hidden, "hidden"), (size, "bytes"), scaled_by=flags
+    )
     found = [states]
     if shape.experts and all(shape.has_experts(layer) for layer in range(shape.experts.dense_layers, shape.depth)):
         if not (at(_EXPERT_BUFFERS, settings.release) == "kept" and settings.engine == "V1"):
@@ -122,11 +141,17 @@ def _mlp(shape: ModelShape, settings: Settings, gpu: Gpu, tokens: int) -> tuple[
             return (*found, *_benchmark(settings, gpu))
     width = cdiv(shape.intermediate, settings.tp)
     wide = (*flags, TENSOR_PARALLEL)
-    names = ("gate_up of the decoder's MLP", "activated gate_up") if shape.gated else ("fc1 of the decoder's MLP", "activated fc1")
+    names = (
+        ("gate_up of the decoder's MLP", "activated gate_up")
+        if shape.gated
+        else ("fc1 of the decoder's MLP", "activated fc1")
+    )
     found.append(tensor(names[0], count, ((2 if shape.gated else 1) * width, "width"), (size, "bytes"), scaled_by=wide))
     found.append(tensor(names[1], count, (width, "width"), (size, "bytes"), scaled_by=wide))
     if _eager(settings) and shape.keeps_gate_up:
-        found.append(tensor("output of the decoder's MLP", count, (shape.hidden, "hidden"), (size, "bytes"), scaled_by=flags))
+        found.append(
+            tensor("output of the decoder's MLP", count, (shape.hidden, "hidden"), (size, "bytes"), scaled_by=flags)
+        )
     if settings.quantization in {"w8a8", "fp8", "fp8-dynamic", "fp8-block", "int8"}:
         both = (width + shape.hidden, "width")
         found.append(tensor("inputs in 8 bits", count, both, (QUANTIZED_INPUT.value, "byte"), scaled_by=wide))
@@ -184,7 +209,12 @@ def _latent_context(shape: ModelShape, settings: Settings, tokens: int) -> tuple
             scaled_by=(LENGTH, TENSOR_PARALLEL),
         ),
         tensor(
-            "hidden states of a layer", (3, "states"), (tokens, "tokens"), (shape.hidden, "hidden"), size, scaled_by=_token_flags(settings)
+            "hidden states of a layer",
+            (3, "states"),
+            (tokens, "tokens"),
+            (shape.hidden, "hidden"),
+            size,
+            scaled_by=_token_flags(settings),
         ),
     )
 
@@ -204,12 +234,16 @@ def _live_inputs(shape: ModelShape, settings: Settings, made: Dummies) -> tuple[
 def _pixels(settings: Settings, item: Item) -> NamedTensor:
     copies = 2 if settings.engine == "V0" else at(_PIXEL_COPIES, settings.release)
     each = at(_PIXEL_BYTES, settings.release) if settings.dtype != "float32" else 4
-    return tensor("pixel values", (copies, "copies"), (item.pixels, "numbers"), (each, "bytes"), scaled_by=(PIXELS, ITEMS))
+    return tensor(
+        "pixel values", (copies, "copies"), (item.pixels, "numbers"), (each, "bytes"), scaled_by=(PIXELS, ITEMS)
+    )
 
 
 def _outputs(vision: VisionShape, settings: Settings, tokens: int) -> NamedTensor:
     width = (output_width(vision), "hidden")
-    return tensor("outputs of the encoder", (tokens, "image tokens"), width, (_size(settings), "bytes"), scaled_by=(PIXELS, ITEMS))
+    return tensor(
+        "outputs of the encoder", (tokens, "image tokens"), width, (_size(settings), "bytes"), scaled_by=(PIXELS, ITEMS)
+    )
 
 
 def _encoder_moments(shape: ModelShape, settings: Settings, made: Dummies) -> list[Moment]:
@@ -224,7 +258,8 @@ def _encoder_moments(shape: ModelShape, settings: Settings, made: Dummies) -> li
             embedded = ((made.tokens, "tokens"), (shape.hidden, "hidden"), (_size(settings), "bytes"))
             inputs = (*inputs, tensor("embedded prompt", *embedded, scaled_by=_token_flags(settings)))
         moments += [
-            Moment(f"{block.name} of the tower, {modality}", (*block.tensors, *inputs)) for block in _blocks(vision, settings, item)
+            Moment(f"{block.name} of the tower, {modality}", (*block.tensors, *inputs))
+            for block in _blocks(vision, settings, item)
         ]
     return moments
 
@@ -244,21 +279,37 @@ def _blocks(vision: VisionShape, settings: Settings, item: Item) -> list[Moment]
     for moment in live(vision.kind, settings):
         parts = [
             tensor(
-                "hidden states of the tower", (moment.whole, "copies"), patches, (vision.hidden, "hidden"), (size, "bytes"), scaled_by=flags
+                "hidden states of the tower",
+                (moment.whole, "copies"),
+                patches,
+                (vision.hidden, "hidden"),
+                (size, "bytes"),
+                scaled_by=flags,
             )
         ]
         if moment.divided:
             inner = (cdiv(vision.hidden, ranks), "hidden")
             parts.append(
                 tensor(
-                    "queries, keys and values of the tower", (moment.divided, "copies"), patches, inner, (size, "bytes"), scaled_by=flags
+                    "queries, keys and values of the tower",
+                    (moment.divided, "copies"),
+                    patches,
+                    inner,
+                    (size, "bytes"),
+                    scaled_by=flags,
                 )
             )
         if moment.widths:
             width = (cdiv(vision.intermediate, ranks), "width")
-            parts.append(tensor("MLP of the tower", (moment.widths, "copies"), patches, width, (size, "bytes"), scaled_by=flags))
+            parts.append(
+                tensor("MLP of the tower", (moment.widths, "copies"), patches, width, (size, "bytes"), scaled_by=flags)
+            )
         if vision.extra.get("deepstack"):
-            rows = (int(vision.extra["deepstack"]), "levels"), (item.tokens, "image tokens"), (vision.out_hidden, "hidden")
+            rows = (
+                (int(vision.extra["deepstack"]), "levels"),
+                (item.tokens, "image tokens"),
+                (vision.out_hidden, "hidden"),
+            )
             parts.append(tensor("deepstack features", *rows, (size, "bytes"), scaled_by=flags))
         found.append(Moment(moment.name, tuple(parts)))
     return found
@@ -272,7 +323,13 @@ def _passing(shape: ModelShape, settings: Settings) -> list[NamedTensor]:
     heads = cdiv(shape.heads, settings.tp) + 2 * max(1, shape.kv_heads // settings.tp)
     found = [
         tensor("hidden states of one kind", tokens, (shape.hidden, "hidden"), size, scaled_by=flags),
-        tensor("qkv of the decoder", tokens, (heads * shape.head_dim, "heads × head size"), size, scaled_by=(*flags, TENSOR_PARALLEL)),
+        tensor(
+            "qkv of the decoder",
+            tokens,
+            (heads * shape.head_dim, "heads × head size"),
+            size,
+            scaled_by=(*flags, TENSOR_PARALLEL),
+        ),
     ]
     if shape.vision and made.ran:
         found += _passing_tower(shape.vision, settings, made)
@@ -280,15 +337,27 @@ def _passing(shape: ModelShape, settings: Settings) -> list[NamedTensor]:
 
 
 def _passing_tower(vision: VisionShape, settings: Settings, made: Dummies) -> list[NamedTensor]:
-    ranks, size, flags = (settings.tp if settings.split_encoder else 1), (_size(settings), "bytes"), (PIXELS, ITEMS, DTYPE)
+    ranks, size, flags = (
+        (settings.tp if settings.split_encoder else 1),
+        (_size(settings), "bytes"),
+        (PIXELS, ITEMS, DTYPE),
+    )
     found = []
     for modality, item in made.ran.items():
         patches = (item.patches, "patches")
         up = (2 if vision.gated else 1) * cdiv(vision.intermediate, ranks)
         found += [
-            tensor(f"qkv of the tower, {modality}", patches, (3 * cdiv(vision.hidden, ranks), "3 × hidden"), size, scaled_by=flags),
+            tensor(
+                f"qkv of the tower, {modality}",
+                patches,
+                (3 * cdiv(vision.hidden, ranks), "3 × hidden"),
+                size,
+                scaled_by=flags,
+            ),
             tensor(f"up-projection of the tower, {modality}", patches, (up, "width"), size, scaled_by=flags),
-            tensor(f"hidden states of the tower, {modality}", patches, (vision.hidden, "hidden"), size, scaled_by=flags),
+            tensor(
+                f"hidden states of the tower, {modality}", patches, (vision.hidden, "hidden"), size, scaled_by=flags
+            ),
             tensor(
                 f"pixel values of one kind, {modality}",
                 (item.pixels, "numbers"),

@@ -1,6 +1,7 @@
 """The whole budget: what a start of vLLM takes on a card, what is left for the KV cache, and whether it will do.
 
-V0: worker/worker.py (determine_num_available_blocks). V1: v1/worker/gpu_worker.py (determine_available_memory), utils/mem_utils.py.
+V0: worker/worker.py (determine_num_available_blocks). V1: v1/worker/gpu_worker.py (determine_available_memory),
+utils/mem_utils.py.
 """
 
 from __future__ import annotations
@@ -18,14 +19,21 @@ from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.weights import weights
 
-#: From here on vLLM takes its estimate of the CUDA graphs off the KV cache (VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS); before, they come on
-#: top.
+#: From here on vLLM takes its estimate of the CUDA graphs off the KV cache (VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS);
+#: before, they come on top.
 _GRAPHS_INSIDE: Since[bool] = (((0, 6, 0), False), ((0, 20, 0), True))
 #: From here on a start needs free memory for everything that is requested (request_memory).
 _CHECKS_FREE_SINCE: Release = (0, 9, 1)
 
-#: Verdicts: the profile run does not fit, no block is left, one request of max_model_len does not fit, the graphs do not, or all is well.
-PROFILE_OOM, NO_BLOCKS, TOO_LONG, NO_ROOM_FOR_GRAPHS, FITS = "profile-oom", "no-blocks", "too-long", "graphs-oom", "fits"
+#: Verdicts: the profile run does not fit, no block is left, one request of max_model_len does not fit, the graphs do
+#: not, or all is well.
+PROFILE_OOM, NO_BLOCKS, TOO_LONG, NO_ROOM_FOR_GRAPHS, FITS = (
+    "profile-oom",
+    "no-blocks",
+    "too-long",
+    "graphs-oom",
+    "fits",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +52,9 @@ class Observed:
 class Plan:
     """The budget of one rank, in bytes. `kv` may be negative: so much is missing before the first block.
 
-    `graphs` come on top of the request before 0.20 (`graphs_inside` False) and out of it from then on. `spare`: what stays free after the
-    start. `request`: bytes of one request of max_model_len; `longest`: the longest request that the pool holds, in tokens. `error`: how far
-    `kv` may be off.
+    `graphs` come on top of the request before 0.20 (`graphs_inside` False) and out of it from then on. `spare`: what
+    stays free after the start. `request`: bytes of one request of max_model_len; `longest`: the longest request that
+    the pool holds, in tokens. `error`: how far `kv` may be off.
     """
 
     total: int
@@ -79,11 +87,13 @@ class _Known:
     logged: Settings
 
 
-def plan(shape: ModelShape, settings: Settings, gpu: Gpu, observed: Observed | None = None, logged: Settings | None = None) -> Plan:
+def plan(
+    shape: ModelShape, settings: Settings, gpu: Gpu, observed: Observed | None = None, logged: Settings | None = None
+) -> Plan:
     """What a start with these settings takes on this card, by the worst rank.
 
-    `observed` are numbers of a log of this model on this card, `logged` the settings of that log (the same, if None): where the settings
-    differ, the difference between the log and the model at its settings is carried over.
+    `observed` are numbers of a log of this model on this card, `logged` the settings of that log (the same, if None):
+    where the settings differ, the difference between the log and the model at its settings is carried over.
     """
     return min(plans(shape, settings, gpu, observed, logged), key=lambda stage: stage.pool.blocks)
 
@@ -160,7 +170,9 @@ def graphs(shape: ModelShape, settings: Settings, seen: Observed | None = None) 
         return int(constants.GRAPHS_V0.value * GIB)
     layers = shape.depth / settings.pp
     size = (
-        constants.GRAPHS_BASE.value + constants.GRAPHS_PER_LAYER.value * layers + (constants.GRAPHS_EXPERTS.value if shape.experts else 0)
+        constants.GRAPHS_BASE.value
+        + constants.GRAPHS_PER_LAYER.value * layers
+        + (constants.GRAPHS_EXPERTS.value if shape.experts else 0)
     )
     return int(size * GIB)
 
@@ -185,7 +197,9 @@ def _weights(shape: ModelShape, settings: Settings, known: _Known, stage: int) -
 def _non_torch(settings: Settings, gpu: Gpu, seen: Observed) -> int:
     if seen.non_torch_gib is not None:
         return int(seen.non_torch_gib * GIB)
-    return int(constants.non_torch(settings.engine, settings.release, gpu.data_centre, settings.tp, settings.pp).value * GIB)
+    return int(
+        constants.non_torch(settings.engine, settings.release, gpu.data_centre, settings.tp, settings.pp).value * GIB
+    )
 
 
 def _error(shape: ModelShape, settings: Settings, seen: Observed, parts: tuple[int, int, int]) -> int:

@@ -36,7 +36,8 @@ def read_checkpoint(folder: str) -> Checkpoint:
         raise CheckpointError(os.path.join(folder, "config.json"), f"{error.field}: {error.problem}") from None
     if isinstance(shape, UnknownArchitecture):
         raise CheckpointError(
-            os.path.join(folder, "config.json"), f"the architecture {shape.architecture[:120]} is not known to the memory model"
+            os.path.join(folder, "config.json"),
+            f"the architecture {shape.architecture[:120]} is not known to the memory model",
         )
     for name in _PROCESSORS:
         if os.path.isfile(os.path.join(folder, name)):

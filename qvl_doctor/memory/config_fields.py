@@ -12,7 +12,12 @@ LARGEST = 10**9
 
 
 def number(  # noqa: PLR0913, PLR0917  # a field, where it stands, and what it may be
-    config: Mapping[str, Any], key: str, where: str = "", default: int | None = None, least: int = 1, most: int = LARGEST
+    config: Mapping[str, Any],
+    key: str,
+    where: str = "",
+    default: int | None = None,
+    least: int = 1,
+    most: int = LARGEST,
 ) -> int:
     """A whole number of a section, `default` where it is missing or null. Raises ShapeError with the path of the field."""
     value = config.get(key)
@@ -38,5 +43,12 @@ def share(value: object, where: str, least: float, most: float) -> float:
 
 def kind(value: object) -> str:
     """What a value of JSON is, in words."""
-    names = {str: "a text", list: "a list", dict: "an object", bool: "true or false", float: "a fraction", type(None): "null"}
+    names = {
+        str: "a text",
+        list: "a list",
+        dict: "an object",
+        bool: "true or false",
+        float: "a fraction",
+        type(None): "null",
+    }
     return names.get(type(value), type(value).__name__)

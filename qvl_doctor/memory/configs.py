@@ -12,7 +12,17 @@ from typing import Any
 from qvl_doctor.memory.config_fields import LARGEST, kind, number, share
 from qvl_doctor.memory.families import ARCHITECTURES, TEXTS, Text
 from qvl_doctor.memory.quants import method_name
-from qvl_doctor.memory.shape import FULL, Experts, Latent, LayerKind, ModelShape, RopeCache, ShapeError, Traits, UnknownArchitecture
+from qvl_doctor.memory.shape import (
+    FULL,
+    Experts,
+    Latent,
+    LayerKind,
+    ModelShape,
+    RopeCache,
+    ShapeError,
+    Traits,
+    UnknownArchitecture,
+)
 from qvl_doctor.memory.towers import read_vision
 
 Config = Mapping[str, Any]
@@ -195,7 +205,15 @@ def _rope(text: Config, where: str, traits: Text, positions: int, dim: int) -> t
 
 
 def _dtype(text: Config, outer: Config) -> str:
-    given = next((section[key] for section in (text, outer) for key in ("torch_dtype", "dtype") if isinstance(section.get(key), str)), "")
+    given = next(
+        (
+            section[key]
+            for section in (text, outer)
+            for key in ("torch_dtype", "dtype")
+            if isinstance(section.get(key), str)
+        ),
+        "",
+    )
     return given.removeprefix("torch.") or "bfloat16"
 
 

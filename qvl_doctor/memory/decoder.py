@@ -30,7 +30,9 @@ def stage_layers(depth: int, stages: int) -> tuple[int, ...]:
     return tuple(layers)
 
 
-def decoder_pieces(shape: ModelShape, ranks: int, stages: int = 1, stage: int = 0, quantized: bool = False) -> Iterator[Piece]:
+def decoder_pieces(
+    shape: ModelShape, ranks: int, stages: int = 1, stage: int = 0, quantized: bool = False
+) -> Iterator[Piece]:
     """The decoder's parameters on one tensor-parallel rank of one pipeline stage.
 
     `quantized` where a method is set that the checkpoint is stored in.
@@ -55,7 +57,11 @@ def layer_pieces(shape: ModelShape, ranks: int, index: int, quantized: bool = Fa
     """The parameters of one decoder layer on one rank."""
     name = f"layers.{index}"
     shards = Shards(ranks)
-    yield from _latent(shape, shape.latent, shards, name, quantized) if shape.latent else _attention(shape, shards, name, ranks)
+    yield from (
+        _latent(shape, shape.latent, shards, name, quantized)
+        if shape.latent
+        else _attention(shape, shards, name, ranks)
+    )
     if shape.experts and shape.has_experts(index):
         yield from _experts(shape, shape.experts, shards, name)
     else:
@@ -96,9 +102,11 @@ def _latent(shape: ModelShape, latent: Latent, shards: Shards, name: str, quanti
     yield from shards.column(f"{name}.attn.kv_b", shape.heads * (latent.nope_dim + latent.value_dim), latent.kv_rank)
     yield from shards.row(f"{name}.attn.o", shape.hidden, shape.heads * latent.value_dim)
     if quantized:
-        # The halves of kv_b that are absorbed into queries and outputs are kept in 16 bits (process_weights_after_loading); unquantized
-        # they are views.
-        yield from shards.column(f"{name}.attn.absorbed", shape.heads * (latent.nope_dim + latent.value_dim), latent.kv_rank, linear=False)
+        # The halves of kv_b that are absorbed into queries and outputs are kept in 16 bits
+        # (process_weights_after_loading); unquantized they are views.
+        yield from shards.column(
+            f"{name}.attn.absorbed", shape.heads * (latent.nope_dim + latent.value_dim), latent.kv_rank, linear=False
+        )
 
 
 def _experts(shape: ModelShape, experts: Experts, shards: Shards, name: str) -> Iterator[Piece]:

@@ -16,9 +16,11 @@ from qvl_doctor.memory.vision import NOTHING, Item, image, limits, resize_video,
 
 #: Frames of the largest video of Qwen2-VL and Qwen2.5-VL (qwen2_vl.py, _MAX_FRAMES_PER_VIDEO).
 _FRAMES: Since[int] = (((0, 6, 0), 16), ((0, 11, 0), 14))
-#: V0 leaves all dummies out where they do not fit the sequence; from 0.8.3 on they run, and the sequence grows to hold them.
+#: V0 leaves all dummies out where they do not fit the sequence; from 0.8.3 on they run, and the sequence grows to hold
+#: them.
 DROPS_UNTIL: Release = (0, 8, 3)
-#: How long a dummy video may be, in tokens of the profile run: the batch, the largest item (0.10.0 only), and from 0.11 on max_model_len.
+#: How long a dummy video may be, in tokens of the profile run: the batch, the largest item (0.10.0 only), and from 0.11
+#: on max_model_len.
 _DUMMY_LENGTH: Since[str] = (((0, 8, 0), "batch"), ((0, 10, 0), "item"), ((0, 10, 1), "batch"), ((0, 11, 0), "model"))
 #: How many items fit the budget: rounded up until 0.9, down from 0.10 on.
 _ROUNDS_DOWN_SINCE: Release = (0, 10, 0)
@@ -56,7 +58,9 @@ class Dummies:
     @property
     def total(self) -> Item:
         """Everything that runs, taken together."""
-        return Item(*(sum(getattr(item, name) for item in self.ran.values()) for name in ("tokens", "patches", "pixels")))
+        return Item(
+            *(sum(getattr(item, name) for item in self.ran.values()) for name in ("tokens", "patches", "pixels"))
+        )
 
 
 def dummies(shape: ModelShape, settings: Settings) -> Dummies:
@@ -88,7 +92,11 @@ def largest_image(shape: ModelShape, settings: Settings) -> Item:
         return max((image(shape, *size, settings.processor) for size in sizes), key=lambda item: item.tokens)
     if vision.kind == "intern":
         tiles, size = bounds["max_tiles"], vision.image_size
-        sizes = [(size * columns, size * (count // columns)) for count in range(1, min(tiles, 64) + 1) for columns in (1, count)]
+        sizes = [
+            (size * columns, size * (count // columns))
+            for count in range(1, min(tiles, 64) + 1)
+            for columns in (1, count)
+        ]
         return max((image(shape, *size, settings.processor) for size in sizes), key=lambda item: item.tokens)
     if vision.kind == "moonvit":
         return image(shape, 1024, 1024, settings.processor)
@@ -138,7 +146,9 @@ def _other_video(shape: ModelShape, settings: Settings, room: int) -> Item:
     if vision.kind == "glm4v":
         bounds = limits(vision, settings.processor)
         unit = vision.patch * vision.merge
-        tall, wide = resize_video(2, 9_999_999, 9_999_999, unit, (bounds["video_min_pixels"], bounds["video_max_pixels"]))
+        tall, wide = resize_video(
+            2, 9_999_999, 9_999_999, unit, (bounds["video_min_pixels"], bounds["video_max_pixels"])
+        )
         return video(shape, wide, tall, 2, settings.processor)
     side = vision.image_size or 448
     one = video(shape, side, side, 1, settings.processor)
@@ -164,14 +174,21 @@ def _dummies_v0(shape: ModelShape, settings: Settings) -> Dummies:
     if dropped or not needed:
         return Dummies(largest, 0, {}, 0, sequences, batch, needed, dropped)
     tokens = max(batch, sequences * needed)
-    ran = {modality: _v0_item(shape, settings, modality).times(sequences * settings.limits[modality]) for modality in largest}
-    return Dummies(largest, 0, ran, sum(settings.limits[modality] for modality in largest) * sequences, sequences, tokens, needed)
+    ran = {
+        modality: _v0_item(shape, settings, modality).times(sequences * settings.limits[modality])
+        for modality in largest
+    }
+    return Dummies(
+        largest, 0, ran, sum(settings.limits[modality] for modality in largest) * sequences, sequences, tokens, needed
+    )
 
 
 def _v0_item(shape: ModelShape, settings: Settings, modality: str) -> Item:
     if modality == "image":
         return largest_image(shape, settings)
-    return longest_video(shape, settings, settings.max_model_len, settings.limits.get("image", 0), settings.limits.get("video", 1))
+    return longest_video(
+        shape, settings, settings.max_model_len, settings.limits.get("image", 0), settings.limits.get("video", 1)
+    )
 
 
 def _dummies_v1(shape: ModelShape, settings: Settings) -> Dummies:

@@ -31,8 +31,8 @@ class ExpertNames:
 class Text(Traits):
     """A kind of decoder layer, where config.json says nothing else.
 
-    `sliding`: how many layers share one full layer where config.json has a sliding window (2: every other layer is full, 1: none is, 0: the
-    window is not used). `positions`: the default of max_position_embeddings.
+    `sliding`: how many layers share one full layer where config.json has a sliding window (2: every other layer is
+    full, 1: none is, 0: the window is not used). `positions`: the default of max_position_embeddings.
     """
 
     sliding: int = 0
@@ -57,7 +57,8 @@ _QWEN2 = Text(qkv_bias=True, keeps_gate_up=True)
 _QWEN3 = Text(qk_norm=True, keeps_gate_up=True)
 _QWEN3_MOE = replace(_QWEN3, experts=ExpertNames("num_experts", "moe_intermediate_size"))
 _QWEN2_MOE = replace(
-    _QWEN2, experts=ExpertNames("num_experts", "moe_intermediate_size", "shared_expert_intermediate_size", shared_gate=True)
+    _QWEN2,
+    experts=ExpertNames("num_experts", "moe_intermediate_size", "shared_expert_intermediate_size", shared_gate=True),
 )
 _GEMMA = Text(keeps_gate_up=True, tied=True)
 _GEMMA2 = replace(_GEMMA, norm_sizes=4, sliding=2)
@@ -73,7 +74,9 @@ TEXTS: Mapping[str, Text] = {
     "llama": _LLAMA,
     "mistral": replace(_LLAMA, sliding=1),
     "mixtral": replace(_LLAMA, sliding=1, experts=ExpertNames("num_local_experts", "intermediate_size")),
-    "llama4_text": replace(_LLAMA, chunked=True, experts=ExpertNames("num_local_experts", "intermediate_size", "intermediate_size")),
+    "llama4_text": replace(
+        _LLAMA, chunked=True, experts=ExpertNames("num_local_experts", "intermediate_size", "intermediate_size")
+    ),
     "granite": replace(_LLAMA, keeps_gate_up=True),
     "internlm2": replace(_LLAMA, keeps_gate_up=True),
     "phi3": _LLAMA,
@@ -97,7 +100,11 @@ TEXTS: Mapping[str, Text] = {
     "deepseek_v2": _DEEPSEEK,
     "deepseek_v3": _DEEPSEEK,
     "gpt_oss": Text(
-        sliding=2, qkv_bias=True, out_bias=True, sinks=True, experts=ExpertNames("num_local_experts", "intermediate_size", bias=True)
+        sliding=2,
+        qkv_bias=True,
+        out_bias=True,
+        sinks=True,
+        experts=ExpertNames("num_local_experts", "intermediate_size", bias=True),
     ),
 }
 

@@ -17,12 +17,14 @@ from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.towers import vision_pieces
 
-#: How PyTorch rounds a request before it asks the driver (c10/cuda/CUDACachingAllocator.cpp: `get_allocation_size`): up to 1 MiB a
-#: buffer of 2 MiB, below 10 MiB one of 20 MiB, otherwise whole pieces of 2 MiB. The size in the message is the rounded one.
+#: How PyTorch rounds a request before it asks the driver (c10/cuda/CUDACachingAllocator.cpp: `get_allocation_size`): up
+#: to 1 MiB a buffer of 2 MiB, below 10 MiB one of 20 MiB, otherwise whole pieces of 2 MiB. The size in the message is
+#: the rounded one.
 _SMALL, _SMALL_BUFFER = MIB, 2 * MIB
 _LARGE, _LARGE_BUFFER = 10 * MIB, 20 * MIB
 _PIECE = 2 * MIB
-#: The message gives two decimals (`format_size`); an error of the model's arithmetic beyond that share is another tensor.
+#: The message gives two decimals (`format_size`); an error of the model's arithmetic beyond that share is another
+#: tensor.
 _DECIMAL = 0.01
 _TOLERANCE = 0.002
 _UNITS = {"bytes": 1, "KiB": KIB, "MiB": MIB, "GiB": 1 << 30}
@@ -62,15 +64,20 @@ def explain(  # noqa: PLR0913, PLR0917  # a request, and the start that it belon
 ) -> tuple[Suspect, ...]:
     """Every tensor that a request of `number` `unit` fits, the likeliest first; () where none does: unexplained.
 
-    Those are the tensors of the profile run; the weights, which once they are loaded can only be asked for as a copy and come last; a
-    layer of the KV cache, once its blocks are counted, which is then the likeliest. Of one kind the closest comes first. `unit` is
-    PyTorch's: bytes, KiB, MiB or GiB. Buffers of 2 and of 20 MiB stand for any small tensor and are not explained.
+    Those are the tensors of the profile run; the weights, which once they are loaded can only be asked for as a copy
+    and come last; a layer of the KV cache, once its blocks are counted, which is then the likeliest. Of one kind the
+    closest comes first. `unit` is PyTorch's: bytes, KiB, MiB or GiB. Buffers of 2 and of 20 MiB stand for any small
+    tensor and are not explained.
     """
     scale = _UNITS.get(unit)
     if scale is None or number * scale <= _LARGE_BUFFER:
         return ()
     found: dict[tuple[str, int], Suspect] = {}
-    for each in (*_cache(shape, settings, progress.blocks), *profile_tensors(shape, settings, gpu), *_weights(shape, settings)):
+    for each in (
+        *_cache(shape, settings, progress.blocks),
+        *profile_tensors(shape, settings, gpu),
+        *_weights(shape, settings),
+    ):
         one = _single(each)
         asked = requested_bytes(one.bytes)
         beyond = max(0.0, abs(asked - number * scale) - _DECIMAL / 2 * scale)
@@ -87,7 +94,11 @@ def explain(  # noqa: PLR0913, PLR0917  # a request, and the start that it belon
 def _cache(shape: ModelShape, settings: Settings, blocks: int) -> Iterator[NamedTensor]:
     """The keys and values of one layer, which are one tensor in both engines (worker/cache_engine.py, v1/worker/gpu_model_runner.py)."""
     if blocks > 0:
-        factors = ((blocks, "blocks"), (settings.block_size, "tokens"), (layer_token_bytes(shape, settings), "bytes of a token"))
+        factors = (
+            (blocks, "blocks"),
+            (settings.block_size, "tokens"),
+            (layer_token_bytes(shape, settings), "bytes of a token"),
+        )
         yield tensor(CACHE_LAYER, *factors, scaled_by=("--gpu-memory-utilization", "--kv-cache-dtype", TENSOR_PARALLEL))
 
 
@@ -104,10 +115,23 @@ def _weights(shape: ModelShape, settings: Settings) -> Iterator[NamedTensor]:
         if name not in seen and piece.elements * size[0] > _LARGE_BUFFER:
             seen.add(name)
             experts = ((piece.experts, "experts"),) if piece.experts else ()
-            yield tensor(_WEIGHT + name, *experts, (piece.rows, "rows"), (piece.columns, "columns"), size, scaled_by=(TENSOR_PARALLEL,))
+            yield tensor(
+                _WEIGHT + name,
+                *experts,
+                (piece.rows, "rows"),
+                (piece.columns, "columns"),
+                size,
+                scaled_by=(TENSOR_PARALLEL,),
+            )
 
 
 def _single(each: NamedTensor) -> NamedTensor:
     """One tensor of several that are alive together; half a copy is a tensor of half the size."""
-    factors = tuple(factor if factor.what not in _SEPARATE or factor.size < 1 else Factor(1, factor.what) for factor in each.factors)
-    return NamedTensor(each.name, tuple(factor for factor in factors if factor.what not in _SEPARATE or factor.size != 1), each.scaled_by)
+    factors = tuple(
+        factor if factor.what not in _SEPARATE or factor.size < 1 else Factor(1, factor.what) for factor in each.factors
+    )
+    return NamedTensor(
+        each.name,
+        tuple(factor for factor in factors if factor.what not in _SEPARATE or factor.size != 1),
+        each.scaled_by,
+    )

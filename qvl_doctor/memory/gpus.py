@@ -21,8 +21,8 @@ _SIZE = re.compile(r"(?<![0-9.])([0-9]{1,4}(?:\.[0-9]{1,4})?) ?(?:gi?b|g)\b")
 class Gpu:
     """One card as torch sees it.
 
-    `capability`, `sms` and `l2_bytes` are 0 where they are not known. `nominal`: the size is the vendor's, not torch's. `shared`: the
-    memory is the host's, and what other processes take looks like vLLM's.
+    `capability`, `sms` and `l2_bytes` are 0 where they are not known. `nominal`: the size is the vendor's, not torch's.
+    `shared`: the memory is the host's, and what other processes take looks like vLLM's.
     """
 
     name: str
@@ -58,7 +58,8 @@ def of_size(gib: float, name: str = "") -> Gpu:
 def find(name: str) -> Gpu | None:
     """The card that people mean by a name: "L4", "a100-80gb", "NVIDIA H100 80GB HBM3", "RTX 4090". None if it is none of the known ones.
 
-    A size in the name ("H100 80GB") picks between cards of one name; a name that only starts or ends like a card's is not that card.
+    A size in the name ("H100 80GB") picks between cards of one name; a name that only starts or ends like a card's is
+    not that card.
     """
     wanted = _tokens(name[:_LONGEST])
     if not wanted:
@@ -67,7 +68,9 @@ def find(name: str) -> Gpu | None:
     if found:
         return found
     sizes = {float(size) for size in _SIZE.findall(name[:_LONGEST].lower())}
-    inside = [(len(tokens), card) for tokens, card in _by_tokens().items() if tokens <= wanted and _size_fits(card, sizes)]
+    inside = [
+        (len(tokens), card) for tokens, card in _by_tokens().items() if tokens <= wanted and _size_fits(card, sizes)
+    ]
     return max(inside, key=lambda item: item[0])[1] if inside else None
 
 

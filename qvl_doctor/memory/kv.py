@@ -13,9 +13,11 @@ from qvl_doctor.memory.release_tables import Release, cdiv
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import FULL, LayerKind, ModelShape
 
-#: V1 groups layers of different kinds from here on (--disable-hybrid-kv-cache-manager turns it off); before, all layers keep everything.
+#: V1 groups layers of different kinds from here on (--disable-hybrid-kv-cache-manager turns it off); before, all layers
+#: keep everything.
 HYBRID_SINCE: Release = (0, 9, 2)
-#: Where the kinds are almost equally many, the larger number is the size of a group: below 1.25 times from 0.12 on, below 1.5 from 0.18 on.
+#: Where the kinds are almost equally many, the larger number is the size of a group: below 1.25 times from 0.12 on,
+#: below 1.5 from 0.18 on.
 _EVEN_SINCE: Release = (0, 12, 0)
 _EVEN_MORE_SINCE: Release = (0, 18, 0)
 #: From here on the printed size is concurrency × max_model_len; before, it is blocks per group × block size.
@@ -50,7 +52,9 @@ class Pool:
 
 def element_bytes(settings: Settings) -> int:
     """Bytes of one element of the cache."""
-    return _KV_BYTES.get(settings.kv_cache_dtype, DTYPE_BYTES.get(settings.kv_cache_dtype, DTYPE_BYTES.get(settings.dtype, 2)))
+    return _KV_BYTES.get(
+        settings.kv_cache_dtype, DTYPE_BYTES.get(settings.kv_cache_dtype, DTYPE_BYTES.get(settings.dtype, 2))
+    )
 
 
 def layer_token_bytes(shape: ModelShape, settings: Settings) -> int:
@@ -76,7 +80,9 @@ def token_bytes(shape: ModelShape, settings: Settings) -> int:
 
 def is_hybrid(shape: ModelShape, settings: Settings) -> bool:
     """Whether vLLM keeps less for layers with a window than for full ones."""
-    return settings.engine == "V1" and settings.hybrid and settings.release >= HYBRID_SINCE and len(set(shape.layers)) > 1
+    return (
+        settings.engine == "V1" and settings.hybrid and settings.release >= HYBRID_SINCE and len(set(shape.layers)) > 1
+    )
 
 
 def groups(shape: ModelShape, settings: Settings) -> tuple[Group, ...]:

@@ -1,8 +1,9 @@
 """What can be changed so that a model fits, from what costs nothing to what costs most: the levers of the solver.
 
-A lever has rungs. Rung 0 is the command as it is, each further one gives something up. The order of the levels: what nobody misses;
-length, utilization and batch; smaller images; the KV cache in 8 bits, then no CUDA graphs; more GPUs; another checkpoint; offloading.
-Not among them, because they free nothing: --block-size, --swap-space, and counts of items meant as tokens.
+A lever has rungs. Rung 0 is the command as it is, each further one gives something up. The order of the levels: what
+nobody misses; length, utilization and batch; smaller images; the KV cache in 8 bits, then no CUDA graphs; more GPUs;
+another checkpoint; offloading. Not among them, because they free nothing: --block-size, --swap-space, and counts of
+items meant as tokens.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _TEXT = 512
 HIGHEST = 0.95
 _BATCHES = (8192, 4096, 2048)
 _SEQUENCES = ((256, FREE), (64, NEARLY_FREE), (16, QUALITY))
-#: Tokens of the largest image, in rungs: documents stay legible down to 4096, general pictures down to 1280 (Qwen's model cards).
+#: Tokens of the largest image, in rungs: documents stay legible down to 4096, general pictures down to 1280 (Qwen's
+#: model cards).
 _IMAGE_TOKENS = (8192, 4096, 2048, 1280)
 #: fp8 in the KV cache wants hardware for it: Ada, Hopper and later.
 _FP8_SINCE = 8.9
@@ -110,7 +112,13 @@ def _length(settings: Settings) -> Iterator[Rung]:
 
 def length_rung(length: int) -> Rung:
     """A context of so many tokens."""
-    return Rung(NEARLY_FREE, 1 if length >= _COMFORTABLE else 2, {"max_model_len": length}, {"--max-model-len": str(length)}, str(length))
+    return Rung(
+        NEARLY_FREE,
+        1 if length >= _COMFORTABLE else 2,
+        {"max_model_len": length},
+        {"--max-model-len": str(length)},
+        str(length),
+    )
 
 
 def _utilization(shape: ModelShape, settings: Settings, gpu: Gpu, seen: Observed | None) -> Iterator[Rung]:
@@ -120,7 +128,9 @@ def _utilization(shape: ModelShape, settings: Settings, gpu: Gpu, seen: Observed
     now_safe = settings.utilization <= 1 - beside / gpu.total_bytes
     better = highest > settings.utilization + 0.005 if now_safe else highest >= 0.3
     if better and not settings.kv_cache_bytes:
-        yield Rung(NEARLY_FREE, 1, {"utilization": highest}, {"--gpu-memory-utilization": f"{highest:.2f}"}, f"{highest:.2f}")
+        yield Rung(
+            NEARLY_FREE, 1, {"utilization": highest}, {"--gpu-memory-utilization": f"{highest:.2f}"}, f"{highest:.2f}"
+        )
 
 
 def _batch(settings: Settings) -> Iterator[Rung]:
@@ -128,7 +138,13 @@ def _batch(settings: Settings) -> Iterator[Rung]:
         return  # there it is the length
     for tokens in _BATCHES:
         if tokens < settings.max_num_batched_tokens:
-            yield Rung(NEARLY_FREE, 1, {"max_num_batched_tokens": tokens}, {"--max-num-batched-tokens": str(tokens)}, str(tokens))
+            yield Rung(
+                NEARLY_FREE,
+                1,
+                {"max_num_batched_tokens": tokens},
+                {"--max-num-batched-tokens": str(tokens)},
+                str(tokens),
+            )
 
 
 def _pixels(shape: ModelShape, settings: Settings) -> Iterator[Rung]:
@@ -198,11 +214,14 @@ def _offload(settings: Settings) -> Iterator[Rung]:
 def least_length(shape: ModelShape, settings: Settings) -> int:
     """The shortest context that is of use: what one prompt may carry at most of one item, and some text. A multiple of 256.
 
-    V0 leaves images out of its profile run where a prompt cannot hold all that the limits allow, so all of them count there.
+    V0 leaves images out of its profile run where a prompt cannot hold all that the limits allow, so all of them count
+    there.
     """
     largest = largest_items(shape, settings) if shape.vision else {}
     counts = settings.limits if settings.engine == "V0" else {}
-    needed = sum(tokens * counts[name] for name, tokens in largest.items()) if counts else max(largest.values(), default=0)
+    needed = (
+        sum(tokens * counts[name] for name, tokens in largest.items()) if counts else max(largest.values(), default=0)
+    )
     return max(SHORTEST, up(needed + _TEXT, 256))
 
 

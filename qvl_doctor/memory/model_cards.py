@@ -1,6 +1,7 @@
 """Bundled cards of models that are served much, so that nothing has to be downloaded.
 
-A card holds the fields of config.json that decide about memory and the limits of the image processor, with their source.
+A card holds the fields of config.json that decide about memory and the limits of the image processor, with their
+source.
 """
 
 from __future__ import annotations
@@ -21,7 +22,21 @@ from qvl_doctor.memory.vision import with_processor
 _LONGEST = 200
 #: Words behind a model's name that do not change its shape.
 _HARMLESS = frozenset(
-    {"instruct", "chat", "it", "hf", "base", "quantized", "dynamic", "unsloth", "model", "mlx", "redhatai", "channel", "g128"}
+    {
+        "instruct",
+        "chat",
+        "it",
+        "hf",
+        "base",
+        "quantized",
+        "dynamic",
+        "unsloth",
+        "model",
+        "mlx",
+        "redhatai",
+        "channel",
+        "g128",
+    }
 )
 #: Words that name a quantization, and the method that `quants` knows for it.
 _QUANTS: Mapping[str, str] = {
@@ -42,7 +57,8 @@ _QUANTS: Mapping[str, str] = {
     "fp8-block": "fp8-block",
     "nvfp4": "nvfp4",
 }
-#: Published fp8 checkpoints of these families are quantized in blocks of 128 × 128 (their quantization_config says weight_block_size).
+#: Published fp8 checkpoints of these families are quantized in blocks of 128 × 128 (their quantization_config says
+#: weight_block_size).
 _BLOCK_FP8 = ("qwen3", "deepseek")
 
 

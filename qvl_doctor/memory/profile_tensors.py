@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 #: Flags that scale a tensor, as vLLM spells them.
 LENGTH, BATCH, SEQUENCES = "--max-model-len", "--max-num-batched-tokens", "--max-num-seqs"
-TENSOR_PARALLEL, PIXELS, ITEMS, DTYPE = "--tensor-parallel-size", "--mm-processor-kwargs", "--limit-mm-per-prompt", "--dtype"
+TENSOR_PARALLEL, PIXELS, ITEMS, DTYPE = (
+    "--tensor-parallel-size",
+    "--mm-processor-kwargs",
+    "--limit-mm-per-prompt",
+    "--dtype",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ DTYPE_BYTES: Mapping[str, int] = {
 class Method:
     """A quantization method: bits of a weight, and what else is stored for it.
 
-    `channel`: bytes for each output row · `group`: weights that share a scale, `group_bytes`: bytes for each such group · `block`: side of
-    a square that shares a float32 scale · `only_experts`: everything else stays in 16 bits · `tables`: embedding and head are quantized as
-    well.
+    `channel`: bytes for each output row · `group`: weights that share a scale, `group_bytes`: bytes for each such group
+    · `block`: side of a square that shares a float32 scale · `only_experts`: everything else stays in 16 bits ·
+    `tables`: embedding and head are quantized as well.
     """
 
     bits: float
@@ -97,12 +97,22 @@ def method_name(config: Mapping[str, Any]) -> str:
 def _compressed(config: Mapping[str, Any]) -> str:
     """llm-compressor writes the method as groups of weights with their bits and type."""
     groups = config.get("config_groups")
-    first = next((group for group in groups.values() if isinstance(group, Mapping)), {}) if isinstance(groups, Mapping) else {}
+    first = (
+        next((group for group in groups.values() if isinstance(group, Mapping)), {})
+        if isinstance(groups, Mapping)
+        else {}
+    )
     scheme = first.get("weights")
     if not isinstance(scheme, Mapping):
         return "compressed-tensors"
     if scheme.get("num_bits") == 4:
         return "w4a16" if scheme.get("type") == "int" else "nvfp4"
     if scheme.get("num_bits") == 8:
-        return "w8a8" if scheme.get("type") == "int" else "fp8-block" if scheme.get("strategy") == "block" else "fp8-dynamic"
+        return (
+            "w8a8"
+            if scheme.get("type") == "int"
+            else "fp8-block"
+            if scheme.get("strategy") == "block"
+            else "fp8-dynamic"
+        )
     return "compressed-tensors"

@@ -12,9 +12,14 @@ from qvl_doctor.memory.release_tables import Release, Since, at
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 
-#: Bytes an element of torch.sort on CUDA beside its input: values, indices, and in cub's segmented radix sort a reversed index and both
-#: double buffers.
-_SORT = (("sorted logits", 4), ("indices of the sort", 8), ("reversed indices of the sort", 8), ("double buffers of the radix sort", 12))
+#: Bytes an element of torch.sort on CUDA beside its input: values, indices, and in cub's segmented radix sort a
+#: reversed index and both double buffers.
+_SORT = (
+    ("sorted logits", 4),
+    ("indices of the sort", 8),
+    ("reversed indices of the sort", 8),
+    ("double buffers of the radix sort", 12),
+)
 _PARTS = {
     "sort": _SORT,
     # Softmax and the exponential noise that it is divided by (random_sample).
@@ -27,10 +32,12 @@ _FLASHINFER_SINCE: Release = (0, 9, 0)
 #: Fewer rows than this are sorted in all releases.
 _FEW_ROWS = 8
 
-#: How V1 cuts off logits: torch.sort, a Triton kernel with a buffer for each multiprocessor, or FlashInfer and then that kernel.
+#: How V1 cuts off logits: torch.sort, a Triton kernel with a buffer for each multiprocessor, or FlashInfer and then
+#: that kernel.
 _CUTS: Since[str] = (((0, 8, 0), "sort"), ((0, 17, 0), "triton"))
 
-#: Architectures that run on the V2 model runner by default; from 0.25 on all without experts (and these with), from 0.29 on all.
+#: Architectures that run on the V2 model runner by default; from 0.25 on all without experts (and these with), from
+#: 0.29 on all.
 _V2_NAMED: Since[frozenset[str]] = (
     ((0, 6, 0), frozenset()),
     ((0, 22, 0), frozenset({"Qwen3ForCausalLM"})),
@@ -51,8 +58,8 @@ _V2_NAMED: Since[frozenset[str]] = (
 )
 _V2_DENSE_SINCE: Release = (0, 25, 0)
 _V2_ALL_SINCE: Release = (0, 29, 0)
-#: The V2 runner's sampler copies the logits to float32 in these releases even if nothing is to be changed; its dummies ask for no top-k and
-#: top-p.
+#: The V2 runner's sampler copies the logits to float32 in these releases even if nothing is to be changed; its dummies
+#: ask for no top-k and top-p.
 _V2_COPIES: Since[bool] = (((0, 22, 0), True), ((0, 26, 0), False), ((0, 27, 0), True), ((0, 28, 0), False))
 #: Vocabulary entries that one program of the Gumbel kernel looks at; it keeps an index and a maximum for each.
 _GUMBEL_BLOCK = 1024
@@ -77,7 +84,10 @@ def sampler_tensors(shape: ModelShape, settings: Settings, gpu: Gpu, rows: int) 
     copies = [] if size == 4 else [("logits in float32", 4)]
     kind = _cut(settings, rows)
     parts = (*copies, *_PARTS[kind])
-    found = [logits, *(tensor(name, (rows, "sequences"), vocab, (each, "bytes"), scaled_by=(SEQUENCES,)) for name, each in parts)]
+    found = [
+        logits,
+        *(tensor(name, (rows, "sequences"), vocab, (each, "bytes"), scaled_by=(SEQUENCES,)) for name, each in parts),
+    ]
     if kind == "triton" and gpu.sms:
         programs = min(gpu.sms, _power_of_two(min(gpu.sms, rows)))
         found.append(tensor("buffer of the top-k kernel", (programs, "multiprocessors"), vocab, (4, "bytes")))
@@ -93,7 +103,15 @@ def _cut(settings: Settings, rows: int) -> str:
 
 def _v2_tensors(shape: ModelShape, settings: Settings, rows: int) -> tuple[NamedTensor, ...]:
     blocks = -(-shape.vocab // _GUMBEL_BLOCK)
-    found = [tensor("block maxima of the Gumbel kernel", (rows, "sequences"), (blocks, "blocks"), (12, "bytes"), scaled_by=(SEQUENCES,))]
+    found = [
+        tensor(
+            "block maxima of the Gumbel kernel",
+            (rows, "sequences"),
+            (blocks, "blocks"),
+            (12, "bytes"),
+            scaled_by=(SEQUENCES,),
+        )
+    ]
     if at(_V2_COPIES, settings.release):
         vocab = (shape.vocab, "vocabulary")
         found.append(tensor("logits in float32", (rows, "sequences"), vocab, (4, "bytes"), scaled_by=(SEQUENCES,)))

@@ -64,7 +64,8 @@ class Batch:
 _SMALL_CARD, _LARGE_CARD, _HUGE_CARD = Batch(2048, 8192, 256), Batch(8192, 16384, 1024), Batch(16384, 16384, 1024)
 _EARLY_SMALL, _EARLY_LARGE = Batch(2048, 8192, 1024), Batch(8192, 16384, 1024)
 
-#: The batch of the V1 engine on cards below 70 GiB (engine/arg_utils.py: _set_default_args_v1, from 0.14 get_batch_defaults).
+#: The batch of the V1 engine on cards below 70 GiB (engine/arg_utils.py: _set_default_args_v1, from 0.14
+#: get_batch_defaults).
 SMALL_CARDS: Since[Batch] = (((0, 8, 0), _EARLY_SMALL), ((0, 8, 4), _SMALL_CARD))
 #: The same on cards from 70 GiB on; until 0.8.4 on cards whose name says H100 or H200, from 0.9.0 on not on an A100.
 LARGE_CARDS: Since[Batch] = (((0, 8, 0), _EARLY_LARGE), ((0, 8, 4), _LARGE_CARD))
@@ -75,13 +76,15 @@ _BY_NAME_UNTIL: Release = (0, 8, 5)
 _NOT_A100_SINCE: Release = (0, 9, 0)
 _SPARK_IS_SMALL_SINCE: Release = (0, 33, 0)
 
-#: gpu_memory_utilization (config/cache.py; the messages of 0.21 say "default since v0.21.0", the source of 0.20.0 has it already).
+#: gpu_memory_utilization (config/cache.py; the messages of 0.21 say "default since v0.21.0", the source of 0.20.0 has
+#: it already).
 UTILIZATION: Since[float] = (((0, 6, 0), 0.9), ((0, 20, 0), 0.92))
 #: Least batch of the V0 engine for a multimodal model (config.py, _MULTIMODAL_MODEL_MAX_NUM_BATCHED_TOKENS).
 MULTIMODAL_BATCH: Since[int] = (((0, 6, 0), 4096), ((0, 6, 3), 5120))
 #: Batch of the V0 engine with chunked prefill.
 CHUNKED_BATCH: Since[int] = (((0, 6, 0), 512), ((0, 6, 5), 2048))
-#: The V0 engine turns chunked prefill on for texts of more than so many tokens, so that the profile run does not run out of memory.
+#: The V0 engine turns chunked prefill on for texts of more than so many tokens, so that the profile run does not run
+#: out of memory.
 _LONG_CONTEXT = 32768
 _LEAST_BATCH = 2048
 _SEQUENCES_V0 = 256
@@ -104,10 +107,12 @@ def default_engine(release: Release, capability: float) -> str:
 def resolve(shape: ModelShape, gpu: Gpu, release: Release = NEWEST, context: str = SERVER, **given: Any) -> Settings:
     """Settings for a model on a card with every default of the release.
 
-    `given` are fields of `Settings` that the command sets; None is not set. max_model_len defaults to the model's positions, the batch and
-    the sequences to the tables above, the dtype to the checkpoint's.
+    `given` are fields of `Settings` that the command sets; None is not set. max_model_len defaults to the model's
+    positions, the batch and the sequences to the tables above, the dtype to the checkpoint's.
     """
-    asked = {name: value for name, value in given.items() if value is not None and not (name == "dtype" and value == "auto")}
+    asked = {
+        name: value for name, value in given.items() if value is not None and not (name == "dtype" and value == "auto")
+    }
     engine = asked.get("engine") or default_engine(release, gpu.capability)
     length = asked.get("max_model_len") or shape.positions
     asked |= {"engine": engine, "max_model_len": length, "release": release}

@@ -80,8 +80,9 @@ class RopeCache:
 class VisionShape:
     """A vision tower. `kind` names its code in vLLM: qwen2, qwen2_5, qwen3, siglip, clip, pixtral, intern, glm4v, minicpm, moonvit.
 
-    `merge` × `merge` patches become one token of `out_hidden` elements. `image_size` is the side of what the tower sees at once (0: any
-    size). `extra` holds what only one family has (deepstack layers, tokens per image, grid points …), under the names of its config.json.
+    `merge` × `merge` patches become one token of `out_hidden` elements. `image_size` is the side of what the tower sees
+    at once (0: any size). `extra` holds what only one family has (deepstack layers, tokens per image, grid points …),
+    under the names of its config.json.
     """
 
     kind: str
@@ -108,8 +109,8 @@ class VisionShape:
 class Traits:
     """What the layers of a decoder are made of.
 
-    `norm_sizes` are the norm weights of one layer, as multiples of the hidden size; `keeps_gate_up` says that the model's code holds on to
-    the output of gate_up_proj while down_proj runs.
+    `norm_sizes` are the norm weights of one layer, as multiples of the hidden size; `keeps_gate_up` says that the
+    model's code holds on to the output of gate_up_proj while down_proj runs.
     """
 
     tied: bool = False

@@ -1,8 +1,9 @@
 """The change with the least loss that makes a start fit, and other ways that give up something else.
 
-A choice is one rung of each lever (`levers`). Its loss is compared by level, the dearest level first: two GPUs are worse than any
-shortening of the context, that is worse than whatever nobody misses. The search goes down the levels: with all cheaper levers at
-their last rung it finds the least that a level must give, then turns to the next cheaper one. What it returns was checked by `budget.plan`.
+A choice is one rung of each lever (`levers`). Its loss is compared by level, the dearest level first: two GPUs are
+worse than any shortening of the context, that is worse than whatever nobody misses. The search goes down the levels:
+with all cheaper levers at their last rung it finds the least that a level must give, then turns to the next cheaper
+one. What it returns was checked by `budget.plan`.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ Choice = tuple[int, ...]
 class Case:
     """A start on a card: what is to fit.
 
-    `given` are the settings that the command makes (as for `settings.resolve`, which fills in the rest). `observed` are numbers of a log of
-    this start, `logged` its settings if they are not these.
+    `given` are the settings that the command makes (as for `settings.resolve`, which fills in the rest). `observed` are
+    numbers of a log of this start, `logged` its settings if they are not these.
     """
 
     shape: ModelShape
@@ -241,7 +242,9 @@ class _Search:
         for index, lever in enumerate(self.levers):
             first, last = below[index], self._reach(index, level)
             # A lever that has given something dearer already stands above this level.
-            spans.append([fixed[index]] if fixed.get(index, 0) > last or lever.rungs == () else list(range(first, last + 1)))
+            spans.append(
+                [fixed[index]] if fixed.get(index, 0) > last or lever.rungs == () else list(range(first, last + 1))
+            )
         for choice in sorted(product(*spans), key=lambda choice: self._cost(choice, level)):
             if self.holds(choice):
                 return {index: rung for index, rung in enumerate(choice) if rung > below[index] or fixed.get(index)}
@@ -249,5 +252,10 @@ class _Search:
 
     def _cost(self, choice: Choice, level: int) -> tuple[int, Choice]:
         """What a choice gives up on a level; of equals the earlier lever is pulled first."""
-        given = (rung.cost for index, at in enumerate(choice) for rung in self.levers[index].rungs[:at] if rung.level == level)
+        given = (
+            rung.cost
+            for index, at in enumerate(choice)
+            for rung in self.levers[index].rungs[:at]
+            if rung.level == level
+        )
         return sum(given), tuple(reversed(choice))

@@ -1,7 +1,7 @@
 """Tensors of a checkpoint: the headers of its safetensors files, and what they become on one rank.
 
-The files may be anything. A header that is cut off or lies is an error that says where; nothing but headers is read, and no more of them
-than is sane.
+The files may be anything. A header that is cut off or lies is an error that says where; nothing but headers is read,
+and no more of them than is sane.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def read_header(file: BinaryIO, size: int, name: str = "safetensors file") -> tu
     if length > _LONGEST_HEADER:
         raise CheckpointError(name, f"byte 0: a header of {length} bytes is longer than {_LONGEST_HEADER}")
     if length > size - 8:
-        raise CheckpointError(name, f"byte 0: says that the header has {length} bytes, but only {max(0, size - 8)} follow")
+        raise CheckpointError(
+            name, f"byte 0: says that the header has {length} bytes, but only {max(0, size - 8)} follow"
+        )
     text = file.read(length)
     if len(text) < length:
         raise CheckpointError(name, f"byte {8 + len(text)}: the header is cut off")

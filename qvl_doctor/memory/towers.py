@@ -62,7 +62,15 @@ def _qwen2(vision: Config, _config: Config, text_hidden: int) -> VisionShape:
 
 
 def _qwen2_5(vision: Config, _config: Config, text_hidden: int) -> VisionShape:
-    sizes = {"depth": 32, "hidden": 1280, "intermediate": 3420, "heads": 16, "patch": 14, "merge": 2, "temporal_patch": 2}
+    sizes = {
+        "depth": 32,
+        "hidden": 1280,
+        "intermediate": 3420,
+        "heads": 16,
+        "patch": 14,
+        "merge": 2,
+        "temporal_patch": 2,
+    }
     return VisionShape(kind="qwen2_5", gated=True, **_numbers(vision, _QWEN, out_hidden=text_hidden, **sizes))
 
 
@@ -70,7 +78,15 @@ def _qwen3(vision: Config, _config: Config, text_hidden: int) -> VisionShape:
     deepstack = vision.get("deepstack_visual_indexes", [8, 16, 24])
     if not isinstance(deepstack, list):
         raise ShapeError("vision_config.deepstack_visual_indexes", "must be a list")
-    sizes = {"depth": 27, "hidden": 1152, "intermediate": 4304, "heads": 16, "patch": 16, "merge": 2, "temporal_patch": 2}
+    sizes = {
+        "depth": 27,
+        "hidden": 1152,
+        "intermediate": 4304,
+        "heads": 16,
+        "patch": 16,
+        "merge": 2,
+        "temporal_patch": 2,
+    }
     return VisionShape(
         kind="qwen3",
         position_rows=_number(vision, "num_position_embeddings", 2304),
@@ -113,10 +129,14 @@ def _llava(vision: Config, config: Config, text_hidden: int) -> VisionShape:
 
 
 def _glm4v(vision: Config, _config: Config, _text_hidden: int) -> VisionShape:
-    sizes = _numbers(vision, _QWEN, depth=24, hidden=1536, heads=12, patch=14, out_hidden=4096, merge=2, temporal_patch=2)
+    sizes = _numbers(
+        vision, _QWEN, depth=24, hidden=1536, heads=12, patch=14, out_hidden=4096, merge=2, temporal_patch=2
+    )
     return VisionShape(
         kind="glm4v",
-        intermediate=sizes["out_hidden"],  # the blocks are as wide as the output, and the merger as wide as intermediate_size
+        intermediate=sizes[
+            "out_hidden"
+        ],  # the blocks are as wide as the output, and the merger as wide as intermediate_size
         gated=True,
         position_rows=(_number(vision, "image_size", 336) // sizes["patch"]) ** 2,
         extra={"merger": _number(vision, "intermediate_size", 13696)},
@@ -144,7 +164,11 @@ def _slices(config: Config) -> int:
 def _moonvit(vision: Config, _config: Config, text_hidden: int) -> VisionShape:
     height, width = (_number(vision, f"init_pos_emb_{side}", 64) for side in ("height", "width"))
     return VisionShape(
-        kind="moonvit", out_hidden=text_hidden, merge=2, position_rows=height * width, **_numbers(vision, _COMMON, **_SIGLIP, patch=14)
+        kind="moonvit",
+        out_hidden=text_hidden,
+        merge=2,
+        position_rows=height * width,
+        **_numbers(vision, _COMMON, **_SIGLIP, patch=14),
     )
 
 

@@ -1,8 +1,8 @@
 """What a vision tower holds at its peak, in copies of its hidden states and of its MLP's width, by tower and release.
 
-Counted in the code of the blocks (vllm/model_executor/models/*.py, `forward` of block, attention and MLP): locals of every frame that is on
-the stack, the arguments that torch's module calls keep, and the temporaries of the statement at the peak. The tower runs eagerly in all
-releases.
+Counted in the code of the blocks (vllm/model_executor/models/*.py, `forward` of block, attention and MLP): locals of
+every frame that is on the stack, the arguments that torch's module calls keep, and the temporaries of the statement at
+the peak. The tower runs eagerly in all releases.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ class Live:
     widths: float = 0
 
 
-#: From here on SiluAndMul is compiled even where the model is not: one pass instead of silu, then product (custom_op.py, compile_native).
+#: From here on SiluAndMul is compiled even where the model is not: one pass instead of silu, then product
+#: (custom_op.py, compile_native).
 _COMPILED_ACTIVATION: Release = (0, 16, 0)
 
-#: Attention of the Qwen towers: qkv (3), contiguous q, k, v (3), and the rotation in float32, in one pass from 0.9, of q and k together
-#: from 0.11.
+#: Attention of the Qwen towers: qkv (3), contiguous q, k, v (3), and the rotation in float32, in one pass from 0.9, of
+#: q and k together from 0.11.
 _QWEN_ATTENTION: Since[Live] = (
     ((0, 6, 0), Live("attention", 2, 14)),
     ((0, 9, 0), Live("attention", 2, 11)),
@@ -61,5 +62,6 @@ def live(kind: str, settings: Settings) -> tuple[Live, ...]:
     return (Live("attention", 3, 5), Live("MLP", _WHOLE.get(kind, 3), 0, 2))
 
 
-#: Copies of the hidden states beside the MLP: the block's input, the residual, the normed input; InternViT scales a copy.
+#: Copies of the hidden states beside the MLP: the block's input, the residual, the normed input; InternViT scales a
+#: copy.
 _WHOLE: Mapping[str, float] = {"intern": 4, "siglip": 3, "minicpm": 3, "moonvit": 3, "llama4": 3, "llava_onevision": 3}

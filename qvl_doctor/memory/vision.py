@@ -1,6 +1,7 @@
 """Tokens of images and videos, by each family's own rules of resizing and tiling.
 
-Read from Transformers' image processors (4.45 to 5.x) and from the processing code in vllm/model_executor/models. Sizes in pixels.
+Read from Transformers' image processors (4.45 to 5.x) and from the processing code in vllm/model_executor/models. Sizes
+in pixels.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "qwen2": {"min_pixels": 3136, "max_pixels": 12_845_056},
     "qwen2_5": {"min_pixels": 3136, "max_pixels": 12_845_056},
     "qwen3": {"min_pixels": 65_536, "max_pixels": 16_777_216, "video_min_pixels": 4096, "video_max_pixels": 25_165_824},
-    "glm4v": {"min_pixels": 12_544, "max_pixels": 9_633_792, "video_min_pixels": 12_544, "video_max_pixels": 47_040_000},
+    "glm4v": {
+        "min_pixels": 12_544,
+        "max_pixels": 9_633_792,
+        "video_min_pixels": 12_544,
+        "video_max_pixels": 47_040_000,
+    },
     "intern": {"min_tiles": 1, "max_tiles": 12},
     "pixtral": {"longest_edge": 1024},
     "minicpm": {"scale": 448},
@@ -67,8 +73,8 @@ def limits(vision: VisionShape, overrides: Mapping[str, Any] | None = None) -> d
     return found
 
 
-#: Names under which processors write a limit, and ours. `size.longest_edge` of the Qwen family is a number of pixels, whatever it is
-#: called.
+#: Names under which processors write a limit, and ours. `size.longest_edge` of the Qwen family is a number of pixels,
+#: whatever it is called.
 _NAMES = {
     "min_pixels": "min_pixels",
     "max_pixels": "max_pixels",
@@ -111,7 +117,9 @@ def video(  # a video has three sizes
     bounds = limits(vision, overrides)
     padded = up(max(frames, 1), max(vision.temporal_patch, 1))
     if vision.kind in {"qwen3", "glm4v"}:
-        tall, wide = resize_video(padded, height, width, _unit(vision), (bounds["video_min_pixels"], bounds["video_max_pixels"]))
+        tall, wide = resize_video(
+            padded, height, width, _unit(vision), (bounds["video_min_pixels"], bounds["video_max_pixels"])
+        )
         return _patches(vision, wide, tall).times(padded // vision.temporal_patch)
     if vision.kind == "llava_onevision":
         side = cdiv(vision.image_size // vision.patch, 2)
@@ -185,7 +193,9 @@ def _gemma(vision: VisionShape, _width: int, _height: int, _bounds: Mapping[str,
 def _tiles(vision: VisionShape, tiles: int, tokens: int) -> Item:
     """So many squares of the tower's size, with so many tokens each. The class token of CLIP and InternViT counts as a patch."""
     extra = 0 if vision.kind in {"siglip", "llava_onevision", "minicpm"} else 1
-    return Item(tokens * tiles, ((vision.image_size // vision.patch) ** 2 + extra) * tiles, 3 * vision.image_size**2 * tiles)
+    return Item(
+        tokens * tiles, ((vision.image_size // vision.patch) ** 2 + extra) * tiles, 3 * vision.image_size**2 * tiles
+    )
 
 
 def _intern(vision: VisionShape, width: int, height: int, bounds: Mapping[str, int]) -> Item:
@@ -199,7 +209,13 @@ def _intern(vision: VisionShape, width: int, height: int, bounds: Mapping[str, i
 def closest_grid(width: int, height: int, size: int, least: int, most: int) -> tuple[int, int]:
     """InternVL's grid of tiles (columns, rows): the ratio nearest to the image's, of equal ones the larger if the image has the area."""
     most = min(most, 64)
-    grids = {(i, j) for n in range(least, most + 1) for i in range(1, n + 1) for j in range(1, n + 1) if least <= i * j <= most}
+    grids = {
+        (i, j)
+        for n in range(least, most + 1)
+        for i in range(1, n + 1)
+        for j in range(1, n + 1)
+        if least <= i * j <= most
+    }
     best, nearest = (1, 1), math.inf
     for columns, rows in sorted(grids, key=lambda grid: grid[0] * grid[1]):
         distance = abs(width / height - columns / rows)
@@ -227,7 +243,9 @@ def _grid(vision: VisionShape) -> list[tuple[int, int]]:
     found = vision.extra.get("grid")
     pairs = found if isinstance(found, list) else []
     wanted = [
-        (pair[0], pair[1]) for pair in pairs if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(n, int) for n in pair)
+        (pair[0], pair[1])
+        for pair in pairs
+        if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(n, int) for n in pair)
     ]
     return [pair for pair in wanted if all(0 < n <= 10**5 for n in pair)] or [(vision.image_size, vision.image_size)]
 

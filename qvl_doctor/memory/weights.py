@@ -1,6 +1,7 @@
 """What a model's weights take on one rank: every tensor, as PyTorch's caching allocator hands it out.
 
-"Model loading took" and "model weights take" are the allocator's own count, so rounding and unsplit rests of segments belong to it.
+"Model loading took" and "model weights take" are the allocator's own count, so rounding and unsplit rests of segments
+belong to it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.tensors import Tensor, rank_sizes
 from qvl_doctor.memory.towers import vision_pieces
 
-#: c10/cuda/CUDACachingAllocator: requests up to 1 MiB come out of 2 MiB segments, up to 10 MiB out of 20 MiB segments, larger ones get
-#: their own.
+#: c10/cuda/CUDACachingAllocator: requests up to 1 MiB come out of 2 MiB segments, up to 10 MiB out of 20 MiB segments,
+#: larger ones get their own.
 _SMALL, _SMALL_SEGMENT, _LARGE, _LARGE_SEGMENT, _ROUND = MIB, 2 * MIB, 10 * MIB, 20 * MIB, 2 * MIB
 _UNIT = 512
 
@@ -40,7 +41,8 @@ class Weights:
 def weights(shape: ModelShape, settings: Settings, stage: int = 0) -> Weights:
     """The weights of one rank of a pipeline stage: parameters, rotary tables and the buffers that the model makes when it is built.
 
-    The second stage of a vision model has no tower. A quantization that is not known counts as none; `budget.plan` notes it.
+    The second stage of a vision model has no tower. A quantization that is not known counts as none; `budget.plan`
+    notes it.
     """
     sizes = list(weight_sizes(shape, settings, stage))
     rope = sum(cache.rows * cache.dim for cache in shape.rope) * DTYPE_BYTES.get(settings.dtype, 2)

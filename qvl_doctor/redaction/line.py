@@ -1,7 +1,8 @@
 """Secrets are masked once, on every line that comes in, so that no renderer can forget it.
 
-What is masked: API keys and tokens of known shapes, bearer and basic headers, passwords in URLs, and the values of names that
-look like a secret (`HF_TOKEN=…`, `'api_key': '…'`, `--api-key …`). `pad_token`, `max_tokens` and their like are no secrets.
+What is masked: API keys and tokens of known shapes, bearer and basic headers, passwords in URLs, and the values of
+names that look like a secret (`HF_TOKEN=…`, `'api_key': '…'`, `--api-key …`). `pad_token`, `max_tokens` and their like
+are no secrets.
 """
 
 from __future__ import annotations
@@ -46,7 +47,11 @@ _MASKS = tuple(
         ),
         (("eyj",), r"\beyJ[\w-]{10,}\.[\w-]{6,}(?:\.[\w-]*)?", MASK),
         (("bearer", "basic"), r"(?i)\b(bearer|basic)(\s+)(?!\*{3})[\w.~+/=-]{8,}", rf"\1\2{MASK}"),
-        (("authorization",), r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?!bearer|basic|\*{3})[^\s'\",]{6,}", rf"\1{MASK}"),
+        (
+            ("authorization",),
+            r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?!bearer|basic|\*{3})[^\s'\",]{6,}",
+            rf"\1{MASK}",
+        ),
         (("://",), r"(://)[^\s/:@'\"]*:[^\s/@'\"]+@|(://)[^\s/:@'\"]{8,}@", rf"\1\2{MASK}@"),
         (
             ("token=", "key=", "sig=", "signature=", "credential="),
@@ -70,7 +75,12 @@ _MASKS = tuple(
                 rf"|client[_-]?secret|passw(?:or)?d|passphrase)(['\"]?\s*[:=]\s*){_HARMLESS}{_VALUE}"
             ),
             rf"\1\2{MASK}",
-            ("passw", "passphrase", "secret", *(f"{kind}{dash}{what}" for kind in _KINDS for dash in ("_", "-", "") for what in _WHAT)),
+            (
+                "passw",
+                "passphrase",
+                "secret",
+                *(f"{kind}{dash}{what}" for kind in _KINDS for dash in ("_", "-", "") for what in _WHAT),
+            ),
         ),
         (
             ("_token", "token=", "token:", "token'", 'token"', "secret", "password", "passwd", "_key", "credential"),

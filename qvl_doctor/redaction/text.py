@@ -1,7 +1,8 @@
 """Secrets of a text that stays a text: masked as `redact` does it for a line, and where a secret is not on the line that names it.
 
-A log that becomes records is masked piece by piece (`logs/prefixes.py`). A copy of a log keeps its lines, so three more things can hide a
-secret there: the name may end one line and the value begin the next, a key block spans lines, and JSON escapes the quotes around a name.
+A log that becomes records is masked piece by piece (`logs/prefixes.py`). A copy of a log keeps its lines, so three more
+things can hide a secret there: the name may end one line and the value begin the next, a key block spans lines, and
+JSON escapes the quotes around a name.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _NAMES_IT = (
     r"(?:(?i:api[-_]?key|(?:hf|hub|access|auth|bearer|refresh|session|private|secret)[-_]?(?:access[-_]?)?(?:token|key)|client[-_]?secret"
     r"|passw(?:or)?d|passphrase|ssl-keyfile-password)|[A-Z][A-Z0-9_]{0,80}?(?:TOKEN|SECRET|PASSWORD|PASSWD|_KEY|CREDENTIALS?))"
 )
-#: A line that ends with a name whose value is still to come: `--api-key \\`, `- --api-key`, `"HF_TOKEN":`, `name: HF_TOKEN`.
+#: A line that ends with a name whose value is still to come: `--api-key \\`, `- --api-key`, `"HF_TOKEN":`, `name:
+#: HF_TOKEN`.
 _DANGLING = re.compile(rf"""(?:--|\b|_){_NAMES_IT}['"]?\s*[:=,]?\s*(?:['"]|[|>][-+]?)?\s*\\?\s*$""")
 _NAMED = re.compile(r"""^\W{0,80}(?:name|key)['"]?\s*[:=]""", re.IGNORECASE)
 _ASKED = re.compile(r"--[\w-]+['\"]?,?\s*\\?\s*$|[:=]\s*(?:['\"]|[|>][-+]?)?\s*\\?\s*$")
@@ -86,7 +88,9 @@ def redact_line(line: str) -> str:
         line = _redact_json(line)
     if "\\" in line:
         plain = _bare(line.replace('\\"', '"').replace("\\'", "'"))
-        if redact(plain) != plain != _bare(line):  # quotes escaped outside JSON: better without them than with the secret
+        if (
+            redact(plain) != plain != _bare(line)
+        ):  # quotes escaped outside JSON: better without them than with the secret
             return redact(plain)
     return line if redact(_bare(line)) == _bare(line) else redact(line)
 
@@ -122,11 +126,16 @@ def redact_value(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict):
         shown = {key: _of_name(str(key), redact_value(item, depth + 1)) for key, item in value.items()}
         name = shown.get("name")
-        return {**shown, "value": _of_name(name, shown["value"])} if isinstance(name, str) and "value" in shown else shown
+        return (
+            {**shown, "value": _of_name(name, shown["value"])} if isinstance(name, str) and "value" in shown else shown
+        )
     if isinstance(value, list):
         items = [redact_value(item, depth + 1) for item in value]
         flags = ["", *(item if isinstance(item, str) and item.startswith("-") else "" for item in items)]
-        return [_of_name(flag, item) if flag and not str(item).startswith("-") else item for flag, item in zip(flags, items, strict=False)]
+        return [
+            _of_name(flag, item) if flag and not str(item).startswith("-") else item
+            for flag, item in zip(flags, items, strict=False)
+        ]
     if not isinstance(value, str):
         return value
     return "\n".join(redact_line(part) for part in value.split("\n"))

@@ -1,8 +1,9 @@
 """The functions that rules name for their numbers. Words are in the rules; here is only arithmetic and looking up.
 
-To add one: write `def name(values, facts)` in a module of this folder and enter it below. `values` are the named groups of the
-pattern (and what the rule's own remedy gave), `facts` is what is known about the run; the answer is the values that the rule's text
-names, or None: "cannot help here", and the fix is not shown. A remedy never raises, whatever text it is given.
+To add one: write `def name(values, facts)` in a module of this folder and enter it below. `values` are the named groups
+of the pattern (and what the rule's own remedy gave), `facts` is what is known about the run; the answer is the values
+that the rule's text names, or None: "cannot help here", and the fix is not shown. A remedy never raises, whatever text
+it is given.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Which releases of vLLM, Transformers and torch a model needs, or an installation lacks.
 
-Values that a fact supplies (`vllm_have`, `transformers_have`) are left out when it is not known: what was not seen is not claimed.
+Values that a fact supplies (`vllm_have`, `transformers_have`) are left out when it is not known: what was not seen is
+not claimed.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 def releases_for_model_type(values: Values, facts: Facts) -> Values | None:
     """What `model_type` needs: vllm_needed, transformers_needed, architecture.
 
-    model_type_known is yes or no. A type that vLLM itself reads, and Transformers does not, has no transformers_needed; one that newer
-    vLLM releases no longer serve has vllm_last instead of vllm_needed.
+    model_type_known is yes or no. A type that vLLM itself reads, and Transformers does not, has no transformers_needed;
+    one that newer vLLM releases no longer serve has vllm_last instead of vllm_needed.
     """
     name = values.get("model_type", "")
     if not name:
@@ -52,10 +53,10 @@ def image_for_model_type(values: Values, facts: Facts) -> Values | None:  # noqa
 def releases_for_architecture(values: Values, facts: Facts) -> Values | None:
     """What `architecture` (a name, or a list as vLLM prints it: the first counts) needs.
 
-    architecture_known is yes or no. If yes: vllm_needed (unless the installed release is new enough already) and transformers_needed.
-    image is an official one: where the model type is known, the one that surely carries a Transformers release with it, too.
-    Where newer releases dropped it: vllm_last instead, called vllm_removed if the installed release is one of those.
-    likely_architecture is what the name of a bare backbone stands for.
+    architecture_known is yes or no. If yes: vllm_needed (unless the installed release is new enough already) and
+    transformers_needed. image is an official one: where the model type is known, the one that surely carries a
+    Transformers release with it, too. Where newer releases dropped it: vllm_last instead, called vllm_removed if the
+    installed release is one of those. likely_architecture is what the name of a bare backbone stands for.
     """
     found = _NAME.search(values.get("architecture", "")[:256])
     if not found:
@@ -67,7 +68,9 @@ def releases_for_architecture(values: Values, facts: Facts) -> Values | None:
         return _named(architecture=name, architecture_known="no", likely_architecture=likely, **installed)
     have = installed.get("vllm_have", "")
     if span.last and _newer(have, span.last):
-        return _named(architecture=name, architecture_known="yes", likely_architecture=likely, vllm_removed=span.last, **installed)
+        return _named(
+            architecture=name, architecture_known="yes", likely_architecture=likely, vllm_removed=span.last, **installed
+        )
     needs = knowledge.model_type(knowledge.model_type_of(name)) or knowledge.ModelType()
     needed = _later(span.first, needs.vllm)
     enough = bool(have) and satisfies(have, f">={needed}") is True
@@ -100,8 +103,8 @@ def transformers_for_vllm(values: Values, facts: Facts) -> Values | None:  # noq
 def releases_for_missing_name(values: Values, facts: Facts) -> Values | None:
     """What has the `missing_name` that vLLM wants to import from Transformers.
 
-    transformers_pin is the range of the installed vLLM, or of any, that still has it (left out if no release has); vllm_needed is the
-    first release that does without.
+    transformers_pin is the range of the installed vLLM, or of any, that still has it (left out if no release has);
+    vllm_needed is the first release that does without.
     """
     removed = knowledge.removed_name(values.get("missing_name", ""))
     if not removed:

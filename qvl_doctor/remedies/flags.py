@@ -23,7 +23,14 @@ _PAIR = re.compile(
 )
 #: What took their place wants another value, or several: the rule has words of its own for these.
 _NOT_ALONE = frozenset(
-    ("--enable-reasoning", "--num-speculative-tokens", "--rope-scaling", "--rope-theta", "--speculative-model", "--task")
+    (
+        "--enable-reasoning",
+        "--num-speculative-tokens",
+        "--rope-scaling",
+        "--rope-theta",
+        "--speculative-model",
+        "--task",
+    )
 )
 _OLDEST = (0, 6)
 
@@ -31,10 +38,11 @@ _OLDEST = (0, 6)
 def refused_flag(values: Values, facts: Facts) -> Values | None:
     """What to do about `arguments`, the words that the command line did not know.
 
-    `fate` is that of the first flag: gone (releases after `last` do not have it), later (it came with `first`), elsewhere (this release has
-    it: another command was asked), misspelt (`near` is a flag), unknown, dashed (it begins with a dash that is no hyphen; `near` is right),
-    or word (no flag at all, but `word`). `flag` is the flag, `value` the word behind it and `bare` whether there is none, `gone` all flags
-    to take away, `others` those besides the first. Where a flag took its place: `new_flag` and, unless it is `bare`, `new_value`.
+    `fate` is that of the first flag: gone (releases after `last` do not have it), later (it came with `first`),
+    elsewhere (this release has it: another command was asked), misspelt (`near` is a flag), unknown, dashed (it begins
+    with a dash that is no hyphen; `near` is right), or word (no flag at all, but `word`). `flag` is the flag, `value`
+    the word behind it and `bare` whether there is none, `gone` all flags to take away, `others` those besides the
+    first. Where a flag took its place: `new_flag` and, unless it is `bare`, `new_value`.
     """
     words = values.get("arguments", "")[:_MAX_TEXT].split()[:_MAX_WORDS]
     if not words:
@@ -44,7 +52,13 @@ def refused_flag(values: Values, facts: Facts) -> Values | None:
         return _without_flag(words)
     flag, value = given[0]
     others = list(dict.fromkeys(name for name, _ in given[1:] if name != flag))
-    found = {"flag": flag, "value": value, "bare": "no" if value else "yes", "gone": " ".join([flag, *others]), "others": ", ".join(others)}
+    found = {
+        "flag": flag,
+        "value": value,
+        "bare": "no" if value else "yes",
+        "gone": " ".join([flag, *others]),
+        "others": ", ".join(others),
+    }
     return _named(**{**found, **_fate(flag, _release(facts)), **_replacement(flag, value, _release(facts))})
 
 
@@ -97,13 +111,17 @@ def _without_flag(words: list[str]) -> Values:
         found = _DASHED.fullmatch(word.partition("=")[0])
         if found:
             flag = "--" + found["name"]
-            return _named(fate="dashed", flag=word[:80], near=flag, value=words[number + 1] if number + 1 < len(words) else "")
+            return _named(
+                fate="dashed", flag=word[:80], near=flag, value=words[number + 1] if number + 1 < len(words) else ""
+            )
     return {"fate": "word", "word": words[0][:80]}
 
 
 def _fate(flag: str, have: str) -> dict[str, str]:
     base = flag.partition(".")[0]
-    span = knowledge.flag(base) or (knowledge.flag("--" + base.removeprefix("--no-")) if base.startswith("--no-") else None)
+    span = knowledge.flag(base) or (
+        knowledge.flag("--" + base.removeprefix("--no-")) if base.startswith("--no-") else None
+    )
     if span is None:
         near = _near(flag)
         return {"fate": "misspelt", "near": near} if near else {"fate": "unknown"}

@@ -1,6 +1,7 @@
 """GPU memory: what fits, read off the numbers that a log shows. A memory model that predicts them is another matter.
 
-When CUDA graphs are captured decides how far utilization may go: up to 0.19 they come on top of it, from 0.20 on they are inside.
+When CUDA graphs are captured decides how far utilization may go: up to 0.19 they come on top of it, from 0.20 on they
+are inside.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ from qvl_doctor.versions import satisfies
 
 Values = Mapping[str, str]
 
-#: KV blocks are 16 tokens unless somebody says otherwise; no attention backend has smaller ones that divide nothing of it.
+#: KV blocks are 16 tokens unless somebody says otherwise; no attention backend has smaller ones that divide nothing of
+#: it.
 _BLOCK = 16
 _SHORTEST = 256
-#: The first length to try where the profile run is too large: the value that ended the article's failure, and small on any card.
+#: The first length to try where the profile run is too large: the value that ended the article's failure, and small on
+#: any card.
 _FIRST_LENGTH = 4096
 #: V0 without chunked prefill profiles a multimodal model with no fewer tokens than this.
 _FLOOR = 5120
 _HIGHEST = 0.95
-#: CUDA graphs where the log shows none yet: the median of many runs, rounded up. And what requests may take beyond the profile run.
+#: CUDA graphs where the log shows none yet: the median of many runs, rounded up. And what requests may take beyond the
+#: profile run.
 _GRAPHS_GIB, _SPARE_GIB = 1.0, 0.5
 _SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(bytes|[KMGT]?i?B)", re.IGNORECASE)
 _GIB = {"b": 1 / 2**30, "k": 1 / 2**20, "m": 1 / 2**10, "g": 1.0, "t": 2**10}
@@ -38,9 +42,10 @@ _WIDTHS: Mapping[str, tuple[int, tuple[int, ...]]] = {
 def out_of_memory(values: Values, facts: Facts) -> Values:
     """What all texts about running out of memory need. Always answers.
 
-    others, others_gib: whether (and how much) other processes hold · utilization_known, lower_utilization: a value that leaves
-    room for the request · sequences_known, max_num_seqs: a quarter of what is allowed now · profile_tokens, profile_width: the request is
-    one feed-forward product of a model of Qwen in a profile run at full length · multimodal: yes for a known vision-language family.
+    others, others_gib: whether (and how much) other processes hold · utilization_known, lower_utilization: a value that
+    leaves room for the request · sequences_known, max_num_seqs: a quarter of what is allowed now · profile_tokens,
+    profile_width: the request is one feed-forward product of a model of Qwen in a profile run at full length ·
+    multimodal: yes for a known vision-language family.
     """
     answer = {"others": "no", "utilization_known": "no", "sequences_known": "no"}
     others = others_gib(values, facts)
@@ -63,8 +68,8 @@ def out_of_memory(values: Values, facts: Facts) -> Values:
 def short_context(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
     """A length to start with, where the length decides how large the profile run is: max_model_len. None if it is as short already.
 
-    With chunked prefill the batch decides, not the length: V0 switches it on by itself for text above 32K, and a short length would
-    switch it off again and profile more.
+    With chunked prefill the batch decides, not the length: V0 switches it on by itself for text above 32K, and a short
+    length would switch it off again and profile more.
     """
     if _says(facts, "chunked_prefill", "yes"):
         return None
@@ -96,12 +101,16 @@ def more_gpus(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
 def length_that_fits(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
     """The length that the KV cache holds, in whole blocks: max_model_len.
 
-    From `estimate` or `tokens` as vLLM prints them, else from `asked` × `available` / `needed`. The last is exact where every layer keeps
-    every token; elsewhere it is too long by little, so 5 % are taken off.
+    From `estimate` or `tokens` as vLLM prints them, else from `asked` × `available` / `needed`. The last is exact where
+    every layer keeps every token; elsewhere it is too long by little, so 5 % are taken off.
     """
     fits = _int(values.get("estimate", "")) or _int(values.get("tokens", ""))
     if not fits:
-        asked, needed, available = _int(values.get("asked", "")), _float(values.get("needed", "")), _float(values.get("available", ""))
+        asked, needed, available = (
+            _int(values.get("asked", "")),
+            _float(values.get("needed", "")),
+            _float(values.get("available", "")),
+        )
         if not (asked and needed and available and 0 < available < needed):
             return None
         fits = int(asked * (available / needed) * 0.95)

@@ -48,12 +48,19 @@ def tensor_parallel_for_gpus(values: Mapping[str, str], facts: Facts) -> dict[st
 def tensor_parallel_for_groups(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
     """`tp`: the largest size below the present one whose shards are whole groups: `part` is a shard's width, `group` a group's.
 
-    `shard` says what the part is of, in the words of the message. Only where it is surely the whole over the present size is there an
-    answer: the outputs of the key/value projection are not, as their heads are replicated where there are fewer of them than GPUs.
+    `shard` says what the part is of, in the words of the message. Only where it is surely the whole over the present
+    size is there an answer: the outputs of the key/value projection are not, as their heads are replicated where there
+    are fewer of them than GPUs.
     """
     part, group = _number(values, "part"), _number(values, "group")
     present = _known(facts, "tensor_parallel_size")
-    if not part or not group or not present or present < 2 or not _is_equal_part(values.get("shard", "").lower(), facts):
+    if (
+        not part
+        or not group
+        or not present
+        or present < 2
+        or not _is_equal_part(values.get("shard", "").lower(), facts)
+    ):
         return None
     whole = part * present
     fitting = [size for size in _surely_possible(present) if whole % size == 0 and whole // size % group == 0]
@@ -79,8 +86,8 @@ def lora_rank(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
 def _is_equal_part(shard: str, facts: Facts) -> bool:
     """Whether shards of this kind times the tensor parallel size are the whole layer.
 
-    Inputs of a linear layer are (MLP, and query heads, which are never replicated); experts are unless they are spread otherwise: over
-    the copies of the model, too, or whole ones with expert parallelism.
+    Inputs of a linear layer are (MLP, and query heads, which are never replicated); experts are unless they are spread
+    otherwise: over the copies of the model, too, or whole ones with expert parallelism.
     """
     if shard == "input_size_per_partition":
         return True

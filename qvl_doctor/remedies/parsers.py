@@ -22,10 +22,11 @@ class _Parser(NamedTuple):
     template: str = ""
 
 
-#: From the list in vLLM's docs/features/tool_calling.md, and the registry in tool_parsers for the releases. What the list names with a
-#: star is taken without the models that are known to be of another kind: the chat template of Qwen2.5-VL has no place for tools
-#: (vllm issue 16797), Qwen2.5-Coder calls in a form of its own. Qwen3 stands in Qwen's documentation, to which the list refers. The FP8
-#: checkpoint of a model is the same model. Names of fine-tunes are not guessed at. Of two parsers for one model the newer stands first.
+#: From the list in vLLM's docs/features/tool_calling.md, and the registry in tool_parsers for the releases. What the
+#: list names with a star is taken without the models that are known to be of another kind: the chat template of
+#: Qwen2.5-VL has no place for tools (vllm issue 16797), Qwen2.5-Coder calls in a form of its own. Qwen3 stands in
+#: Qwen's documentation, to which the list refers. The FP8 checkpoint of a model is the same model. Names of fine-tunes
+#: are not guessed at. Of two parsers for one model the newer stands first.
 _PARSERS = (
     _Parser(r"Hermes-[23]-", "hermes", "0.6"),
     _Parser(r"Qwen2\.5-\d|QwQ-32B$", "hermes", "0.6"),

@@ -1,9 +1,9 @@
 """How many tokens images and videos take, and what has to change so that they fit.
 
-Tokens of one image = pixels / unit, where the unit is 28 × 28 pixels for Qwen2-VL and Qwen2.5-VL and 32 × 32 for Qwen3-VL (patch
-size × merge size, squared). A full-size image is 16384 tokens for all three by their own preprocessor_config.json: 12,845,056 / 28² =
-16,777,216 / 32² = 16384.
-The worst case of a prompt is the sum over modalities of tokens per item × items allowed.
+Tokens of one image = pixels / unit, where the unit is 28 × 28 pixels for Qwen2-VL and Qwen2.5-VL and 32 × 32 for
+Qwen3-VL (patch size × merge size, squared). A full-size image is 16384 tokens for all three by their own
+preprocessor_config.json: 12,845,056 / 28² = 16,777,216 / 32² = 16384. The worst case of a prompt is the sum over
+modalities of tokens per item × items allowed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ FULL_SIZE = 16384
 UNITS: Mapping[str, int] = {"qwen2-vl": 28 * 28, "qwen2.5-vl": 28 * 28, "qwen3-vl": 32 * 32}
 #: The length of the family's own configuration; a longer one is refused.
 LONGEST: Mapping[str, int] = {"qwen2-vl": 32768, "qwen2.5-vl": 128000, "qwen3-vl": 262144}
-#: The upper end of the range that Qwen's model cards recommend (256 to 1280 tokens), and the least that keeps text legible.
+#: The upper end of the range that Qwen's model cards recommend (256 to 1280 tokens), and the least that keeps text
+#: legible.
 RECOMMENDED, LEAST = 1280, 256
 
 #: Room for text and answer beside the images: what a request needs at least, and what makes a comfortable length.
@@ -81,7 +82,11 @@ def worst_case(values: Values, facts: Facts) -> Values:
     shown = reserved(facts, values.get("reserved", ""))
     each = _tokens_each(shown, facts)
     answer = {"tokens_each": str(each), "images": str(shown["image"] // each)} if each else {}
-    return {**answer, "reserved_shown": ", ".join(f"{name} {tokens}" for name, tokens in shown.items())} if shown else answer
+    return (
+        {**answer, "reserved_shown": ", ".join(f"{name} {tokens}" for name, tokens in shown.items())}
+        if shown
+        else answer
+    )
 
 
 def video_off(values: Values, facts: Facts) -> Values | None:

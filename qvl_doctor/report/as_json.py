@@ -14,8 +14,8 @@ from qvl_doctor.model import Alternative, Check, Diagnosis, Fact, Facts, Finding
 
 SCHEMA = "qvl-doctor/report/1"
 
-# Legal in JSON as they are, but a line separator would break a report a line, a control character or a change of direction would
-# reach the terminal of who prints it, and half a surrogate pair cannot be written as UTF-8 at all.
+# Legal in JSON as they are, but a line separator would break a report a line, a control character or a change of
+# direction would reach the terminal of who prints it, and half a surrogate pair cannot be written as UTF-8 at all.
 _ESCAPED = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _BROKEN = re.compile(r"[\ud800-\udfff]")
 _DEPTH = 8
@@ -38,8 +38,12 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
         "summary": dict(diagnosis.summary),
         "facts": _facts(diagnosis.facts),
         "findings": [_finding(finding) for finding in diagnosis.findings],
-        "command": {"before": diagnosis.command.before, "after": diagnosis.command.after} if diagnosis.command else None,
-        "runs": [{"first_line": run.first_line, "last_line": run.last_line, "verdict": run.verdict} for run in diagnosis.runs],
+        "command": {"before": diagnosis.command.before, "after": diagnosis.command.after}
+        if diagnosis.command
+        else None,
+        "runs": [
+            {"first_line": run.first_line, "last_line": run.last_line, "verdict": run.verdict} for run in diagnosis.runs
+        ],
         "timeline": [{"phase": phase.phase, "seconds": plain(phase.seconds)} for phase in diagnosis.timeline],
         "checks": [_check(check) for check in diagnosis.checks],
         "alternatives": [_alternative(way) for way in diagnosis.alternatives],
@@ -63,7 +67,13 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _check(check: Check) -> dict[str, Any]:
-    return {"group": check.group, "name": check.name, "status": check.status, "detail": dict(check.detail), "rules": list(check.rules)}
+    return {
+        "group": check.group,
+        "name": check.name,
+        "status": check.status,
+        "detail": dict(check.detail),
+        "rules": list(check.rules),
+    }
 
 
 def _alternative(way: Alternative) -> dict[str, Any]:

@@ -31,24 +31,56 @@ class Looked(NamedTuple):
 
 _DRIVER = ("nvidia-driver-", "driver-", "nvml-", "cuda-unknown-", "container-without-gpus", "amd-gpu-")
 _CARDS = (
-    *("gpu-not-", "gpu-ecc", "gpu-in-", "gpus-of", "gpu-memory-repair", "gpu-clocks-", "not-enough-", "no-cuda", "cuda-visible-"),
+    *(
+        "gpu-not-",
+        "gpu-ecc",
+        "gpu-in-",
+        "gpus-of",
+        "gpu-memory-repair",
+        "gpu-clocks-",
+        "not-enough-",
+        "no-cuda",
+        "cuda-visible-",
+    ),
     *("mig-", "bfloat16-", "fp8-", "quantization-", "custom-all-reduce-"),
 )
 ROWS = (
     Row("packages", "python", ("python",), ("python-", "interpreter-")),
     Row("packages", "vllm", ("vllm", "vllm_installed"), ("vllm-not-installed", "architecture-not-supported")),
-    Row("packages", "torch", ("torch", "torch_cuda"), ("torch-", "torchvision-", "vllm-built-", "cuda-libraries-", "cuda-no-kernel")),
-    Row("packages", "requirements", ("vllm_installed",), ("package-", "nvidia-package-", "pynvml-", "transformers-", "numpy-")),
+    Row(
+        "packages",
+        "torch",
+        ("torch", "torch_cuda"),
+        ("torch-", "torchvision-", "vllm-built-", "cuda-libraries-", "cuda-no-kernel"),
+    ),
+    Row(
+        "packages",
+        "requirements",
+        ("vllm_installed",),
+        ("package-", "nvidia-package-", "pynvml-", "transformers-", "numpy-"),
+    ),
     Row("packages", "imports", ("imports",), ("imports-",)),
     Row("gpu", "driver", ("driver", "driver_cuda"), _DRIVER),
     Row("gpu", "cards", ("gpu_count", "gpu_name", "compute_capability", "gpu_links", "gpu_topology"), _CARDS),
-    Row("gpu", "gpu_memory", ("startup_free_gib", "total_gib"), ("gpu-memory-not-", "gpu-memory-shared-", "gpu-taken-")),
+    Row(
+        "gpu", "gpu_memory", ("startup_free_gib", "total_gib"), ("gpu-memory-not-", "gpu-memory-shared-", "gpu-taken-")
+    ),
     Row("host", "shm", ("shm_gib",), ("shared-memory-", "nccl-shared-")),
     Row("host", "ram", ("ram_gib", "memory_limit_gib"), ("swap-space-too-large",)),
-    Row("host", "disk", ("cache_free_gib", "cache_writable"), ("disk-", "hf-cache-not-writable", "home-not-writable", "temporary-")),
+    Row(
+        "host",
+        "disk",
+        ("cache_free_gib", "cache_writable"),
+        ("disk-", "hf-cache-not-writable", "home-not-writable", "temporary-"),
+    ),
     Row("host", "limits", ("open_files_limit", "locked_memory_kib_limit"), ("open-files-", "locked-memory-", "user-")),
     Row("host", "port", ("port_free",), ("port-in-use", "host-address-not-")),
-    Row("host", "network", ("hub_offline",), ("proxy-", "hf-endpoint-", "nccl-no-interface", "nccl-ways-", "clock-", "ipc-path-")),
+    Row(
+        "host",
+        "network",
+        ("hub_offline",),
+        ("proxy-", "hf-endpoint-", "nccl-no-interface", "nccl-ways-", "clock-", "ipc-path-"),
+    ),
     Row("host", "environment", ("host_kind",), ("vllm-port-", "unknown-vllm-", "expandable-segments-", "wsl-")),
     Row(
         "model",
@@ -58,7 +90,12 @@ ROWS = (
     ),
     Row("model", "texts", ("tokenizer_files",), ("tokenizer-", "chat-template-", "processor-not-", "generation-")),
     Row("command", "shape", ("model_compared",), ("tp-not-", "max-model-len-")),
-    Row("command", "flags", ("args",), ("flag-", "unknown-argument", "argument-", "limit-mm", "command-", "no-model", "block-", "swap-")),
+    Row(
+        "command",
+        "flags",
+        ("args",),
+        ("flag-", "unknown-argument", "argument-", "limit-mm", "command-", "no-model", "block-", "swap-"),
+    ),
     Row("command", "fits", ("plan", "kv_gib"), ("plan-", "kv-")),
 )
 #: Facts whose values say nothing on a line.
@@ -77,8 +114,16 @@ _LABELS = {
     "locked_memory_kib_limit": "memlock KiB ",
 }
 _WORST = {"fatal": "problem", "degraded": "problem", "notice": "warning"}
-#: Values that mean that all is well, where others do not: without a finding they are no news, but nothing is known to be well either.
-_GOOD = {"imports": "ok", "port_free": "yes", "vllm_installed": "yes", "model_folder": "ok", "plan": "fits", "tokenizer_files": "yes"}
+#: Values that mean that all is well, where others do not: without a finding they are no news, but nothing is known to
+#: be well either.
+_GOOD = {
+    "imports": "ok",
+    "port_free": "yes",
+    "vllm_installed": "yes",
+    "model_folder": "ok",
+    "plan": "fits",
+    "tokenizer_files": "yes",
+}
 #: In this order, in counts too.
 STATUSES = ("problem", "warning", "ok", "unknown")
 
@@ -142,7 +187,9 @@ def _unknown(row: Row, facts: Facts, looked: Looked) -> Text | None:
     if row.name == "imports" and _is(facts, "vllm_installed", "no") and "torch" not in facts:
         return both("check.why.nothing_to_import")  # the test passed because there was nothing to import
     first = row.facts[0]
-    if any(name in facts and (name not in _GOOD or facts[name].value == _GOOD[name]) for name in row.facts) and not _is(facts, first, 0):
+    if any(name in facts and (name not in _GOOD or facts[name].value == _GOOD[name]) for name in row.facts) and not _is(
+        facts, first, 0
+    ):
         return None
     return _broken(row, facts) or _reason(row, facts, looked)
 
@@ -170,7 +217,10 @@ def _reason(row: Row, facts: Facts, looked: Looked) -> Text:
         return _of_gpus(facts)
     if row.group == "model" and "model_folder" not in facts:
         return both("check.why.no_folder", model=looked.model) if looked.model else both("check.why.no_model")
-    return _first(f"check.why.{row.name}_{_value(facts, 'plan_unknown' if row.name == 'fits' else row.facts[0])}", f"check.why.{row.name}")
+    return _first(
+        f"check.why.{row.name}_{_value(facts, 'plan_unknown' if row.name == 'fits' else row.facts[0])}",
+        f"check.why.{row.name}",
+    )
 
 
 def _of_packages(row: Row, facts: Facts) -> Text:

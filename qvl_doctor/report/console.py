@@ -15,7 +15,12 @@ from qvl_doctor.report.page import Page
 from qvl_doctor.report.paste import Piece, pieces, snippet
 from qvl_doctor.report.typeset import window, wrap
 
-_VERDICTS = {"failed": (0, "bold red"), "degraded": (1, "bold yellow"), "healthy": (2, "bold green"), "unknown": (3, "bold magenta")}
+_VERDICTS = {
+    "failed": (0, "bold red"),
+    "degraded": (1, "bold yellow"),
+    "healthy": (2, "bold green"),
+    "unknown": (3, "bold magenta"),
+}
 _PARTS = {
     "weights": "blue",
     "activation": "yellow",
@@ -111,7 +116,13 @@ class _Report:
         page, title = self.page, finding.title[self.lang]
         page.gap()
         if not first or title not in self.summary():  # the verdict line has said it already
-            page.item(page.glyphs.verdicts[0 if finding.severity == "fatal" else 1], title, 0, "bold", "bold red" if first else "bold")
+            page.item(
+                page.glyphs.verdicts[0 if finding.severity == "fatal" else 1],
+                title,
+                0,
+                "bold",
+                "bold red" if first else "bold",
+            )
         page.paragraph(finding.why[self.lang])
         if sections.doubtful(finding):
             page.paragraph(self.say(f"doubt.{finding.confidence}"), style="yellow")
@@ -123,7 +134,9 @@ class _Report:
         page, (lines, hidden) = self.page, evidence.shown(finding)
         if not lines:
             return
-        page.heading(self.say("report.evidence"), self.say("report.times", count=finding.times) if finding.times > 1 else "")
+        page.heading(
+            self.say("report.evidence"), self.say("report.times", count=finding.times) if finding.times > 1 else ""
+        )
         column = max(len(str(line.number or "")) for line in lines) + 2
         width = page.width - column - 3
         rows = 3 if page.narrow else 2
@@ -132,7 +145,9 @@ class _Report:
             if hidden and index == evidence.MAX_LINES // 2:
                 page.add((" " * (column + 3) + self.say("report.more", count=hidden), "dim"))
             text = page.clean(raw.strip())
-            seen = window(text, width * rows, evidence.focus(text, telling, width * rows * 3 // 4), page.glyphs.ellipsis)
+            seen = window(
+                text, width * rows, evidence.focus(text, telling, width * rows * 3 // 4), page.glyphs.ellipsis
+            )
             for row, part in enumerate(page.lines_of(seen, width, rows)):
                 gutter = page.pad(str(number or "") if row == 0 else "", column, right=True)
                 page.add((f"{gutter} {page.glyphs.gutter} ", "dim"), (part, ""))
@@ -142,7 +157,9 @@ class _Report:
             self.page.heading(self.say(sections.fixes_heading(finding)))
         for number, fix in enumerate(finding.fixes[:_MAX_FIXES], start=1):
             self.page.item(f"{number}.", fix.text[self.lang], label_style="bold")
-            self.paste(fix, 5, () if self.diagnosis.patch else snippet(fix.change))  # a corrected file has it in its place
+            self.paste(
+                fix, 5, () if self.diagnosis.patch else snippet(fix.change)
+            )  # a corrected file has it in its place
 
     def paste(self, fix: Fix, indent: int, yaml: Sequence[str] = ()) -> None:
         put_pieces(self.page, pieces(fix.change), indent, self.lang)
@@ -184,7 +201,9 @@ class _Report:
         """One line of the checklist: its sign, its name in a column of that width (0: as wide as it is), what was seen."""
         index, style = _CHECKS[check.status]
         page, sign = self.page, self.page.glyphs.verdicts[index]
-        text = check.detail[self.lang] + (self.say("report.brackets", notes=", ".join(check.rules)) if check.rules else "")
+        text = check.detail[self.lang] + (
+            self.say("report.brackets", notes=", ".join(check.rules)) if check.rules else ""
+        )
         plain = "dim" if check.status == "unknown" else ""
         if not column:
             page.item(sign, name + self.say("report.colon") + text, indent, plain, style)
@@ -225,7 +244,9 @@ class _Report:
         if found:
             self.page.heading(self.say("report.symptoms"))
         for finding in found[:_MAX_SHORT]:
-            self.page.item(self.page.glyphs.dot, finding.title[self.lang] + sections.where(finding, self.lang), style="dim")
+            self.page.item(
+                self.page.glyphs.dot, finding.title[self.lang] + sections.where(finding, self.lang), style="dim"
+            )
         self.more(found)
 
     def others(self, heading: str, findings: Sequence[Finding]) -> None:
@@ -254,10 +275,15 @@ class _Report:
         if card is None:
             return
         key = "report.card_asked" if card.asked else "report.card"
-        page.heading(self.say("report.memory"), self.say(key, gib=picture.gib(card.total), asked=picture.gib(card.asked or 0)))
+        page.heading(
+            self.say("report.memory"), self.say(key, gib=picture.gib(card.total), asked=picture.gib(card.asked or 0))
+        )
         signs = dict(zip(picture.NAMES, page.glyphs.parts, strict=True))
         cells = picture.spread([part.gib for part in card.parts], page.width - 4)
-        page.add(("  ", ""), *((signs[part.name] * length, _PARTS[part.name]) for part, length in zip(card.parts, cells, strict=True)))
+        page.add(
+            ("  ", ""),
+            *((signs[part.name] * length, _PARTS[part.name]) for part, length in zip(card.parts, cells, strict=True)),
+        )
         names = [f" {self.say(f'memory.{part.name}')} {picture.gib(part.gib)}" for part in card.parts]
         page.legend([(signs[part.name], _PARTS[part.name], name) for part, name in zip(card.parts, names, strict=True)])
 
@@ -302,4 +328,8 @@ class _Report:
         return self.diagnosis.summary[self.lang]
 
     def source(self) -> str:
-        return self.say("report.stdin") if self.diagnosis.source == "-" else self.page.cut(self.diagnosis.source, self.page.width - 12)
+        return (
+            self.say("report.stdin")
+            if self.diagnosis.source == "-"
+            else self.page.cut(self.diagnosis.source, self.page.width - 12)
+        )

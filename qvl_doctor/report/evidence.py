@@ -9,7 +9,9 @@ from qvl_doctor.model import Finding, Line
 MAX_LINES = 8
 
 # The part of a line that says who and when: "(EngineCore pid=7) ERROR 02-16 09:04:35 [engine.py:389] ".
-_PREFIX = re.compile(r"(?:\([^()]{1,80}\) ?)*(?:[A-Z]{4,8} )?\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d+)? \[?[\w./-]{1,120}:\d+\] ?")
+_PREFIX = re.compile(
+    r"(?:\([^()]{1,80}\) ?)*(?:[A-Z]{4,8} )?\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d+)? \[?[\w./-]{1,120}:\d+\] ?"
+)
 _EXCEPTION = re.compile(r"\b[\w.]{0,100}(?:Error|Exception|Interrupt|Exit|Warning)\b")
 # Numbers, paths and identifiers: what a rule's sentence can only have from the log.
 _TOKEN = re.compile(r"[\w./-]*[\d_/-][\w./-]*\w|\d")
@@ -28,7 +30,9 @@ def focus(text: str, words: frozenset[str], room: int) -> tuple[int, int]:
     start = prefix.end() if prefix else 0
     found = [match.span() for match in _TOKEN.finditer(text, start) if match[0].rstrip(".") in words][:_MAX_SPOTS]
     if found:
-        first, last = max(((begin, _last(found, begin + room)) for begin, _ in found), key=lambda span: _count(text, found, span))
+        first, last = max(
+            ((begin, _last(found, begin + room)) for begin, _ in found), key=lambda span: _count(text, found, span)
+        )
         return (start if last - start <= room else first), last
     exception = _EXCEPTION.search(text, start)
     begin = exception.start() if exception else start

@@ -21,9 +21,12 @@ _MAX_EVIDENCE = 600
 
 _DIFF = {"same": " ", "removed": "-", "added": "+", "place": ""}
 _BREAKS = re.compile(r"\s+")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+_CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
 _SPECIAL = re.compile(r"[\\`*#\[\]<>|~&]|(?<![^\W_])_|_(?![^\W_])")
-# What GitHub turns into a link by itself: a name after @, an issue number, a URL, a host. An invisible blank takes it apart.
+# What GitHub turns into a link by itself: a name after @, an issue number, a URL, a host. An invisible blank takes it
+# apart.
 _AUTOLINK = re.compile(r"(@)(?=[^\W_])|(#|\b[Gg][Hh]-)(?=\d)|(:)(?=//)|(\b[Ww]{3})(?=\.)|(\bmailto:|\bxmpp:)")
 _DOLLAR = "<span>$</span>"  # GitHub's way to write one that is no formula
 _BLOCK = re.compile(r"^( {0,3})([#+=-]|\d{1,9}[.)])")
@@ -118,7 +121,10 @@ def _cause(finding: Finding, diagnosis: Diagnosis, lang: str) -> Iterator[str]:
         yield ""
     found = links(finding.references)
     if found:
-        yield from (messages.say("report.references", lang) + messages.say("report.colon", lang) + " · ".join(found), "")
+        yield from (
+            messages.say("report.references", lang) + messages.say("report.colon", lang) + " · ".join(found),
+            "",
+        )
 
 
 def _command(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
@@ -138,13 +144,17 @@ def _command(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
 def _checks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     if not diagnosis.checks:
         return
-    told = " · ".join(messages.say(f"check.count.{status}", lang, count=count) for status, count in counts(diagnosis.checks).items())
+    told = " · ".join(
+        messages.say(f"check.count.{status}", lang, count=count) for status, count in counts(diagnosis.checks).items()
+    )
     yield from (f"**{messages.say('check.list', lang)}**{messages.say('report.colon', lang)}{told}", "")
     for group, lines, alike in groups(diagnosis.checks):
         heading = messages.say(f"check.group.{group}", lang)
         for check in lines[: 1 if alike else None]:
             name = heading if alike else f"{heading}, {messages.say(f'check.name.{check.name}', lang)}"
-            said = messages.say("report.brackets", lang, notes=", ".join(map(escape, check.rules))) if check.rules else ""
+            said = (
+                messages.say("report.brackets", lang, notes=", ".join(map(escape, check.rules))) if check.rules else ""
+            )
             yield f"- {_CHECKS[check.status]} {escape(name + messages.say('report.colon', lang) + check.detail[lang])}{said}"
     yield ""
 
@@ -180,7 +190,9 @@ def _change(fix: Fix, lang: str, indent: int) -> Iterator[str]:
     if yaml:
         yield from (" " * indent + line for line in ("", *fence(yaml, "yaml")))
     if fix.verified:
-        verified = messages.say("report.verified", lang, by=fix.verified.get("by", ""), detail=fix.verified.get("detail", ""))
+        verified = messages.say(
+            "report.verified", lang, by=fix.verified.get("by", ""), detail=fix.verified.get("detail", "")
+        )
         yield from ("", f"{' ' * indent}{escape(verified)}")
 
 
@@ -200,7 +212,10 @@ def _short(heading: str, findings: Sequence[Finding], lang: str, *, fixes: bool 
 
 def _not_checked(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     if diagnosis.not_checked:
-        yield from (f"**{messages.say('report.look_at' if diagnosis.verdict == 'unknown' else 'report.not_checked', lang)}**", "")
+        yield from (
+            f"**{messages.say('report.look_at' if diagnosis.verdict == 'unknown' else 'report.not_checked', lang)}**",
+            "",
+        )
         yield from (f"- {escape(text[lang])}" for text in diagnosis.not_checked)
         yield ""
 
@@ -213,7 +228,9 @@ def _details(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
         key = "report.card_asked" if card.asked else "report.card"
         size = messages.say(key, lang, gib=picture.gib(card.total), asked=picture.gib(card.asked or 0))
         rows.append((messages.say("report.memory", lang), size))
-        rows += [(f"· {messages.say(f'memory.{part.name}', lang)}", f"{picture.gib(part.gib)} GiB") for part in card.parts]
+        rows += [
+            (f"· {messages.say(f'memory.{part.name}', lang)}", f"{picture.gib(part.gib)} GiB") for part in card.parts
+        ]
     if diagnosis.timeline:
         total = picture.seconds(sum(phase.seconds for phase in diagnosis.timeline))
         rows.append((messages.say("report.timeline", lang), messages.say("report.seconds", lang, seconds=total)))
@@ -233,8 +250,12 @@ def _cell(value: str) -> str:
 
 def _one_line(text: str, limit: int = _MAX_TEXT, *, keep_blanks: bool = False) -> str:
     text = text[:limit]
-    text = re.sub(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]", " ", text) if keep_blanks else _BREAKS.sub(" ", text).strip()
-    return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}" if ord(match[0]) < 0x100 else f"\\u{ord(match[0]):04x}", text)
+    text = (
+        re.sub(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]", " ", text) if keep_blanks else _BREAKS.sub(" ", text).strip()
+    )
+    return _CONTROLS.sub(
+        lambda match: f"\\x{ord(match[0]):02x}" if ord(match[0]) < 0x100 else f"\\u{ord(match[0]):04x}", text
+    )
 
 
 def _longest_run(text: str) -> int:

@@ -1,7 +1,7 @@
 """A page for a terminal, built line by line. It knows the width and what the encoding can show.
 
-Text of a log reaches it as plain text only: nothing is ever read as markup, controls are shown as escapes, and every line is
-wrapped or cut here, so that rich has nothing left to decide.
+Text of a log reaches it as plain text only: nothing is ever read as markup, controls are shown as escapes, and every
+line is wrapped or cut here, so that rich has nothing left to decide.
 """
 
 from __future__ import annotations

@@ -54,7 +54,9 @@ def _division(facts: Facts) -> Picture | None:
     if not total or not weights or total <= 0 or weights <= 0:
         return None
     sizes = {name: number(facts, fact) or 0.0 for name, fact in PARTS.items()}
-    sizes["non_torch"] = sizes["non_torch"] or (number(facts, "consumed_gib") or 0.0) - weights  # one number from 0.27 on
+    sizes["non_torch"] = (
+        sizes["non_torch"] or (number(facts, "consumed_gib") or 0.0) - weights
+    )  # one number from 0.27 on
     parts = _parts(**sizes)
     return Picture(total, (*parts, *_parts(rest=total - sum(part.gib for part in parts))))
 

@@ -9,7 +9,8 @@ from qvl_doctor import messages
 from qvl_doctor.model import Diagnosis, Facts, Finding, Run
 from qvl_doctor.report.picture import number
 
-#: Facts that get a row, in this order; `fact.NAME` in messages.yaml is the label. What else is known is in the JSON report.
+#: Facts that get a row, in this order; `fact.NAME` in messages.yaml is the label. What else is known is in the JSON
+#: report.
 ROWS = ("model", "architecture", "dtype", "quantization", "gpu_name", "driver", "attention_backend", "max_model_len")
 #: Packages that get named; a whole `pip list` would be a wall.
 PACKAGES = ("transformers", "torch", "flash_attn", "flashinfer_python", "xformers", "triton", "qwen_vl_utils", "ray")
@@ -32,7 +33,10 @@ def sections(diagnosis: Diagnosis) -> Sections:
     """The findings of a report, sorted into its sections, each in the order of the report."""
     found = diagnosis.findings
     causes = [finding for finding in found if finding.role == "cause"]
-    main = causes[:_MAX_MAIN] or [finding for finding in found if finding.severity != "notice" and finding.role != "symptom"][:1]
+    main = (
+        causes[:_MAX_MAIN]
+        or [finding for finding in found if finding.severity != "notice" and finding.role != "symptom"][:1]
+    )
     rest = [finding for finding in found if finding not in main]
     other = [finding for finding in rest if finding.role != "symptom"]
     return Sections(
@@ -58,7 +62,9 @@ def where(finding: Finding, lang: str) -> str:
     symptom = finding.role == "symptom"
     notes = [
         "" if symptom else finding.rule,
-        messages.say("report.line", lang, line=finding.evidence[0].number) if finding.evidence and finding.evidence[0].number else "",
+        messages.say("report.line", lang, line=finding.evidence[0].number)
+        if finding.evidence and finding.evidence[0].number
+        else "",
         messages.say("report.times", lang, count=finding.times) if finding.times > 1 else "",
         messages.say(f"confidence.{finding.confidence}", lang) if doubtful(finding) and not symptom else "",
     ]
@@ -75,7 +81,9 @@ def release(facts: Facts) -> list[str]:
 
 def rows(facts: Facts) -> list[tuple[str, str]]:
     """(label key, value) for what a reader wants to compare with the command that they think they ran."""
-    found = [(f"fact.{name}", _shown(facts[name].value)) for name in ROWS if name in facts and _shown(facts[name].value)]
+    found = [
+        (f"fact.{name}", _shown(facts[name].value)) for name in ROWS if name in facts and _shown(facts[name].value)
+    ]
     packages = [f"{name.replace('_', '-')} {facts[name].value}" for name in PACKAGES if name in facts]
     pairs = [
         ("fact.parallel", _parallel(facts)),
@@ -112,14 +120,20 @@ def _parallel(facts: Facts) -> str:
 
 def _budget(facts: Facts) -> str:
     """How much of the card vLLM may use: the product of the utilization that nobody remembers."""
-    total, share, budget = number(facts, "total_gib"), number(facts, "gpu_memory_utilization"), number(facts, "budget_gib")
+    total, share, budget = (
+        number(facts, "total_gib"),
+        number(facts, "gpu_memory_utilization"),
+        number(facts, "budget_gib"),
+    )
     if total is None or share is None:
         return ""
     return f"{share:.2f} × {total:.2f} GiB = {budget if budget is not None else share * total:.2f} GiB"
 
 
 def _kv(facts: Facts) -> str:
-    size, tokens, times, length = (number(facts, name) for name in ("kv_gib", "kv_tokens", "concurrency", "concurrency_tokens"))
+    size, tokens, times, length = (
+        number(facts, name) for name in ("kv_gib", "kv_tokens", "concurrency", "concurrency_tokens")
+    )
     parts = [f"{size:.2f} GiB" if size is not None else "", f"{tokens:,.0f} tokens" if tokens is not None else ""]
     if times is not None and length is not None:
         parts.append(f"{times:.2f} × {length:,.0f} tokens")

@@ -86,8 +86,8 @@ def cut(text: str, width: int, ellipsis: str = "…") -> str:
 def window(text: str, width: int, focus: tuple[int, int], ellipsis: str = "…") -> str:
     """The text in at most `width` cells, cut at either end so that the characters from focus[0] to focus[1] are seen.
 
-    What stands before the focus is kept where there is room for both. If the focus is too wide, its begin is kept. Words stay
-    whole where they are not too long for that.
+    What stands before the focus is kept where there is room for both. If the focus is too wide, its begin is kept.
+    Words stay whole where they are not too long for that.
     """
     if cell_len(text) <= width:
         return text

@@ -68,11 +68,20 @@ def read(folder: str, beside: Iterable[Rule] = ()) -> tuple[tuple[Rule, ...], li
     except OSError as error:
         return (), [Mistake(str(folder), 0, "", error.strerror or "cannot be read")]
     rules: list[Rule] = []
-    mistakes = [Mistake(os.path.join(folder, name), 0, "", "a rule file ends in .yaml") for name in names if name.endswith(".yml")]
+    mistakes = [
+        Mistake(os.path.join(folder, name), 0, "", "a rule file ends in .yaml")
+        for name in names
+        if name.endswith(".yml")
+    ]
     files = [name for name in names if name.endswith(".yaml")]
     if not files or len(files) > MAX_FILES:
         mistakes.append(
-            Mistake(str(folder), 0, "", f"there are {len(files)} rule files (*.yaml) in this folder; 1 to {MAX_FILES} are read")
+            Mistake(
+                str(folder),
+                0,
+                "",
+                f"there are {len(files)} rule files (*.yaml) in this folder; 1 to {MAX_FILES} are read",
+            )
         )
         files = []
     for name in files:
@@ -128,7 +137,12 @@ def link_mistakes(rules: Sequence[Rule], there: Iterable[str] = ()) -> list[Mist
     known = {rule.id: rule for rule in rules}
     names = {*known, *there}
     mistakes = [
-        Mistake(rule.source or rule.id, _line_of(rule.source, name), field, f"there is no rule '{name}'{did_you_mean(name, names)}")
+        Mistake(
+            rule.source or rule.id,
+            _line_of(rule.source, name),
+            field,
+            f"there is no rule '{name}'{did_you_mean(name, names)}",
+        )
         for rule in rules
         for field, linked in (("explains", rule.explains), ("before", rule.before))
         for name in linked
@@ -138,7 +152,11 @@ def link_mistakes(rules: Sequence[Rule], there: Iterable[str] = ()) -> list[Mist
         circle = _circle({rule.id: getattr(rule, field) for rule in rules})
         if circle:
             rule = known[circle[0]]
-            mistakes.append(Mistake(rule.source or rule.id, _line_of(rule.source, circle[1]), field, f"goes round: {' → '.join(circle)}"))
+            mistakes.append(
+                Mistake(
+                    rule.source or rule.id, _line_of(rule.source, circle[1]), field, f"goes round: {' → '.join(circle)}"
+                )
+            )
     return mistakes
 
 
@@ -167,11 +185,18 @@ def complete(rule: Rule) -> Rule:
         return rule
     texts = json.loads(zlib.decompress(binascii.a2b_base64(rule.packed)))
     fixes = tuple(FixTemplate(**fix) for fix in texts["fixes"])
-    return rule._replace(title=texts["title"], why=texts["why"], fixes=fixes, references=tuple(texts["references"]), packed="")
+    return rule._replace(
+        title=texts["title"], why=texts["why"], fixes=fixes, references=tuple(texts["references"]), packed=""
+    )
 
 
 def _compiled(rule: Rule) -> dict[str, Any]:
-    texts = {"title": rule.title, "why": rule.why, "fixes": [_set_fields(fix) for fix in rule.fixes], "references": rule.references}
+    texts = {
+        "title": rule.title,
+        "why": rule.why,
+        "fixes": [_set_fields(fix) for fix in rule.fixes],
+        "references": rule.references,
+    }
     left_out = ("matches", "silent", "seen_in", "checked", "source", "match", "packed", *texts)
     plain = {name: getattr(rule, name) for name in Rule._fields if name not in left_out}
     plain["match"] = [_set_fields(item) for item in rule.match]
@@ -208,7 +233,11 @@ def _line_of(path: str, name: str) -> int:
     """The line of a rule file that names another rule; looked up only to report a mistake."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            lines = [number for number, line in enumerate(file, 1) if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", line)]
+            lines = [
+                number
+                for number, line in enumerate(file, 1)
+                if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", line)
+            ]
     except OSError:
         return 0
     return lines[0] if lines else 0

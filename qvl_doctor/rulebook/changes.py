@@ -21,7 +21,9 @@ _FLAG = re.compile(r"--[a-z][a-z0-9]*(-[a-z0-9]+)*|\{[a-z_][a-z0-9_]*\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CLAUSE = r"(==|>=|<=|!=|~=|<|>)[^\s,]+"
 #: A whole range may come from a remedy: `transformers{transformers_pin}`.
-_REQUIREMENT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z0-9,_-]+\])?(\{{[a-z_][a-z0-9_]*\}}|{_CLAUSE}(,{_CLAUSE})*)?")
+_REQUIREMENT = re.compile(
+    rf"[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z0-9,_-]+\])?(\{{[a-z_][a-z0-9_]*\}}|{_CLAUSE}(,{_CLAUSE})*)?"
+)
 _JSON_WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None, "~": None}
 
 Problems = Iterator[tuple[int, str, str]]

@@ -1,7 +1,8 @@
 """YAML as a tree of strings that knows its lines, for files that strangers wrote.
 
-Every scalar is a string: 0.10 stays "0.10", and `no` stays "no". A key that stands twice is a fault, not a silent choice. Size, depth and
-the growth through aliases are bounded. The tree is built from the parser's events, because composing nodes recurses, in C.
+Every scalar is a string: 0.10 stays "0.10", and `no` stays "no". A key that stands twice is a fault, not a silent
+choice. Size, depth and the growth through aliases are bounded. The tree is built from the parser's events, because
+composing nodes recurses, in C.
 """
 
 from __future__ import annotations
@@ -19,16 +20,28 @@ _CAUSES = (
     ("mapping values are not allowed", "quote this value, it contains ': '"),
     ("found character '\\t'", "indent with blanks, not with tabs"),
     ("found a tab character", "indent with blanks, not with tabs"),
-    ("found character that cannot start any token", "quote this value: it begins with a character that YAML keeps for itself"),
+    (
+        "found character that cannot start any token",
+        "quote this value: it begins with a character that YAML keeps for itself",
+    ),
     ("found unknown escape character", "in double quotes a backslash is an escape; put patterns into single quotes"),
-    ("did not find expected ',' or", "a value between { } or [ ] that contains ',', ': ', brackets or quotes must itself be quoted"),
+    (
+        "did not find expected ',' or",
+        "a value between { } or [ ] that contains ',', ': ', brackets or quotes must itself be quoted",
+    ),
     ("expected ',' or", "a value between { } or [ ] that contains ',', ': ', brackets or quotes must itself be quoted"),
     ("found unexpected end of stream", "a quote or a bracket is never closed"),
-    ("did not find expected key", "check the indentation and the quotes; a quote inside single quotes is written twice"),
+    (
+        "did not find expected key",
+        "check the indentation and the quotes; a quote inside single quotes is written twice",
+    ),
     ("expected <block end>", "check the indentation and the quotes; a quote inside single quotes is written twice"),
     ("could not find expected ':'", "a key has no ': ' behind it, or a text is not indented"),
     ("found undefined alias", "quote this value: '*' at the beginning refers to an anchor"),
-    ("did not find expected alphabetic or numeric character", "quote this value: '*' or '&' at the beginning means an anchor"),
+    (
+        "did not find expected alphabetic or numeric character",
+        "quote this value: '*' or '&' at the beginning means an anchor",
+    ),
 )
 #: libyaml reads ahead in brackets, so its own limit on the depth can come before ours.
 _PARSERS_OWN_LIMIT = "exceeded maximum nesting depth"
@@ -111,7 +124,9 @@ class _Builder:
         kind = type(event).__name__
         line = event.start_mark.line + 1
         if kind in {"ScalarEvent", "SequenceStartEvent", "MappingStartEvent"} and event.tag not in {None, "!"}:
-            raise _Broken(line, f"quote this value: '!' at the beginning is a tag ({event.tag}), and a rule file has none")
+            raise _Broken(
+                line, f"quote this value: '!' at the beginning is a tag ({event.tag}), and a rule file has none"
+            )
         if kind == "ScalarEvent":
             self._place(Node(line, event.value), event.anchor)
         elif kind in {"SequenceStartEvent", "MappingStartEvent"}:
@@ -142,7 +157,9 @@ class _Builder:
             parent.value.append(node)
         elif parent.key is None:
             if not isinstance(node.value, str):
-                raise _Broken(node.line, "a key is a word, not a list or a map; quote a value that begins with '{' or '['")
+                raise _Broken(
+                    node.line, "a key is a word, not a list or a map; quote a value that begins with '{' or '['"
+                )
             parent.key, parent.key_line = node.value, node.line
         else:
             self._enter(parent, parent.key, node)
@@ -150,7 +167,9 @@ class _Builder:
 
     def _enter(self, parent: _Open, key: str, node: Node) -> None:
         if key in parent.value:
-            self.faults.append(Fault(parent.key_line, key, f"'{key}' appears twice, first on line {parent.value[key].line}"))
+            self.faults.append(
+                Fault(parent.key_line, key, f"'{key}' appears twice, first on line {parent.value[key].line}")
+            )
         else:
             parent.value[key] = node._replace(line=parent.key_line)
 
@@ -165,4 +184,6 @@ def _explained(error: Any) -> Fault:
 
 
 def _likely(said: str, causes: Iterable[tuple[str, str]]) -> str:
-    return next((cause for sign, cause in causes if sign in said), "quote values with ': ', ' #', or a special first character")
+    return next(
+        (cause for sign, cause in causes if sign in said), "quote values with ': ', ' #', or a special first character"
+    )

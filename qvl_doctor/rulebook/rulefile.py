@@ -68,7 +68,9 @@ class _Reader(Shapes):
             self.wrong(part["id"].line, "id", f"an id is lower-case words joined by '-', not '{name}'")
         elif name and name != expected:
             self.wrong(part["id"].line, "id", f"the id is the file's name: '{expected}', not '{name}'")
-        match = tuple(self.condition(node, field) for node, field in self.items(part.get("match"), "match", "a match item"))
+        match = tuple(
+            self.condition(node, field) for node, field in self.items(part.get("match"), "match", "a match item")
+        )
         captured = _captured(match)
         fixes = self.items(part.get("fixes"), "fixes", "a fix")
         rule = Rule(
@@ -96,10 +98,18 @@ class _Reader(Shapes):
 
     def condition(self, node: Node, field: str) -> Condition:
         part = self.map(node, field, "a match item")
-        found = {name: self.pattern(part.get(name), f"{field}.{name}") for name in ("message", "exception", "frame", "level")}
+        found = {
+            name: self.pattern(part.get(name), f"{field}.{name}") for name in ("message", "exception", "frame", "level")
+        }
         facts = self.specs(part.get("facts"), f"{field}.facts")
-        if "level" in part and found["level"] and not any(re.fullmatch(found["level"], level, re.IGNORECASE) for level in LEVELS):
-            self.wrong(part["level"].line, f"{field}.level", f"fits none of {listed(LEVELS)}; it must fit the whole name")
+        if (
+            "level" in part
+            and found["level"]
+            and not any(re.fullmatch(found["level"], level, re.IGNORECASE) for level in LEVELS)
+        ):
+            self.wrong(
+                part["level"].line, f"{field}.level", f"fits none of {listed(LEVELS)}; it must fit the whole name"
+            )
         if found["message"]:
             self.check_message(part["message"].line, f"{field}.message", found)
         elif isinstance(node.value, dict) and not facts and not ("message" in part or "facts" in part):
@@ -113,11 +123,17 @@ class _Reader(Shapes):
         words = patterns.literal_words(found["message"])
         literals = patterns.literals(found["message"])
         if words < LEAST_WORDS and not any(len(literal) >= LONG_LITERAL for literal in literals):
-            few = f"has {words} literal word{'s' * (words != 1)} (in the poorest of its branches)" if words else "has no literal words"
+            few = (
+                f"has {words} literal word{'s' * (words != 1)} (in the poorest of its branches)"
+                if words
+                else "has no literal words"
+            )
             instead = f"or {LONG_LITERAL} literal characters in a row, or an exception and a frame beside it"
             self.wrong(line, field, f"{few}; it needs {LEAST_WORDS}, {instead}")
         elif not literals:
-            self.wrong(line, field, "has no text that every match contains; write its branches as match items of their own")
+            self.wrong(
+                line, field, "has no text that every match contains; write its branches as match items of their own"
+            )
 
     def check_telling(self, line: int, field: str, found: Mapping[str, str]) -> None:
         """What an item without message and facts needs, so that it does not speak on everything."""
@@ -125,7 +141,9 @@ class _Reader(Shapes):
             return
         if not found["exception"]:
             self.wrong(
-                line, field, "says too little; a match item has a message, facts, or an exception (with a frame if it is a common one)"
+                line,
+                field,
+                "says too little; a match item has a message, facts, or an exception (with a frame if it is a common one)",
             )
             return
         classes = [name for name in dir(builtins) if name.endswith(("Error", "Exception"))]
@@ -152,7 +170,9 @@ class _Reader(Shapes):
     def tests(self, node: Node | None) -> dict[str, Any]:
         part = self.map(node, "tests", "tests") if node else {}
         return {
-            kind: tuple(self.example(item, field, what) for item, field in self.items(part.get(kind), f"tests.{kind}", what))
+            kind: tuple(
+                self.example(item, field, what) for item, field in self.items(part.get(kind), f"tests.{kind}", what)
+            )
             for kind, what in (("matches", "an example that matches"), ("silent", "an example that stays silent"))
         }
 
@@ -168,29 +188,48 @@ class _Reader(Shapes):
             seen = ""
         facts = plain(part["facts"]) if "facts" in part else {}
         if not isinstance(facts, dict):
-            self.wrong(part["facts"].line, f"{field}.facts", "is a map of facts and their values, such as {vllm: 0.8.5}")
+            self.wrong(
+                part["facts"].line, f"{field}.facts", "is a map of facts and their values, such as {vllm: 0.8.5}"
+            )
             facts = {}
         for name in facts:
             self.check_fact(name, part["facts"].line, f"{field}.facts")
             if name in TOLD_BY_THE_LOG:
-                self.wrong(part["facts"].line, f"{field}.facts", f"{name} is told by the log; put the lines that say it into the example")
+                self.wrong(
+                    part["facts"].line,
+                    f"{field}.facts",
+                    f"{name} is told by the log; put the lines that say it into the example",
+                )
         captures = self.strings(part["captures"], f"{field}.captures") if "captures" in part else None
-        fixes = tuple(line.strip() for line in self.string(part["fixes"], f"{field}.fixes").splitlines()) if "fixes" in part else None
+        fixes = (
+            tuple(line.strip() for line in self.string(part["fixes"], f"{field}.fixes").splitlines())
+            if "fixes" in part
+            else None
+        )
         return Example(self.string(part.get("name"), f"{field}.name"), log, facts, captures, fixes, seen, command)
 
     def references(self, node: Node | None) -> tuple[str, ...]:
-        found = [(item, field, self.string(item, field)) for item, field in self.items(node, "references", "a reference")]
+        found = [
+            (item, field, self.string(item, field)) for item, field in self.items(node, "references", "a reference")
+        ]
         for item, field, text in found:
             if text and not text.startswith("TODO") and not re.fullmatch(r"https?://[^\s/]+\.[^\s/]+(/\S*)?", text):
                 self.wrong(item.line, field, f"is a web address (https://…), not '{short(text)}'")
         return tuple(text for _, _, text in found)
 
     def releases(self, node: Node | None) -> tuple[str, ...]:
-        found = [(item, field, self.string(item, field)) for item, field in self.items(node, "seen_in", "a range of releases")]
+        found = [
+            (item, field, self.string(item, field))
+            for item, field in self.items(node, "seen_in", "a range of releases")
+        ]
         for item, field, text in found:
             ends = [release(end) or () for end in text.split("–")]
             if text and not (_RELEASES.fullmatch(text) and ends == sorted(ends)):
-                self.wrong(item.line, field, f"is a release or two, '0.8.0–0.10.2', not '{short(text)}'; tools/verify_rules.py writes it")
+                self.wrong(
+                    item.line,
+                    field,
+                    f"is a release or two, '0.8.0–0.10.2', not '{short(text)}'; tools/verify_rules.py writes it",
+                )
         return tuple(text for _, _, text in found)
 
     # Texts
@@ -203,7 +242,9 @@ class _Reader(Shapes):
         return unfolded(text)
 
     def check_languages(self, text: Text, line: int, field: str) -> None:
-        if all(text.values()) and not any(words.startswith("TODO") for words in text.values()):  # these are reported already
+        if all(text.values()) and not any(
+            words.startswith("TODO") for words in text.values()
+        ):  # these are reported already
             for problem in differences(text):
                 self.wrong(line, field, problem)
 
@@ -216,7 +257,9 @@ class _Reader(Shapes):
             always, sometimes = _groups(item)
             for name in sorted(placeholders(rule.title) - always - set(item.facts)):
                 how = "captures only in some matches" if name in sometimes else "does not capture"
-                self.wrong(title, "title", f"match[{number}] {how} {{{name}}}, and a title needs it whenever the rule speaks")
+                self.wrong(
+                    title, "title", f"match[{number}] {how} {{{name}}}, and a title needs it whenever the rule speaks"
+                )
         known = _captured(rule.match) | _known_facts()
         asked = [("why", placeholders(rule.why), part["why"].line if "why" in part else 0)]
         for number, fix in enumerate(rule.fixes):
@@ -225,7 +268,11 @@ class _Reader(Shapes):
                 asked.append((f"fixes[{number}]", placeholders([*fix.text.values(), fix.change]), line))
         for field, names, line in asked:
             for name in sorted(names - known):
-                self.wrong(line, field, f"{{{name}}} is no named group and no fact, and there is no remedy{did_you_mean(name, known)}")
+                self.wrong(
+                    line,
+                    field,
+                    f"{{{name}}} is no named group and no fact, and there is no remedy{did_you_mean(name, known)}",
+                )
 
     # Names, patterns and ranges
 
@@ -263,11 +310,15 @@ class _Reader(Shapes):
         name = self.string(node, field)
         known = _remedies()
         if node and name and name not in known:
-            self.wrong(node.line, field, f"there is no remedy '{name}'{did_you_mean(name, known)}; there are: {listed(known)}")
+            self.wrong(
+                node.line, field, f"there is no remedy '{name}'{did_you_mean(name, known)}; there are: {listed(known)}"
+            )
         return name
 
     def ids(self, node: Node | None, field: str, own: str) -> tuple[str, ...]:
-        names = tuple(self.string(item, place) for item, place in self.items(node, field, "a rule's id")) if node else ()
+        names = (
+            tuple(self.string(item, place) for item, place in self.items(node, field, "a rule's id")) if node else ()
+        )
         if node and own in names:
             self.wrong(node.line, field, "names the rule itself")
         return names
@@ -276,7 +327,9 @@ class _Reader(Shapes):
 def _groups(item: Condition) -> tuple[frozenset[str], frozenset[str]]:
     """The named groups that are set whenever the item holds, and those that may not be."""
     found = [patterns.groups(pattern) for pattern in (item.message, item.frame) if pattern]
-    return frozenset().union(*(always for always, _ in found)), frozenset().union(*(sometimes for _, sometimes in found))
+    return frozenset().union(*(always for always, _ in found)), frozenset().union(
+        *(sometimes for _, sometimes in found)
+    )
 
 
 def _captured(match: Iterable[Condition]) -> frozenset[str]:

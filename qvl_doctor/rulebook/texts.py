@@ -24,8 +24,16 @@ _FOLDED = re.compile(
 def differences(text: Text) -> Iterator[str]:
     """What the languages do not have in common, of what they must: placeholders, flags, environment variables, numbers."""
     left = dict(text)
-    for kind, wanted in (("placeholders", _PLACEHOLDER), ("flags", _FLAG), ("variables", _VARIABLE), ("numbers", _NUMBER)):
-        said = {language: frozenset(word.replace(",", "") for word in wanted.findall(left[language])) for language in LANGUAGES}
+    for kind, wanted in (
+        ("placeholders", _PLACEHOLDER),
+        ("flags", _FLAG),
+        ("variables", _VARIABLE),
+        ("numbers", _NUMBER),
+    ):
+        said = {
+            language: frozenset(word.replace(",", "") for word in wanted.findall(left[language]))
+            for language in LANGUAGES
+        }
         if said["en"] != said["zh"]:
             only = [
                 f"only {language} has {listed(said[language] - said[other])}"

@@ -48,7 +48,9 @@ _TRIED = re.compile(r"Tried to allocate ([\d.]{1,12}) (bytes|[KMG]iB)")
 _BROKEN = (ValueError, ArithmeticError, TypeError, KeyError, IndexError)
 
 
-def advise(diagnosis: Diagnosis, known: Known | None = None, command: Command | None = None, *, whole: bool = True) -> Diagnosis:
+def advise(
+    diagnosis: Diagnosis, known: Known | None = None, command: Command | None = None, *, whole: bool = True
+) -> Diagnosis:
     """The diagnosis with all that can be added. `command` is the user's own where the input is not it; `known` as for `of_facts`.
 
     `whole`: with the whole text that the command stands in, corrected.
@@ -58,7 +60,9 @@ def advise(diagnosis: Diagnosis, known: Known | None = None, command: Command | 
     case = _case(diagnosis.facts, known, command, release)
     if isinstance(case, Unsized):
         findings = diagnosis.findings
-        notes: tuple[Text, ...] = (both(f"sizing.{case.reason}", detail=case.detail),) if any(each.memory for each in findings) else ()
+        notes: tuple[Text, ...] = (
+            (both(f"sizing.{case.reason}", detail=case.detail),) if any(each.memory for each in findings) else ()
+        )
     else:
         try:
             findings, notes = _sized(diagnosis, case, given, release), ()
@@ -130,7 +134,9 @@ def _checked(finding: Finding, case: Case, command: Command | None, release: str
     short: list[Fix] = []
     for fix in finding.fixes:
         flags = fix.change.get("flags") or {}
-        settings = _settings_after(case, command, fix.change, release) if SIZING_FLAGS & flags.keys() and command else None
+        settings = (
+            _settings_after(case, command, fix.change, release) if SIZING_FLAGS & flags.keys() and command else None
+        )
         if settings is None:
             enough.append(fix)
             continue
@@ -180,7 +186,11 @@ def _logged_command(facts: Facts, release: str) -> Command | None:
 
 def corrected(findings: Sequence[Finding], command: Command, release: str) -> Command:
     """The command with the first fix of each cause. A log has one cause; of a command everything that is wrong is one."""
-    changes = [_with_secrets(_first_change(finding, command), command) for finding in findings if finding.role == "cause" and finding.fixes]
+    changes = [
+        _with_secrets(_first_change(finding, command), command)
+        for finding in findings
+        if finding.role == "cause" and finding.fixes
+    ]
     for change in reversed(changes):  # what matters most has the last word
         command = edit(command, change, release)
     return command
@@ -198,7 +208,11 @@ def _with_secrets(change: Mapping[str, Any], command: Command) -> Mapping[str, A
     """A change with the command's own value where a finding only has its mask; nothing of a value in which a mask stands."""
     given = change.get("flags", {})
     flags = {name: command.value(name) if value == MASK else value for name, value in given.items()}
-    kept = {name: value for name, value in flags.items() if (value is not None or given[name] is None) and MASK not in str(value)}
+    kept = {
+        name: value
+        for name, value in flags.items()
+        if (value is not None or given[name] is None) and MASK not in str(value)
+    }
     return {**change, "flags": kept} if given else change
 
 
@@ -221,5 +235,7 @@ def _line(command: Command) -> str:
 def _patched(command: Command) -> str:
     """The user's whole text with the command changed in it; "" where the command was all of it, on one line."""
     source = command.source
-    whole = source is not None and source.text and (source.shape not in {"argv", "shell"} or "\n" in source.text.strip())
+    whole = (
+        source is not None and source.text and (source.shape not in {"argv", "shell"} or "\n" in source.text.strip())
+    )
     return patched(command) if whole else ""

@@ -39,7 +39,9 @@ _ARGUMENTS = {
     "skip_mm_profiling": "skip_encoder_profile",
     "kv_cache_dtype": "kv_cache_dtype",
 }
-_WHOLE = frozenset(("tp", "pp", "max_model_len", "max_num_batched_tokens", "max_num_seqs", "block_size", "kv_cache_bytes", "kv_blocks"))
+_WHOLE = frozenset(
+    ("tp", "pp", "max_model_len", "max_num_batched_tokens", "max_num_seqs", "block_size", "kv_cache_bytes", "kv_blocks")
+)
 _SHARES = frozenset(("utilization", "swap_gib", "offload_gib"))
 _DTYPES = {"half": "float16", "float": "float32", "float16": "float16", "bfloat16": "bfloat16", "float32": "float32"}
 _QUANTIZATIONS = {"awq_marlin": "awq", "gptq_marlin": "gptq", "bitsandbytes": "bnb4", "moe_wna16": "awq"}
@@ -70,7 +72,9 @@ _OBSERVED = {
 }
 
 
-_VARIABLE = re.compile(r"\$(?:\{(?=\w)|(?=\w))(?P<name>\w{1,80})(?::?-(?P<default>[\w.-]{0,80}))?\}?|\$\((?P<kube>\w{1,80})\)")
+_VARIABLE = re.compile(
+    r"\$(?:\{(?=\w)|(?=\w))(?P<name>\w{1,80})(?::?-(?P<default>[\w.-]{0,80}))?\}?|\$\((?P<kube>\w{1,80})\)"
+)
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 #: Arguments without which no memory can be computed, where a variable that nobody knows holds them.
 _SIZES = (
@@ -163,7 +167,9 @@ def of_facts(facts: Facts, known: Known | None = None) -> Case | Unsized:
     if engine in {"V0", "V1"}:
         case = replace(case, given={**case.given, "engine": engine})
     stated = given_of({**arguments, **said}, str(case.given.get("quantization") or ""))
-    differs = {name: value for name, value in stated.items() if value is not None and _setting(case.settings, name) != value}
+    differs = {
+        name: value for name, value in stated.items() if value is not None and _setting(case.settings, name) != value
+    }
     case = replace(case, given={**case.given, **differs})
     observed = Observed(**{field: _number(facts, fact) for fact, field in _OBSERVED.items()})
     if observed.weights_gib is None and case.observed:
@@ -204,10 +210,17 @@ def _limits(arguments: Mapping[str, Any]) -> dict[str, Any]:
     dummies: dict[str, dict[str, int]] = {}
     for name, item in value.items():
         count = item.get("count", 1) if isinstance(item, Mapping) else item
-        if isinstance(count, (int, str)) and not isinstance(count, bool) and str(count).isdecimal() and len(str(count)) < 8:
+        if (
+            isinstance(count, (int, str))
+            and not isinstance(count, bool)
+            and str(count).isdecimal()
+            and len(str(count)) < 8
+        ):
             counts[str(name)] = int(count)
         if isinstance(item, Mapping):
-            sizes = {key: size for key, size in item.items() if key != "count" and type(size) is int and 0 < size < 1 << 20}
+            sizes = {
+                key: size for key, size in item.items() if key != "count" and type(size) is int and 0 < size < 1 << 20
+            }
             if sizes:
                 dummies[str(name)] = sizes
     return {"limits": counts} | ({"dummies": dummies} if dummies else {})
@@ -231,7 +244,12 @@ def _plain(value: Any, field: str) -> Any:
         except (TypeError, ValueError):
             return None
         most = _MOST_RANKS if field in {"tp", "pp"} else _MOST
-        if isinstance(value, bool) or not math.isfinite(number) or not 0 <= number <= most or (field in {"tp", "pp"} and number < 1):
+        if (
+            isinstance(value, bool)
+            or not math.isfinite(number)
+            or not 0 <= number <= most
+            or (field in {"tp", "pp"} and number < 1)
+        ):
             return None
         return int(number) if field in _WHOLE else number
     return str(value)

@@ -17,7 +17,14 @@ from qvl_doctor.model import LANGUAGES, Alternative, Fact, Fix, Text
 BY = "memory-model"
 SOURCE = "model"
 #: What people are told to change when memory runs out; what does not touch a tensor is said.
-_ADVISED = ("--max-model-len", "--max-num-batched-tokens", "--max-num-seqs", "--limit-mm-per-prompt", "--dtype", "--gpu-memory-utilization")
+_ADVISED = (
+    "--max-model-len",
+    "--max-num-batched-tokens",
+    "--max-num-seqs",
+    "--limit-mm-per-prompt",
+    "--dtype",
+    "--gpu-memory-utilization",
+)
 
 
 def gib(size: float) -> str:
@@ -59,7 +66,11 @@ def facts_of(case: Case, made: Plan) -> dict[str, Fact]:
         "plan_peak": made.detail.moment.name,
     }
     if made.kv > 0:
-        values |= {"kv_gib": round(made.kv / GIB, 2), "kv_tokens": made.pool.tokens, "concurrency": round(made.pool.concurrency, 2)}
+        values |= {
+            "kv_gib": round(made.kv / GIB, 2),
+            "kv_tokens": made.pool.tokens,
+            "concurrency": round(made.pool.concurrency, 2),
+        }
     for modality, tokens in (largest_items(case.shape, settings) if case.shape.vision else {}).items():
         values[f"plan_{modality}_tokens"] = tokens
     for note in made.notes:
@@ -120,7 +131,9 @@ def explained(tried: str, suspects: Sequence[Suspect]) -> Text:
             )
         ]
         if first.tensor.scaled_by:
-            sentences.append(say("forensics.scales", lang, flags=", ".join(first.tensor.scaled_by), others=", ".join(untouched)))
+            sentences.append(
+                say("forensics.scales", lang, flags=", ".join(first.tensor.scaled_by), others=", ".join(untouched))
+            )
         if others:
             names = "; ".join(f"{each.tensor.name} ({each.tensor.formula})" for each in others[:4])
             sentences.append(say("forensics.also", lang, names=names))

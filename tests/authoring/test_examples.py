@@ -47,7 +47,9 @@ tests:
 def read(tmp_path: Path) -> Callable[..., Rule]:
     def load(old: str = "", new: str = "", name: str = "plain", text: str = PLAIN) -> Rule:
         assert old in text
-        return rulebook.load_file(str(write(tmp_path, text.replace(old, new).replace("id: plain", f"id: {name}"), name)))
+        return rulebook.load_file(
+            str(write(tmp_path, text.replace(old, new).replace("id: plain", f"id: {name}"), name))
+        )
 
     return load
 
@@ -90,7 +92,9 @@ def test_an_example_whose_facts_do_not_hold(read: Callable[..., Rule]) -> None:
         "applies: {vllm: '>=0.9'}\nmatch:\n",
         text=PLAIN.replace("facts: {server_port: '8001'}", "facts: {vllm: 0.8.5, server_port: '8001'}"),
     )
-    assert problems(rule) == ["taken: is silent: its pattern matches, but it asks for vllm: '>=0.9', and the facts are vllm: '0.8.5'"]
+    assert problems(rule) == [
+        "taken: is silent: its pattern matches, but it asks for vllm: '>=0.9', and the facts are vllm: '0.8.5'"
+    ]
 
 
 def test_a_phase_that_the_log_does_not_reach(read: Callable[..., Rule]) -> None:
@@ -111,7 +115,9 @@ def test_before_settles_a_tie(read: Callable[..., Rule]) -> None:
 
 
 def test_more_conditions_win_without_a_tie(read: Callable[..., Rule]) -> None:
-    assert problems(read(name="second")._replace(matches=()), read("  - message:", "  - level: ERROR\n    message:")) == []
+    assert (
+        problems(read(name="second")._replace(matches=()), read("  - message:", "  - level: ERROR\n    message:")) == []
+    )
 
 
 def test_a_rule_that_speaks_on_the_example_of_another(read: Callable[..., Rule]) -> None:
@@ -163,7 +169,12 @@ def test_facts_of_an_example_have_the_types_of_a_log() -> None:
 def test_a_good_rule_of_every_field_holds_where_its_example_says_so(tmp_path: Path) -> None:
     write(tmp_path, OTHER, "engine-failed")
     rule = rulebook.load_file(
-        str(write(tmp_path, changed("    facts: {phase: config, vllm: '<0.12'}\n", "").replace("    level: ERROR|WARNING\n", "")))
+        str(
+            write(
+                tmp_path,
+                changed("    facts: {phase: config, vllm: '<0.12'}\n", "").replace("    level: ERROR|WARNING\n", ""),
+            )
+        )
     )
     found = [problem.problem for problem in check_examples([rule])]
     assert found == ["its fixes are without a change, not --max-model-len 32768"]  # the fix is for engine V1
@@ -175,13 +186,17 @@ def test_a_slow_pattern_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     text = {"en": "x", "zh": "x"}
     rule = Rule("slow", "fatal", text, text, (Condition(message=r"\b\w*\w*\w*ended at once"),), (FixTemplate(text),))
     (problem,) = slow_patterns([rule])
-    assert str(problem).startswith("slow.yaml: match[0]: the pattern '\\b\\w*\\w*\\w*ended at once' takes more than 0.1 s: ")
+    assert str(problem).startswith(
+        "slow.yaml: match[0]: the pattern '\\b\\w*\\w*\\w*ended at once' takes more than 0.1 s: "
+    )
     assert slow_patterns([rule._replace(match=(Condition(message="ended at once"),))]) == []
 
 
 def test_a_message_that_begins_with_anything_is_named() -> None:
     text = {"en": "x", "zh": "x"}
-    rule = Rule("slow", "fatal", text, text, (Condition(message=r"(?P<need>\d+) tokens in total"),), (FixTemplate(text),))
+    rule = Rule(
+        "slow", "fatal", text, text, (Condition(message=r"(?P<need>\d+) tokens in total"),), (FixTemplate(text),)
+    )
     (problem,) = slow_patterns([rule])
     assert "match[0]: the pattern '(?P<need>\\d+) tokens in total' begins with something of any length" in str(problem)
     assert slow_patterns([rule._replace(match=(Condition(message=r"\b(?P<need>\d+) tokens in total"),))]) == []

@@ -51,7 +51,10 @@ def env(tmp_path: Path) -> Path:
     """A machine that was seen elsewhere: nothing of the one that runs the tests is in the archive."""
     path = tmp_path / "env.json"
     facts = {"nvml": "ok", "gpu_count": 1, "gpu_name": "NVIDIA GeForce RTX 4090", "total_gib": 23.65, "vllm": "0.7.2"}
-    path.write_text(json.dumps({"schema": SCHEMA, "version": "0.1.0", "made": "2025-11-02T10:12:13Z", "facts": facts}), encoding="utf-8")
+    path.write_text(
+        json.dumps({"schema": SCHEMA, "version": "0.1.0", "made": "2025-11-02T10:12:13Z", "facts": facts}),
+        encoding="utf-8",
+    )
     return path
 
 
@@ -60,7 +63,19 @@ def env(tmp_path: Path) -> Path:
 
 def test_what_an_issue_needs_is_in_one_archive(tmp_path: Path, fixtures: Path, env: Path) -> None:
     target = tmp_path / "case.zip"
-    done = bundle("-o", target, "--env", env, fixtures / OOM, "--", "vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct", "--api-key", SECRET)
+    done = bundle(
+        "-o",
+        target,
+        "--env",
+        env,
+        fixtures / OOM,
+        "--",
+        "vllm",
+        "serve",
+        "Qwen/Qwen2.5-VL-7B-Instruct",
+        "--api-key",
+        SECRET,
+    )
     assert done.returncode == 0, done.stderr
     found = unpacked(target)
     assert list(found)[-2:] == ["README.md", "MANIFEST.json"]
@@ -121,9 +136,13 @@ def test_the_copy_of_a_log_leads_to_the_same_report(tmp_path: Path, fixtures: Pa
     copies = [str(tmp_path / BUNDLE / "logs" / log.name) for log in logs]
     again = run("logs", "--format", "jsonl", *copies).stdout.splitlines()
     for log, line in zip(logs, again, strict=True):
-        packed = json.loads((tmp_path / BUNDLE / "reports" / f"{log.stem}.json").read_text(encoding="utf-8"))["findings"]
+        packed = json.loads((tmp_path / BUNDLE / "reports" / f"{log.stem}.json").read_text(encoding="utf-8"))[
+            "findings"
+        ]
         found = json.loads(line)["findings"]
-        assert [(each["rule"], each["evidence"]) for each in found] == [(each["rule"], each["evidence"]) for each in packed]
+        assert [(each["rule"], each["evidence"]) for each in found] == [
+            (each["rule"], each["evidence"]) for each in packed
+        ]
 
 
 def test_a_log_that_nobody_understands_is_packed_all_the_same(tmp_path: Path) -> None:
@@ -198,7 +217,11 @@ def test_no_chunk_and_no_edge_of_a_terminal_shows_a_secret(size: int, width: int
         for n in range(9)
     )
     said = f"INFO 11-02 10:00:10 [utils.py:1] non-default args: {{'model': 'm', 'api_key': ['{SECRET}'], 'port': 8000, 'host': None}}\n"
-    text = "".join(line[at : at + width] + "\n" for line in (plain + said + plain).splitlines() for at in range(0, len(line), width))
+    text = "".join(
+        line[at : at + width] + "\n"
+        for line in (plain + said + plain).splitlines()
+        for at in range(0, len(line), width)
+    )
     out = io.BytesIO()
     copy = LogCopy(1 << 20, out.write)
     data = text.encode()
@@ -250,7 +273,11 @@ def test_a_long_log_keeps_its_head_and_its_tail_in_bounded_memory() -> None:
     lines = 100_000
     tracemalloc.start()
     for first in range(0, lines, 1000):
-        copy.feed("".join(f"INFO line {number} of a log that does not end\n" for number in range(first, first + 1000)).encode())
+        copy.feed(
+            "".join(
+                f"INFO line {number} of a log that does not end\n" for number in range(first, first + 1000)
+            ).encode()
+        )
     copied = copy.close()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -291,7 +318,9 @@ def test_what_was_left_out_is_said(tmp_path: Path, fixtures: Path) -> None:
 @given(
     st.lists(
         st.text(max_size=40)
-        | st.sampled_from(["../../etc/passwd", "C:\\x\\CON", "a/b.log", "a\\b.log", "-", "..", "/", "nul.log", "A.LOG.gz", "a.log"])
+        | st.sampled_from(
+            ["../../etc/passwd", "C:\\x\\CON", "a/b.log", "a\\b.log", "-", "..", "/", "nul.log", "A.LOG.gz", "a.log"]
+        )
     )
 )
 def test_names_in_the_archive_are_safe_and_different(paths: list[str]) -> None:
@@ -326,7 +355,11 @@ def test_entries_have_no_times_and_are_plain_files() -> None:
     archive.add("logs/a.log", "log", "x\n")
     archive.close()
     (info,) = zipfile.ZipFile(held).infolist()
-    assert (info.date_time, info.external_attr >> 16, info.filename) == ((1980, 1, 1, 0, 0, 0), 0o100644, "qvl-doctor-bundle/logs/a.log")
+    assert (info.date_time, info.external_attr >> 16, info.filename) == (
+        (1980, 1, 1, 0, 0, 0),
+        0o100644,
+        "qvl-doctor-bundle/logs/a.log",
+    )
 
 
 # ---- Outputs and mistakes
@@ -402,7 +435,11 @@ def test_a_pipe_stays_a_pipe(tmp_path: Path, fixtures: Path) -> None:
     ],
 )
 def test_mistakes_are_one_line(
-    arguments: list[str], ends: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    ends: tuple[int, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.log").write_text("INFO x\n", encoding="utf-8")
@@ -413,7 +450,9 @@ def test_mistakes_are_one_line(
     assert [each.name for each in tmp_path.iterdir()] == ["x.log"]
 
 
-def test_an_archive_is_not_written_to_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_archive_is_not_written_to_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert run_typer(["bundle", "--no-check", "-o", "-", "-"]) == 2
     assert "terminal" in capsys.readouterr().err

@@ -53,10 +53,22 @@ def test_a_machine_with_nothing_gives_a_useful_page() -> None:
         ({"nvml": "library-missing"}, Looked(EVERYTHING, EVERYTHING), "cards", "unknown", "no NVML"),
         ({"nvml": "gpu-lost"}, Looked(EVERYTHING, EVERYTHING), "cards", "unknown", "gpu-lost"),
         ({"nvml": "ok", "gpu_count": 0}, Looked(EVERYTHING, EVERYTHING), "cards", "unknown", "NVML shows no GPU"),
-        ({}, Looked(EVERYTHING, EVERYTHING, model="m/n"), "folder", "unknown", "the folder of m/n is not on this machine"),
+        (
+            {},
+            Looked(EVERYTHING, EVERYTHING, model="m/n"),
+            "folder",
+            "unknown",
+            "the folder of m/n is not on this machine",
+        ),
         ({}, Looked(EVERYTHING, EVERYTHING), "folder", "unknown", "--model-dir"),
         ({}, Looked(EVERYTHING - {"imports"}, EVERYTHING, import_test=False), "imports", "unknown", "--no-import-test"),
-        ({"imports": "ok", "vllm_installed": "no"}, Looked(EVERYTHING, EVERYTHING), "imports", "unknown", "neither torch nor vLLM"),
+        (
+            {"imports": "ok", "vllm_installed": "no"},
+            Looked(EVERYTHING, EVERYTHING),
+            "imports",
+            "unknown",
+            "neither torch nor vLLM",
+        ),
         ({"imports": "ok", "torch": "2.6.0"}, Looked(EVERYTHING, EVERYTHING), "imports", "ok", "can be imported"),
         ({"imports": "failed", "torch": "2.6.0"}, Looked(EVERYTHING, EVERYTHING), "imports", "unknown", "failed"),
         ({"imports": "timeout", "torch": "2.6.0"}, Looked(EVERYTHING, EVERYTHING), "imports", "unknown", "in time"),
@@ -72,7 +84,9 @@ def test_a_machine_with_nothing_gives_a_useful_page() -> None:
 )
 def test_every_line_says_why(facts: dict[str, Any], looked: Looked, name: str, status: str, says: str) -> None:
     told = {each: Fact(value, "probe") for each, value in facts.items()}
-    check = next(each for each in checklist(Diagnosis("x", "healthy", {"en": "", "zh": ""}, told), looked) if each.name == name)
+    check = next(
+        each for each in checklist(Diagnosis("x", "healthy", {"en": "", "zh": ""}, told), looked) if each.name == name
+    )
     assert check.status == status
     assert says in check.detail["en"]
     assert all(check.detail.values())
@@ -172,7 +186,8 @@ def slow_python(folder: Path, seconds: int = 120) -> Path:
     site = next((folder / "lib").glob("python*")) / "site-packages"
     child = f"import time; open({str(folder / 'child')!r}, 'w').write(str(__import__('os').getpid())); time.sleep({seconds})"
     site.joinpath("torch.py").write_text(
-        f"import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', {child!r}])\ntime.sleep({seconds})\n", encoding="utf-8"
+        f"import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', {child!r}])\ntime.sleep({seconds})\n",
+        encoding="utf-8",
     )
     return folder / "bin" / "python"
 
@@ -215,7 +230,9 @@ def on_a_terminal(*arguments: str, interrupt: Path | None = None, term: str = "x
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="whether a child is gone is read from Linux's /proc")
 def test_ctrl_c_in_the_import_test_ends_with_130_and_leaves_no_child(tmp_path: Path) -> None:
     python = slow_python(tmp_path / "venv")
-    shown, code = on_a_terminal("check", "--only", "imports", "--python", str(python), interrupt=tmp_path / "venv/child")
+    shown, code = on_a_terminal(
+        "check", "--only", "imports", "--python", str(python), interrupt=tmp_path / "venv/child"
+    )
     assert code == 130
     assert "importing torch" in shown
     assert "Traceback" not in shown
@@ -249,7 +266,10 @@ def test_an_import_is_held_to_its_time_and_its_modules_are_announced(tmp_path: P
 def test_a_child_that_outlives_the_import_is_not_waited_for(tmp_path: Path) -> None:
     python = slow_python(tmp_path / "venv")
     torch = next((tmp_path / "venv" / "lib").glob("python*")) / "site-packages" / "torch.py"
-    torch.write_text("import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n", encoding="utf-8")
+    torch.write_text(
+        "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n",
+        encoding="utf-8",
+    )
     started = time.monotonic()
     assert imports.look(str(python)).facts["imports"].value == "ok"
     assert time.monotonic() - started < 20
@@ -258,10 +278,13 @@ def test_a_child_that_outlives_the_import_is_not_waited_for(tmp_path: Path) -> N
 def test_flags_are_not_called_known_to_a_release_that_nobody_knows(tmp_path: Path) -> None:
     file = tmp_path / "env.json"
     file.write_text(
-        json.dumps({"schema": SCHEMA, "made": "2026-01-01T00:00:00Z", "probes": {"packages": []}, "facts": {}}), encoding="utf-8"
+        json.dumps({"schema": SCHEMA, "made": "2026-01-01T00:00:00Z", "probes": {"packages": []}, "facts": {}}),
+        encoding="utf-8",
     )
     for release, wanted in (((), "nothing that no release knows"), (("--vllm", "0.11.0"), "known to this release")):
-        done = run("check", "--from", "-", "--format", "json", "--lang", "en", *release, *SERVE, stdin=file.read_bytes())
+        done = run(
+            "check", "--from", "-", "--format", "json", "--lang", "en", *release, *SERVE, stdin=file.read_bytes()
+        )
         found = json.loads(done.stdout)
         (line,) = (check for check in found["checks"] if check["name"] == "flags")
         assert line["detail"]["en"].startswith(wanted)

@@ -45,7 +45,9 @@ def test_standard_input_and_the_short_form(fixtures: Path, arguments: list[str])
     assert "LoRA rank 64" in done.stdout
 
 
-def test_jsonl_is_one_report_a_line_in_the_order_of_the_inputs_unreadable_ones_too(fixtures: Path, tmp_path: Path) -> None:
+def test_jsonl_is_one_report_a_line_in_the_order_of_the_inputs_unreadable_ones_too(
+    fixtures: Path, tmp_path: Path
+) -> None:
     empty = tmp_path / "empty.log"
     empty.touch()
     packed = tmp_path / "pod.gz"
@@ -89,7 +91,9 @@ def test_missing_path_directory_and_unreadable_file(tmp_path: Path) -> None:
         assert "permission denied" in run("logs", locked).stderr
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process's own memory is read from Linux's /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="the peak of a process's own memory is read from Linux's /proc"
+)
 def test_200_mb_in_one_line_is_read_in_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "long.log"
     with path.open("wb") as file:
@@ -99,7 +103,9 @@ def test_200_mb_in_one_line_is_read_in_little_memory(tmp_path: Path) -> None:
         "import sys\nfrom qvl_doctor.cli.main import main\ntry: main()\n"
         "finally: print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1], file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", script, "logs", str(path)], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", script, "logs", str(path)], capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 3
     assert int(done.stderr.split()[-1]) < 120 * 1024
 
@@ -120,7 +126,9 @@ def test_closed_standard_input_is_said() -> None:
 
 
 def test_ctrl_c_ends_cleanly() -> None:
-    with subprocess.Popen(command("-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command("-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         time.sleep(0.7)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
@@ -132,7 +140,9 @@ def test_follow_tells_what_it_sees_and_reports_at_the_end(fixtures: Path, tmp_pa
     path = tmp_path / "growing.log"
     lines = (fixtures / FAILED).read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(lines[:10]), encoding="utf-8")
-    with subprocess.Popen(command("logs", "--follow", path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command("logs", "--follow", path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         time.sleep(0.7)
         with path.open("a", encoding="utf-8") as file:
             file.writelines(lines[10:])
@@ -155,7 +165,12 @@ def test_output_file_is_whole_or_not_there(fixtures: Path, tmp_path: Path) -> No
 
 
 def test_wrong_usage_exits_2(fixtures: Path) -> None:
-    for arguments in (["logs"], ["logs", "--format", "pdf", "x"], ["logs", "--colour", "x"], ["explain", "no-such-rule"]):
+    for arguments in (
+        ["logs"],
+        ["logs", "--format", "pdf", "x"],
+        ["logs", "--colour", "x"],
+        ["explain", "no-such-rule"],
+    ):
         assert run(*arguments).returncode == 2, arguments
     assert run("logs", "--format", "json", fixtures / FAILED, fixtures / HEALTHY).returncode == 2
 
@@ -225,7 +240,15 @@ def test_both_ways_read_options_alike(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["logs"], ["logs", "--help"], ["logs", "--format"], ["logs", "--format", "pdf", "a"], ["logs", "--nope", "a"], ["rules", "list"], []],
+    [
+        ["logs"],
+        ["logs", "--help"],
+        ["logs", "--format"],
+        ["logs", "--format", "pdf", "a"],
+        ["logs", "--nope", "a"],
+        ["rules", "list"],
+        [],
+    ],
 )
 def test_the_quick_way_leaves_the_rest_to_typer(arguments: list[str]) -> None:
     assert read_quickly(with_command(arguments)) is None

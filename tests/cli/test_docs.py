@@ -20,14 +20,21 @@ DOCUMENTS = (
 
 def doctor(root: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "qvl_doctor", *arguments], cwd=root, capture_output=True, text=True, encoding="utf-8", check=False
+        [sys.executable, "-m", "qvl_doctor", *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
     )
     assert not done.stderr
     return done.stdout
 
 
 def test_readme_shows_what_it_prints(root: Path) -> None:
-    shown = re.search(r"```console\n\$ qvl-doctor (.*)\n([\s\S]*?)```", (root / "README.md").read_text(encoding="utf-8"))
+    shown = re.search(
+        r"```console\n\$ qvl-doctor (.*)\n([\s\S]*?)```", (root / "README.md").read_text(encoding="utf-8")
+    )
     assert shown
     assert shown[2] == doctor(root, *shlex.split(shown[1]))
 
@@ -41,7 +48,11 @@ def test_readme_lists_the_options(root: Path) -> None:
 def test_the_page_on_check_knows_its_options_and_looks(root: Path) -> None:
     page = (root / "docs/check.md").read_text(encoding="utf-8")
     written = {option for option in re.findall(r"(--[a-z][a-z-]+)", page) if not option.startswith("--tensor-")}
-    offered = {option for name in ("check", "bundle", "logs") for option in re.findall(r"(--[a-z][a-z-]+)", doctor(root, name, "--help"))}
+    offered = {
+        option
+        for name in ("check", "bundle", "logs")
+        for option in re.findall(r"(--[a-z][a-z-]+)", doctor(root, name, "--help"))
+    }
     assert written <= offered
     assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(PROBES)
 

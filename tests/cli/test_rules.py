@@ -62,7 +62,9 @@ class TestList:
 
     def test_one_severity_in_chinese(self) -> None:
         done = run("list", "--severity", "notice", "--lang", "zh")
-        assert [line.split() for line in done.stdout.splitlines()[1:]] == [["worker-failed", "notice", "2", "引擎启动失败"]]
+        assert [line.split() for line in done.stdout.splitlines()[1:]] == [
+            ["worker-failed", "notice", "2", "引擎启动失败"]
+        ]
 
     def test_the_language_of_the_locale(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
@@ -107,7 +109,9 @@ class TestTest:
         path = write(shipped, OTHER.replace("went well", "failed"), "engine-failed")
         done = run("test")
         assert done.exit_code == 1
-        assert done.stdout == f"{path}: another: speaks, and must be silent\n2 rules, 4 examples: 1 problem in 1 of them\n"
+        assert (
+            done.stdout == f"{path}: another: speaks, and must be silent\n2 rules, 4 examples: 1 problem in 1 of them\n"
+        )
 
     def test_only_the_rules_that_are_named(self, shipped: Path) -> None:
         write(shipped, OTHER.replace("went well", "failed"), "engine-failed")
@@ -164,7 +168,8 @@ class TestNew:
         assert len(mistakes) == rule.count("TODO")
 
         written = rule.replace(
-            "  - TODO the place in vLLM's source, or the issue in which a maintainer explains it", "  - https://example.com/1"
+            "  - TODO the place in vLLM's source, or the issue in which a maintainer explains it",
+            "  - https://example.com/1",
         )
         path.write_text(re.sub("TODO[^\n]*", "Words 文字", written), encoding="utf-8")
         loaded = rulebook.load_file(str(path))
@@ -182,11 +187,19 @@ class TestNew:
 
     @pytest.mark.usefixtures("shipped")
     def test_it_says_which_rule_speaks_already(self) -> None:
-        done = run("new", "again", "--rules", "mine", stdin="ERROR 10-02 13:50:14 [core.py:708] Engine core initialization failed\n")
+        done = run(
+            "new",
+            "again",
+            "--rules",
+            "mine",
+            stdin="ERROR 10-02 13:50:14 [core.py:708] Engine core initialization failed\n",
+        )
         assert "Note: engine-failed already speaks on this log. Is another rule needed?" in done.stdout
 
     def test_in_the_source_tree_the_test_needs_no_folder(self, shipped: Path) -> None:
-        assert run("new", "loose-screws", "--rules", shipped, stdin=TRACEBACK).stdout.endswith("3. qvl-doctor rules test\n")
+        assert run("new", "loose-screws", "--rules", shipped, stdin=TRACEBACK).stdout.endswith(
+            "3. qvl-doctor rules test\n"
+        )
 
     @pytest.mark.usefixtures("shipped")
     @pytest.mark.parametrize(
@@ -231,7 +244,9 @@ def test_lines_that_begin_with_blanks_keep_them(tmp_path: Path) -> None:
     text = skeleton("blanks", "    the frobnicator has come loose\n")
     assert text
     rule = re.sub("TODO[^\n]*", "Words 文字", text.replace("  - TODO", "  - https://example.com/1 #"))
-    assert rulebook.load_file(str(write(tmp_path, rule, "blanks"))).matches[0].log == "    the frobnicator has come loose"
+    assert (
+        rulebook.load_file(str(write(tmp_path, rule, "blanks"))).matches[0].log == "    the frobnicator has come loose"
+    )
 
 
 @pytest.mark.parametrize(
@@ -262,5 +277,8 @@ def test_the_last_error_where_nothing_was_raised() -> None:
 
     log = "ERROR 10-02 13:50:14 [core.py:708] first\nERROR 10-02 13:50:15 [core.py:709] second\nINFO 10-02 13:50:16 [core.py:710] third\n"
     records = list(read_records(log))
-    assert [record.message for record in (failing_record(records), failing_record(records[2:])) if record] == ["second", "third"]
+    assert [record.message for record in (failing_record(records), failing_record(records[2:])) if record] == [
+        "second",
+        "third",
+    ]
     assert failing_record([]) is None

@@ -88,13 +88,21 @@ def test_a_symptom_alone_is_the_finding() -> None:
 
 def test_explained_rule_is_a_symptom_even_in_a_deeper_process() -> None:
     cause = rule("cause", r"Engine core initialization failed", explains=("kv-too-small",))
-    assert roles(look(BANNER + KV_FAILURE + ENGINE_FAILED, (KV, cause))) == [("cause", "cause"), ("kv-too-small", "symptom")]
+    assert roles(look(BANNER + KV_FAILURE + ENGINE_FAILED, (KV, cause))) == [
+        ("cause", "cause"),
+        ("kv-too-small", "symptom"),
+    ]
 
 
 def test_unknown_failure_is_named_by_its_innermost_exception_and_gets_no_invented_fix() -> None:
     diagnosis = look(BANNER + UNKNOWN + ENGINE_FAILED)
     first, second = diagnosis.findings
-    assert (first.rule, first.role, first.severity, first.confidence) == ("unrecognized-failure", "cause", "fatal", "unverified")
+    assert (first.rule, first.role, first.severity, first.confidence) == (
+        "unrecognized-failure",
+        "cause",
+        "fatal",
+        "unverified",
+    )
     assert first.title["en"] == "KeyError: 'wick'"
     assert "lantern.py" in first.why["en"]
     assert "no light" in first.why["en"]
@@ -158,7 +166,9 @@ def test_death_before_the_shutdown_is_a_failure() -> None:
 
 
 def test_log_that_stops_is_unknown_and_says_what_to_look_at() -> None:
-    diagnosis = look(BANNER + "(EngineCore_DP0 pid=2) INFO 02-16 10:03:05 [gpu_model_runner.py:2602] Starting to load model m...\n")
+    diagnosis = look(
+        BANNER + "(EngineCore_DP0 pid=2) INFO 02-16 10:03:05 [gpu_model_runner.py:2602] Starting to load model m...\n"
+    )
     assert diagnosis.verdict == "unknown"
     assert diagnosis.facts["ended"].value == "cut off"
     assert any("weights" in text["en"] for text in diagnosis.not_checked)
@@ -195,7 +205,9 @@ def test_most_conditions_win_a_record_and_before_settles_ties() -> None:
     first = rule("first", r"larger than the available KV cache memory", before=("plain",))
     asked = rule("asked", r"larger than the available KV cache memory", facts={"engine": "V1"})
     assert [finding.rule for finding in look(BANNER + KV_FAILURE, (plain, first)).findings] == ["first"]
-    assert [finding.rule for finding in look(BANNER + KV_FAILURE, (plain, asked), engine=Fact("V1")).findings] == ["asked"]
+    assert [finding.rule for finding in look(BANNER + KV_FAILURE, (plain, asked), engine=Fact("V1")).findings] == [
+        "asked"
+    ]
     bare = "ValueError: 2.0 GiB is needed, which is larger than the available KV cache memory (1.0 GiB).\n"
     assert [finding.rule for finding in look(bare, (plain, asked), engine=Fact("V0")).findings] == ["plain"]
 
@@ -211,7 +223,11 @@ def test_most_conditions_win_a_record_and_before_settles_ties() -> None:
 )
 def test_applies_compares_releases(range_: str, release: str, spoken: str) -> None:
     gated = rule("gated", r"larger than the available KV cache memory", applies={"vllm": range_})
-    findings = [finding for finding in look(BANNER.replace("0.11.0", release) + KV_FAILURE, (gated,)).findings if finding.rule == "gated"]
+    findings = [
+        finding
+        for finding in look(BANNER.replace("0.11.0", release) + KV_FAILURE, (gated,)).findings
+        if finding.rule == "gated"
+    ]
     assert [finding.confidence for finding in findings] == ([spoken] if spoken else [])
 
 

@@ -33,7 +33,9 @@ def serving_again(stage: Stage) -> None:
     stage.node()
     stage.deploy()
     stage.placed()
-    stage.status({"running": {"startedAt": at(600)}}, ended(137, "OOMKilled", lasted=7200, ago=605), restarts=2, ready=True)
+    stage.status(
+        {"running": {"startedAt": at(600)}}, ended(137, "OOMKilled", lasted=7200, ago=605), restarts=2, ready=True
+    )
 
 
 def two_replicas(stage: Stage) -> None:
@@ -49,10 +51,17 @@ CASES: dict[str, Case] = {
     "crashed": Case(POD_SCENES["exits-with-1"], (), log="failed/0.11.0-lora-rank.log"),
     "two-replicas": Case(two_replicas, ("-l", "app=qwen-vl"), log="failed/0.11.0-lora-rank.log"),
     "killed-while-loading": Case(
-        starting_again, ("deployment", "qwen-vl"), log="healthy/0.32.0-healthy-vl.log", before="healthy/0.32.0-healthy-vl.log", lines=30
+        starting_again,
+        ("deployment", "qwen-vl"),
+        log="healthy/0.32.0-healthy-vl.log",
+        before="healthy/0.32.0-healthy-vl.log",
+        lines=30,
     ),
     "killed-while-serving": Case(
-        serving_again, ("deploy/qwen-vl",), log="healthy/0.32.0-healthy-vl.log", before="failed/0.32.0-sigkill-engine.log"
+        serving_again,
+        ("deploy/qwen-vl",),
+        log="healthy/0.32.0-healthy-vl.log",
+        before="failed/0.32.0-sigkill-engine.log",
     ),
     "log-gone": Case(POD_SCENES["oom-killed"], ("deploy/qwen-vl",)),
     "healthy": Case(POD_SCENES["healthy"], ("deploy/qwen-vl",), log="healthy/0.11.0-healthy-vl.log"),

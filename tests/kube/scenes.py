@@ -1,7 +1,7 @@
 """Pods in every kind of trouble, staged on a real control plane.
 
-Scheduling, quotas and everything that the API server refuses are real. What a kubelet would report (statuses, its events) is written in its
-words, because there is none: `Staged.kubelet` names the scenes of which that holds.
+Scheduling, quotas and everything that the API server refuses are real. What a kubelet would report (statuses, its
+events) is written in its words, because there is none: `Staged.kubelet` names the scenes of which that holds.
 """
 
 from __future__ import annotations
@@ -42,13 +42,26 @@ class Stage:
         server = {
             "name": CONTAINER,
             "image": IMAGE,
-            "args": ["--model", "/models/Qwen2.5-VL-7B-Instruct", "--max-model-len", "24576", "--api-key", "sk-not-a-real-key"],
+            "args": [
+                "--model",
+                "/models/Qwen2.5-VL-7B-Instruct",
+                "--max-model-len",
+                "24576",
+                "--api-key",
+                "sk-not-a-real-key",
+            ],
             "ports": [{"containerPort": 8000}],
-            "resources": {"limits": {"nvidia.com/gpu": gpus, "memory": "24Gi"}, "requests": {"cpu": "2", "memory": "16Gi"}},
+            "resources": {
+                "limits": {"nvidia.com/gpu": gpus, "memory": "24Gi"},
+                "requests": {"cpu": "2", "memory": "16Gi"},
+            },
             "volumeMounts": [{"name": "dshm", "mountPath": "/dev/shm"}, {"name": "models", "mountPath": "/models"}],
             **container,
         }
-        volumes = [{"name": "dshm", "emptyDir": {"medium": "Memory"}}, {"name": "models", "hostPath": {"path": "/data/models"}}]
+        volumes = [
+            {"name": "dshm", "emptyDir": {"medium": "Memory"}},
+            {"name": "models", "hostPath": {"path": "/data/models"}},
+        ]
         labels = {"app": "qwen-vl"}
         pod = {"containers": [server], "volumes": volumes, **(spec or {})}
         template = {"metadata": {"labels": labels}, "spec": pod}
@@ -63,7 +76,9 @@ class Stage:
 
     def placed(self) -> str:
         """The name of the pod, as soon as the scheduler has bound it to a node."""
-        self.plane.wait_for("-n", self.namespace, "get", "pods", "-o", "jsonpath={.items[0].spec.nodeName}", said=self.namespace)
+        self.plane.wait_for(
+            "-n", self.namespace, "get", "pods", "-o", "jsonpath={.items[0].spec.nodeName}", said=self.namespace
+        )
         return self.pod()
 
     def refused(self, said: str) -> None:
@@ -162,7 +177,9 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
 def _crash_loop(stage: Stage) -> dict[str, Any]:
     pod = stage.placed()
     stage.event("BackOff", "Back-off restarting failed container", times=31, ago=20)
-    return waiting("CrashLoopBackOff", f"back-off 5m0s restarting failed container={CONTAINER} pod={pod}_{stage.namespace}(7c4f)")
+    return waiting(
+        "CrashLoopBackOff", f"back-off 5m0s restarting failed container={CONTAINER} pod={pod}_{stage.namespace}(7c4f)"
+    )
 
 
 def oom_killed(stage: Stage) -> None:
@@ -231,7 +248,9 @@ def over_quota(stage: Stage) -> None:
     hard = {"requests.nvidia.com/gpu": "1"}
     metadata = {"name": "gpus", "namespace": stage.namespace}
     stage.plane.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}})
-    stage.plane.wait_for("-n", stage.namespace, "get", "resourcequota", "gpus", "-o", "jsonpath={.status.hard}", said="gpu")
+    stage.plane.wait_for(
+        "-n", stage.namespace, "get", "resourcequota", "gpus", "-o", "jsonpath={.status.hard}", said="gpu"
+    )
     stage.deploy(gpus=2)
     stage.refused("exceeded quota")
 
@@ -273,7 +292,8 @@ def gpu_lost(stage: Stage) -> None:
     stage.deploy()
     stage.placed()
     why = (
-        "Allocate failed due to requested number of devices unavailable for nvidia.com/gpu. Requested: 1, Available: 0, which is unexpected"
+        "Allocate failed due to requested number of devices unavailable for nvidia.com/gpu. "
+        "Requested: 1, Available: 0, which is unexpected"
     )
     stage.event("UnexpectedAdmissionError", why)
     status = {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": f"Pod {why}", "startTime": at(30)}
@@ -285,7 +305,9 @@ def mount_fails(stage: Stage) -> None:
     stage.deploy()
     stage.placed()
     stage.event(
-        "FailedMount", 'MountVolume.SetUp failed for volume "models" : hostPath type check failed: /data/models is not a directory', 9
+        "FailedMount",
+        'MountVolume.SetUp failed for volume "models" : hostPath type check failed: /data/models is not a directory',
+        9,
     )
     stage.status(waiting("ContainerCreating"), phase="Pending")
 
@@ -302,7 +324,15 @@ def runtime_missing(stage: Stage) -> None:
 def init_fails(stage: Stage) -> None:
     stage.node()
     stage.deploy(
-        {"initContainers": [{"name": "fetch-model", "image": "python:3.12", "command": ["hf", "download", "Qwen/Qwen2.5-VL-7B-Instruct"]}]}
+        {
+            "initContainers": [
+                {
+                    "name": "fetch-model",
+                    "image": "python:3.12",
+                    "command": ["hf", "download", "Qwen/Qwen2.5-VL-7B-Instruct"],
+                }
+            ]
+        }
     )
     stage.placed()
     loop = waiting("CrashLoopBackOff", "back-off 2m40s restarting failed container=fetch-model")
@@ -323,7 +353,9 @@ def command_missing(stage: Stage) -> None:
     stage.node()
     stage.deploy(command=["vllm serve"])
     loop = _crash_loop(stage)
-    why = "failed to create containerd task: failed to create shim: OCI runtime create failed: starting container process"
+    why = (
+        "failed to create containerd task: failed to create shim: OCI runtime create failed: starting container process"
+    )
     why += ' caused by: exec: "vllm serve": executable file not found in $PATH: unknown'
     stage.event("Failed", f"Error: {why}", 4)
     stage.status(loop, ended(128, "StartError", lasted=0, message=why), restarts=4)

@@ -1,7 +1,8 @@
 """A real Kubernetes control plane on 127.0.0.1, for as long as a test session lasts.
 
-etcd, API server, scheduler and the controllers of Deployments are the real programs (build.sh makes them). There is no node: `add_node`
-enters one, and kubelet.py answers what `kubectl logs` asks of it. What a kubelet would report of a pod is written into its status.
+etcd, API server, scheduler and the controllers of Deployments are the real programs (build.sh makes them). There is no
+node: `add_node` enters one, and kubelet.py answers what `kubectl logs` asks of it. What a kubelet would report of a pod
+is written into its status.
 """
 
 from __future__ import annotations
@@ -102,7 +103,13 @@ class ControlPlane:
         self._wait(port)
         common = (f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--bind-address=127.0.0.1", "--port=0")
         controllers = "--controllers=deployment,replicaset,garbagecollector,namespace,resourcequota"
-        self._run("kube-controller-manager", *common, f"--secure-port={free_port()}", f"--cert-dir={certs / 'manager'}", controllers)
+        self._run(
+            "kube-controller-manager",
+            *common,
+            f"--secure-port={free_port()}",
+            f"--cert-dir={certs / 'manager'}",
+            controllers,
+        )
         self._run("kube-scheduler", *common, f"--secure-port={free_port()}", f"--cert-dir={certs / 'scheduler'}")
 
     def stop(self) -> None:
@@ -133,7 +140,9 @@ class ControlPlane:
         """Creates an object; for events, which nobody applies twice."""
         self.must("create", "-f", "-", stdin=json.dumps(item))
 
-    def add_node(self, name: str, kubelet_port: int = 10250, *, gpus: int = 0, memory: str = "128Gi", taint: str = "") -> None:
+    def add_node(
+        self, name: str, kubelet_port: int = 10250, *, gpus: int = 0, memory: str = "128Gi", taint: str = ""
+    ) -> None:
         """A node that is ready. `taint` is a key that nothing tolerates."""
         taints = [{"key": taint, "effect": "NoSchedule"}] if taint else []
         self.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": taints}})
@@ -148,7 +157,17 @@ class ControlPlane:
         self.patch_status("node", name, status)
 
     def patch_status(self, kind: str, name: str, status: Mapping[str, Any], namespace: str = "default") -> None:
-        self.must("-n", namespace, "patch", kind, name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+        self.must(
+            "-n",
+            namespace,
+            "patch",
+            kind,
+            name,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            json.dumps({"status": status}),
+        )
 
     def wait_for(self, *arguments: str, said: str, seconds: float = 30) -> str:
         """What kubectl prints as soon as it holds `said`."""
@@ -157,19 +176,25 @@ class ControlPlane:
             answer = self.kubectl(*arguments)
             if said in answer.out:
                 return answer.out
-            assert time.monotonic() < end, f"kubectl {' '.join(arguments)} never said {said!r}: {answer.out}{answer.err}"
+            assert time.monotonic() < end, (
+                f"kubectl {' '.join(arguments)} never said {said!r}: {answer.out}{answer.err}"
+            )
             time.sleep(0.2)
 
     def _run(self, name: str, *arguments: str) -> None:
         with (self.scratch / f"{name}.log").open("wb") as log:
-            self._running.append(subprocess.Popen([str(folder() / name), *arguments], stdout=log, stderr=log, cwd=self.scratch))
+            self._running.append(
+                subprocess.Popen([str(folder() / name), *arguments], stdout=log, stderr=log, cwd=self.scratch)
+            )
 
     def _wait(self, port: int) -> None:
         import ssl
 
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        request = urllib.request.Request(f"https://127.0.0.1:{port}/readyz", headers={"Authorization": f"Bearer {_TOKEN}"})
+        request = urllib.request.Request(
+            f"https://127.0.0.1:{port}/readyz", headers={"Authorization": f"Bearer {_TOKEN}"}
+        )
         end = time.monotonic() + _READY_S
         while time.monotonic() < end and all(process.poll() is None for process in self._running):
             try:

@@ -79,7 +79,9 @@ _shipped = lru_cache(rulebook.shipped)
 
 
 @pytest.fixture
-def plugin(_rules_once: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Plugin:
+def plugin(
+    _rules_once: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Plugin:
     return Plugin(tmp_path, monkeypatch, capsys)
 
 
@@ -97,7 +99,9 @@ def test_one_diagnosis_of_pod_events_and_logs(case: str, plugin: Plugin, root: P
     looked = plugin(case, words_of(case), "--format", "json")
     assert "not recorded" not in looked.out + looked.err
     assert looked.code == (verdict == "failed")
-    jsonschema.validate(looked.report, json.loads((root / "qvl_doctor/report/schema-v1.json").read_text(encoding="utf-8")))
+    jsonschema.validate(
+        looked.report, json.loads((root / "qvl_doctor/report/schema-v1.json").read_text(encoding="utf-8"))
+    )
     assert looked.report["verdict"] == verdict
     found = [(each["rule"], each["role"]) for each in looked.report["findings"]]
     assert [rule for rule, role in found if role == "cause"] == ([cause] if cause else [])
@@ -170,14 +174,17 @@ def test_what_could_not_be_asked_is_a_report_too(plugin: Plugin) -> None:
     assert "does not allow" in looked.report["summary"]["en"]
 
 
-@pytest.mark.parametrize("words", [("a/b/c",), ("a b",), ("deploy", "a", "b"), ("-x=1",), ("../secrets",), ("pod/$(id)",)])
+@pytest.mark.parametrize(
+    "words", [("a/b/c",), ("a b",), ("deploy", "a", "b"), ("-x=1",), ("../secrets",), ("pod/$(id)",)]
+)
 def test_odd_names_are_not_handed_to_kubectl(words: tuple[str, ...], plugin: Plugin) -> None:
     looked = plugin("no-such-pod", words)
     assert looked.code in {2, 3}
     assert "not recorded" not in looked.err
 
 
-# ---- kubectl as a program -------------------------------------------------------------------------------------------------------------
+# ---- kubectl as a program
+# -------------------------------------------------------------------------------------------------------------
 
 
 def script(folder: Path, text: str) -> str:
@@ -213,13 +220,23 @@ def test_a_reader_that_stops_leaves_no_process(tmp_path: Path) -> None:
     assert time.monotonic() - started < 10
 
 
-NONSENSE = ["", "{", "[]", "null", '{"kind": "Pod"}', '{"kind": "List", "items": [1, null, {"kind": "Pod"}]}', "x" * 100]
+NONSENSE = [
+    "",
+    "{",
+    "[]",
+    "null",
+    '{"kind": "Pod"}',
+    '{"kind": "List", "items": [1, null, {"kind": "Pod"}]}',
+    "x" * 100,
+]
 
 
 @pytest.mark.usefixtures("_rules_once")
 @pytest.mark.parametrize("words", [["vllm-0"], ["deploy/vllm"], []], ids=["pod", "owner", "nothing"])
 @pytest.mark.parametrize("printed", NONSENSE)
-def test_answers_that_make_no_sense(printed: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_make_no_sense(
+    printed: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script(tmp_path, f"print({printed!r})")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert kubectl_plugin.run_typer(words) == 3

@@ -87,7 +87,9 @@ def test_refusals_are_told(mistake: str, kube: ControlPlane, look: Look) -> None
     words, key = MISTAKES[mistake]
     done = look(*words, "-n", name)
     assert (done.returncode, done.stdout) == (3, "")
-    assert all(piece in done.stderr for piece in say(key, "en", path="\0", reason="\0", names="\0", near="\0").split("\0"))
+    assert all(
+        piece in done.stderr for piece in say(key, "en", path="\0", reason="\0", names="\0", near="\0").split("\0")
+    )
 
 
 def test_whole_logs_stream_through(kube: ControlPlane, kubelet: Kubelet, look: Look) -> None:

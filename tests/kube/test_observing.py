@@ -36,15 +36,20 @@ def event(reason: str, message: str, order: float = 0.0, name: str = "vllm-0", *
     return Event(reason, message, name=name, order=order, **more)
 
 
-# ---- Probes -----------------------------------------------------------------------------------------------------------------------------
+# ---- Probes
+# -----------------------------------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 600), st.integers(1, 60), st.integers(1, 60), st.sampled_from([137, 143, 0]), st.floats(0, 1))
-def test_a_container_that_ended_when_its_probe_gave_up_is_told_so(delay: int, period: int, failures: int, code: int, part: float) -> None:
+def test_a_container_that_ended_when_its_probe_gave_up_is_told_so(
+    delay: int, period: int, failures: int, code: int, part: float
+) -> None:
     """The last failure comes within a period after delay + period x (failures - 1); the end follows at once or after the grace period."""
     grace = 30 if code == 137 else 0
     lasted = delay + period * (failures - 1) + part * period + grace
-    container = Container("vllm", restarts=3, before=ended(code, lasted), probes=(Probe("liveness", delay, period, failures),))
+    container = Container(
+        "vllm", restarts=3, before=ended(code, lasted), probes=(Probe("liveness", delay, period, failures),)
+    )
     assert "when its liveness probe gives up" in said([pod(container)])[0]
 
 
@@ -54,13 +59,17 @@ def test_a_container_that_ended_when_its_probe_gave_up_is_told_so(delay: int, pe
     ids=["before", "long after", "by itself", "at its limit", "crashed"],
 )
 def test_other_ends_are_not_blamed_on_the_probe(lasted: float, code: int, reason: str) -> None:
-    container = Container("vllm", restarts=3, before=ended(code, lasted, reason=reason), probes=(Probe("liveness", 60, 10, 3),))
+    container = Container(
+        "vllm", restarts=3, before=ended(code, lasted, reason=reason), probes=(Probe("liveness", 60, 10, 3),)
+    )
     assert not any("gives up" in each for each in said([pod(container)]))
 
 
 def test_a_startup_probe_holds_the_liveness_probe_back() -> None:
     probes = (Probe("startup", 0, 10, 60), Probe("liveness", 0, 10, 3))
-    assert "startup probe gives up" in said([pod(Container("vllm", restarts=1, before=ended(143, 605), probes=probes))])[0]
+    assert (
+        "startup probe gives up" in said([pod(Container("vllm", restarts=1, before=ended(143, 605), probes=probes))])[0]
+    )
     assert "gives up" not in said([pod(Container("vllm", restarts=1, before=ended(143, 28), probes=probes))])[0]
 
 
@@ -82,7 +91,8 @@ def test_a_probe_that_killed_does_not_hide_the_memory_limit() -> None:
     assert "OOMKilled" in messages[0]
 
 
-# ---- What has passed --------------------------------------------------------------------------------------------------------------------
+# ---- What has passed
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_pod_on_a_node_was_scheduled() -> None:
@@ -112,7 +122,11 @@ def test_of_many_reasons_not_to_be_scheduled_the_newest_counts() -> None:
 @pytest.mark.parametrize(("since", "told"), [(60, True), (3000, True), (4000, False), (86400, False)])
 def test_a_death_long_before_a_good_start_is_history(since: float, *, told: bool) -> None:
     container = Container(
-        "vllm", ready=True, restarts=1, now=Start("running", started=NOW - since), before=ended(137, ago=since + 1, reason="OOMKilled")
+        "vllm",
+        ready=True,
+        restarts=1,
+        now=Start("running", started=NOW - since),
+        before=ended(137, ago=since + 1, reason="OOMKilled"),
     )
     assert bool(said([pod(container)])) is told
 
@@ -120,11 +134,14 @@ def test_a_death_long_before_a_good_start_is_history(since: float, *, told: bool
 def test_a_container_that_is_not_ready_for_long() -> None:
     def running(seconds: float) -> list[str]:
         return said(
-            [pod(Container("vllm", now=Start("running", started=NOW - seconds)))], event("Unhealthy", "Readiness probe failed: 404")
+            [pod(Container("vllm", now=Start("running", started=NOW - seconds)))],
+            event("Unhealthy", "Readiness probe failed: 404"),
         )
 
     assert running(600) == []
-    assert running(1500) == ["pod vllm-0: container vllm runs for 1500 s and is not ready; restarts: 0; Readiness probe failed: 404"]
+    assert running(1500) == [
+        "pod vllm-0: container vllm runs for 1500 s and is not ready; restarts: 0; Readiness probe failed: 404"
+    ]
 
 
 def test_init_containers_that_did_their_work_are_quiet() -> None:
@@ -149,7 +166,8 @@ def test_every_exit_code_is_told_once_and_found_by_a_rule(code: int) -> None:
     assert len(examine("-", seen, RULES).findings) == 1
 
 
-# ---- Other spellings --------------------------------------------------------------------------------------------------------------------
+# ---- Other spellings
+# --------------------------------------------------------------------------------------------------------------------
 
 REFUSED = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 PLAIN = f"""\
@@ -159,7 +177,9 @@ LAST SEEN   TYPE      REASON             OBJECT       MESSAGE
 TABLES = {
     "plain": PLAIN,
     "with Windows line ends": PLAIN.replace("\n", "\r\n"),
-    "of all namespaces": "".join(f"{name:<12}{line}\n" for name, line in zip(("NAMESPACE", "serving"), PLAIN.splitlines(), strict=True)),
+    "of all namespaces": "".join(
+        f"{name:<12}{line}\n" for name, line in zip(("NAMESPACE", "serving"), PLAIN.splitlines(), strict=True)
+    ),
     "wide": f"""\
 LAST SEEN   TYPE      REASON             OBJECT       SUBOBJECT   SOURCE              {"MESSAGE":<62}FIRST SEEN   COUNT   NAME
 5m3s        Warning   FailedScheduling   pod/vllm-0               default-scheduler   {REFUSED:<62}7m           12      vllm-0.17a

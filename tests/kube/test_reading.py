@@ -98,7 +98,9 @@ def test_yaml_says_what_json_says(scene: str) -> None:
     assert as_json
     assert as_yaml
     assert said(as_json) == said(as_yaml)
-    assert {name: fact.value for name, fact in as_json.facts.items()} == {name: fact.value for name, fact in as_yaml.facts.items()}
+    assert {name: fact.value for name, fact in as_json.facts.items()} == {
+        name: fact.value for name, fact in as_yaml.facts.items()
+    }
 
 
 @pytest.mark.parametrize("scene", [scene for scene, rules_of in EXPECTED.items() if rules_of[0] is not None])
@@ -107,8 +109,18 @@ def test_a_description_gives_the_pod_that_its_status_gives(scene: str) -> None:
     pod = read_pods(objects(text_of(scene, "pod.json")))[0]  # an evicted pod has a successor
     pods, _ = read_described(text_of(scene, "describe.txt"))
     described = pods[0]
-    assert (described.name, described.namespace, described.phase, described.reason) == (pod.name, pod.namespace, pod.phase, pod.reason)
-    assert (described.node, described.grace, described.owner, described.ready) == (pod.node, pod.grace, pod.owner, pod.ready)
+    assert (described.name, described.namespace, described.phase, described.reason) == (
+        pod.name,
+        pod.namespace,
+        pod.phase,
+        pod.reason,
+    )
+    assert (described.node, described.grace, described.owner, described.ready) == (
+        pod.node,
+        pod.grace,
+        pod.owner,
+        pod.ready,
+    )
     for one, other in zip(described.containers, pod.containers, strict=True):
         if not other.now.state:
             continue  # a pod without a node: described containers have no state
@@ -153,7 +165,12 @@ def test_facts_of_the_pod() -> None:
     seen = look(text_of("oom-killed", "pod.json"))
     assert seen
     facts = {name: fact.value for name, fact in seen.facts.items()}
-    assert (facts["pod_state"], facts["pod_restarts"], facts["pod_exit_code"], facts["pod_ready"]) == ("CrashLoopBackOff", 7, 137, "no")
+    assert (facts["pod_state"], facts["pod_restarts"], facts["pod_exit_code"], facts["pod_ready"]) == (
+        "CrashLoopBackOff",
+        7,
+        137,
+        "no",
+    )
     assert 94 <= facts["pod_lasted_s"] <= 96
     assert all(isinstance(value, (str, int, float)) for value in facts.values())
 
@@ -165,7 +182,9 @@ def test_logs_and_manifests_are_no_such_input(fixtures: Path) -> None:
 
 def test_several_inputs_in_one_text() -> None:
     """`kubectl get pod,events -o json` is one list; two descriptions stand one below the other."""
-    items = [item for file in ("pod.json", "events.json") for item in json.loads(text_of("liveness-kill", file))["items"]]
+    items = [
+        item for file in ("pod.json", "events.json") for item in json.loads(text_of("liveness-kill", file))["items"]
+    ]
     both = look(json.dumps({"kind": "List", "apiVersion": "v1", "items": items}))
     assert both
     assert any("failed liveness probe" in message for message in said(both))
@@ -179,7 +198,8 @@ def said(seen: Seen) -> list[str]:
     return [record.message for record in seen.observations]
 
 
-# ---- Hostile input --------------------------------------------------------------------------------------------------------------------
+# ---- Hostile input
+# --------------------------------------------------------------------------------------------------------------------
 
 
 FILES = sorted(path for path in SCENES.glob("*/*") if path.suffix in {".json", ".txt", ".yaml"} and path.stat().st_size)
@@ -195,7 +215,11 @@ def test_a_damaged_text_never_raises(path: Path, at: int, put: str, gone: int) -
 
 
 @given(
-    st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3), max_leaves=8),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3),
+        max_leaves=8,
+    ),
     st.data(),
 )
 def test_a_status_with_values_of_any_kind_never_raises(value: object, data: st.DataObject) -> None:
@@ -283,7 +307,8 @@ def test_a_termination_message_is_matched_like_a_log() -> None:
     assert found.findings[0].rule == "lora-rank-too-large"
 
 
-# ---- Times ----------------------------------------------------------------------------------------------------------------------------
+# ---- Times
+# ----------------------------------------------------------------------------------------------------------------------------
 
 
 @given(st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1)))  # noqa: DTZ001 — the tests write UTC behind it
@@ -293,7 +318,8 @@ def test_both_spellings_of_a_time_mean_the_same(when: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "wanted"), [("5s", 5), ("5m3s", 303), ("279d", 279 * 86400), ("3y12d", 3 * 31536000 + 12 * 86400), ("<unknown>", 0)]
+    ("age", "wanted"),
+    [("5s", 5), ("5m3s", 303), ("279d", 279 * 86400), ("3y12d", 3 * 31536000 + 12 * 86400), ("<unknown>", 0)],
 )
 def test_ages(age: str, wanted: int) -> None:
     assert is_age(age)

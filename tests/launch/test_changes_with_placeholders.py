@@ -20,8 +20,12 @@ def rule(change: dict[str, object]) -> Rule:
 
 
 def test_the_flag_that_a_pattern_captured_is_changed() -> None:
-    found = diagnose(read_records("the lamp went out at --swap-space >=4.49,<5"), [rule({"flags": {"{flag}": None}})]).findings
-    assert [fix.change for fix in found[0].fixes] == [{"flags": {"--swap-space": None}}]  # the other fix has no value, and is not shown
+    found = diagnose(
+        read_records("the lamp went out at --swap-space >=4.49,<5"), [rule({"flags": {"{flag}": None}})]
+    ).findings
+    assert [fix.change for fix in found[0].fixes] == [
+        {"flags": {"--swap-space": None}}
+    ]  # the other fix has no value, and is not shown
 
 
 def test_several_flags_at_once() -> None:
@@ -39,12 +43,16 @@ def test_several_flags_at_once() -> None:
 
 
 def test_a_range_of_versions_is_filled_in() -> None:
-    found = diagnose(read_records("the lamp went out at --x >=4.49,<5"), [rule({"pip": ["transformers{pin}"]})]).findings
+    found = diagnose(
+        read_records("the lamp went out at --x >=4.49,<5"), [rule({"pip": ["transformers{pin}"]})]
+    ).findings
     assert found[0].fixes[0].change == {"pip": ["transformers>=4.49,<5"]}
 
 
 def test_both_are_legal_in_a_rule_file() -> None:
-    root, faults = read_tree(b"flags: {'{flag}': null, '--{flag}': null}\npip: ['transformers{pin}', 'torch=={pin}', 'torch {pin}']\n")
+    root, faults = read_tree(
+        b"flags: {'{flag}': null, '--{flag}': null}\npip: ['transformers{pin}', 'torch=={pin}', 'torch {pin}']\n"
+    )
     assert root is not None
     assert not faults
     assert [field for _, field, _ in change_mistakes(root, "change")] == ["change.flags.--{flag}", "change.pip[2]"]

@@ -28,20 +28,40 @@ def only(words: str, release: str) -> Problem:
         ("--swap-space 4", "0.18.0", "removed", {"last": "0.17.1", "replacement": ""}),
         ("--task embed", "0.13.0", "removed", {"last": "0.12.0", "replacement": "--runner"}),
         ("--device cuda", "0.10.0", "removed", {"last": "0.9.2", "replacement": ""}),
-        ("--guided-decoding-backend auto", "0.12.0", "removed", {"last": "0.11.2", "replacement": "--structured-outputs-config.backend"}),
+        (
+            "--guided-decoding-backend auto",
+            "0.12.0",
+            "removed",
+            {"last": "0.11.2", "replacement": "--structured-outputs-config.backend"},
+        ),
         ("--disable-log-requests", "0.17.0", "removed", {"last": "0.16.0", "replacement": "--no-enable-log-requests"}),
         ("--disable-log-requests", "0.11.0", "deprecated", {"replacement": "--no-enable-log-requests"}),
-        ("--guided-decoding-backend auto", "0.11.0", "deprecated", {"replacement": "--structured-outputs-config.backend"}),
+        (
+            "--guided-decoding-backend auto",
+            "0.11.0",
+            "deprecated",
+            {"replacement": "--structured-outputs-config.backend"},
+        ),
         ("--kv-cache-memory-bytes 1G", "0.9.0", "not-yet", {"first": "0.10.2"}),
         ("--max-model-length 4", "0.9.0", "unknown", {"replacement": "--max-model-len"}),
         ("--frobnicate", "0.9.0", "unknown", {"replacement": ""}),
-        ("--max-num 4", "0.9.0", "ambiguous", {"expected": "--max-num-batched-tokens, --max-num-partial-prefills, --max-num-seqs"}),
+        (
+            "--max-num 4",
+            "0.9.0",
+            "ambiguous",
+            {"expected": "--max-num-batched-tokens, --max-num-partial-prefills, --max-num-seqs"},
+        ),
         # From 0.24 on argparse reads the old flag as the beginning of a new one.
         ("--device 0", "0.24.0", "taken-as", {"last": "0.9.2", "replacement": "--device-ids"}),
         ("--no-enable-prefix-caching", "0.6.0", "no-negative", {"first": "0.6.5"}),
         ("—max-num-seqs 4", "0.9.0", "typed-dash", {"replacement": "--max-num-seqs"}),
         ("--limit-mm-per-prompt image=1", "0.10.0", "pairs-refused", {"last": "0.9.2", "replacement": '{"image": 1}'}),
-        ("""--limit-mm-per-prompt '{"image": 1}'""", "0.8.4", "json-refused", {"first": "0.8.5", "replacement": "image=1"}),
+        (
+            """--limit-mm-per-prompt '{"image": 1}'""",
+            "0.8.4",
+            "json-refused",
+            {"first": "0.8.5", "replacement": "image=1"},
+        ),
         ("--limit-mm-per-prompt image=one", "0.7.2", "wrong-type", {"expected": "pairs"}),
         ("--limit-mm-per-prompt '{image: 1}'", "0.11.0", "bad-json", {"replacement": ""}),
         ("""--limit-mm-per-prompt "{'image': 1}" """, "0.11.0", "bad-json", {"replacement": '{"image": 1}'}),
@@ -56,7 +76,12 @@ def only(words: str, release: str) -> Problem:
         # Up to 0.8.5 Python's own literals are read there, where true is no value.
         ("""--compilation-config '{"use_inductor": true}'""", "0.8.5", "bad-json", {}),
         ("-cc.level 3", "0.11.0", "not-yet", {"flag": "-cc", "first": "0.12.0", "replacement": "--compilation-config"}),
-        ("--device-memory-utilization 0.9", "0.30.0", "not-yet", {"first": "0.31.0", "replacement": "--gpu-memory-utilization"}),
+        (
+            "--device-memory-utilization 0.9",
+            "0.30.0",
+            "not-yet",
+            {"first": "0.31.0", "replacement": "--gpu-memory-utilization"},
+        ),
         ("-ep", "0.9.0", "not-yet", {"first": "0.14.0", "replacement": "--enable-expert-parallel"}),
         ("--enable-chunk", "0.33.0", "ambiguous", {"expected": "--enable-chunked-mm-input, --enable-chunked-prefill"}),
         ("--max-model-len 4k", "0.8.3", "wrong-type", {"expected": "int"}),
@@ -164,7 +189,9 @@ def test_every_problem_says_where() -> None:
         ("comment-after-backslash", "3:18"),
         ("wrong-choice", "4:3"),
     ]
-    assert [str(problem.place) for problem in problems(["vllm", "serve", "m", "--swap-space", "4"], "0.18.0")] == ["[3]"]
+    assert [str(problem.place) for problem in problems(["vllm", "serve", "m", "--swap-space", "4"], "0.18.0")] == [
+        "[3]"
+    ]
 
 
 def test_places_in_a_manifest() -> None:

@@ -37,7 +37,11 @@ def edited(words: str, flags: dict[str, Any], release: str = "") -> str:
             "m --gpu_memory_utilization=0.9 --max_num_seqs=1 --max_model_len=1",
         ),
         # The last one counts; two of one flag become one.
-        ("--port 1 --max-model-len 1 --dtype half --max-model-len 2", {"--max-model-len": 3}, "m --port 1 --max-model-len 3 --dtype half"),
+        (
+            "--port 1 --max-model-len 1 --dtype half --max-model-len 2",
+            {"--max-model-len": 3},
+            "m --port 1 --max-model-len 3 --dtype half",
+        ),
         ("--swap-space 4 --port 1 --swap-space=5", {"--swap-space": None}, "m --port 1"),
         ("--port 1", {"--swap-space": None}, "m --port 1"),
         ("--max-model-len", {"--max-model-len": 3}, "m --max-model-len 3"),
@@ -73,7 +77,12 @@ def test_the_model_by_its_flag() -> None:
         ("--no-enable-prefix-caching", {"--enable-prefix-caching": None}, "0.8.5", "m"),
         # Up to 0.8.4 it takes true or false; a switch that has no opposite is only taken away.
         ("", {"--no-enable-chunked-prefill": True}, "0.8.4", "m --enable-chunked-prefill False"),
-        ("--enable-chunked-prefill", {"--no-enable-chunked-prefill": True}, "0.8.4", "m --enable-chunked-prefill False"),
+        (
+            "--enable-chunked-prefill",
+            {"--no-enable-chunked-prefill": True},
+            "0.8.4",
+            "m --enable-chunked-prefill False",
+        ),
         ("--enable-chunked-prefill False", {"--enable-chunked-prefill": True}, "0.8.4", "m --enable-chunked-prefill"),
         ("--enable-chunked-prefill", {"--no-enable-chunked-prefill": True}, "0.8.5", "m --no-enable-chunked-prefill"),
         ("--enforce-eager", {"--no-enforce-eager": True}, "0.7.2", "m"),
@@ -124,10 +133,18 @@ def test_maps_in_maps() -> None:
 @pytest.mark.parametrize(
     ("words", "flags", "after"),
     [
-        ("--limit-mm-per-prompt.image 5 --port 1", LIMIT, "m --limit-mm-per-prompt.image 1 --port 1 --limit-mm-per-prompt.video 0"),
+        (
+            "--limit-mm-per-prompt.image 5 --port 1",
+            LIMIT,
+            "m --limit-mm-per-prompt.image 1 --port 1 --limit-mm-per-prompt.video 0",
+        ),
         ("--limit_mm_per_prompt.image=5", LIMIT, "m --limit_mm_per_prompt.image=1 --limit_mm_per_prompt.video=0"),
         ("--speculative-config.model a", {"--speculative-config.model": "b"}, "m --speculative-config.model b"),
-        ("--speculative-config.model a --speculative-config.k 1", {"--speculative-config.k": None}, "m --speculative-config.model a"),
+        (
+            "--speculative-config.model a --speculative-config.k 1",
+            {"--speculative-config.k": None},
+            "m --speculative-config.model a",
+        ),
         (
             """--speculative-config '{"model": "a", "k": 1}'""",
             {"--speculative-config.k": None},
@@ -149,7 +166,13 @@ def test_dotted_flags(words: str, flags: dict[str, Any], after: str) -> None:
 def test_environment_and_image() -> None:
     (command,) = read("docker run -e A=1 -e B=2 vllm/vllm-openai:v0.8.5 --model m")
     changed = edit(
-        command, {"env": {"A": None, "B": "3", "C": 4, "D": None}, "image": "vllm/vllm-openai:v0.11.0", "pip": ["x"], "run": "y"}
+        command,
+        {
+            "env": {"A": None, "B": "3", "C": 4, "D": None},
+            "image": "vllm/vllm-openai:v0.11.0",
+            "pip": ["x"],
+            "run": "y",
+        },
     )
     assert changed.env == {"B": "3", "C": "4"}
     assert changed.image == "vllm/vllm-openai:v0.11.0"

@@ -45,7 +45,9 @@ def test_only_lines_with_the_flag_change(name: str) -> None:
     for command in read(text(name), "0.7.2"):
         if any(flag.name == "--max-model-len" for flag in command.flags):
             page = patched(edit(command, {"flags": {"--max-model-len": "4096"}}, "0.7.2"), reveal=True)
-            lines = [(old, new) for old, new in zip(text(name).splitlines(), page.splitlines(), strict=True) if old != new]
+            lines = [
+                (old, new) for old, new in zip(text(name).splitlines(), page.splitlines(), strict=True) if old != new
+            ]
             assert len(lines) == 1
             assert "4096" in lines[0][1]
 
@@ -75,6 +77,12 @@ def test_json_of_a_newer_release_is_told_how_0_7_writes_it() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_keys_are_shown_to_nobody(name: str) -> None:
     for command in read(text(name), "0.7.2"):
-        secrets = [value for flag in command.flags if flag.name == "--api-key" for value in flag.values if not value.startswith("$")]
+        secrets = [
+            value
+            for flag in command.flags
+            if flag.name == "--api-key"
+            for value in flag.values
+            if not value.startswith("$")
+        ]
         page = patched(edit(command, {"flags": {"--max-model-len": "4096"}}, "0.7.2"))
         assert not [secret for secret in secrets if secret in page]

@@ -66,7 +66,8 @@ def test_words_are_known_however_they_are_spelled(word: str, release: str, name:
 
 
 @pytest.mark.parametrize(
-    "word", ["", "-", "--", "--x", "--max", "--enable-", "-zz", "max-model-len", "--no-", "--no-swap-space", "x" * 10_000]
+    "word",
+    ["", "-", "--", "--x", "--max", "--enable-", "-zz", "max-model-len", "--no-", "--no-swap-space", "x" * 10_000],
 )
 def test_other_words_mean_nothing(word: str) -> None:
     assert flag_table.match(word) is None
@@ -103,12 +104,26 @@ def test_ways_of_writing_have_their_releases() -> None:
     assert flag_table.last_with("--limit-mm-per-prompt", "pairs") == "0.9.2"
     assert flag_table.first_with("--enable-prefix-caching", "pair") == "0.6.5"
     assert flag_table.last_with("--limit-mm-per-prompt", "json") == ""
-    assert [option.kind for option in flag_table.variants("--limit-mm-per-prompt")] == ["pairs", "json-or-pairs", "json"]
+    assert [option.kind for option in flag_table.variants("--limit-mm-per-prompt")] == [
+        "pairs",
+        "json-or-pairs",
+        "json",
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("4096", 4096), ("4k", 4000), ("4K", 4096), ("25.6k", 25600), ("1M", 2**20), ("1.5K", None), ("4kb", None), ("", None), ("-1", -1)],
+    [
+        ("4096", 4096),
+        ("4k", 4000),
+        ("4K", 4096),
+        ("25.6k", 25600),
+        ("1M", 2**20),
+        ("1.5K", None),
+        ("4kb", None),
+        ("", None),
+        ("-1", -1),
+    ],
 )
 def test_sizes(text: str, number: int | None) -> None:
     assert flag_table.size(text) == number

@@ -89,7 +89,13 @@ def test_unreadable_and_huge_texts_are_errors() -> None:
     assert caught.value.kind == "too-large"
 
 
-@given(st.lists(st.text(st.characters(blacklist_characters="\0\r", blacklist_categories=["Cs"]), max_size=12), min_size=1, max_size=8))
+@given(
+    st.lists(
+        st.text(st.characters(blacklist_characters="\0\r", blacklist_categories=["Cs"]), max_size=12),
+        min_size=1,
+        max_size=8,
+    )
+)
 def test_quoted_words_come_back(words: list[str]) -> None:
     assert split(shlex.join(words)) == [words]
 

@@ -25,7 +25,8 @@ def test_lines() -> None:
     assert shell_line(command) == """A='x y' vllm serve m --limit-mm-per-prompt '{"image": 1}' --port 1"""
     assert shell_block(command) == """A='x y' vllm serve m \\\n  --limit-mm-per-prompt '{"image": 1}' \\\n  --port 1"""
     expected = (
-        """docker run --gpus all --ipc=host -p 1:1 -e 'A=x y' --entrypoint vllm img serve m --limit-mm-per-prompt '{"image": 1}' --port 1"""
+        "docker run --gpus all --ipc=host -p 1:1 -e 'A=x y' --entrypoint vllm img serve m "
+        """--limit-mm-per-prompt '{"image": 1}' --port 1"""
     )
     assert docker_line(command, "img") == expected
 
@@ -53,7 +54,9 @@ def test_an_image_with_its_own_program_becomes_vllm_serve() -> None:
 
 def test_a_difference_has_one_line_for_each_flag() -> None:
     (command,) = read("A=1 vllm serve m --swap-space 4 --max-model-len 8192 --port 1")
-    changed = edit(command, {"flags": {"--swap-space": None, "--max-model-len": 4096, "--enforce-eager": True}, "env": {"A": None}})
+    changed = edit(
+        command, {"flags": {"--swap-space": None, "--max-model-len": 4096, "--enforce-eager": True}, "env": {"A": None}}
+    )
     assert diff(command, changed) == [
         ("removed", "A=1"),
         ("same", "vllm serve m"),
@@ -93,7 +96,14 @@ def test_secrets_are_masked_wherever_text_goes_out(name: str) -> None:
     command = read(text)[0]
     assert command.value("--api-key") == "other-secret"
     changed = edit(command, {"flags": {"--port": 2}})
-    outputs = [shell_line(changed), shell_block(changed), docker_line(changed), patch(changed), patched(changed), patched(command)]
+    outputs = [
+        shell_line(changed),
+        shell_block(changed),
+        docker_line(changed),
+        patch(changed),
+        patched(changed),
+        patched(command),
+    ]
     outputs += [line for _, line in diff(command, changed)]
     for output in outputs:
         assert "-secret" not in output, output
@@ -114,6 +124,10 @@ def test_a_patch_does_not_write_the_mask_over_a_secret_that_was_not_changed() ->
 
 
 def test_commands_without_a_text_have_nothing_to_write_back() -> None:
-    for command in (*read(["vllm", "serve", "m"]), *read("non-default args: {'model': 'm', 'port': 1}"), Command(("vllm", "serve"), "m")):
+    for command in (
+        *read(["vllm", "serve", "m"]),
+        *read("non-default args: {'model': 'm', 'port': 1}"),
+        Command(("vllm", "serve"), "m"),
+    ):
         assert patched(command) == ""
         assert shell_line(command).startswith("vllm serve m")

@@ -19,8 +19,12 @@ from qvl_doctor.launch.writing import diff, docker_line, shell_block, shell_line
 
 RELEASES = ["", *table("pins")["releases"]]
 #: Texts that a command line can carry: no line breaks (a log or a YAML list seldom has them), no control characters.
-TEXTS = st.text(st.characters(min_codepoint=32, blacklist_categories=["Cc", "Cs", "Zl", "Zp", "Co", "Cn"]), min_size=1, max_size=12)
-VALUES = TEXTS.filter(lambda text: not text.startswith(("-", "\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2015", "\u2212")))
+TEXTS = st.text(
+    st.characters(min_codepoint=32, blacklist_categories=["Cc", "Cs", "Zl", "Zp", "Co", "Cn"]), min_size=1, max_size=12
+)
+VALUES = TEXTS.filter(
+    lambda text: not text.startswith(("-", "\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2015", "\u2212"))
+)
 NAMES = st.from_regex(r"[A-Z_][A-Z0-9_]{0,8}", fullmatch=True)
 
 
@@ -75,9 +79,12 @@ def changes(draw: st.DrawFn) -> dict[str, Any]:
 
 def in_list(command: Command) -> str:
     """The command in a pod, one word an entry, with a comment behind each."""
-    entries = "".join(f"    - {json.dumps(word, ensure_ascii=False)} # {number}\n" for number, word in enumerate(command.words))
+    entries = "".join(
+        f"    - {json.dumps(word, ensure_ascii=False)} # {number}\n" for number, word in enumerate(command.words)
+    )
     variables = "".join(
-        f"    - name: {name}\n      value: {json.dumps(value, ensure_ascii=False)} # v\n" for name, value in command.env.items()
+        f"    - name: {name}\n      value: {json.dumps(value, ensure_ascii=False)} # v\n"
+        for name, value in command.env.items()
     )
     env = f"    env:\n{variables}" if variables else ""
     return f"# top\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n  - name: c # here\n{env}    command:\n{entries}  # end\n"
@@ -141,7 +148,9 @@ def test_what_a_change_does_not_name_stays(command: Command, change: dict[str, A
 
 @settings(max_examples=40)
 @given(commands(), changes(), st.sampled_from(RELEASES))
-def test_a_patched_manifest_differs_only_where_it_was_changed(command: Command, change: dict[str, Any], release: str) -> None:
+def test_a_patched_manifest_differs_only_where_it_was_changed(
+    command: Command, change: dict[str, Any], release: str
+) -> None:
     text = in_list(command)
     changed, written = changed_in(text, command, change, release)
     # Lines that stay, stay as they are and in their order; a comment goes only with its own line.

@@ -28,7 +28,21 @@ def flags(command: Command) -> dict[str, str | None]:
 
 
 def test_arguments() -> None:
-    command = one(["vllm", "serve", "m", "--max_model_len=4096", "-tp", "2", "-O3", "--enforce-eager", "--served-model-name", "a", "b"])
+    command = one(
+        [
+            "vllm",
+            "serve",
+            "m",
+            "--max_model_len=4096",
+            "-tp",
+            "2",
+            "-O3",
+            "--enforce-eager",
+            "--served-model-name",
+            "a",
+            "b",
+        ]
+    )
     assert command.program == ("vllm", "serve")
     assert command.model == "m"
     assert command.flags == (
@@ -50,7 +64,10 @@ def test_arguments() -> None:
         ("--seed -1", Flag("--seed", ("-1",), "--seed")),
         ("--port --host", Flag("--port", (), "--port", "bare")),
         ("--speculative-config.model x", Flag("--speculative-config", ("x",), "--speculative-config.model")),
-        ("--speculative_config.num_tokens=3", Flag("--speculative-config", ("3",), "--speculative_config.num_tokens", "equals")),
+        (
+            "--speculative_config.num_tokens=3",
+            Flag("--speculative-config", ("3",), "--speculative_config.num_tokens", "equals"),
+        ),
         ("--max-model 8", Flag("--max-model-len", ("8",), "--max-model")),
         ("—max-model-len 8", Flag("--max-model-len", ("8",), "—max-model-len")),
         ("--no-enable-prefix-caching", Flag("--no-enable-prefix-caching", (), "--no-enable-prefix-caching", "bare")),
@@ -72,8 +89,16 @@ def test_flags(words: str, flag: Flag) -> None:
         ("exec nohup vllm serve m", ("exec", "nohup", "vllm", "serve"), "m"),
         ("uv run vllm serve m", ("uv", "run", "vllm", "serve"), "m"),
         ("numactl --cpunodebind=0 vllm serve m", ("numactl", "--cpunodebind=0", "vllm", "serve"), "m"),
-        ("python3 -u -m vllm.entrypoints.openai.api_server --model m", ("python3", "-u", "-m", "vllm.entrypoints.openai.api_server"), "m"),
-        ("python vllm/entrypoints/openai/api_server.py --model m", ("python", "vllm/entrypoints/openai/api_server.py"), "m"),
+        (
+            "python3 -u -m vllm.entrypoints.openai.api_server --model m",
+            ("python3", "-u", "-m", "vllm.entrypoints.openai.api_server"),
+            "m",
+        ),
+        (
+            "python vllm/entrypoints/openai/api_server.py --model m",
+            ("python", "vllm/entrypoints/openai/api_server.py"),
+            "m",
+        ),
         ("$ vllm serve m", ("vllm", "serve"), "m"),
         ("(base) user@host:~$ vllm serve m", ("vllm", "serve"), "m"),
         ("while true; do vllm serve m; sleep 1; done", ("vllm", "serve"), "m"),
@@ -96,7 +121,11 @@ def test_variables_in_front_and_exported() -> None:
 
 
 def test_several_commands_come_in_their_order() -> None:
-    assert [command.model for command in read("vllm serve a & vllm serve b\nbash -lc 'vllm serve c'")] == ["a", "b", "c"]
+    assert [command.model for command in read("vllm serve a & vllm serve b\nbash -lc 'vllm serve c'")] == [
+        "a",
+        "b",
+        "c",
+    ]
 
 
 def test_the_articles_docker_line() -> None:
@@ -151,15 +180,25 @@ def test_comments_behind_backslashes() -> None:
             {},
             {},
         ),
-        ("docker run -e A=1 --entrypoint sh img -c 'A=2 B=3 vllm serve m'", "img", ("vllm", "serve"), {"A": "2", "B": "3"}, {}),
+        (
+            "docker run -e A=1 --entrypoint sh img -c 'A=2 B=3 vllm serve m'",
+            "img",
+            ("vllm", "serve"),
+            {"A": "2", "B": "3"},
+            {},
+        ),
         ("docker container run -dit img bash -c 'vllm serve m'", "img", ("vllm", "serve"), {}, {}),
     ],
 )
-def test_docker(text: str, image: str, program: tuple[str, ...], env: dict[str, str], container: dict[str, str]) -> None:
+def test_docker(
+    text: str, image: str, program: tuple[str, ...], env: dict[str, str], container: dict[str, str]
+) -> None:
     assert one(text) == Command(program, "m", one(text).flags, env, image, container=container)
 
 
-@pytest.mark.parametrize("text", ["docker run nginx", "docker run vllm-runner bash", "docker ps", "docker exec x ls", "docker run -it"])
+@pytest.mark.parametrize(
+    "text", ["docker run nginx", "docker run vllm-runner bash", "docker ps", "docker exec x ls", "docker run -it"]
+)
 def test_other_containers_are_no_server(text: str) -> None:
     with pytest.raises(LaunchError):
         assert not [command for command in read(text) if command.model or command.flags]
@@ -168,7 +207,11 @@ def test_other_containers_are_no_server(text: str) -> None:
 def test_a_deployment_among_other_objects() -> None:
     command = one(fixture("deployment-args.yaml"))
     assert command.where == "Deployment/qwen3-vl/vllm"
-    assert (command.program, command.model, command.image) == ((), "Qwen/Qwen3-VL-8B-Instruct", "vllm/vllm-openai:v0.11.0")
+    assert (command.program, command.model, command.image) == (
+        (),
+        "Qwen/Qwen3-VL-8B-Instruct",
+        "vllm/vllm-openai:v0.11.0",
+    )
     assert command.value("--limit-mm-per-prompt") == '{"image": 4, "video": 1}'
     assert command.env == {"VLLM_LOGGING_LEVEL": "DEBUG"}
     assert command.container == {"name": "vllm", "gpus": "2", "memory": "64Gi", "shm-size": "16Gi"}
@@ -193,7 +236,11 @@ def test_a_compose_file() -> None:
     assert (caption.program, caption.model) == ((), "Qwen/Qwen2.5-VL-7B-Instruct")
     assert caption.env == {"HF_HOME": "/cache", "VLLM_LOGGING_LEVEL": "INFO"}
     assert caption.container == {"name": "caption", "shm-size": "16gb", "ipc": "host"}
-    assert (ocr.program, ocr.model, ocr.env) == (("vllm", "serve"), "Qwen/Qwen2.5-VL-3B-Instruct", {"CUDA_VISIBLE_DEVICES": "1"})
+    assert (ocr.program, ocr.model, ocr.env) == (
+        ("vllm", "serve"),
+        "Qwen/Qwen2.5-VL-3B-Instruct",
+        {"CUDA_VISIBLE_DEVICES": "1"},
+    )
     assert (folded.model, folded.value("--max-num-seqs")) == ("${MODEL}", "8")
 
 
@@ -302,7 +349,10 @@ def test_what_cannot_be_read_is_an_error_with_its_place(text: str, kind: str, pl
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("kind: Pod\nspec:\n  containers:\n  - command: [sh, -c]\n    args:\n    - |\n      true\n      vllm serve 'm\n", "8:18"),
+        (
+            "kind: Pod\nspec:\n  containers:\n  - command: [sh, -c]\n    args:\n    - |\n      true\n      vllm serve 'm\n",
+            "8:18",
+        ),
         ("services:\n  a:\n    command: vllm serve 'm\n", "3:14"),
         ("docker run img sh -c 'vllm serve \"m'", "1:34"),
     ],

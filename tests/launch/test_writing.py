@@ -52,7 +52,11 @@ def test_a_model_moves_behind_the_program(before: str, after: str) -> None:
 
 @pytest.mark.parametrize(
     "lines",
-    [["vllm", "serve", "--port", "'1'", "--model", "m"], ["vllm", "serve", "--model", "m"], ["vllm", "serve", "--model=m", "-tp=2"]],
+    [
+        ["vllm", "serve", "--port", "'1'", "--model", "m"],
+        ["vllm", "serve", "--model", "m"],
+        ["vllm", "serve", "--model=m", "-tp=2"],
+    ],
 )
 def test_a_model_moves_in_a_manifest(lines: list[str]) -> None:
     """Into the list where the program stands, whatever stands there first."""
@@ -129,7 +133,11 @@ def test_comments_that_break_a_command_move_above_it() -> None:
     assert not again.source.problems
 
 
-CHANGE = {"flags": {"--max-model-len": 4096, "--enforce-eager": True}, "env": {"VLLM_USE_V1": "0"}, "image": "vllm/vllm-openai:v0.9.2"}
+CHANGE = {
+    "flags": {"--max-model-len": 4096, "--enforce-eager": True},
+    "env": {"VLLM_USE_V1": "0"},
+    "image": "vllm/vllm-openai:v0.9.2",
+}
 
 
 @pytest.mark.parametrize(
@@ -338,7 +346,11 @@ def test_shell_text(before: str, change: dict[str, Any], after: str) -> None:
 
 
 def test_quotes_in_quotes() -> None:
-    for outer in ("sh -c 'vllm serve m --port 1'", 'sh -c "vllm serve m --port 1"', 'sh -c "vllm serve \\"m\\" --port 1"'):
+    for outer in (
+        "sh -c 'vllm serve m --port 1'",
+        'sh -c "vllm serve m --port 1"',
+        'sh -c "vllm serve \\"m\\" --port 1"',
+    ):
         (command,) = read(outer)
         changed = edit(command, {"flags": {"--host": 'it\'s "$x"'}})
         assert read(patched(changed, reveal=True)) == [changed]
@@ -346,7 +358,11 @@ def test_quotes_in_quotes() -> None:
 
 def test_a_patch_for_kubectl() -> None:
     (command,) = read(fixture("deployment-args.yaml"))
-    change = {"flags": {"--max-model-len": 4096}, "env": {"VLLM_LOGGING_LEVEL": None, "A": "1"}, "image": "vllm/vllm-openai:v0.12.0"}
+    change = {
+        "flags": {"--max-model-len": 4096},
+        "env": {"VLLM_LOGGING_LEVEL": None, "A": "1"},
+        "image": "vllm/vllm-openai:v0.12.0",
+    }
     loaded = yaml.safe_load(patch(edit(command, change, "0.11.0")))
     assert (loaded["apiVersion"], loaded["kind"]) == ("apps/v1", "Deployment")
     assert loaded["metadata"] == {"name": "qwen3-vl", "namespace": "inference"}
@@ -354,7 +370,12 @@ def test_a_patch_for_kubectl() -> None:
         {
             "name": "vllm",
             "image": "vllm/vllm-openai:v0.12.0",
-            "args": ["--model=Qwen/Qwen3-VL-8B-Instruct", "--max-model-len=4096", "--limit-mm-per-prompt", '{"image": 4, "video": 1}'],
+            "args": [
+                "--model=Qwen/Qwen3-VL-8B-Instruct",
+                "--max-model-len=4096",
+                "--limit-mm-per-prompt",
+                '{"image": 4, "video": 1}',
+            ],
             "env": [{"name": "A", "value": "1"}, {"name": "VLLM_LOGGING_LEVEL", "$patch": "delete"}],
         }
     ]
@@ -370,7 +391,9 @@ def test_a_patch_holds_a_whole_script() -> None:
 
 
 def test_only_what_kubectl_can_merge_gets_a_patch() -> None:
-    (command,) = read("kind: RayService\nmetadata: {name: r}\nspec: {containers: [{name: c, command: [vllm, serve, m]}]}")
+    (command,) = read(
+        "kind: RayService\nmetadata: {name: r}\nspec: {containers: [{name: c, command: [vllm, serve, m]}]}"
+    )
     assert patch(edit(command, {"flags": {"--port": 1}})) == ""
     (command,) = read("vllm serve m")
     assert patch(command) == ""

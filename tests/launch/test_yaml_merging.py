@@ -89,11 +89,15 @@ def test_what_is_there_already_stays() -> None:
 
 
 SCALARS = (
-    st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Co", "Cn"]), max_size=12) | st.integers(0, 10**9) | st.booleans()
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Co", "Cn"]), max_size=12)
+    | st.integers(0, 10**9)
+    | st.booleans()
 )
 KEYS = st.text(st.characters(codec="ascii", categories=["L", "N"], include_characters="./-_"), min_size=1, max_size=10)
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, min_size=1, max_size=3) | st.dictionaries(KEYS, inner, min_size=1, max_size=3), max_leaves=8
+    SCALARS,
+    lambda inner: st.lists(inner, min_size=1, max_size=3) | st.dictionaries(KEYS, inner, min_size=1, max_size=3),
+    max_leaves=8,
 )
 MAPS = st.dictionaries(KEYS, VALUES, min_size=1, max_size=4)
 
@@ -119,7 +123,10 @@ def _same_after(text: str, held: dict[str, Any], wanted: dict[str, Any]) -> str:
 def _replacing(held: Any, wanted: Any) -> Any:
     """What `grown` means: maps and lists are merged with their like, anything else is replaced."""
     if isinstance(held, dict) and isinstance(wanted, dict):
-        return {**held, **{key: _replacing(held[key], value) if key in held else value for key, value in wanted.items()}}
+        return {
+            **held,
+            **{key: _replacing(held[key], value) if key in held else value for key, value in wanted.items()},
+        }
     if isinstance(held, list) and isinstance(wanted, list):
         return [*held, *wanted]
     return wanted

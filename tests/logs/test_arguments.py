@@ -117,7 +117,12 @@ WHOLE = "non-default args: {'model': 'it\\'s', 'max_model_len': 2048, 'limit_mm_
 
 def test_what_is_cut_off_is_left_out() -> None:
     whole = parse_arguments(WHOLE)
-    assert whole == {"model": "it's", "max_model_len": 2048, "limit_mm_per_prompt": {"image": 2, "video": 0}, "x": [1, 2]}
+    assert whole == {
+        "model": "it's",
+        "max_model_len": 2048,
+        "limit_mm_per_prompt": {"image": 2, "video": 0},
+        "x": [1, 2],
+    }
     for length in range(len(WHOLE)):
         cut = parse_arguments(WHOLE[:length])
         assert cut.items() <= whole.items(), WHOLE[:length]
@@ -126,7 +131,11 @@ def test_what_is_cut_off_is_left_out() -> None:
 
 def test_string_escapes() -> None:
     assert parse_arguments(r"Namespace(a='x\n\'y\'\\', b='')") == {"a": "x\n'y'\\", "b": ""}
-    assert parse_arguments(r"Namespace(c='中\u4e2d\x41', d=b'raw', e=" + '"it\'s")') == {"c": "中中A", "d": "raw", "e": "it's"}
+    assert parse_arguments(r"Namespace(c='中\u4e2d\x41', d=b'raw', e=" + '"it\'s")') == {
+        "c": "中中A",
+        "d": "raw",
+        "e": "it's",
+    }
 
 
 def test_secrets_are_masked() -> None:
@@ -156,7 +165,26 @@ def test_objects_and_calls() -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["{", "a=(", "<", "a=<b, ", "'", "1:", "{},", "a='\\", "a=b(1", "x ", ", ", "...,", "'a':", "a" * 30, "\\", "=", ")", "a= "],
+    [
+        "{",
+        "a=(",
+        "<",
+        "a=<b, ",
+        "'",
+        "1:",
+        "{},",
+        "a='\\",
+        "a=b(1",
+        "x ",
+        ", ",
+        "...,",
+        "'a':",
+        "a" * 30,
+        "\\",
+        "=",
+        ")",
+        "a= ",
+    ],
 )
 @pytest.mark.parametrize("start", ["Namespace(", "{", "with config: a="])
 def test_hostile_text_takes_bounded_time(start: str, unit: str) -> None:
@@ -167,7 +195,13 @@ def test_hostile_text_takes_bounded_time(start: str, unit: str) -> None:
     assert time.process_time() - began < 2
 
 
-@given(st.lists(st.sampled_from(["Namespace(", "{", "}", "(", ")", "[", "]", "a=", "'b'", "'", ":", ",", " ", "<A.B: 1>", "1", "\\", "…"])))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["Namespace(", "{", "}", "(", ")", "[", "]", "a=", "'b'", "'", ":", ",", " ", "<A.B: 1>", "1", "\\", "…"]
+        )
+    )
+)
 def test_any_text_gives_json(parts: list[str]) -> None:
     text = "".join(parts)
     json.dumps([parse_arguments(text), parse_engine_config(text)])

@@ -36,13 +36,22 @@ WORST_CASE = "is too short to hold the multi-modal embeddings in the worst case 
 EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     # release and model
     ("vLLM API server version 0.7.2.dev56+gbf3b79ef", {"vllm": "0.7.2.dev56+gbf3b79ef"}),
-    ("vLLM server version 0.16.0, serving model Qwen/Qwen3-VL-8B-Instruct", {"vllm": "0.16.0", "model": "Qwen/Qwen3-VL-8B-Instruct"}),
+    (
+        "vLLM server version 0.16.0, serving model Qwen/Qwen3-VL-8B-Instruct",
+        {"vllm": "0.16.0", "model": "Qwen/Qwen3-VL-8B-Instruct"},
+    ),
     (
         "█ █ █▄ ▄█ ▄▄ ▄█ █ █ █ ▀▄▀ █ version 0.32.0 █▄█▀ █ █ █ █ model /srv/models/tiny ▀▀ ▀▀▀▀▀ ▀▀▀▀▀ ▀ ▀",
         {"vllm": "0.32.0", "model": "/srv/models/tiny"},
     ),
-    ("Starting to load model /models/qwen/Qwen2___5-VL-7B-Instruct...", {"model": "/models/qwen/Qwen2___5-VL-7B-Instruct"}),
-    ("Resolved architecture: Qwen2_5_VLForConditionalGeneration", {"architecture": "Qwen2_5_VLForConditionalGeneration"}),
+    (
+        "Starting to load model /models/qwen/Qwen2___5-VL-7B-Instruct...",
+        {"model": "/models/qwen/Qwen2___5-VL-7B-Instruct"},
+    ),
+    (
+        "Resolved architecture: Qwen2_5_VLForConditionalGeneration",
+        {"architecture": "Qwen2_5_VLForConditionalGeneration"},
+    ),
     ("Using V2 Model Runner", {"model_runner": "V2"}),
     ("Detected the chat template content format to be 'openai'. You can set `--x`", {"chat_template_format": "openai"}),
     # data types and quantization
@@ -51,7 +60,10 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("The model is convertible to awq_marlin during runtime. Using awq_marlin kernel.", {"quantization": "awq_marlin"}),
     # limits
     ("Using max model len 4096", {"max_model_len": 4096}),
-    ("Chunked prefill is enabled with max_num_batched_tokens=2048.", {"chunked_prefill": "yes", "max_num_batched_tokens": 2048}),
+    (
+        "Chunked prefill is enabled with max_num_batched_tokens=2048.",
+        {"chunked_prefill": "yes", "max_num_batched_tokens": 2048},
+    ),
     ("Setting max_num_batched_tokens to 8192 for OPENAI_API_SERVER usage context.", {"max_num_batched_tokens": 8192}),
     ("Defaulting max_num_seqs to 256 for OPENAI_API_SERVER usage context.", {"max_num_seqs": 256}),
     # machine
@@ -75,15 +87,27 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-5a)", {"gpu_name": "NVIDIA A100-SXM4-80GB"}),
     ("GPU models and configuration : GPU 0: NVIDIA L4 GPU 1: NVIDIA L4", {"gpu_name": "NVIDIA L4"}),
-    ("Config file not found at /x/E=8,N=14336,device_name=NVIDIA_H100_80GB_HBM3.json", {"gpu_name": "NVIDIA H100 80GB HBM3"}),
-    ("The NVIDIA driver on your system is too old (found version 11080). Please update your GPU driver", {"driver_cuda": "11.8"}),
-    ("| NVIDIA-SMI 550.54.15 Driver Version: 550.54.15 CUDA Version: 12.4 |", {"driver": "550.54.15", "driver_cuda": "12.4"}),
+    (
+        "Config file not found at /x/E=8,N=14336,device_name=NVIDIA_H100_80GB_HBM3.json",
+        {"gpu_name": "NVIDIA H100 80GB HBM3"},
+    ),
+    (
+        "The NVIDIA driver on your system is too old (found version 11080). Please update your GPU driver",
+        {"driver_cuda": "11.8"},
+    ),
+    (
+        "| NVIDIA-SMI 550.54.15 Driver Version: 550.54.15 CUDA Version: 12.4 |",
+        {"driver": "550.54.15", "driver_cuda": "12.4"},
+    ),
     ("Nvidia driver version : 535.183.01", {"driver": "535.183.01"}),
     ("PyTorch version : 2.5.1+cu124", {"torch": "2.5.1+cu124"}),
     ("CUDA used to build PyTorch: 12.4", {"torch_cuda": "12.4"}),
     ("vLLM is using nccl==2.21.5", {"nccl": "2.21.5"}),
     ("NCCL version 2.21.5+cuda12.4", {"nccl": "2.21.5"}),
-    ("rank 1 in world size 4 is assigned as DP rank 0, PP rank 0, PCP rank 0, TP rank 1, EP rank N/A", {"world_size": 4}),
+    (
+        "rank 1 in world size 4 is assigned as DP rank 0, PP rank 0, PCP rank 0, TP rank 1, EP rank N/A",
+        {"world_size": 4},
+    ),
     ("world_size=2 rank=0 local_rank=0 distributed_init_method=tcp://10.0.0.1:54627 backend=nccl", {"world_size": 2}),
     # attention backends
     ("Using Flash Attention backend.", {"attention_backend": "Flash Attention"}),
@@ -101,7 +125,10 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("Using AttentionBackendEnum.FLASH_ATTN for MMEncoderAttention.", {"vit_backend": "FLASH_ATTN"}),
     ("Using default backend AttentionBackendEnum.TORCH_SDPA for vit attention", {"vit_backend": "TORCH_SDPA"}),
     ("Using Torch SDPA backend for ViT model.", {"vit_backend": "Torch SDPA"}),
-    ("Current `vllm-flash-attn` has a bug inside vision module, so we use xformers backend instead.", {"vit_backend": "xformers"}),
+    (
+        "Current `vllm-flash-attn` has a bug inside vision module, so we use xformers backend instead.",
+        {"vit_backend": "xformers"},
+    ),
     ("Using FLASHINFER_CUTLASS Unquantized MoE backend out of potential backends: ['TRITON'].", {}),
     ("Using Transformers backend.", {}),
     ("Using FlashMLA MLA prefill backend.", {}),
@@ -185,14 +212,20 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
         ),
         {"kv_gib": 0.16},
     ),
-    ("Graph capturing finished in 18 secs, took 1.91 GiB", {"cuda_graphs": "yes", "graph_capture_s": 18.0, "graphs_gib": 1.91}),
+    (
+        "Graph capturing finished in 18 secs, took 1.91 GiB",
+        {"cuda_graphs": "yes", "graph_capture_s": 18.0, "graphs_gib": 1.91},
+    ),
     ("Graph capturing finished in 28 secs.", {"cuda_graphs": "yes", "graph_capture_s": 28.0}),
     (
         "CUDA graph pool memory: 0.92 GiB (actual), 0.81 GiB (estimated), difference: 0.11 GiB (12.0%).",
         {"graphs_gib": 0.92, "graphs_estimated_gib": 0.81},
     ),
     ("Cudagraph is disabled under eager mode", {"cuda_graphs": "no"}),
-    ("Skipping CUDA graph capture. To turn on CUDA graph capture, ensure `cudagraph_mode` was not", {"cuda_graphs": "no"}),
+    (
+        "Skipping CUDA graph capture. To turn on CUDA graph capture, ensure `cudagraph_mode` was not",
+        {"cuda_graphs": "no"},
+    ),
     # out of memory
     (
         OOM,
@@ -209,7 +242,10 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
         "HIP out of memory. Tried to allocate 80.00 MiB. GPU 0 has a total capacity of 15.92 GiB of which 0 bytes is free.",
         {"oom_tried_gib": 0.078125, "gpu_total_gib": 15.92, "gpu_free_gib": 0.0},
     ),
-    (OLD_OOM, {"oom_tried_gib": 0.5, "gpu_total_gib": 79.15, "oom_torch_allocated_gib": 77.01, "gpu_free_gib": 0.095703}),
+    (
+        OLD_OOM,
+        {"oom_tried_gib": 0.5, "gpu_total_gib": 79.15, "oom_torch_allocated_gib": 77.01, "gpu_free_gib": 0.095703},
+    ),
     # images and videos
     (
         "The context length (5120) of the model " + WORST_CASE.format(98304, "{'image': 49152, 'video': 49152}"),
@@ -241,17 +277,26 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("torch.compile takes 3.55 s in total", {"compile_s": 3.55}),
     ("[backbone] torch.compile took 9.1 s in total", {"compile_s": 9.1}),
     ("init engine (profile, create kv cache, warmup model) took 46.92 seconds", {"init_s": 46.92}),
-    ("init engine (profile, create kv cache, warmup model) took 33.16 s (compilation: 12.50 s)", {"init_s": 33.16, "compile_s": 12.5}),
+    (
+        "init engine (profile, create kv cache, warmup model) took 33.16 s (compilation: 12.50 s)",
+        {"init_s": 33.16, "compile_s": 12.5},
+    ),
     # ready
     ("Starting vLLM API server on http://0.0.0.0:8000", {"server_url": "http://0.0.0.0:8000"}),
     ("Starting vLLM API server 0 on http://localhost:24001", {"server_url": "http://localhost:24001"}),
     ("Starting vLLM server on http://127.0.0.1:8521", {"server_url": "http://127.0.0.1:8521"}),
     ("Application startup complete.", {"ready": "yes"}),
-    ("Uvicorn running on http://0.0.0.0:7869 (Press CTRL+C to quit)", {"ready": "yes", "server_url": "http://0.0.0.0:7869"}),
+    (
+        "Uvicorn running on http://0.0.0.0:7869 (Press CTRL+C to quit)",
+        {"ready": "yes", "server_url": "http://0.0.0.0:7869"},
+    ),
     ("Uvicorn running on socket ('0.0.0.0', 8000) (Press CTRL+C to quit)", {"ready": "yes"}),
     ("[Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use", {"ready": "no"}),
     ("OpenAI server is ready to accept requests bind_address=0.0.0.0:8000", {"ready": "yes"}),
-    ('10.196.84.25:51066 - "POST /v1/chat/completions HTTP/1.1" 500 Internal Server Error', {"ready": "yes", "access_log": "yes"}),
+    (
+        '10.196.84.25:51066 - "POST /v1/chat/completions HTTP/1.1" 500 Internal Server Error',
+        {"ready": "yes", "access_log": "yes"},
+    ),
     (
         "Avg prompt throughput: 1.0 tokens/s, Avg generation throughput: 0.7 tokens/s, Running: 0 reqs, Swapped: 0 reqs, Pending: 0 reqs",
         {"ready": "yes", "throughput_log": "yes", "engine": "V0"},
@@ -266,20 +311,32 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("CUDA runtime version : 12.4.131", {"cuda": "12.4.131"}),
     ("Python version : 3.12.9 (main, Feb 5 2025) (64-bit runtime)", {"python": "3.12.9"}),
     # limits that vLLM sets or moves itself
-    ("Auto-fit max_model_len: reduced from 128000 to 59728 to fit in available KV cache memory (3.19 GiB)", {"max_model_len": 59728}),
-    ("Defaulting max_num_batched_tokens to 8192 for OPENAI_API_SERVER usage context.", {"max_num_batched_tokens": 8192}),
+    (
+        "Auto-fit max_model_len: reduced from 128000 to 59728 to fit in available KV cache memory (3.19 GiB)",
+        {"max_model_len": 59728},
+    ),
+    (
+        "Defaulting max_num_batched_tokens to 8192 for OPENAI_API_SERVER usage context.",
+        {"max_num_batched_tokens": 8192},
+    ),
     (
         "Raising max_num_batched_tokens from 2048 to 4096 to accommodate 'image' input for prefix-LM model Gemma3ForConditionalGeneration.",
         {"max_num_batched_tokens": 4096},
     ),
     ("Explicitly set (1.0/23.54) GiB for KV cache on node 0.", {"kv_gib": 1.0}),
     ("Estimated CUDA graph memory: 0.73 GiB total", {"graphs_estimated_gib": 0.73}),
-    ("Enforce eager set, disabling torch.compile, CUDAGraphs, and JIT kernel warmup.", {"cuda_graphs": "no", "enforce_eager": "yes"}),
+    (
+        "Enforce eager set, disabling torch.compile, CUDAGraphs, and JIT kernel warmup.",
+        {"cuda_graphs": "no", "enforce_eager": "yes"},
+    ),
     ("cudagraph dispatching keys are not initialized. No cudagraph will be used.", {"cuda_graphs": "no"}),
     ("Processed prompts: 100%|██████████| 4/4 [00:01<00:00, 2.35it/s]", {"ready": "yes"}),
     ("device type=cpu is not supported by the V1 Engine. Falling back to V0. ", {"engine": "V0"}),
     # what says nothing
-    ("Received request chatcmpl-1: prompt: 'vLLM API server version 9.9.9 Using max model len 1 Application startup complete.'", {}),
+    (
+        "Received request chatcmpl-1: prompt: 'vLLM API server version 9.9.9 Using max model len 1 Application startup complete.'",
+        {},
+    ),
     ("vLLM API server version", {}),
     ("Using max model len four", {}),
     ("GPU KV cache size: ,,, tokens", {}),
@@ -297,7 +354,9 @@ def test_every_wording_has_an_example() -> None:
         row.literal
         for gate, rows in LINES
         for row in rows
-        if not any(gate in message and row.literal in message and re.search(row.pattern, message) for message, _ in EXAMPLES)
+        if not any(
+            gate in message and row.literal in message and re.search(row.pattern, message) for message, _ in EXAMPLES
+        )
     ]
     assert not missing
 

@@ -47,7 +47,8 @@ def test_engine_line() -> None:
 @pytest.mark.parametrize(("file", "engine"), [("llm_engine.py", "V0"), ("core.py", "V1")])
 def test_engine_line_that_does_not_say_which(file: str, engine: str) -> None:
     message = (
-        "Initializing an LLM engine (v0.6.6.post1) with config: model='a', speculative_config=SpeculativeConfig(draft_model='b', n=5), x=1,"
+        "Initializing an LLM engine (v0.6.6.post1) with config: model='a', "
+        "speculative_config=SpeculativeConfig(draft_model='b', n=5), x=1,"
     )
     facts = read_facts([said(message, file)])
     assert (facts["engine"].value, facts["speculative"].value) == (engine, "b")
@@ -62,7 +63,11 @@ def test_engine_wins_over_arguments() -> None:
         [
             said(arguments, "api_server.py", number=2),
             said("Using max model len 24576", "config.py", number=3),
-            said("Initializing a V0 LLM engine (v0.7.2) with config: model='a', enforce_eager=True, x=1,", "llm_engine.py", number=4),
+            said(
+                "Initializing a V0 LLM engine (v0.7.2) with config: model='a', enforce_eager=True, x=1,",
+                "llm_engine.py",
+                number=4,
+            ),
             said(V0_PROFILE, "worker.py", number=5),
         ]
     )
@@ -119,7 +124,10 @@ def test_v0_prints_blocks() -> None:
 
 def test_no_block_size_is_assumed() -> None:
     assert "kv_tokens" not in read_facts([said("# GPU blocks: 7449, # CPU blocks: 4681", "gpu_executor.py")])
-    both = [said("# GPU blocks: 1, # CPU blocks: 0", "x.py"), said("Maximum concurrency for 100000 tokens per request: 0.00x", "x.py")]
+    both = [
+        said("# GPU blocks: 1, # CPU blocks: 0", "x.py"),
+        said("Maximum concurrency for 100000 tokens per request: 0.00x", "x.py"),
+    ]
     assert "block_size" not in read_facts(both)
 
 
@@ -128,7 +136,12 @@ def test_wrapped_numbers_are_read_whole() -> None:
     record = Record(lines, "Using max model len 20 48", "Using max model len 2048", file="model.py")
     assert read_facts([record])["max_model_len"].value == 2048
     lines = (Line(4, "# CUDA blocks: 186, # CPU blocks: 2340"), Line(5, "5"))
-    record = Record(lines, "# CUDA blocks: 186, # CPU blocks: 2340 5", "# CUDA blocks: 186, # CPU blocks: 23405", file="executor_base.py")
+    record = Record(
+        lines,
+        "# CUDA blocks: 186, # CPU blocks: 2340 5",
+        "# CUDA blocks: 186, # CPU blocks: 23405",
+        file="executor_base.py",
+    )
     assert read_facts([record])["cpu_blocks"].value == 23405
 
 
@@ -186,7 +199,9 @@ def test_release_that_is_not_named() -> None:
 
 
 def test_secret_arguments_stay_secret() -> None:
-    facts = read_facts([said("non-default args: {'model': 'a', 'api_key': ['sk-1234567890'], 'hf_token': 'hf_abc'}", "utils.py")])
+    facts = read_facts(
+        [said("non-default args: {'model': 'a', 'api_key': ['sk-1234567890'], 'hf_token': 'hf_abc'}", "utils.py")]
+    )
     assert "sk-1234567890" not in str(facts)
     assert "hf_abc" not in str(facts)
     assert facts["api_key"].value == "yes"
@@ -224,7 +239,9 @@ def test_any_message_is_read(parts: list[str], wrapped: bool) -> None:
     json.dumps({name: fact.value for name, fact in read_facts([record, record]).items()})
 
 
-@pytest.mark.parametrize("fragment", [*FRAGMENTS, "Tried to allocate 1", "Starting to load model x", 'a - "GET ', "GPU 0: A"])
+@pytest.mark.parametrize(
+    "fragment", [*FRAGMENTS, "Tried to allocate 1", "Starting to load model x", 'a - "GET ', "GPU 0: A"]
+)
 def test_hostile_message_takes_bounded_time(fragment: str) -> None:
     message = (fragment * 16384)[:16384]
     began = time.process_time()
@@ -234,10 +251,13 @@ def test_hostile_message_takes_bounded_time(fragment: str) -> None:
 
 def test_reading_facts_is_cheap() -> None:
     records = [
-        said(f'127.0.0.1:{number} - "POST /v1/chat/completions HTTP/1.1" 200 OK', level="INFO", number=number) for number in range(1, 5001)
+        said(f'127.0.0.1:{number} - "POST /v1/chat/completions HTTP/1.1" 200 OK', level="INFO", number=number)
+        for number in range(1, 5001)
     ]
     reader = FactReader()
     began = time.process_time()
     for record in records:
         reader.feed(record)
-    assert time.process_time() - began < 0.5  # measured: 0.015 s; what this catches is work that grows with what was seen
+    assert (
+        time.process_time() - began < 0.5
+    )  # measured: 0.015 s; what this catches is work that grows with what was seen

@@ -50,7 +50,10 @@ def test_lines_are_numbered() -> None:
 
 
 def test_what_names_no_version_is_passed_over() -> None:
-    assert versions("vllm @ git+https://github.com/x/y@abc\n-e git+https://x/y#egg=z\nnumpy\nWARNING: pip 24.0 is old\n\n") == {}
+    assert (
+        versions("vllm @ git+https://github.com/x/y@abc\n-e git+https://x/y#egg=z\nnumpy\nWARNING: pip 24.0 is old\n\n")
+        == {}
+    )
 
 
 PROMPT = "root@qwen-vl-84f5f8b99f-j7hfx:/data# pip list | grep -E 'vllm|transformers'"
@@ -115,7 +118,11 @@ def test_later_install_counts() -> None:
 
 
 @given(
-    st.lists(st.sampled_from(["torch", "vllm==", " ", "0.7.2", "Name: ", "Version: ", "|", "[pip3] ", "\n", ".", "1" * 30, "but found "]))
+    st.lists(
+        st.sampled_from(
+            ["torch", "vllm==", " ", "0.7.2", "Name: ", "Version: ", "|", "[pip3] ", "\n", ".", "1" * 30, "but found "]
+        )
+    )
 )
 def test_any_text_is_read(parts: list[str]) -> None:
     text = "".join(parts)

@@ -15,7 +15,9 @@ from qvl_doctor.model import PHASES, Frame, Line, Record
 
 def said(message: str, clock: str = "", *functions: str, **more: Any) -> Record:
     frames = tuple(Frame("/usr/lib/vllm/x.py", 1, function) for function in functions)
-    seconds = sum(int(part) * unit for part, unit in zip(clock.split(":"), (3600, 60, 1), strict=True)) if clock else None
+    seconds = (
+        sum(int(part) * unit for part, unit in zip(clock.split(":"), (3600, 60, 1), strict=True)) if clock else None
+    )
     return Record((Line(1, message),), message, clock=seconds, frames=frames, **more)
 
 
@@ -32,7 +34,10 @@ V0_START = [
     said("Loading safetensors checkpoint shards: 100% Completed | 5/5 [00:22<00:00, 4.58s/it]"),
     said("Loading model weights took 15.6270 GB", "10:03:36"),
     said("Memory profiling takes 12.83 seconds", "10:03:49"),
-    said("the current vLLM instance can use total_gpu_memory (23.65GiB) x gpu_memory_utilization (0.70) = 16.55GiB", "10:03:49"),
+    said(
+        "the current vLLM instance can use total_gpu_memory (23.65GiB) x gpu_memory_utilization (0.70) = 16.55GiB",
+        "10:03:49",
+    ),
     said(
         "model weights take 15.63GiB; non_torch_memory takes 0.08GiB; PyTorch activation peak memory takes 0.69GiB; "
         "the rest of the memory reserved for KV Cache is 0.16GiB.",
@@ -40,7 +45,10 @@ V0_START = [
     ),
     said("# CUDA blocks: 186, # CPU blocks: 23405", "10:03:50"),
     said("Maximum concurrency for 1024 tokens per request: 2.91x", "10:03:50"),
-    said("Capturing cudagraphs for decoding. This may lead to unexpected consequences if the model is not static.", "10:04:05"),
+    said(
+        "Capturing cudagraphs for decoding. This may lead to unexpected consequences if the model is not static.",
+        "10:04:05",
+    ),
     said("Capturing CUDA graph shapes: 100%|██████████| 35/35 [00:17<00:00, 1.97it/s]"),
     said("Graph capturing finished in 18 secs, took 1.91 GiB", "10:04:23"),
     said("init engine (profile, create kv cache, warmup model) took 46.92 seconds", "10:04:23"),
@@ -133,11 +141,19 @@ def test_nothing_is_known_before_something_tells() -> None:
     ("functions", "so_far", "phase"),
     [
         (("run_engine_core", "_init_executor", "load_model", "get_model", "forward"), "config", "load"),
-        (("_initialize_kv_caches", "determine_available_memory", "profile_run", "_dummy_run", "forward"), "load", "profile"),
+        (
+            ("_initialize_kv_caches", "determine_available_memory", "profile_run", "_dummy_run", "forward"),
+            "load",
+            "profile",
+        ),
         (("determine_num_available_blocks", "profile_run", "execute_model", "forward"), "", "profile"),
         (("_initialize_kv_caches", "get_kv_cache_configs", "_check_enough_kv_cache_memory"), "profile", "kv-cache"),
         (("_initialize_kv_caches", "initialize_cache", "raise_if_cache_size_invalid"), "profile", "kv-cache"),
-        (("initialize_from_config", "compile_or_warm_up_model", "capture_model", "_dummy_run"), "kv-cache", "graph-capture"),
+        (
+            ("initialize_from_config", "compile_or_warm_up_model", "capture_model", "_dummy_run"),
+            "kv-cache",
+            "graph-capture",
+        ),
         (("run_busy_loop", "_process_engine_step", "execute_model"), "kv-cache", "serving"),
         (("create_chat_completion", "_preprocess_chat"), "serving", "serving"),
         (("output_handler", "get_output_async"), "shutdown", "shutdown"),
@@ -156,7 +172,11 @@ def test_method_that_a_v0_worker_names() -> None:
     message = "Exception in worker VllmWorkerProcess while processing method determine_num_available_blocks: CUDA out of memory."
     assert phase_of(said(message), "load") == "profile"
     assert (
-        phase_of(said("Exception in worker VllmWorkerProcess while processing method start_worker_execution_loop."), "serving") == "serving"
+        phase_of(
+            said("Exception in worker VllmWorkerProcess while processing method start_worker_execution_loop."),
+            "serving",
+        )
+        == "serving"
     )
 
 
@@ -168,12 +188,21 @@ def test_what_an_exception_quotes_is_no_mark() -> None:
 
 
 def test_answered_request_tells_that_it_serves() -> None:
-    assert phase_of(said('10.196.84.25:51066 - "POST /v1/chat/completions HTTP/1.1" 500 Internal Server Error'), "") == "serving"
-    assert phase_of(said('https://huggingface.co:443 "HEAD /Qwen/x/resolve/main/config.json HTTP/1.1" 307 0'), "config") == "config"
+    assert (
+        phase_of(said('10.196.84.25:51066 - "POST /v1/chat/completions HTTP/1.1" 500 Internal Server Error'), "")
+        == "serving"
+    )
+    assert (
+        phase_of(said('https://huggingface.co:443 "HEAD /Qwen/x/resolve/main/config.json HTTP/1.1" 307 0'), "config")
+        == "config"
+    )
 
 
 def test_what_a_user_wrote_is_no_mark() -> None:
-    assert phase_of(said("Received request chatcmpl-1: prompt: 'Waiting for application shutdown'"), "serving") == "serving"
+    assert (
+        phase_of(said("Received request chatcmpl-1: prompt: 'Waiting for application shutdown'"), "serving")
+        == "serving"
+    )
 
 
 def test_workers_run_apart() -> None:
@@ -187,12 +216,24 @@ def test_workers_run_apart() -> None:
     assert progress.feed(said("boom", process="Worker_TP2 3", **worker)) == "profile"
     assert progress.feed(said("boom", process="EngineCore 4", role="engine")) == "profile"
     progress.feed(said("GPU KV cache size: 1,024 tokens", process="EngineCore 4", role="engine"))
-    assert progress.feed(said("boom", process="Worker_TP1 2", **worker)) == "kv-cache"  # the engine waited for all of them
+    assert (
+        progress.feed(said("boom", process="Worker_TP1 2", **worker)) == "kv-cache"
+    )  # the engine waited for all of them
 
 
-@given(st.lists(st.tuples(st.sampled_from([record.message for record in V0_START + V1_START]), st.integers(0, 100), st.booleans())))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([record.message for record in V0_START + V1_START]), st.integers(0, 100), st.booleans()
+        )
+    )
+)
 def test_any_order_gives_phases_that_do_not_overlap(parts: list[tuple[str, int, bool]]) -> None:
-    records = [said(message, f"10:00:{second % 60:02}", *(["f"] if framed else [])) for message, second, framed in parts]
+    records = [
+        said(message, f"10:00:{second % 60:02}", *(["f"] if framed else [])) for message, second, framed in parts
+    ]
     phases = read_timeline(records, read_facts(records))
-    assert [phase.phase for phase in phases] == [phase for phase in PHASES if phase in {found.phase for found in phases}]
+    assert [phase.phase for phase in phases] == [
+        phase for phase in PHASES if phase in {found.phase for found in phases}
+    ]
     assert all(phase.seconds >= 0 for phase in phases)

@@ -26,16 +26,36 @@ SAID = "Loading weights took 18.61 seconds"
         (f"INFO 04-23 14:42:53 [loader.py:458] {SAID}", "INFO", "", "loader.py"),
         (f"02-16 10:02:59 loader.py:186] {SAID}", "", "", "loader.py"),
         (f"[loader.py:492] {SAID}", "", "", "loader.py"),
-        (f"(VllmWorkerProcess pid=42) INFO 08-04 16:54:59 [loader.py:238] {SAID}", "INFO", "VllmWorkerProcess 42", "loader.py"),
-        (f"(VllmWorker rank=1 pid=42) INFO 08-04 16:54:59 [loader.py:238] {SAID}", "INFO", "VllmWorker rank=1 42", "loader.py"),
-        (f"\x1b[1;36m(EngineCore_DP0 pid=7)\x1b[0;0m INFO 11-22 20:08:49 [loader.py:644] {SAID}", "INFO", "EngineCore_DP0 7", "loader.py"),
+        (
+            f"(VllmWorkerProcess pid=42) INFO 08-04 16:54:59 [loader.py:238] {SAID}",
+            "INFO",
+            "VllmWorkerProcess 42",
+            "loader.py",
+        ),
+        (
+            f"(VllmWorker rank=1 pid=42) INFO 08-04 16:54:59 [loader.py:238] {SAID}",
+            "INFO",
+            "VllmWorker rank=1 42",
+            "loader.py",
+        ),
+        (
+            f"\x1b[1;36m(EngineCore_DP0 pid=7)\x1b[0;0m INFO 11-22 20:08:49 [loader.py:644] {SAID}",
+            "INFO",
+            "EngineCore_DP0 7",
+            "loader.py",
+        ),
         (
             f"(EngineCore pid=7) \x1b[32mINFO\x1b[0m \x1b[90m11-22 20:08:49\x1b[0m [loader.py:644] {SAID}",
             "INFO",
             "EngineCore 7",
             "loader.py",
         ),
-        (f"(Worker pid=3) (Worker_TP0 pid=3) WARNING 03-05 09:56:09 [loader.py:814] {SAID}", "WARNING", "Worker_TP0 3", "loader.py"),
+        (
+            f"(Worker pid=3) (Worker_TP0 pid=3) WARNING 03-05 09:56:09 [loader.py:814] {SAID}",
+            "WARNING",
+            "Worker_TP0 3",
+            "loader.py",
+        ),
         (
             f"(RayWorkerWrapper pid=11305, ip=10.0.0.2) ERROR 08-27 05:12:18 loader.py:382] {SAID} [repeated 6x across cluster]",
             "ERROR",
@@ -52,7 +72,12 @@ SAID = "Loading weights took 18.61 seconds"
         (f"2月 16 10:03:00 node7 python3[2814]: INFO 02-16 10:03:00 [loader.py:1] {SAID}", "INFO", "", "loader.py"),
         (f"июн 16 10:03:00 node7 python3[2814]: INFO 02-16 10:03:00 [loader.py:1] {SAID}", "INFO", "", "loader.py"),
         (f"my-own-prefix INFO 02-16 10:03:00 [loader.py:1] {SAID}", "INFO", "", "loader.py"),
-        (f"ERROR:    (Worker_TP1 pid=3) ERROR 10-11 22:28:17 [loader.py:694] {SAID}", "ERROR", "Worker_TP1 3", "loader.py"),
+        (
+            f"ERROR:    (Worker_TP1 pid=3) ERROR 10-11 22:28:17 [loader.py:694] {SAID}",
+            "ERROR",
+            "Worker_TP1 3",
+            "loader.py",
+        ),
         (f"#033[2m#033[33m(raylet)#033[0m {SAID}", "", "raylet", ""),
         (f"[rank0]: {SAID}", "", "rank0", ""),
         (f"rank1]: {SAID}", "", "rank1", ""),
@@ -78,7 +103,10 @@ def test_prefix_is_undone(line: str, level: str, process: str, file: str) -> Non
         {"@timestamp": "2025-02-16T10:03:00Z", "message": "{line}"},
         {"__REALTIME_TIMESTAMP": "1739700180000000", "MESSAGE": "{line}", "_SYSTEMD_UNIT": "vllm.service"},
         {"events": [{"timestamp": 1, "message": "{line}"}]},
-        {"status": "success", "data": {"resultType": "streams", "result": [{"stream": {}, "values": [["1739700180", "{line}"]]}]}},
+        {
+            "status": "success",
+            "data": {"resultType": "streams", "result": [{"stream": {}, "values": [["1739700180", "{line}"]]}]},
+        },
     ],
 )
 def test_json_around_a_line_is_undone(envelope: dict[str, Any]) -> None:
@@ -147,7 +175,9 @@ def test_any_line_gives_printable_pieces(text: str) -> None:
         lambda inner: (
             st.lists(inner, max_size=4)
             | st.dictionaries(
-                st.sampled_from(["log", "message", "data", "result", "values", "events", "levelname", "time"]), inner, max_size=4
+                st.sampled_from(["log", "message", "data", "result", "values", "events", "levelname", "time"]),
+                inner,
+                max_size=4,
             )
         ),
     )

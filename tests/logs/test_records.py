@@ -62,7 +62,8 @@ def test_chain_keeps_its_order() -> None:
 def test_interleaved_processes_are_separated() -> None:
     one = prefixed(TRACEBACK, "(Worker_TP0 pid=1) ERROR 02-16 10:03:00 [multiproc_executor.py:375] ").splitlines()
     two = prefixed(
-        TRACEBACK.replace("No available", "No other"), "(Worker_TP1 pid=2) ERROR 02-16 10:03:00 [multiproc_executor.py:375] "
+        TRACEBACK.replace("No available", "No other"),
+        "(Worker_TP1 pid=2) ERROR 02-16 10:03:00 [multiproc_executor.py:375] ",
     ).splitlines()
     log = "\n".join(line for pair in zip(one, two, strict=True) for line in pair)
     records = list(read_records(log))
@@ -84,7 +85,9 @@ def test_log_call_in_the_middle_of_a_traceback() -> None:
 def test_terminal_wrap_in_the_middle_of_a_word() -> None:
     width = 100
     log = prefixed(TRACEBACK, "(EngineCore pid=316) ")
-    wrapped = "\n".join(line[start : start + width] for line in log.splitlines() for start in range(0, max(len(line), 1), width))
+    wrapped = "\n".join(
+        line[start : start + width] for line in log.splitlines() for start in range(0, max(len(line), 1), width)
+    )
     (record,) = read_records(wrapped)
     assert "`gpu_memory_utilization` when initializing the engine." in (record.unwrapped or record.message)
     assert [frame.function for frame in record.frames] == ["run_mp_engine", "raise_if_cache_size_invalid"]
@@ -99,7 +102,9 @@ def test_message_over_several_lines() -> None:
     )
     first, second = read_records(log)
     assert first.exception == "RuntimeError"
-    assert first.message.startswith("An attempt has been made to start a new process before the current process has finished")
+    assert first.message.startswith(
+        "An attempt has been made to start a new process before the current process has finished"
+    )
     assert second.message == "another event"
 
 
@@ -108,7 +113,10 @@ def test_multi_line_log_call_of_v0() -> None:
     log = f"{head}Memory profiling takes 12.83 seconds\r\n"
     log += f"{head}the current vLLM instance can use 16.55GiB\r\n{head}model weights take 15.63GiB\n"
     (record,) = read_records(log)
-    assert record.message == "Memory profiling takes 12.83 seconds the current vLLM instance can use 16.55GiB model weights take 15.63GiB"
+    assert (
+        record.message
+        == "Memory profiling takes 12.83 seconds the current vLLM instance can use 16.55GiB model weights take 15.63GiB"
+    )
     (pasted,) = read_records(log.replace("\r", ""))
     assert pasted.message == record.message
 

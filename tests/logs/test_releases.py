@@ -9,7 +9,15 @@ from qvl_doctor.model import Frame, Line, Record
 from qvl_doctor.versions import release
 
 
-def said(message: str, file: str = "", line: int = 0, *, level: str = "INFO", process: str = "", frames: tuple[Frame, ...] = ()) -> Record:
+def said(
+    message: str,
+    file: str = "",
+    line: int = 0,
+    *,
+    level: str = "INFO",
+    process: str = "",
+    frames: tuple[Frame, ...] = (),
+) -> Record:
     return Record((Line(1, message),), message, level=level, process=process, file=file, file_line=line, frames=frames)
 
 
@@ -21,10 +29,16 @@ def test_releases_are_in_order() -> None:
     ("record", "inferred"),
     [
         # The call sites of real logs that do name their release.
-        (said("Model loading took 14.25 GiB memory and 53.543025 seconds", "gpu_model_runner.py", 4820), ">=0.19.0,<0.20.0"),
+        (
+            said("Model loading took 14.25 GiB memory and 53.543025 seconds", "gpu_model_runner.py", 4820),
+            ">=0.19.0,<0.20.0",
+        ),
         (said("init engine (profile, create kv cache, warmup model) took 0.78 seconds", "core.py", 210), "0.11.0"),
         (said("init engine (profile, create kv cache, warmup model) took 0.41 seconds", "llm_engine.py", 437), "0.8.5"),
-        (said("rank 0 in world size 1 is assigned as DP rank 0, PP rank 0, TP rank 0", "parallel_state.py", 1004), "0.8.5"),
+        (
+            said("rank 0 in world size 1 is assigned as DP rank 0, PP rank 0, TP rank 0", "parallel_state.py", 1004),
+            "0.8.5",
+        ),
         (said("Memory profiling takes 12.83 seconds", "worker.py", 267), ">=0.7.2,<0.8.5"),
         (said("Model loading took 4.2 GiB memory and 1.175218 seconds", "gpu_model_runner.py", 4118), "0.15.0"),
         # A release whose sources nobody has may have the lines of its neighbours.
@@ -34,9 +48,15 @@ def test_releases_are_in_order() -> None:
         (said("EngineCore failed to start.", "core.py", 1108, level="ERROR"), ">=0.19.0,<0.20.0"),
         (said("CUDA error: an illegal memory access", "core.py", 718, level="ERROR"), "0.10.2"),
         # Wordings and names of processes.
-        (said("GPU KV cache size: 413,456 tokens, Maximum concurrency for 32,768 tokens per request: 12.62x"), ">=0.28.0"),
+        (
+            said("GPU KV cache size: 413,456 tokens, Maximum concurrency for 32,768 tokens per request: 12.62x"),
+            ">=0.28.0",
+        ),
         (said("Loading model weights took 15.6270 GB"), "<0.8.3"),
-        (said("To serve at least one request with the models's max seq len (4096), (2.0 GiB KV cache is needed"), ">=0.7.0,<0.22.0"),
+        (
+            said("To serve at least one request with the models's max seq len (4096), (2.0 GiB KV cache is needed"),
+            ">=0.7.0,<0.22.0",
+        ),
         (said("anything", process="EngineCore_0 12"), ">=0.8.3,<0.10.2"),
         (said("anything", process="EngineCore 12"), ">=0.18.0"),
         (said("anything", process="VllmWorkerProcess 12"), "<0.11.0"),
@@ -56,7 +76,9 @@ def test_records_narrow_each_other() -> None:
         said("Using the old wording: Loading model weights took 15.6270 GB", "model_runner.py", 1115),
     ]
     assert infer_release(records) == ">=0.7.2,<0.8.0"
-    assert infer_release([*records, said("# CUDA blocks: 186, # CPU blocks: 23405", "executor_base.py", 110)]) == "0.7.2"
+    assert (
+        infer_release([*records, said("# CUDA blocks: 186, # CPU blocks: 23405", "executor_base.py", 110)]) == "0.7.2"
+    )
 
 
 def test_build_from_between_two_releases_has_lines_of_its_own() -> None:

@@ -30,7 +30,8 @@ def test_broken_utf8_loses_only_its_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "compress"), [("pod.log.gz", gzip.compress), ("pod.log.zst", zstandard.ZstdCompressor().compress), ("pod.log", bytes)]
+    ("name", "compress"),
+    [("pod.log.gz", gzip.compress), ("pod.log.zst", zstandard.ZstdCompressor().compress), ("pod.log", bytes)],
 )
 def test_compressed_files_by_their_first_bytes(tmp_path: Path, name: str, compress: Callable[[bytes], bytes]) -> None:
     path = tmp_path / name.replace(".gz", ".txt")
@@ -106,7 +107,10 @@ def test_numbers_count_physical_lines_whatever_the_chunks() -> None:
         (lambda path: path.mkdir(), "error.directory"),
         (lambda path: path.write_bytes(b"\x7fELF" + bytes(5000)), "error.binary"),
         (lambda path: path.write_bytes(gzip.compress(TEXT.encode() * 99)[:-20]), "error.unreadable"),
-        (lambda path: path.write_bytes(zstandard.ZstdCompressor().compress(TEXT.encode() * 99)[:9] + b"rubbish"), "error.damaged"),
+        (
+            lambda path: path.write_bytes(zstandard.ZstdCompressor().compress(TEXT.encode() * 99)[:9] + b"rubbish"),
+            "error.damaged",
+        ),
     ],
 )
 def test_bad_input_is_one_error(tmp_path: Path, make: Callable[[Path], object], key: str) -> None:

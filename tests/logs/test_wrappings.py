@@ -25,7 +25,11 @@ def failures(path: Path) -> list[tuple[str, str]]:
     with open_input(str(path)) as stream:
         records = [record for chunk in read_chunks(stream, str(path)) for record in reader.feed(chunk)] + reader.flush()
     records.sort(key=lambda record: record.first_line)
-    return [(record.exception, (record.unwrapped or record.message).replace(" ", "")) for record in records if record.exception]
+    return [
+        (record.exception, (record.unwrapped or record.message).replace(" ", ""))
+        for record in records
+        if record.exception
+    ]
 
 
 @pytest.mark.parametrize("wrapping", [*wrappings(), *nestings()], ids=lambda wrapping: wrapping.name)

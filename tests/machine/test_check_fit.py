@@ -21,8 +21,12 @@ from qvl_doctor.model import Fact
 from qvl_doctor.sizing.case import Known
 
 
-def fits(command: str, config: Mapping[str, Any] = CONFIG, release: str = "0.19.0", capability: str = "", **env: str) -> list[str]:
-    return [each.message for each in fit_config.observations(config, arguments(command, release), release, capability, env)]
+def fits(
+    command: str, config: Mapping[str, Any] = CONFIG, release: str = "0.19.0", capability: str = "", **env: str
+) -> list[str]:
+    return [
+        each.message for each in fit_config.observations(config, arguments(command, release), release, capability, env)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +48,9 @@ def test_heads_and_gpus(flags: str, words: str) -> None:
 
 def test_the_heads_of_the_language_model_count() -> None:
     nested = {"model_type": "qwen3_vl", "text_config": {"num_attention_heads": 16}, "vision_config": {"num_heads": 16}}
-    assert fits("vllm serve m -tp 3", nested) == ["Total number of attention heads (16) must be divisible by tensor parallel size (3)."]
+    assert fits("vllm serve m -tp 3", nested) == [
+        "Total number of attention heads (16) must be divisible by tensor parallel size (3)."
+    ]
     assert fits("vllm serve m -tp 2", nested) == []
 
 
@@ -59,13 +65,26 @@ def test_a_length_above_the_model() -> None:
     yarn = {**CONFIG, "max_position_embeddings": 32768, "rope_scaling": {"rope_type": "yarn", "factor": 4.0}}
     assert fits("vllm serve m --max-model-len 131072", yarn) == []
     assert fits("vllm serve m --max-model-len 131073", yarn) != []
-    assert fits("vllm serve m --max-model-len 200000", {"num_attention_heads": 8}) == []  # the class's own default is not known here
+    assert (
+        fits("vllm serve m --max-model-len 200000", {"num_attention_heads": 8}) == []
+    )  # the class's own default is not known here
 
 
 def test_heads_length_and_card_are_judged_by_the_rules_on_logs(tmp_path: Path) -> None:
     folder = model(tmp_path)
     found = report(
-        "--only", "model,command", "--vllm", "0.19.0", "--", "vllm", "serve", str(folder), "-tp", "8", "--max-model-len", "200000"
+        "--only",
+        "model,command",
+        "--vllm",
+        "0.19.0",
+        "--",
+        "vllm",
+        "serve",
+        str(folder),
+        "-tp",
+        "8",
+        "--max-model-len",
+        "200000",
     )
     assert {"tp-not-dividing-heads", "max-model-len-above-model"} <= set(rules(found))
     shape = next(check for check in found["checks"] if check["name"] == "shape")
@@ -86,7 +105,14 @@ def test_sixteen_cards_have_an_all_reduce_of_vllm_s_own_in_newer_releases() -> N
 
 def packed(bits: int, inputs: Any = None, form: str = "pack-quantized") -> Mapping[str, Any]:
     group = {"weights": {"num_bits": bits, "type": "int"}, "input_activations": inputs, "targets": ["Linear"]}
-    return {**CONFIG, "quantization_config": {"quant_method": "compressed-tensors", "format": form, "config_groups": {"group_0": group}}}
+    return {
+        **CONFIG,
+        "quantization_config": {
+            "quant_method": "compressed-tensors",
+            "format": form,
+            "config_groups": {"group_0": group},
+        },
+    }
 
 
 @pytest.mark.parametrize(
@@ -201,7 +227,9 @@ def test_weights_that_are_there_count_as_they_are_stored_and_only_if_all_are_the
     assert fit_memory.known_of({"model_complete": Fact("no", "probe")}, "0.11.0", folder).tensors == ()
 
 
-@pytest.mark.parametrize("config", [b"{", b"[]", b'{"architectures": ["NobodyKnowsForCausalLM"]}', b'{"architectures": 3}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "config", [b"{", b"[]", b'{"architectures": ["NobodyKnowsForCausalLM"]}', b'{"architectures": 3}', b"[" * 100_000]
+)
 def test_a_folder_that_the_memory_model_cannot_read_is_unknown(config: bytes, tmp_path: Path) -> None:
     folder = model(tmp_path / "m", files={"config.json": config})
     assert plan(folder) == {"plan_unknown": "model"}

@@ -34,10 +34,14 @@ def test_variables_of_other_releases() -> None:
 def test_what_became_of_a_variable_is_told() -> None:
     env = {"VLLM_USE_V1": "1", "VLLM_LOGGING_LEVL": "DEBUG"}
     found = report("--only", "host", "--vllm", "0.19.0", "--", "vllm", "serve", "m", env=env)
-    texts = " ".join(finding["why"]["en"] for finding in found["findings"] if finding["rule"] == "unknown-vllm-variable")
+    texts = " ".join(
+        finding["why"]["en"] for finding in found["findings"] if finding["rule"] == "unknown-vllm-variable"
+    )
     assert "last release that reads it is 0.11.0" in texts
     assert "VLLM_LOGGING_LEVEL is a variable of this release" in texts
-    refused = report("--only", "host", "--vllm", "0.19.0", "--", "vllm", "serve", "m", "--fail-on-environ-validation", env=env)
+    refused = report(
+        "--only", "host", "--vllm", "0.19.0", "--", "vllm", "serve", "m", "--fail-on-environ-validation", env=env
+    )
     assert "unknown-vllm-variable-refused" in rules(refused)
     assert "unknown-vllm-variable" not in rules(refused)
 
@@ -93,7 +97,11 @@ def test_ways_between_gpus_that_are_switched_off() -> None:
         ("--enable-sleep-mode", "0.11.0", "not compatible with memory pool"),
         ("--enable-sleep-mode", "0.20.1", ""),
         ("--enable-sleep-mode", "0.7.3", ""),
-        ('--kv-transfer-config \'{"kv_connector": "NixlConnector"}\'', "0.21.0", "KV connector NixlConnector is incompatible"),
+        (
+            '--kv-transfer-config \'{"kv_connector": "NixlConnector"}\'',
+            "0.21.0",
+            "KV connector NixlConnector is incompatible",
+        ),
         ('--kv-transfer-config \'{"kv_connector": "NixlConnector"}\'', "0.20.2", ""),
         ('--enable-sleep-mode --kv-transfer-config \'{"kv_connector": "NixlConnector"}\'', "0.21.0", ""),
         ("", "0.11.0", ""),

@@ -33,7 +33,13 @@ EVERYTHING = frozenset(PROBES)
 
 def exported(folder: Path, facts: dict[str, Any] | None = None, **more: Any) -> Path:
     """A file as another machine wrote it."""
-    seen = {"nvml": "ok", "gpu_count": 2, "gpu_name": "NVIDIA GeForce RTX 4090", "compute_capability": "8.9", "total_gib": 23.65}
+    seen = {
+        "nvml": "ok",
+        "gpu_count": 2,
+        "gpu_name": "NVIDIA GeForce RTX 4090",
+        "compute_capability": "8.9",
+        "total_gib": 23.65,
+    }
     found = {
         "schema": SCHEMA,
         "version": "0.1.0",
@@ -64,7 +70,9 @@ def test_another_command_takes_the_place_of_the_exported_one(tmp_path: Path) -> 
         "command": Seen({"plan": Fact("profile-oom"), "plan_missing_gib": Fact(3.0)}),
     }
     path = tmp_path / "env.json"
-    path.write_text(dumps(Environment(looks, {"model": "a/b", "port": "8000", "command": "vllm serve a/b"}, "2025-01-01T00:00:00Z")))
+    path.write_text(
+        dumps(Environment(looks, {"model": "a/b", "port": "8000", "command": "vllm serve a/b"}, "2025-01-01T00:00:00Z"))
+    )
     same = json.loads(run("check", "--from", path, "--format", "json").stdout)
     assert "port-in-use" in [finding["rule"] for finding in same["findings"]]
     assert same["facts"]["plan"] == "profile-oom"
@@ -76,7 +84,9 @@ def test_another_command_takes_the_place_of_the_exported_one(tmp_path: Path) -> 
 
 def test_a_log_beside_an_export_does_not_take_over_its_command(tmp_path: Path, fixtures: Path) -> None:
     env = Environment(
-        {"command": Seen({"plan": Fact("profile-oom")}), "gpu": Seen({"driver": Fact("550.54.14")})}, {}, "2025-01-01T00:00:00Z"
+        {"command": Seen({"plan": Fact("profile-oom")}), "gpu": Seen({"driver": Fact("550.54.14")})},
+        {},
+        "2025-01-01T00:00:00Z",
     )
     path = tmp_path / "env.json"
     path.write_text(dumps(env))
@@ -102,7 +112,9 @@ def test_a_log_beside_an_export_does_not_take_over_its_command(tmp_path: Path, f
         (lambda path: path.write_text('{"n": ' + "9" * 5000 + "}"), "no environment"),
     ],
 )
-def test_what_is_no_environment_is_one_line(tmp_path: Path, make: Any, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_environment_is_one_line(
+    tmp_path: Path, make: Any, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "env.json"
     make(path)
     assert run_typer(["check", "--from", str(path)]) == 3
@@ -155,8 +167,14 @@ def test_values_that_cannot_be_right_are_left_out_by_name(tmp_path: Path) -> Non
 
 def test_texts_of_an_export_cannot_style_the_terminal(tmp_path: Path) -> None:
     evil = "\x1b]0;owned\x07\x1b[2J\u202e4090"
-    said = [{"probe": "gpu\x1b[2J", "level": "MACHINE", "said": f"GPU 0 cannot be asked: {evil}", "line": "x"}, {"said": evil}, 7]
-    path = exported(tmp_path, {"gpu_name": evil, "na\x1bme": 1, "architecture": evil}, observations=said, version=evil, made=evil)
+    said = [
+        {"probe": "gpu\x1b[2J", "level": "MACHINE", "said": f"GPU 0 cannot be asked: {evil}", "line": "x"},
+        {"said": evil},
+        7,
+    ]
+    path = exported(
+        tmp_path, {"gpu_name": evil, "na\x1bme": 1, "architecture": evil}, observations=said, version=evil, made=evil
+    )
     for form in ("console", "markdown", "json"):
         done = run("check", "--from", path, "--format", form)
         assert not {"\x1b", "\x07", "\u202e"} & set(done.stdout + done.stderr)
@@ -164,7 +182,9 @@ def test_texts_of_an_export_cannot_style_the_terminal(tmp_path: Path) -> None:
 
 
 def test_newer_keys_are_passed_over(tmp_path: Path) -> None:
-    path = exported(tmp_path, {"warp_field": "on", "warp_cores": 3}, probes={"warp": ["warp_field"], "gpu": 7}, hull={"a": [1]})
+    path = exported(
+        tmp_path, {"warp_field": "on", "warp_cores": 3}, probes={"warp": ["warp_field"], "gpu": 7}, hull={"a": [1]}
+    )
     done = run("check", "--from", path, "--format", "json")
     assert json.loads(done.stdout)["facts"]["warp_cores"] == 3
 
@@ -182,7 +202,11 @@ ODD = (
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=150)
-@given(st.dictionaries(st.sampled_from(sorted({*FACTS, "vllm", "total_gib", "startup_free_gib", "gpu_name", "args"})), ODD, max_size=8))
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted({*FACTS, "vllm", "total_gib", "startup_free_gib", "gpu_name", "args"})), ODD, max_size=8
+    )
+)
 def test_whatever_an_export_holds_the_report_survives(facts: dict[str, Any]) -> None:
     env = loads(json.dumps({"schema": SCHEMA, "facts": facts}))
     diagnosis = judged(env, None, EVERYTHING, CheckOptions(source="env.json"), RULES)
@@ -227,7 +251,9 @@ def test_what_was_seen_can_be_diagnosed_elsewhere(nvml: Describe, tmp_path: Path
     assert rules(there) == rules(here)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[" * 100_000, '{"schema": "other"}', "\x00\x01", '{"schema": "qvl-doctor/env/1", "facts": 3}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[" * 100_000, '{"schema": "other"}', "\x00\x01", '{"schema": "qvl-doctor/env/1", "facts": 3}']
+)
 def test_a_file_that_is_no_environment(text: str, tmp_path: Path) -> None:
     file = tmp_path / "env.json"
     file.write_text(text, encoding="utf-8")
@@ -242,11 +268,15 @@ VALUES = st.text(PRINTED, max_size=20) | st.integers(-(2**40), 2**40) | st.boole
 
 
 @given(
-    st.dictionaries(st.text(st.characters(codec="ascii", categories=["Ll"]), max_size=8).map("x_{}".format), VALUES, max_size=5),
+    st.dictionaries(
+        st.text(st.characters(codec="ascii", categories=["Ll"]), max_size=8).map("x_{}".format), VALUES, max_size=5
+    ),
     st.lists(st.text(PRINTED, max_size=30), max_size=3),
 )
 def test_an_export_is_read_back_as_it_was(facts: dict[str, Any], said: list[str]) -> None:
-    seen = Seen({name: Fact(value, "probe") for name, value in facts.items()}, tuple(observe(MACHINE, text, 1) for text in said))
+    seen = Seen(
+        {name: Fact(value, "probe") for name, value in facts.items()}, tuple(observe(MACHINE, text, 1) for text in said)
+    )
     back = loads(dumps(Environment({"host": seen}))).seen()
     assert {name: fact.value for name, fact in back.facts.items()} == facts
     assert [each.message for each in back.observations] == [each.message for each in seen.observations]
@@ -275,9 +305,18 @@ def test_a_log_that_ran_is_not_told_that_it_cannot_run(tmp_path: Path, fixtures:
     """The file is of a laptop: no driver, no vLLM. What ran counts, and the report says why the rest was left out."""
     host = Seen(
         {},
-        (observe(MACHINE, "the environment sends requests to localhost through a proxy: http_proxy is set and NO_PROXY does not name it"),),
+        (
+            observe(
+                MACHINE,
+                "the environment sends requests to localhost through a proxy: http_proxy is set and NO_PROXY does not name it",
+            ),
+        ),
     )
-    laptop = {"packages": Seen({"vllm_installed": Fact("no")}), "gpu": Seen({"nvml": Fact("library-missing")}), "host": host}
+    laptop = {
+        "packages": Seen({"vllm_installed": Fact("no")}),
+        "gpu": Seen({"nvml": Fact("library-missing")}),
+        "host": host,
+    }
     found = beside(tmp_path, fixtures, laptop)
     rules = [finding["rule"] for finding in found["findings"]]
     assert not {"vllm-not-installed", "nvidia-driver-missing"} & set(rules)
@@ -288,7 +327,11 @@ def test_a_log_that_ran_is_not_told_that_it_cannot_run(tmp_path: Path, fixtures:
 
 def test_the_machine_of_the_log_is_used_whole(tmp_path: Path, fixtures: Path) -> None:
     ecc = observe(MACHINE, "GPU 0 (RTX 4090): 3 memory errors that ECC could not correct since the driver was loaded")
-    same = {"gpu": Seen({"nvml": Fact("ok"), "gpu_count": Fact(1), "total_gib": Fact(23.65), "driver": Fact("550.54.14")}, (ecc,))}
+    same = {
+        "gpu": Seen(
+            {"nvml": Fact("ok"), "gpu_count": Fact(1), "total_gib": Fact(23.65), "driver": Fact("550.54.14")}, (ecc,)
+        )
+    }
     found = beside(tmp_path, fixtures, same)
     assert "gpu-ecc-errors" in [finding["rule"] for finding in found["findings"]]
     assert not [note for note in found["not_checked"] if "left out" in note]

@@ -22,7 +22,9 @@ COMMAND = ("gpu,command", *SERVE[1:])
 
 def test_two_cards_of_which_one_is_taken(nvml: Describe) -> None:
     taken = {**RTX_4090, "used": 18381, "processes": [{"pid": 698854, "used": 18381}]}
-    found = report("--only", "gpu,command", "--vllm", "0.11.0", *SERVE, env=nvml([taken, {**RTX_4090, "uuid": "GPU-other"}]))
+    found = report(
+        "--only", "gpu,command", "--vllm", "0.11.0", *SERVE, env=nvml([taken, {**RTX_4090, "uuid": "GPU-other"}])
+    )
     assert found["facts"]["memory"]["total_gib"] == 23.65  # as torch counts: without what the driver reserves
     assert found["facts"]["memory"]["gpu_count"] == 2
     assert found["facts"]["driver"] == "550.54.14"
@@ -34,9 +36,13 @@ def test_two_cards_of_which_one_is_taken(nvml: Describe) -> None:
 
 
 @pytest.mark.parametrize(("visible", "free"), [("1", True), ("GPU-other", True), ("0,1", False), (None, False)])
-def test_the_free_card_is_the_one_that_counts_where_it_is_chosen(nvml: Describe, visible: str | None, free: bool) -> None:
+def test_the_free_card_is_the_one_that_counts_where_it_is_chosen(
+    nvml: Describe, visible: str | None, free: bool
+) -> None:
     cards = [{**RTX_4090, "used": 18381}, {**RTX_4090, "uuid": "GPU-other"}]
-    found = probed(*COMMAND, vllm="0.11.0", env={**nvml(cards), **({"CUDA_VISIBLE_DEVICES": visible} if visible else {})})
+    found = probed(
+        *COMMAND, vllm="0.11.0", env={**nvml(cards), **({"CUDA_VISIBLE_DEVICES": visible} if visible else {})}
+    )
     assert ("gpu-memory-not-free" not in rules(found)) is free
     assert ("gpu-taken-by-others" not in rules(found)) is free  # what others do on a card that is not used is no news
 
@@ -44,12 +50,16 @@ def test_the_free_card_is_the_one_that_counts_where_it_is_chosen(nvml: Describe,
 def test_every_card_of_the_command_must_be_free(nvml: Describe) -> None:
     cards = [RTX_4090, {**RTX_4090, "uuid": "GPU-other", "used": 18381}]
     assert "gpu-memory-not-free" not in rules(probed(*COMMAND, vllm="0.11.0", env=nvml(cards)))
-    assert "gpu-memory-not-free" in rules(probed(*COMMAND, "--tensor-parallel-size", "2", vllm="0.11.0", env=nvml(cards)))
+    assert "gpu-memory-not-free" in rules(
+        probed(*COMMAND, "--tensor-parallel-size", "2", vllm="0.11.0", env=nvml(cards))
+    )
 
 
 def test_two_free_cards_fit_the_command(nvml: Describe) -> None:
     cards = [RTX_4090, {**RTX_4090, "uuid": "GPU-other"}]
-    found = probed(*COMMAND, "--tensor-parallel-size", "2", vllm="0.11.0", env=nvml(cards, links=every_pair(2, p2p=0, level=40)))
+    found = probed(
+        *COMMAND, "--tensor-parallel-size", "2", vllm="0.11.0", env=nvml(cards, links=every_pair(2, p2p=0, level=40))
+    )
     assert found["verdict"] in {"healthy", "degraded"}
     assert not {"not-enough-gpus", "custom-all-reduce-off"} & set(rules(found))
     assert found["facts"]["gpu_links"] == "p2p"
@@ -67,7 +77,9 @@ def test_two_free_cards_fit_the_command(nvml: Describe) -> None:
         ((4, 2), {"p2p": 0}, "p2p", False),  # only the cards that work on one layer count
     ],
 )
-def test_how_cards_are_joined(nvml: Describe, sizes: tuple[int, int], link: dict[str, int], joined: str, off: bool) -> None:
+def test_how_cards_are_joined(
+    nvml: Describe, sizes: tuple[int, int], link: dict[str, int], joined: str, off: bool
+) -> None:
     count, tp = sizes
     cards = [{**A10, "uuid": f"GPU-{number}"} for number in range(count)]
     words = (*COMMAND, "--tensor-parallel-size", str(tp))
@@ -75,12 +87,16 @@ def test_how_cards_are_joined(nvml: Describe, sizes: tuple[int, int], link: dict
     assert found["facts"]["gpu_links"] == joined
     assert found["facts"]["gpu_topology"] == "SYS"
     assert ("custom-all-reduce-off" in rules(found)) is off
-    silenced = probed(*words, "--disable-custom-all-reduce", vllm="0.11.0", env=nvml(cards, links=every_pair(count, **link)))
+    silenced = probed(
+        *words, "--disable-custom-all-reduce", vllm="0.11.0", env=nvml(cards, links=every_pair(count, **link))
+    )
     assert "custom-all-reduce-off" not in rules(silenced)
 
 
 def test_more_gpus_asked_than_there_are(nvml: Describe) -> None:
-    found = probed(*COMMAND, "--tensor-parallel-size", "4", vllm="0.11.0", env=nvml([RTX_4090, {**RTX_4090, "uuid": "GPU-other"}]))
+    found = probed(
+        *COMMAND, "--tensor-parallel-size", "4", vllm="0.11.0", env=nvml([RTX_4090, {**RTX_4090, "uuid": "GPU-other"}])
+    )
     assert "not-enough-gpus" in rules(found)
 
 
@@ -109,7 +125,9 @@ def test_a_v100_does_not_compute_in_bfloat16(nvml: Describe) -> None:
     ],
     ids=str,
 )
-def test_what_a_card_cannot_compute_in(nvml: Describe, card: dict[str, Any], vllm: str, flags: tuple[str, ...], rule: str) -> None:
+def test_what_a_card_cannot_compute_in(
+    nvml: Describe, card: dict[str, Any], vllm: str, flags: tuple[str, ...], rule: str
+) -> None:
     found = probed(*COMMAND, *flags, vllm=vllm, env=nvml([card]))
     about = {"quantization-unsupported-gpu", "fp8-weights-save-memory-only", "kv-cache-fp8-old-gpu"} & set(rules(found))
     assert about == ({rule} if rule else set())
@@ -167,7 +185,9 @@ def test_memory_that_the_card_shares_with_the_host(nvml: Describe) -> None:
     assert rules(found) == ["gpu-memory-shared-with-host"]
 
 
-@pytest.mark.parametrize("fault", [{"fail": {"nvmlDeviceGetHandleByIndex": 15}}, {"fail": {"*": 15}}, {"fail": {"*": 16}}])
+@pytest.mark.parametrize(
+    "fault", [{"fail": {"nvmlDeviceGetHandleByIndex": 15}}, {"fail": {"*": 15}}, {"fail": {"*": 16}}]
+)
 def test_a_lost_card_does_not_hide_the_others(nvml: Describe, fault: dict[str, Any]) -> None:
     found = probed("gpu", env=nvml([RTX_4090, {**RTX_4090, "uuid": "GPU-lost", **fault}]))
     assert rules(found)[0] == "gpu-not-answering"
@@ -254,7 +274,9 @@ def test_a_container_that_was_given_no_gpu(nvml: Describe) -> None:
         (("etc/nv_tegra_release",), False, "jetson"),
     ],
 )
-def test_a_machine_without_nvidia_that_is_not_broken(tmp_path: Path, files: tuple[str, ...], for_cpu: bool, word: str) -> None:
+def test_a_machine_without_nvidia_that_is_not_broken(
+    tmp_path: Path, files: tuple[str, ...], for_cpu: bool, word: str
+) -> None:
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -263,7 +285,11 @@ def test_a_machine_without_nvidia_that_is_not_broken(tmp_path: Path, files: tupl
 
 
 def test_graphics_of_amd_beside_a_card_of_nvidia_without_its_driver(tmp_path: Path) -> None:
-    tree = {"dev/kfd": "", "sys/bus/pci/devices/0000:01:00.0/vendor": "0x10de\n", "sys/bus/pci/devices/0000:01:00.0/class": "0x030000\n"}
+    tree = {
+        "dev/kfd": "",
+        "sys/bus/pci/devices/0000:01:00.0/vendor": "0x10de\n",
+        "sys/bus/pci/devices/0000:01:00.0/class": "0x030000\n",
+    }
     for name, text in tree.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -335,7 +361,10 @@ def test_visible_devices_are_read_as_torch_reads_them(said: str | None, cards: t
     assert choose(said, CARDS, INSTANCES).cards == cards
 
 
-@given(st.text(max_size=40) | st.lists(st.sampled_from([*"0123-+", "GPU-aa11", "GPU-a", "MIG-1", ""]), max_size=6).map(",".join))
+@given(
+    st.text(max_size=40)
+    | st.lists(st.sampled_from([*"0123-+", "GPU-aa11", "GPU-a", "MIG-1", ""]), max_size=6).map(",".join)
+)
 def test_whatever_the_list_says_only_cards_that_are_there_are_visible(said: str) -> None:
     found = choose(said, CARDS, INSTANCES)
     assert set(found.cards) <= set(CARDS)

@@ -29,7 +29,9 @@ def test_a_port_in_use() -> None:
         port = taken.getsockname()[1]
         found = report("--only", "host", "--", "vllm", "serve", "m", "--host", "127.0.0.1", "--port", str(port))
         assert host.port_state("127.0.0.1", port) == "no"
-        assert not any("Errno 98" in text for text in started(f"vllm serve m --host 127.0.0.1 --port {port} --uds /tmp/s"))
+        assert not any(
+            "Errno 98" in text for text in started(f"vllm serve m --host 127.0.0.1 --port {port} --uds /tmp/s")
+        )
     assert "port-in-use" in rules(found)
 
 
@@ -66,7 +68,9 @@ def test_a_port_that_only_root_may_bind(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_environment_is_read() -> None:
     found = report(
-        "--only", "host", env={"VLLM_PORT": "tcp://10.0.0.1:8000", "http_proxy": "http://proxy:3128", "HF_ENDPOINT": "hf-mirror.com"}
+        "--only",
+        "host",
+        env={"VLLM_PORT": "tcp://10.0.0.1:8000", "http_proxy": "http://proxy:3128", "HF_ENDPOINT": "hf-mirror.com"},
     )
     assert {"vllm-port-from-kubernetes", "proxy-for-localhost", "hf-endpoint-without-scheme"} <= set(rules(found))
 
@@ -196,7 +200,9 @@ def test_a_read_only_file_system() -> None:
 @pytest.mark.usefixtures("blocked")
 def test_what_is_not_downloaded_and_not_compiled_needs_no_cache() -> None:
     assert not any("cache folder" in text for text in started("vllm serve m --enforce-eager", env=BLOCKED))
-    assert not any("when downloading" in text for text in started("vllm serve /tmp", env=BLOCKED, only="host,model,command"))
+    assert not any(
+        "when downloading" in text for text in started("vllm serve /tmp", env=BLOCKED, only="host,model,command")
+    )
 
 
 def test_no_folder_for_temporary_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -215,19 +221,24 @@ def test_a_folder_too_deep_for_sockets(tmp_path: Path) -> None:
     deep.mkdir()
     found = report("--only", "host", env={"TMPDIR": str(deep)})
     assert "ipc-path-too-long" in rules(found)
-    assert "ipc-path-too-long" not in rules(report("--only", "host", env={"TMPDIR": str(deep), "VLLM_RPC_BASE_PATH": "/tmp"}))
+    assert "ipc-path-too-long" not in rules(
+        report("--only", "host", env={"TMPDIR": str(deep), "VLLM_RPC_BASE_PATH": "/tmp"})
+    )
 
 
 def test_swap_space_above_the_machines_memory() -> None:
     command = read_commands("vllm serve m --swap-space 64 -tp 4", "0.9.2")[0]
     facts = {"ram_gib": Fact(100.0)}
     found = said(fit_host.look(arguments_of(command, "0.9.2"), facts, "0.9.2", {}).observations)
-    assert found == ["Too large swap space. 256.00 GiB out of the 100.00 GiB total CPU memory is allocated for the swap space."]
+    assert found == [
+        "Too large swap space. 256.00 GiB out of the 100.00 GiB total CPU memory is allocated for the swap space."
+    ]
     assert not fit_host.look(arguments_of(command, "0.18.0"), facts, "0.18.0", {}).observations
 
 
 @pytest.mark.parametrize(
-    ("release", "env", "slow"), [("0.11.0", {}, True), ("0.24.0", {"VLLM_WSL2_ENABLE_PIN_MEMORY": "1"}, False), ("0.24.0", {}, True)]
+    ("release", "env", "slow"),
+    [("0.11.0", {}, True), ("0.24.0", {"VLLM_WSL2_ENABLE_PIN_MEMORY": "1"}, False), ("0.24.0", {}, True)],
 )
 def test_windows_subsystem(release: str, env: dict[str, str], slow: bool, tmp_path: Path) -> None:
     root = tree(tmp_path, proc__version="Linux version 5.15.90.1-microsoft-standard-WSL2\n")
@@ -240,7 +251,9 @@ def test_windows_subsystem(release: str, env: dict[str, str], slow: bool, tmp_pa
 def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = {"user_id_without_name": Fact(1000910000), "torch": Fact("2.11.0")}
     assert said(fit_host.user(facts, "0.22.0")) == ["KeyError: 'getpwuid(): uid not found: 1000910000'"]
-    assert said(fit_host.user(facts, "0.11.0")) == ["the user 1000910000 has no name: neither USER nor /etc/passwd says one"]
+    assert said(fit_host.user(facts, "0.11.0")) == [
+        "the user 1000910000 has no name: neither USER nor /etc/passwd says one"
+    ]
     assert said(fit_host.user({**facts, "torch": Fact("2.13.0")}, "0.22.0"))[0].startswith("the user")
     monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)
     assert host.look(0, env={}).facts["user_id_without_name"].value == 3_999_999_999
@@ -270,7 +283,8 @@ def test_a_token_is_never_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("env", "off"), [({"HF_HUB_OFFLINE": "1"}, True), ({"TRANSFORMERS_OFFLINE": "yes"}, True), ({"HF_HUB_OFFLINE": "0"}, False)]
+    ("env", "off"),
+    [({"HF_HUB_OFFLINE": "1"}, True), ({"TRANSFORMERS_OFFLINE": "yes"}, True), ({"HF_HUB_OFFLINE": "0"}, False)],
 )
 def test_offline_as_the_library_reads_it(env: dict[str, str], off: bool) -> None:
     assert env_variables.offline(env) is off
@@ -285,14 +299,24 @@ def test_a_pipe_in_the_place_of_a_file_of_the_system(tmp_path: Path) -> None:
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def with_nothing(what: str) -> Any:
-        numbers = {"f_bavail": 1 << 20, "f_frsize": 4096, "f_files": 100, "f_favail": 50, "f_blocks": 1 << 21, "f_bfree": 1 << 20, what: 0}
+        numbers = {
+            "f_bavail": 1 << 20,
+            "f_frsize": 4096,
+            "f_files": 100,
+            "f_favail": 50,
+            "f_blocks": 1 << 21,
+            "f_bfree": 1 << 20,
+            what: 0,
+        }
         return lambda _: type("Numbers", (), numbers)
 
     monkeypatch.setattr(os, "statvfs", with_nothing("f_favail"), raising=False)
     env = {"HF_HOME": str(tmp_path), "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
     facts = disks.look(env)
     assert facts["cache_full"] == "inodes"
-    assert said(disks.observations(env, facts)) == [f"[Errno 28] No space left on device: the file system of {tmp_path} has no free inodes"]
+    assert said(disks.observations(env, facts)) == [
+        f"[Errno 28] No space left on device: the file system of {tmp_path} has no free inodes"
+    ]
     monkeypatch.setattr(os, "statvfs", with_nothing("f_files"), raising=False)
     assert disks.full(str(tmp_path)) == ""  # such a file system counts none
     monkeypatch.setattr(os, "statvfs", with_nothing("f_bavail"), raising=False)

@@ -34,7 +34,9 @@ def said(seen: Seen) -> list[str]:
 
 def look(folder: Path, command: str = "vllm serve m", **given: Any) -> list[str]:
     return said(
-        model_folder.look(str(folder), given.pop("vllm", "0.19.0"), given.pop("transformers", "4.57.1"), arguments(command), **given)
+        model_folder.look(
+            str(folder), given.pop("vllm", "0.19.0"), given.pop("transformers", "4.57.1"), arguments(command), **given
+        )
     )
 
 
@@ -47,7 +49,11 @@ def test_a_whole_model_is_ok(tmp_path: Path) -> None:
     seen = model_folder.look(str(model(tmp_path)), "0.19.0", "4.57.1")
     assert said(seen) == []
     assert seen.facts["weight_files"].value == 2
-    assert (seen.facts["model_complete"].value, seen.facts["tokenizer_files"].value, seen.facts["chat_template"].value) == ("yes",) * 3
+    assert (
+        seen.facts["model_complete"].value,
+        seen.facts["tokenizer_files"].value,
+        seen.facts["chat_template"].value,
+    ) == ("yes",) * 3
 
 
 def test_a_model_that_this_release_does_not_know(tmp_path: Path) -> None:
@@ -64,7 +70,11 @@ def test_shards_that_are_missing_cut_off_or_pointers(tmp_path: Path) -> None:
     folder = model(
         tmp_path,
         4,
-        files={"model-00001-of-00004.safetensors": None, "model-00002-of-00004.safetensors": safetensors()[:-1], "tokenizer.json": POINTER},
+        files={
+            "model-00001-of-00004.safetensors": None,
+            "model-00002-of-00004.safetensors": safetensors()[:-1],
+            "tokenizer.json": POINTER,
+        },
     )
     (folder / "model-00003-of-00004.safetensors").write_bytes(b"")
     found = report("--only", "model", "--model-dir", str(folder))
@@ -87,7 +97,13 @@ def test_a_config_without_a_type(tmp_path: Path) -> None:
     bare = {name: value for name, value in CONFIG.items() if name != "model_type"}
     assert "Should have a `model_type` key" in look(model(tmp_path / "a", config=bare))[0]
     assert look(model(tmp_path / "qwen2_5_vl", config=bare)) == []  # older Transformers take the type from the path
-    assert look(model(tmp_path / "b", config={**bare, "auto_map": {"AutoConfig": "x.Y"}}), "vllm serve m --trust-remote-code") == []
+    assert (
+        look(
+            model(tmp_path / "b", config={**bare, "auto_map": {"AutoConfig": "x.Y"}}),
+            "vllm serve m --trust-remote-code",
+        )
+        == []
+    )
 
 
 def test_an_architecture_that_nobody_knows(tmp_path: Path) -> None:
@@ -103,17 +119,28 @@ def test_files_beside_the_index_are_not_read_and_not_judged(tmp_path: Path) -> N
 
 
 def test_pointers_that_nobody_reads_may_stay(tmp_path: Path) -> None:
-    assert look(model(tmp_path, files={"demo.png": POINTER, "pytorch_model.bin": POINTER, "consolidated.safetensors": POINTER})) == []
+    assert (
+        look(
+            model(
+                tmp_path, files={"demo.png": POINTER, "pytorch_model.bin": POINTER, "consolidated.safetensors": POINTER}
+            )
+        )
+        == []
+    )
 
 
 def test_all_shards_are_pointers_and_that_is_said_once(tmp_path: Path) -> None:
     folder = model(tmp_path, 3, files={f"model-0000{number}-of-00003.safetensors": POINTER for number in (1, 2, 3)})
-    assert look(folder) == ["model-00001-of-00003.safetensors and 2 more: only the pointer of Git LFS is there, not the file itself"]
+    assert look(folder) == [
+        "model-00001-of-00003.safetensors and 2 more: only the pointer of Git LFS is there, not the file itself"
+    ]
 
 
 def test_shards_without_an_index_are_counted_by_their_numbers(tmp_path: Path) -> None:
     folder = model(tmp_path, 3, files={"model-00002-of-00003.safetensors": None, "model.safetensors.index.json": None})
-    assert look(folder) == ["the numbers of the weight files have gaps, and these are missing: {'model-00002-of-00003.safetensors'}"]
+    assert look(folder) == [
+        "the numbers of the weight files have gaps, and these are missing: {'model-00002-of-00003.safetensors'}"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +163,11 @@ def test_mistral_format_is_legal(tmp_path: Path) -> None:
     both = model(
         tmp_path / "both",
         2,
-        files={"params.json": b"{}", "consolidated.safetensors": safetensors(), "model-00001-of-00002.safetensors": None},
+        files={
+            "params.json": b"{}",
+            "consolidated.safetensors": safetensors(),
+            "model-00001-of-00002.safetensors": None,
+        },
     )
     assert look(both) == []
 
@@ -155,7 +186,9 @@ def test_an_index_that_cannot_be_read(index: bytes, tmp_path: Path) -> None:
 
 
 def test_an_index_that_leads_out_of_the_folder(tmp_path: Path) -> None:
-    index = json.dumps({"weight_map": {"a": "../../etc/passwd", "b": "/dev/zero", "c": "", "d": "model-00001-of-00002.safetensors"}})
+    index = json.dumps(
+        {"weight_map": {"a": "../../etc/passwd", "b": "/dev/zero", "c": "", "d": "model-00001-of-00002.safetensors"}}
+    )
     assert look(model(tmp_path, files={"model.safetensors.index.json": index.encode()})) == []
 
 
@@ -163,7 +196,9 @@ def test_tokenizer_template_and_processor(tmp_path: Path) -> None:
     bare = model(tmp_path / "bare", files=dict.fromkeys(FILES))
     found = report("--only", "model", "--model-dir", str(bare))
     assert {"tokenizer-not-loaded", "processor-not-loaded"} <= set(rules(found))
-    assert not any("tokenizer.json" in each for each in look(bare, "vllm serve m --tokenizer Qwen/Qwen2.5-VL-7B-Instruct"))
+    assert not any(
+        "tokenizer.json" in each for each in look(bare, "vllm serve m --tokenizer Qwen/Qwen2.5-VL-7B-Instruct")
+    )
     plain = model(tmp_path / "plain", files={"tokenizer_config.json": b"{}"})
     assert rules(report("--only", "model", "--model-dir", str(plain))) == ["chat-template-missing"]
     assert look(plain, "vllm serve m --chat-template t.jinja") == []
@@ -192,16 +227,25 @@ def test_sampling_defaults_of_the_model(tmp_path: Path) -> None:
     folder = model(tmp_path, files={"generation_config.json": generation})
     facts = model_folder.look(str(folder)).facts
     assert facts["generation_defaults"].value == "repetition_penalty 1.05, temperature 1e-06"
-    assert "generation-defaults-of-model" in rules(report("--only", "model", "--vllm", "0.11.0", "--", "vllm", "serve", str(folder)))
-    quiet = report("--only", "model", "--vllm", "0.11.0", "--", "vllm", "serve", str(folder), "--generation-config", "vllm")
+    assert "generation-defaults-of-model" in rules(
+        report("--only", "model", "--vllm", "0.11.0", "--", "vllm", "serve", str(folder))
+    )
+    quiet = report(
+        "--only", "model", "--vllm", "0.11.0", "--", "vllm", "serve", str(folder), "--generation-config", "vllm"
+    )
     assert rules(quiet) == []
-    assert "generation_defaults" not in model_folder.look(str(model(tmp_path / "b", files={"generation_config.json": b"{"}))).facts
+    assert (
+        "generation_defaults"
+        not in model_folder.look(str(model(tmp_path / "b", files={"generation_config.json": b"{"}))).facts
+    )
 
 
 def test_a_folder_that_is_something_else(tmp_path: Path) -> None:
     adapter = tmp_path / "adapter"
     adapter.mkdir()
-    (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "Qwen/Qwen2.5-VL-7B-Instruct"}', encoding="utf-8")
+    (adapter / "adapter_config.json").write_text(
+        '{"base_model_name_or_path": "Qwen/Qwen2.5-VL-7B-Instruct"}', encoding="utf-8"
+    )
     found = report("--only", "model", "--model-dir", str(adapter))
     assert rules(found) == ["lora-adapter-as-model"]
     assert "Qwen/Qwen2.5-VL-7B-Instruct" in found["findings"][0]["fixes"][0]["text"]["en"]
@@ -215,11 +259,17 @@ def test_a_folder_that_is_something_else(tmp_path: Path) -> None:
 def test_the_folder_of_a_cache_instead_of_its_snapshot(tmp_path: Path) -> None:
     snapshot = cached(tmp_path, "Qwen/Q")
     found = look(snapshot.parent.parent)
-    assert found == [f"the folder {snapshot.parent.parent} holds no config.json, but its folder snapshots/{snapshot.name} does"]
+    assert found == [
+        f"the folder {snapshot.parent.parent} holds no config.json, but its folder snapshots/{snapshot.name} does"
+    ]
 
 
 def test_remote_code(tmp_path: Path) -> None:
-    config = {"architectures": ["OtherForCausalLM"], "model_type": "nobody_knows_it", "auto_map": {"AutoConfig": "configuration.Other"}}
+    config = {
+        "architectures": ["OtherForCausalLM"],
+        "model_type": "nobody_knows_it",
+        "auto_map": {"AutoConfig": "configuration.Other"},
+    }
     folder = model(tmp_path, config=config)
     assert "trust-remote-code-needed" in rules(report("--only", "model", "--model-dir", str(folder)))
     assert look(folder, "vllm serve m --trust-remote-code") == []
@@ -309,7 +359,13 @@ def test_whatever_a_weight_file_holds_the_look_survives(data: bytes) -> None:
 
 @given(st.binary(max_size=300))
 def test_whatever_a_small_file_holds_the_look_survives(data: bytes) -> None:
-    names = ("config.json", "model.safetensors.index.json", "tokenizer_config.json", "generation_config.json", "adapter_config.json")
+    names = (
+        "config.json",
+        "model.safetensors.index.json",
+        "tokenizer_config.json",
+        "generation_config.json",
+        "adapter_config.json",
+    )
     with tempfile.TemporaryDirectory() as name:
         for each in names:
             (Path(name) / each).write_bytes(data)
@@ -390,5 +446,7 @@ def test_what_a_container_does_not_take_from_this_machine() -> None:
     inside = asked("docker run --gpus all vllm/vllm-openai:v0.19.0 --model a/b -tp 2", env, only="host,model,command")
     assert not [each for each in said(inside) if "VLLM_USE_V1" in each]
     assert "nccl_off" not in inside.facts
-    told = asked("docker run --gpus all -e NCCL_P2P_DISABLE=1 vllm/vllm-openai:v0.19.0 --model a/b -tp 2", {}, only="command")
+    told = asked(
+        "docker run --gpus all -e NCCL_P2P_DISABLE=1 vllm/vllm-openai:v0.19.0 --model a/b -tp 2", {}, only="command"
+    )
     assert told.facts["nccl_off"].value == "peer to peer"

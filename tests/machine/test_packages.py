@@ -19,7 +19,9 @@ from qvl_doctor.machine.fit_gpus import of_packages
 from qvl_doctor.model import Fact, Facts
 
 TORCH = "__version__ = '{version}'\ncuda: Optional[str] = {cuda}\nhip: Optional[str] = {hip}\n"
-VISION = "__version__ = '{version}'\nfrom torchvision.extension import _check_cuda_version\ncuda = _check_cuda_version()\n"
+VISION = (
+    "__version__ = '{version}'\nfrom torchvision.extension import _check_cuda_version\ncuda = _check_cuda_version()\n"
+)
 
 
 def venv(folder: Path, files: Mapping[str, str]) -> Path:
@@ -89,7 +91,10 @@ def test_the_same_with_the_real_packages() -> None:
 
 
 def test_requirements_that_are_not_met(tmp_path: Path) -> None:
-    files = {**metadata("torch", "2.6.0"), **metadata("torchvision", "0.20.1", "torch==2.5.1", "pillow", "gdown; extra == 'x'")}
+    files = {
+        **metadata("torch", "2.6.0"),
+        **metadata("torchvision", "0.20.1", "torch==2.5.1", "pillow", "gdown; extra == 'x'"),
+    }
     found = told(venv(tmp_path / "venv", files))
     assert "package torchvision 0.20.1 requires torch==2.5.1, but 2.6.0 is installed" in found
     assert len(found) == 2
@@ -115,7 +120,9 @@ def test_who_else_asks_for_it(tmp_path: Path) -> None:
     finding = next(each for each in found["findings"] if each["rule"] == "package-requirement-not-met")
     assert finding["title"]["en"] == "vllm 0.11.0 wants torch==2.8.0: 2.9.0 is installed"
     for language in ("en", "zh"):
-        assert "torchvision 0.24.0 asks for torch==2.9.0, xformers 0.0.32 asks for torch>=2.8" in finding["why"][language]
+        assert (
+            "torchvision 0.24.0 asks for torch==2.9.0, xformers 0.0.32 asks for torch>=2.8" in finding["why"][language]
+        )
 
 
 @pytest.mark.parametrize(
@@ -190,12 +197,24 @@ CARD = {"gpu_count": 1, "gpu_name": "NVIDIA A10", "compute_capability": "8.6"}
         ({"torch": "2.8.0", "torch_cuda": "12.8", "driver_cuda": "11.4", **CARD}, "too old (found version 11040)"),
         ({"torch": "2.11.0", "torch_cuda": "13.0", "driver_cuda": "12.9", **CARD}, "too old (found version 12090)"),
         ({"vllm": "0.20.0", "driver_cuda": "12.9", **CARD}, "vLLM 0.20.0 from PyPI is built for CUDA 13"),
-        ({"vllm": "0.11.0", "vllm_installed": "no", "python": "3.14.0"}, "requires a different Python: 3.14.0 not in '>=3.9,<3.14'"),
+        (
+            {"vllm": "0.11.0", "vllm_installed": "no", "python": "3.14.0"},
+            "requires a different Python: 3.14.0 not in '>=3.9,<3.14'",
+        ),
         ({"vllm": "0.11.0", "vllm_installed": "no", "python": "3.13.1"}, ""),
         ({"vllm": "0.11.0", "vllm_installed": "yes", "python": "3.14.0"}, ""),
-        ({"vllm": "0.19.0", "driver_cuda": "12.2", **CARD}, ""),  # what would be installed is not looked at for mere limits
-        ({"vllm": "0.20.0", "torch": "2.11.0", "torch_cuda": "12.9", "driver_cuda": "12.9", **CARD}, ""),  # the wheel for CUDA 12
-        ({"torch": "2.13.0+cpu", "torch_cuda": "None", "driver_cuda": "12.4", **CARD}, "Torch not compiled with CUDA enabled"),
+        (
+            {"vllm": "0.19.0", "driver_cuda": "12.2", **CARD},
+            "",
+        ),  # what would be installed is not looked at for mere limits
+        (
+            {"vllm": "0.20.0", "torch": "2.11.0", "torch_cuda": "12.9", "driver_cuda": "12.9", **CARD},
+            "",
+        ),  # the wheel for CUDA 12
+        (
+            {"torch": "2.13.0+cpu", "torch_cuda": "None", "driver_cuda": "12.4", **CARD},
+            "Torch not compiled with CUDA enabled",
+        ),
         ({"torch": "2.13.0+cpu", "torch_cuda": "None", "vllm": "0.32.0+cpu", **CARD}, ""),
         ({"torch": "2.13.0+cpu", "torch_cuda": "None"}, ""),  # no GPU, no harm
         ({"torch": "2.8.0", "torch_cuda": "rocm", **CARD}, "built for ROCm"),
@@ -272,7 +291,8 @@ def test_what_earlier_imports_printed_is_not_held_against_the_one_that_fails(tmp
 
 
 @pytest.mark.parametrize(
-    ("text", "code"), [("raise SystemExit(3)", 1), ("import os\nos._exit(0)", 0), ("import os\nos.kill(os.getpid(), 11)", -11)]
+    ("text", "code"),
+    [("raise SystemExit(3)", 1), ("import os\nos._exit(0)", 0), ("import os\nos.kill(os.getpid(), 11)", -11)],
 )
 def test_an_import_that_ends_the_process(tmp_path: Path, text: str, code: int) -> None:
     seen = imports.look(str(venv(tmp_path / "venv", {"torch.py": text + "\n"})))
@@ -347,14 +367,23 @@ def test_a_file_in_the_folder_we_are_in_answers_for_nothing(tmp_path: Path, monk
 
 
 def test_the_environment_of_the_caller_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    python = venv(tmp_path / "venv", {"torch.py": "import os\nif os.environ.get('OURS') != 'kept':\n    raise RuntimeError('lost')\n"})
+    python = venv(
+        tmp_path / "venv",
+        {"torch.py": "import os\nif os.environ.get('OURS') != 'kept':\n    raise RuntimeError('lost')\n"},
+    )
     monkeypatch.setenv("OURS", "kept")
     assert imports.look(str(python)).facts["imports"].value == "ok"
 
 
 def test_libraries_for_two_releases_of_cuda(tmp_path: Path) -> None:
-    files = {**metadata("nvidia-nccl-cu12", "2.27.3"), **metadata("nvidia-nccl-cu13", "2.30.7"), **metadata("nvidia-cudnn-cu13", "9.24.0")}
-    assert told(venv(tmp_path / "venv", files)) == ["packages nvidia-nccl-cu12 2.27.3 and nvidia-nccl-cu13 2.30.7 have the same files"]
+    files = {
+        **metadata("nvidia-nccl-cu12", "2.27.3"),
+        **metadata("nvidia-nccl-cu13", "2.30.7"),
+        **metadata("nvidia-cudnn-cu13", "9.24.0"),
+    }
+    assert told(venv(tmp_path / "venv", files)) == [
+        "packages nvidia-nccl-cu12 2.27.3 and nvidia-nccl-cu13 2.30.7 have the same files"
+    ]
 
 
 def test_where_nothing_is_installed_nothing_was_tried(tmp_path: Path) -> None:

@@ -31,7 +31,12 @@ def deployment(**container: Any) -> dict[str, Any]:
     }
     pod = {"containers": [vllm], "volumes": [{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}]}
     template = {"metadata": {"labels": {"app": "qwen"}}, "spec": pod}
-    spec = {"replicas": 1, "strategy": {"type": "Recreate"}, "selector": {"matchLabels": {"app": "qwen"}}, "template": template}
+    spec = {
+        "replicas": 1,
+        "strategy": {"type": "Recreate"},
+        "selector": {"matchLabels": {"app": "qwen"}},
+        "template": template,
+    }
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "qwen"}, "spec": spec}
 
 
@@ -135,7 +140,11 @@ def test_a_mistake_of_the_container(container: dict[str, Any], rule: str) -> Non
     ],
 )  # fmt: skip
 def test_what_is_no_mistake(container: dict[str, Any]) -> None:
-    allowed = {"pod-without-shared-memory"} if {"ray", "external_launcher"} & set(str(container).replace("'", " ").split()) else set()
+    allowed = (
+        {"pod-without-shared-memory"}
+        if {"ray", "external_launcher"} & set(str(container).replace("'", " ").split())
+        else set()
+    )
     assert rules(deployment(**container)) <= allowed
 
 
@@ -167,7 +176,9 @@ def test_a_runtime_class_may_hand_the_gpus_in() -> None:
 def test_a_probe_of_another_container() -> None:
     found = deployment(readinessProbe={"httpGet": {"path": "/ready", "port": 9000}})
     assert rules(found) == {"probe-on-other-port"}
-    pod_of(found)["initContainers"] = [{"name": "proxy", "image": "p", "restartPolicy": "Always", "ports": [{"containerPort": 9000}]}]
+    pod_of(found)["initContainers"] = [
+        {"name": "proxy", "image": "p", "restartPolicy": "Always", "ports": [{"containerPort": 9000}]}
+    ]
     assert rules(found) == set()
 
 
@@ -206,7 +217,12 @@ def test_policies() -> None:
     never = deployment()
     pod_of(never)["restartPolicy"] = "Never"
     assert rules(never) == {"restart-policy-refused"}
-    bare = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {**pod_of(deployment()), "restartPolicy": "Never"}}
+    bare = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "a"},
+        "spec": {**pod_of(deployment()), "restartPolicy": "Never"},
+    }
     assert rules(bare) == {"pod-not-restarted"}
     rolling = deployment()
     del rolling["spec"]["strategy"]
@@ -240,7 +256,11 @@ def test_what_kserve_adds_is_not_missing() -> None:
     container = {"name": "kserve-container", "image": "vllm/vllm-openai:v0.11.0", "args": args}
     runtime = {"kind": "ServingRuntime", "metadata": {"name": "vllm"}, "spec": {"containers": [container]}}
     assert rules(runtime) == set()
-    held = {**container, "env": [{"name": "STORAGE_URI", "value": "pvc://a/b"}], "resources": {"limits": {"nvidia.com/gpu": 1}}}
+    held = {
+        **container,
+        "env": [{"name": "STORAGE_URI", "value": "pvc://a/b"}],
+        "resources": {"limits": {"nvidia.com/gpu": 1}},
+    }
     service = {"kind": "InferenceService", "metadata": {"name": "qwen"}, "spec": {"predictor": {"containers": [held]}}}
     assert rules(service) == set()
     elsewhere = {**held, "args": ["--model=/models/qwen"]}
@@ -252,7 +272,11 @@ def test_what_a_controller_made_is_judged_where_it_was_made_from() -> None:
     made = deployment(image="vllm/vllm-openai:latest")
     labels = {"app": "qwen", "pod-template-hash": "6d5f"}
     pod = {"apiVersion": "v1", "kind": "Pod", "spec": pod_of(deployment(image="vllm/vllm-openai:latest"))}
-    pod["metadata"] = {"name": "qwen-6d5f-x", "labels": labels, "ownerReferences": [{"kind": "ReplicaSet", "name": "qwen-6d5f"}]}
+    pod["metadata"] = {
+        "name": "qwen-6d5f-x",
+        "labels": labels,
+        "ownerReferences": [{"kind": "ReplicaSet", "name": "qwen-6d5f"}],
+    }
     old = {**deployment(image="vllm/vllm-openai:v0.6.0"), "kind": "ReplicaSet"}
     old["metadata"] = {"name": "qwen-1", "ownerReferences": [{"kind": "Deployment", "name": "qwen"}]}
     for objects in ([pod, made, old], [pod, made]):
@@ -306,7 +330,9 @@ def test_a_model_that_a_variable_names(command: list[str], args: list[str]) -> N
         ("$(nvidia-smi -L | wc -l)", {}, "--tensor-parallel-size is a variable"),
     ],
 )
-def test_memory_is_computed_with_what_a_variable_holds_or_not_at_all(size: str, variables: dict[str, str], note: str) -> None:
+def test_memory_is_computed_with_what_a_variable_holds_or_not_at_all(
+    size: str, variables: dict[str, str], note: str
+) -> None:
     """72 billion parameters fit four cards of 80 GB, and not one."""
     args = ["--model", "Qwen/Qwen2.5-VL-72B-Instruct", "--tensor-parallel-size", size, "--max-model-len", "32768"]
     env = [{"name": name, "value": value} for name, value in variables.items()]
@@ -325,7 +351,9 @@ def test_that_memory_was_asked_for_and_not_computed_is_told() -> None:
 
 
 def test_a_fragment_is_not_told_what_it_lacks() -> None:
-    text = yaml.safe_dump({"spec": {"containers": [{"name": "vllm", "image": "vllm/vllm-openai:v0.11.0", "args": ["--model", MODEL]}]}})
+    text = yaml.safe_dump(
+        {"spec": {"containers": [{"name": "vllm", "image": "vllm/vllm-openai:v0.11.0", "args": ["--model", MODEL]}]}}
+    )
     found = diagnose("x.yaml", text, RULES, Known()).diagnosis
     assert found.findings == ()
     assert "piece of a manifest" in found.not_checked[0]["en"]
@@ -334,22 +362,38 @@ def test_a_fragment_is_not_told_what_it_lacks() -> None:
 def test_compose() -> None:
     service = {"image": "vllm/vllm-openai:v0.11.0", "command": f"--model {MODEL} -tp 2"}
     assert rules({"services": {"vllm": service}}) == {"service-without-gpu", "shared-memory-volume-small"}
-    devices = {"deploy": {"resources": {"reservations": {"devices": [{"driver": "nvidia", "count": 2, "capabilities": ["gpu"]}]}}}}
+    devices = {
+        "deploy": {
+            "resources": {"reservations": {"devices": [{"driver": "nvidia", "count": 2, "capabilities": ["gpu"]}]}}
+        }
+    }
     assert rules({"services": {"vllm": {**service, **devices, "ipc": "host"}}}) == set()
     assert rules({"services": {"vllm": {**service, "gpus": "all", "shm_size": "2gb"}}}) == set()
     assert rules({"services": {"vllm": {**service, "gpus": "all", "volumes": ["/dev/shm:/dev/shm"]}}}) == set()
-    local = {**service, "gpus": "all", "ipc": "host", "command": f"--model {MODEL} --host 127.0.0.1", "ports": ["8000:8000"]}
+    local = {
+        **service,
+        "gpus": "all",
+        "ipc": "host",
+        "command": f"--model {MODEL} --host 127.0.0.1",
+        "ports": ["8000:8000"],
+    }
     assert rules({"services": {"vllm": local}}) == {"server-only-on-localhost"}
     assert rules({"services": {"vllm": {**local, "ports": []}}}) == set()
     assert rules({"services": {"vllm": {**local, "network_mode": "host"}}}) == set()
-    assert rules({"services": {"vllm": {**service, "runtime": "nvidia", "shm_size": "64m"}}}) == {"shared-memory-volume-small"}
+    assert rules({"services": {"vllm": {**service, "runtime": "nvidia", "shm_size": "64m"}}}) == {
+        "shared-memory-volume-small"
+    }
 
 
 def test_docker_run() -> None:
     line = "docker run {options} vllm/vllm-openai:v0.11.0 --model m -tp 2\n"
     assert rules(text=line.format(options="--rm")) == {"docker-run-without-gpu", "shared-memory-volume-small"}
     assert rules(text="docker run me/vllm:v0.8.5 --model m --device cpu\n") == set()
-    for options in ("--gpus all --ipc=host", "--runtime nvidia --shm-size=4g", "--device nvidia.com/gpu=all -v /dev/shm:/dev/shm"):
+    for options in (
+        "--gpus all --ipc=host",
+        "--runtime nvidia --shm-size=4g",
+        "--device nvidia.com/gpu=all -v /dev/shm:/dev/shm",
+    ):
         assert rules(text=line.format(options=options)) == set()
 
 
@@ -357,8 +401,15 @@ def test_leader_and_workers_count_together() -> None:
     def group(size: int) -> dict[str, Any]:
         limits = {"limits": {"nvidia.com/gpu": 8}}
         args = ["--model", "Qwen/Qwen2.5-VL-72B-Instruct", "-tp", "8", "--pipeline-parallel-size", "2"]
-        leader = {"containers": [{"name": "l", "image": "vllm/vllm-openai:v0.11.0", "args": args, "resources": limits}], "hostIPC": True}
-        worker = {"containers": [{"name": "w", "image": "vllm/vllm-openai:v0.11.0", "command": ["ray", "start"], "resources": limits}]}
+        leader = {
+            "containers": [{"name": "l", "image": "vllm/vllm-openai:v0.11.0", "args": args, "resources": limits}],
+            "hostIPC": True,
+        }
+        worker = {
+            "containers": [
+                {"name": "w", "image": "vllm/vllm-openai:v0.11.0", "command": ["ray", "start"], "resources": limits}
+            ]
+        }
         template = {"size": size, "leaderTemplate": {"spec": leader}, "workerTemplate": {"spec": worker}}
         return {
             "apiVersion": "leaderworkerset.x-k8s.io/v1",
@@ -373,7 +424,12 @@ def test_leader_and_workers_count_together() -> None:
 
 def test_an_inference_service() -> None:
     def service(*args: str, gpus: str = "2", **model: Any) -> dict[str, Any]:
-        held = {"modelFormat": {"name": "huggingface"}, "args": [*args], "resources": {"limits": {"nvidia.com/gpu": gpus}}, **model}
+        held = {
+            "modelFormat": {"name": "huggingface"},
+            "args": [*args],
+            "resources": {"limits": {"nvidia.com/gpu": gpus}},
+            **model,
+        }
         return {
             "apiVersion": "serving.kserve.io/v1beta1",
             "kind": "InferenceService",
@@ -426,7 +482,12 @@ def test_the_release_of_an_image(image: str, release: str) -> None:
 
 @pytest.mark.parametrize(
     "image",
-    ["aibrix/vllm-mock:nightly", "example/vllm-simulator:v1", "ghcr.io/vllm-project/semantic-router/extproc:latest", "x/vllm-router:0.1"],
+    [
+        "aibrix/vllm-mock:nightly",
+        "example/vllm-simulator:v1",
+        "ghcr.io/vllm-project/semantic-router/extproc:latest",
+        "x/vllm-router:0.1",
+    ],
 )
 def test_what_stands_around_vllm_is_no_vllm(image: str) -> None:
     """Its ports, probes and arguments are its own."""
@@ -436,7 +497,8 @@ def test_what_stands_around_vllm_is_no_vllm(image: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "gib"), [("deepseek-ai/DeepSeek-R1", 629), ("Qwen/Qwen2.5-VL-7B-Instruct-AWQ", 7), ("Qwen/Qwen2.5-VL-7B-Instruct", 15)]
+    ("model", "gib"),
+    [("deepseek-ai/DeepSeek-R1", 629), ("Qwen/Qwen2.5-VL-7B-Instruct-AWQ", 7), ("Qwen/Qwen2.5-VL-7B-Instruct", 15)],
 )
 def test_the_size_of_a_quantized_model_is_that_of_its_files(model: str, gib: int) -> None:
     """What its quantization stores, not a share of all parameters that holds for 4 bits alone."""

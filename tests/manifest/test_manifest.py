@@ -81,7 +81,13 @@ def rules(found: dict[str, Any]) -> set[str]:
 def test_the_articles_deployment() -> None:
     found = report("--gpu-memory", "23.65GiB", given=ARTICLE)
     assert found["verdict"] == "failed"
-    wanted = {"pod-without-gpu", "vllm-in-background", "volume-medium-misspelt", "probe-shorter-than-start", "secret-in-manifest"}
+    wanted = {
+        "pod-without-gpu",
+        "vllm-in-background",
+        "volume-medium-misspelt",
+        "probe-shorter-than-start",
+        "secret-in-manifest",
+    }
     assert wanted | {"vllm-port-from-kubernetes"} <= rules(found)
     assert found["facts"]["vllm"] == "0.7.2"
     assert "plan-profile-too-large" in rules(found)
@@ -117,10 +123,17 @@ spec:
     found = report(given=pod)
     assert {"pod-gpus-differ", "pod-without-shared-memory", "pod-memory-below-weights"} <= rules(found)
     mended = pod.replace("nvidia.com/gpu: 1, memory: 8Gi", "nvidia.com/gpu: 2, memory: 64Gi").replace(
-        "metadata: {name: a}\nspec:\n", "metadata: {name: a}\nspec:\n  volumes: [{name: shm, emptyDir: {medium: Memory}}]\n"
+        "metadata: {name: a}\nspec:\n",
+        "metadata: {name: a}\nspec:\n  volumes: [{name: shm, emptyDir: {medium: Memory}}]\n",
     )
-    mended = mended.replace("      resources:", "      volumeMounts: [{name: shm, mountPath: /dev/shm}]\n      resources:")
-    assert not rules(report(given=mended)) & {"pod-gpus-differ", "pod-without-shared-memory", "pod-memory-below-weights"}
+    mended = mended.replace(
+        "      resources:", "      volumeMounts: [{name: shm, mountPath: /dev/shm}]\n      resources:"
+    )
+    assert not rules(report(given=mended)) & {
+        "pod-gpus-differ",
+        "pod-without-shared-memory",
+        "pod-memory-below-weights",
+    }
 
 
 def test_one_gpu_needs_no_shared_memory() -> None:
@@ -142,7 +155,8 @@ def test_what_the_cluster_says_of_a_pod(fixtures: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a: [", "kind: Pod\nspec: 3\n", "{" * 10_000, "\x00", "just words", "kind: ConfigMap\nmetadata: {name: x}\n"]
+    "text",
+    ["", "a: [", "kind: Pod\nspec: 3\n", "{" * 10_000, "\x00", "just words", "kind: ConfigMap\nmetadata: {name: x}\n"],
 )
 def test_what_holds_no_vllm_is_told(text: str) -> None:
     done = doctor("-", given=text)
@@ -152,7 +166,9 @@ def test_what_holds_no_vllm_is_told(text: str) -> None:
 
 
 def test_a_template_of_helm_is_to_be_rendered_first() -> None:
-    done = doctor("-", given="kind: Pod\nspec:\n  image: {{ .Values.image }}\n  {{- range .Values.args }}\n  - {{ . }}\n")
+    done = doctor(
+        "-", given="kind: Pod\nspec:\n  image: {{ .Values.image }}\n  {{- range .Values.args }}\n  - {{ . }}\n"
+    )
     assert done.returncode == 3
     assert "helm template" in done.stderr
 
@@ -206,7 +222,10 @@ def test_numbers_that_are_none(text: str) -> None:
         ("kind: Pod\nx: [", "it is no valid YAML"),
         ("kind: Pod\nx: " + "[" * 100, "it is nested too deeply (2:"),
         ("# " + "{{" + "x" * (2 << 20), "it is too long for a script or a manifest"),
-        ("kind: Pod\nspec: {containers: [{image: 'vllm/vllm:v0.9.0', args: []}]}\n---\n" * 300, "more vLLM commands than"),
+        (
+            "kind: Pod\nspec: {containers: [{image: 'vllm/vllm:v0.9.0', args: []}]}\n---\n" * 300,
+            "more vLLM commands than",
+        ),
         ("docker run vllm/vllm-openai --model 'm", "never closed (1:"),
     ],
 )
@@ -234,7 +253,9 @@ def test_names_style_no_terminal_and_pipes_in_a_folder_are_not_waited_for(tmp_pa
         ["logs", "--model-dir", str(model), str(tmp_path / "none\x1b[31m")],
         ["plan", "--gpu", "L4", "--model-dir", str(model), "--", "vllm", "serve", "x"],
     ):
-        done = subprocess.run([sys.executable, "-m", "qvl_doctor", *words], capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(
+            [sys.executable, "-m", "qvl_doctor", *words], capture_output=True, text=True, check=False, timeout=30
+        )
         assert done.returncode in {2, 3}
         assert "\x1b" not in done.stdout + done.stderr
     assert "config.json: is no file" in done.stderr

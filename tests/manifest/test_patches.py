@@ -81,7 +81,10 @@ def test_gpus() -> None:
 
 def test_shared_memory_and_cache_share_their_lists() -> None:
     found = with_patches(BARE, "shm-volume", "cache-volume", "gpu-resource")
-    assert [mount["mountPath"] for mount in container(found)["volumeMounts"]] == ["/dev/shm", "/root/.cache/huggingface"]
+    assert [mount["mountPath"] for mount in container(found)["volumeMounts"]] == [
+        "/dev/shm",
+        "/root/.cache/huggingface",
+    ]
     assert found["spec"]["volumes"] == [
         {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}},
         {"name": "model-cache", "emptyDir": {}},
@@ -90,19 +93,36 @@ def test_shared_memory_and_cache_share_their_lists() -> None:
 
 def test_shared_memory_that_is_mounted_already() -> None:
     mounted = BARE + "    volumeMounts:\n    - {name: s, mountPath: /dev/shm}\n"
-    assert with_patches(mounted, "shm-volume")["spec"]["volumes"] == [{"name": "s", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}]
+    assert with_patches(mounted, "shm-volume")["spec"]["volumes"] == [
+        {"name": "s", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}
+    ]
     small = mounted + "  volumes:\n  - name: s\n    emptyDir: {medium: Memory, sizeLimit: 64Mi}\n"
-    assert with_patches(small, "shm-volume")["spec"]["volumes"] == [{"name": "s", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}]
+    assert with_patches(small, "shm-volume")["spec"]["volumes"] == [
+        {"name": "s", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}
+    ]
     disk = mounted + "  volumes:\n  - name: s\n    emptyDir: {}\n  - name: dshm\n    emptyDir: {}\n"
-    assert with_patches(disk, "shm-volume")["spec"]["volumes"][0] == {"name": "s", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}
+    assert with_patches(disk, "shm-volume")["spec"]["volumes"][0] == {
+        "name": "s",
+        "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"},
+    }
 
 
 def test_probes() -> None:
     found = container(with_patches(BARE, "startup-probe"))
-    assert found["startupProbe"] == {"httpGet": {"path": "/v1/models", "port": 8000}, "periodSeconds": 10, "failureThreshold": 180}
-    found = container(with_patches(BARE, "probe-ports", "probe-paths", "startup-probe", "readiness-probe", start_s=1500))
+    assert found["startupProbe"] == {
+        "httpGet": {"path": "/v1/models", "port": 8000},
+        "periodSeconds": 10,
+        "failureThreshold": 180,
+    }
+    found = container(
+        with_patches(BARE, "probe-ports", "probe-paths", "startup-probe", "readiness-probe", start_s=1500)
+    )
     assert found["livenessProbe"] == {"httpGet": {"path": "/health", "port": 7869}}
-    assert found["startupProbe"] == {"httpGet": {"path": "/health", "port": 7869}, "periodSeconds": 10, "failureThreshold": 300}
+    assert found["startupProbe"] == {
+        "httpGet": {"path": "/health", "port": 7869},
+        "periodSeconds": 10,
+        "failureThreshold": 300,
+    }
     assert found["readinessProbe"]["httpGet"] == {"path": "/health", "port": 7869}
 
 
@@ -233,7 +253,9 @@ spec:
 
 @pytest.mark.kube
 @pytest.mark.xdist_group("kube")
-def test_what_an_api_server_refuses_is_taken_after_the_correction(kube_apply: Callable[[str], tuple[bool, str]]) -> None:
+def test_what_an_api_server_refuses_is_taken_after_the_correction(
+    kube_apply: Callable[[str], tuple[bool, str]],
+) -> None:
     """Each rule that says "the API server refuses": it does, in these words, and takes the corrected file."""
     refused = {
         "args: [--model, Qwen/Qwen2.5-VL-7B-Instruct, --port, 7869": "string",
@@ -268,7 +290,9 @@ def _with_only(mended: str, wrong: str) -> str:
 @pytest.mark.kube
 @pytest.mark.xdist_group("kube")
 @pytest.mark.parametrize("path", ARTICLES)
-def test_an_api_server_takes_the_articles_corrected_manifests(path: Path, kube_apply: Callable[[str], tuple[bool, str]]) -> None:
+def test_an_api_server_takes_the_articles_corrected_manifests(
+    path: Path, kube_apply: Callable[[str], tuple[bool, str]]
+) -> None:
     for document in kept(path).split("\n---\n"):
         taken, said = kube_apply(document.replace("namespace: aitryouts", "namespace: default"))
         assert taken, said
@@ -343,6 +367,8 @@ def test_the_whole_text_is_written_once_however_many_commands_it_has(monkeypatch
         return splice_text(text, edits)
 
     monkeypatch.setattr(patching, "splice_text", counted)
-    text = BARE + "".join(f"  - {{name: v{number}, image: 'vllm/vllm-openai:v0.11.0', args: [--wat, '1']}}\n" for number in range(30))
+    text = BARE + "".join(
+        f"  - {{name: v{number}, image: 'vllm/vllm-openai:v0.11.0', args: [--wat, '1']}}\n" for number in range(30)
+    )
     assert diagnose("x.yaml", text, RULES, Known()).file
     assert len(times) < 8

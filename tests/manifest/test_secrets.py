@@ -133,7 +133,9 @@ def test_no_report_shows_a_secret_and_the_file_keeps_all(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_no_archive_and_no_other_command_shows_one(name: str, tmp_path: Path, fixtures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_archive_and_no_other_command_shows_one(
+    name: str, tmp_path: Path, fixtures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / name).write_text(TEXTS[name], encoding="utf-8")
     log, archive, env = str(fixtures / "article" / "oom-9.03.log"), tmp_path / "x.zip", tmp_path / "env.json"
     command = ("--command", str(tmp_path / name))

@@ -82,7 +82,13 @@ def test_every_tensor_is_the_product_of_its_factors() -> None:
         assert each.bytes == int(product)
         assert each.formula.count("×") >= len(each.factors) - 1
     names = {each.name for each in tensors}
-    assert {"logits in float32", "qkv of the decoder", "qkv of the tower, image", "deepstack features", "pixel values"} <= names
+    assert {
+        "logits in float32",
+        "qkv of the decoder",
+        "qkv of the tower, image",
+        "deepstack features",
+        "pixel values",
+    } <= names
 
 
 def test_flags_scale_the_tensors_that_they_name() -> None:
@@ -108,7 +114,8 @@ def test_the_v2_runner_copies_nothing_where_nothing_is_asked() -> None:
     assert runner_v2(model("Qwen3-30B-A3B"), Settings(release=(0, 29, 0)))
     gpu = card("H100")
     copied, not_copied = (
-        sum(each.bytes for each in sampler_tensors(shape, Settings(release=release), gpu, 256)) for release in ((0, 25, 0), (0, 26, 0))
+        sum(each.bytes for each in sampler_tensors(shape, Settings(release=release), gpu, 256))
+        for release in ((0, 25, 0), (0, 26, 0))
     )
     assert copied == pytest.approx(3 * not_copied, rel=0.02)
 
@@ -172,7 +179,8 @@ def peak(name: str, release: Release, gpu: Gpu, **flags: Any) -> int:
 @given(ANY, st.integers(0, 100_000))
 def test_a_longer_context_never_takes_less(drawn: tuple[str, Release, int, int], more: int) -> None:
     name, release, length, ranks = drawn
-    # 0.11 and 0.12 count a video of Qwen3-VL 12.5 times: from some length on it is profiled instead of an image that is really larger.
+    # 0.11 and 0.12 count a video of Qwen3-VL 12.5 times: from some length on it is profiled instead of an image that is
+    # really larger.
     assume(not (name.startswith("Qwen3-VL") and (0, 11, 0) <= release < (0, 13, 0)))
     flags: dict[str, Any] = {"tp": ranks, "chunked_prefill": False}
     assert peak(name, release, ARTICLE_CARD, max_model_len=length + more, **flags) >= peak(
@@ -183,7 +191,10 @@ def test_a_longer_context_never_takes_less(drawn: tuple[str, Release, int, int],
 def test_chunked_prefill_makes_35000_tokens_cheaper_than_29000() -> None:
     """V0 turns it on above 32768 tokens of text: 29000 did not fit a 24 GB card, 35000 did."""
     name, release = "Llama-3.1-8B-Instruct", (0, 6, 4)
-    assert peak(name, release, ARTICLE_CARD, max_model_len=35000) < peak(name, release, ARTICLE_CARD, max_model_len=29000) / 2
+    assert (
+        peak(name, release, ARTICLE_CARD, max_model_len=35000)
+        < peak(name, release, ARTICLE_CARD, max_model_len=29000) / 2
+    )
 
 
 @given(ANY, st.integers(8, 512))

@@ -25,7 +25,8 @@ def article(**flags: Any) -> tuple[Any, Settings, Any]:
     return serve(VL, ARTICLE_CARD, RELEASE, **flags)
 
 
-#: The run whose log the article shows: utilization 0.70, three images and three videos, 1024 tokens, 20 GiB of swap space.
+#: The run whose log the article shows: utilization 0.70, three images and three videos, 1024 tokens, 20 GiB of swap
+#: space.
 HEALTHY: dict[str, Any] = {
     "max_model_len": 1024,
     "utilization": 0.70,
@@ -135,7 +136,9 @@ def test_activation_of_the_healthy_run_is_0_69() -> None:
 def test_the_healthy_run_from_its_own_numbers() -> None:
     """What the log says is used: 16.55 - 15.63 - 0.69 - 0.08 leaves 0.16, and 186 blocks."""
     shape, settings, gpu = article(**HEALTHY)
-    made = plan(shape, settings, gpu, Observed(weights_gib=15.6270, activation_gib=0.69, non_torch_gib=0.08, kv_gib=0.159))
+    made = plan(
+        shape, settings, gpu, Observed(weights_gib=15.6270, activation_gib=0.69, non_torch_gib=0.08, kv_gib=0.159)
+    )
     assert made.requested / GIB == pytest.approx(16.55, abs=0.01)
     assert made.pool.blocks == 186
     assert made.verdict == FITS

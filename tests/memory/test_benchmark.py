@@ -14,7 +14,13 @@ POINT: dict[str, Any] = {
     "model": "Qwen/Qwen2.5-7B-Instruct",
     "gpu": "H100 80GB",
     "gpu_total_gib": 79.19,
-    "flags": {"tp": 1, "max_model_len": 8192, "gpu_memory_utilization": 0.95, "max_num_seqs": 1024, "max_num_batched_tokens": 8192},
+    "flags": {
+        "tp": 1,
+        "max_model_len": 8192,
+        "gpu_memory_utilization": 0.95,
+        "max_num_seqs": 1024,
+        "max_num_batched_tokens": 8192,
+    },
     "observed": {
         "weights_gib": 14.25,
         "activation_peak_gib": 2.21,
@@ -29,7 +35,13 @@ POINT: dict[str, Any] = {
 VISION = {
     **POINT,
     "model": "google/gemma-3-4b-it",
-    "observed": {"weights_gib": 8.58, "activation_peak_gib": 3.89, "kv_cache_gib": 62.51, "kv_cache_tokens": 468144, "for_tokens": 8192},
+    "observed": {
+        "weights_gib": 8.58,
+        "activation_peak_gib": 3.89,
+        "kv_cache_gib": 62.51,
+        "kv_cache_tokens": 468144,
+        "for_tokens": 8192,
+    },
 }
 
 
@@ -37,7 +49,10 @@ def benchmark(root: Path, tmp_path: Path, *points: dict[str, Any]) -> str:
     file = tmp_path / "points.jsonl"
     file.write_text("\n".join(json.dumps(point) for point in points) + "\n\n", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, str(root / "benchmarks/memory.py"), str(file), "--verbose"], capture_output=True, text=True, check=True
+        [sys.executable, str(root / "benchmarks/memory.py"), str(file), "--verbose"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert not done.stderr
     return done.stdout

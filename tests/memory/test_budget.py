@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from memory_shapes import ARTICLE_CARD, card, model, serve
 
 from qvl_doctor.memory import constants
-from qvl_doctor.memory.budget import FITS, NO_BLOCKS, NO_ROOM_FOR_GRAPHS, PROFILE_OOM, TOO_LONG, Observed, graphs, plan, plans, start_needs
+from qvl_doctor.memory.budget import (
+    FITS,
+    NO_BLOCKS,
+    NO_ROOM_FOR_GRAPHS,
+    PROFILE_OOM,
+    TOO_LONG,
+    Observed,
+    graphs,
+    plan,
+    plans,
+    start_needs,
+)
 from qvl_doctor.memory.gpus import Gpu, of_size
 from qvl_doctor.memory.release_tables import GIB, Release
 from qvl_doctor.memory.settings import Settings, resolve
@@ -51,7 +62,9 @@ def test_a_card_too_small_for_the_default_video() -> None:
     made = plan(shape, no_video, gpu)
     assert made.verdict == TOO_LONG
     assert made.longest < 128000
-    _, short, _ = serve("Qwen2.5-VL-7B-Instruct", ARTICLE_CARD, H100, limits={"image": 1, "video": 0}, max_model_len=made.longest)
+    _, short, _ = serve(
+        "Qwen2.5-VL-7B-Instruct", ARTICLE_CARD, H100, limits={"image": 1, "video": 0}, max_model_len=made.longest
+    )
     assert plan(shape, short, gpu).verdict == FITS
 
 
@@ -60,13 +73,17 @@ def test_verdicts() -> None:
     assert plan(shape, settings, of_size(10)).verdict == PROFILE_OOM
     assert plan(shape, replace(settings, utilization=0.5), card("L4")).verdict == NO_BLOCKS
     assert plan(shape, replace(settings, max_model_len=200_000), card("L4")).verdict == TOO_LONG
-    assert plan(shape, replace(settings, max_model_len=2048, utilization=0.999), card("L4")).verdict == NO_ROOM_FOR_GRAPHS
+    assert (
+        plan(shape, replace(settings, max_model_len=2048, utilization=0.999), card("L4")).verdict == NO_ROOM_FOR_GRAPHS
+    )
     assert plan(shape, replace(settings, max_model_len=2048), card("L4")).verdict == FITS
 
 
 def test_graphs_come_out_of_the_request_from_0_20_on() -> None:
     shape = model("Qwen3-8B")
-    older, newer = (resolve(shape, card("L4"), release, utilization=0.9, max_model_len=4096) for release in ((0, 19, 1), (0, 20, 0)))
+    older, newer = (
+        resolve(shape, card("L4"), release, utilization=0.9, max_model_len=4096) for release in ((0, 19, 1), (0, 20, 0))
+    )
     outside, inside = plan(shape, older, card("L4")), plan(shape, newer, card("L4"))
     assert (outside.graphs_inside, inside.graphs_inside) == (False, True)
     assert outside.kv - inside.kv == pytest.approx(constants.GRAPHS_ESTIMATE.value * outside.graphs, abs=2)
@@ -91,7 +108,9 @@ def test_the_rest_is_calibrated_by_a_log() -> None:
     """A log with 0.3 GiB more activation than the model says: other settings keep the difference."""
     shape, logged, gpu = serve("Qwen3-8B", "L4", H100, max_model_len=4096)
     predicted = plan(shape, logged, gpu)
-    seen = Observed(activation_gib=predicted.activation / GIB + 0.3, weights_gib=predicted.weights / GIB * 1.02, kv_gib=2.0)
+    seen = Observed(
+        activation_gib=predicted.activation / GIB + 0.3, weights_gib=predicted.weights / GIB * 1.02, kv_gib=2.0
+    )
     changed = replace(logged, max_num_batched_tokens=16384)
     made, plain = plan(shape, changed, gpu, seen, logged), plan(shape, changed, gpu)
     assert (made.activation - plain.activation) / GIB == pytest.approx(0.3, abs=0.001)
@@ -104,12 +123,18 @@ def test_the_worst_stage_decides() -> None:
     first, last = plans(shape, settings, gpu)
     assert first.kv > last.kv
     assert plan(shape, settings, gpu) == last
-    assert last.pool.tokens == pytest.approx(1_075_312, rel=0.002)  # as the log says, whose first rank has room for more
+    assert last.pool.tokens == pytest.approx(
+        1_075_312, rel=0.002
+    )  # as the log says, whose first rank has room for more
 
 
 def test_notes_name_what_a_reader_must_know() -> None:
     shape, settings, gpu = serve("Qwen2.5-VL-7B-Instruct", "H20", H100, max_model_len=4096, quantization="brand-new")
-    assert set(plan(shape, settings, gpu).notes) == {"card-size-nominal", "quantization-unknown", "largest-item-longer-than-prompt"}
+    assert set(plan(shape, settings, gpu).notes) == {
+        "card-size-nominal",
+        "quantization-unknown",
+        "largest-item-longer-than-prompt",
+    }
     assert "card-unknown" in plan(shape, settings, of_size(30)).notes
     assert "memory-shared-with-host" in plan(shape, settings, card("GB10")).notes
 
@@ -130,7 +155,14 @@ def test_every_fitted_constant_says_where_it_comes_from() -> None:
         assert fitted.points >= 0
 
 
-NAMES = ["Qwen3-8B", "Qwen2.5-VL-7B-Instruct", "Qwen3-VL-30B-A3B-Instruct", "gemma-3-27b-it", "InternVL3-8B", "gpt-oss-20b"]
+NAMES = [
+    "Qwen3-8B",
+    "Qwen2.5-VL-7B-Instruct",
+    "Qwen3-VL-30B-A3B-Instruct",
+    "gemma-3-27b-it",
+    "InternVL3-8B",
+    "gpt-oss-20b",
+]
 RELEASES: list[Release] = [(0, 7, 2), (0, 8, 5), (0, 10, 2), (0, 11, 2), (0, 19, 0), (0, 20, 0), (0, 33, 0)]
 CASES = st.tuples(
     st.sampled_from(NAMES),

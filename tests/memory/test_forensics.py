@@ -13,7 +13,14 @@ from qvl_doctor.memory.forensics import CACHE_LAYER, Progress, explain, requeste
 from qvl_doctor.memory.release_tables import GIB, MIB
 
 VL = "Qwen2.5-VL-7B-Instruct"
-MODELS = (VL, "Meta-Llama-3.1-8B-Instruct", "Qwen2-VL-2B-Instruct", "internvl3-8b", "gemma-3-12b-it", "mixtral-8x7b-instruct-v0.1")
+MODELS = (
+    VL,
+    "Meta-Llama-3.1-8B-Instruct",
+    "Qwen2-VL-2B-Instruct",
+    "internvl3-8b",
+    "gemma-3-12b-it",
+    "mixtral-8x7b-instruct-v0.1",
+)
 
 
 def as_printed(size: int) -> tuple[float, str]:
@@ -29,12 +36,16 @@ def test_the_request_of_the_article() -> None:
     assert first.tensor.scaled_by[0] == "--max-model-len"
 
 
-@pytest.mark.parametrize(("size", "asked"), [(512, 2 * MIB), (3 * MIB, 20 * MIB), (10 * MIB, 10 * MIB), (10 * MIB + 1, 12 * MIB)])
+@pytest.mark.parametrize(
+    ("size", "asked"), [(512, 2 * MIB), (3 * MIB, 20 * MIB), (10 * MIB, 10 * MIB), (10 * MIB + 1, 12 * MIB)]
+)
 def test_requests_are_rounded_as_pytorch_does(size: int, asked: int) -> None:
     assert requested_bytes(size) == asked
 
 
-@pytest.mark.parametrize(("number", "unit"), [(9.99, "GiB"), (20.0, "MiB"), (2.0, "MiB"), (9.03, "TiB"), (0.0, "GiB"), (-1.0, "GiB")])
+@pytest.mark.parametrize(
+    ("number", "unit"), [(9.99, "GiB"), (20.0, "MiB"), (2.0, "MiB"), (9.03, "TiB"), (0.0, "GiB"), (-1.0, "GiB")]
+)
 def test_what_no_tensor_explains_stays_unexplained(number: float, unit: str) -> None:
     shape, settings, gpu = serve(VL, ARTICLE_CARD, (0, 7, 2), limits={"image": 5, "video": 5})
     assert explain(number, unit, shape, settings, gpu) == ()
@@ -46,8 +57,14 @@ def test_random_draws_name_their_tensor() -> None:
     for _ in range(60):
         name = draw.choice([each for each in MODELS if model_cards.find(each)])
         release = draw.choice([(0, 7, 2), (0, 8, 5), (0, 10, 2), (0, 14, 0)])
-        shape, settings, gpu = serve(name, "H100", release, max_model_len=draw.choice([2048, 8192, 32768]), tp=draw.choice([1, 2]))
-        singles = [each for each in profile_tensors(shape, settings, gpu) if all(f.what not in {"copies", "states"} for f in each.factors)]
+        shape, settings, gpu = serve(
+            name, "H100", release, max_model_len=draw.choice([2048, 8192, 32768]), tp=draw.choice([1, 2])
+        )
+        singles = [
+            each
+            for each in profile_tensors(shape, settings, gpu)
+            if all(f.what not in {"copies", "states"} for f in each.factors)
+        ]
         large = [each for each in singles if requested_bytes(each.bytes) > 20 * MIB]
         if not large:
             continue

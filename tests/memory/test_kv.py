@@ -86,7 +86,11 @@ def test_mla_is_whole_on_every_rank_and_was_aligned_once() -> None:
 
 def test_more_ranks_than_kv_heads_do_not_shrink_the_cache() -> None:
     shape = model("Qwen2.5-7B-Instruct")
-    assert kv.token_bytes(shape, Settings(tp=4)) == kv.token_bytes(shape, Settings(tp=8)) == kv.token_bytes(shape, Settings()) // 4
+    assert (
+        kv.token_bytes(shape, Settings(tp=4))
+        == kv.token_bytes(shape, Settings(tp=8))
+        == kv.token_bytes(shape, Settings()) // 4
+    )
 
 
 def test_the_null_block_is_reserved_from_0_29_on() -> None:
@@ -171,5 +175,7 @@ def test_the_longest_request_is_the_longest(shape: ModelShape, settings: Setting
 
 @given(shapes(), SETTINGS)
 def test_smaller_elements_never_take_more(shape: ModelShape, settings: Settings) -> None:
-    assert kv.token_bytes(shape, replace(settings, kv_cache_dtype="fp8")) <= kv.token_bytes(shape, replace(settings, kv_cache_dtype="auto"))
+    assert kv.token_bytes(shape, replace(settings, kv_cache_dtype="fp8")) <= kv.token_bytes(
+        shape, replace(settings, kv_cache_dtype="auto")
+    )
     assert kv.token_bytes(shape, replace(settings, tp=settings.tp * 2)) <= kv.token_bytes(shape, settings)

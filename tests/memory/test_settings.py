@@ -86,7 +86,10 @@ def test_utilization_rises_with_0_20() -> None:
 
 def test_limits_are_those_of_the_family() -> None:
     assert dict(resolve(model("gemma-3-4b-it"), ARTICLE_CARD).limits) == {"image": 1}
-    assert dict(resolve(model("Qwen3-VL-8B-Instruct"), ARTICLE_CARD, limits={"video": 0}).limits) == {"image": 1, "video": 0}
+    assert dict(resolve(model("Qwen3-VL-8B-Instruct"), ARTICLE_CARD, limits={"video": 0}).limits) == {
+        "image": 1,
+        "video": 0,
+    }
     assert dict(resolve(model("Qwen3-8B"), ARTICLE_CARD).limits) == {}
 
 
@@ -123,7 +126,8 @@ def test_cards_by_the_names_that_people_use(name: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "GPU", "24 GB card", "80 GB card", "RTX", "RTX 9999", "MI300X", "H1000", "x" * 100_000, "A100 24GB laptop"]
+    "name",
+    ["", "GPU", "24 GB card", "80 GB card", "RTX", "RTX 9999", "MI300X", "H1000", "x" * 100_000, "A100 24GB laptop"],
 )
 def test_names_of_no_known_card(name: str) -> None:
     assert find(name) is None
@@ -157,7 +161,8 @@ def test_the_table_of_cards_has_one_entry_for_each_name(root: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "numbers"), [("0.7.2.dev56+gbf3b79ef", (0, 7, 2)), ("0.11", (0, 11, 0)), ("v0.8.5.post1", (0, 8, 5)), ("main", None)]
+    ("text", "numbers"),
+    [("0.7.2.dev56+gbf3b79ef", (0, 7, 2)), ("0.11", (0, 11, 0)), ("v0.8.5.post1", (0, 8, 5)), ("main", None)],
 )
 def test_releases(text: str, numbers: Release | None) -> None:
     assert parse(text) == numbers
@@ -165,5 +170,10 @@ def test_releases(text: str, numbers: Release | None) -> None:
 
 def test_tables_by_release_and_roundings() -> None:
     table = (((0, 8, 0), "old"), ((0, 10, 1), "new"))
-    assert [at(table, release) for release in ((0, 6, 0), (0, 10, 0), (0, 10, 1), (0, 33, 0))] == ["old", "old", "new", "new"]
+    assert [at(table, release) for release in ((0, 6, 0), (0, 10, 0), (0, 10, 1), (0, 33, 0))] == [
+        "old",
+        "old",
+        "new",
+        "new",
+    ]
     assert (cdiv(7, 2), up(7, 4), gib(2**30), gib(float("nan"))) == (4, 8, 1.0, 0.0)

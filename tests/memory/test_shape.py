@@ -34,7 +34,9 @@ def test_sizes_of_a_flat_config() -> None:
 
 def test_an_unknown_architecture_is_said_to_be_unknown() -> None:
     assert read({"architectures": ["BrandNewForCausalLM"]}) == UnknownArchitecture("BrandNewForCausalLM")
-    assert read({**TINY, "architectures": ["MllamaForConditionalGeneration"]}) == UnknownArchitecture("MllamaForConditionalGeneration")
+    assert read({**TINY, "architectures": ["MllamaForConditionalGeneration"]}) == UnknownArchitecture(
+        "MllamaForConditionalGeneration"
+    )
 
 
 def test_an_unknown_decoder_under_a_known_tower_falls_back_to_the_familys_own() -> None:
@@ -97,7 +99,8 @@ JSON = st.recursive(
 
 
 @given(
-    st.sampled_from(sorted(ARCHITECTURES)), st.dictionaries(st.sampled_from([*TINY, "vision_config", "text_config", "rope_scaling"]), JSON)
+    st.sampled_from(sorted(ARCHITECTURES)),
+    st.dictionaries(st.sampled_from([*TINY, "vision_config", "text_config", "rope_scaling"]), JSON),
 )
 def test_any_config_gives_a_shape_or_names_a_field(name: str, changes: dict[str, Any]) -> None:
     try:
@@ -145,7 +148,14 @@ def test_every_card_is_a_shape_with_the_published_number_of_parameters(name: str
 
 
 @pytest.mark.parametrize(
-    "name", ["Qwen2.5-VL-7B-Instruct", "Qwen3-VL-8B-Instruct", "Qwen3-30B-A3B", "gpt-oss-20b", "Mistral-Small-3.1-24B-Instruct-2503"]
+    "name",
+    [
+        "Qwen2.5-VL-7B-Instruct",
+        "Qwen3-VL-8B-Instruct",
+        "Qwen3-30B-A3B",
+        "gpt-oss-20b",
+        "Mistral-Small-3.1-24B-Instruct-2503",
+    ],
 )
 def test_cards_whose_tensors_are_exact(name: str) -> None:
     found = model_cards.find(name)
@@ -173,7 +183,9 @@ def test_cards_by_the_names_that_people_use(name: str, card: str, quantization: 
     assert (found.name, found.quantization) == (card, quantization)
 
 
-@pytest.mark.parametrize("name", ["", "/", "Qwen2.5-7B-Instruct-1M", "Qwen3.8-27B", "llama", "x" * 10_000, "-" * 10_000, "Qwen2-VL family"])
+@pytest.mark.parametrize(
+    "name", ["", "/", "Qwen2.5-7B-Instruct-1M", "Qwen3.8-27B", "llama", "x" * 10_000, "-" * 10_000, "Qwen2-VL family"]
+)
 def test_names_without_a_card(name: str) -> None:
     assert model_cards.find(name) is None
 

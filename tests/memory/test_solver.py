@@ -26,7 +26,16 @@ MODELS = (
     "Qwen2.5-7B-Instruct",
 )
 CARDS = ("L4", "A10", "RTX 4090", "A100-40GB", "A100-80GB", "H100", "V100-32GB", "T4")
-RELEASES: tuple[Release, ...] = ((0, 7, 2), (0, 8, 5), (0, 9, 2), (0, 11, 0), (0, 14, 0), (0, 19, 0), (0, 22, 0), (0, 30, 0))
+RELEASES: tuple[Release, ...] = (
+    (0, 7, 2),
+    (0, 8, 5),
+    (0, 9, 2),
+    (0, 11, 0),
+    (0, 14, 0),
+    (0, 19, 0),
+    (0, 22, 0),
+    (0, 30, 0),
+)
 GIVEN = st.fixed_dictionaries(
     {},
     optional={
@@ -71,7 +80,8 @@ def with_rungs(case: Case, pulled: dict[str, int]) -> dict[str, Any]:
     asked = joined(*(rung.given for rung in chosen.values()))
     if "max_model_len" in asked:
         asked["max_model_len"] = min(
-            max(asked["max_model_len"], least_length(case.shape, case.settings_with(asked))), case.settings.max_model_len
+            max(asked["max_model_len"], least_length(case.shape, case.settings_with(asked))),
+            case.settings.max_model_len,
         )
     return asked
 

@@ -59,11 +59,23 @@ def test_a_header() -> None:
         (written({"a": {"dtype": "I8", "shape": [-1], "data_offsets": [0, 1]}}), "shape must be a list of sizes"),
         (written({"a": {"dtype": "I8", "shape": [1.0], "data_offsets": [0, 1]}}), "shape must be a list of sizes"),
         (written({"a": {"dtype": "I8", "shape": [1] * 17, "data_offsets": [0, 1]}}), "shape must be a list of sizes"),
-        (written({"a": {"dtype": "I8", "shape": [1], "data_offsets": [1, 0]}}), "data_offsets must be a begin and an end"),
+        (
+            written({"a": {"dtype": "I8", "shape": [1], "data_offsets": [1, 0]}}),
+            "data_offsets must be a begin and an end",
+        ),
         (written({"a": {"dtype": "I8", "shape": [1], "data_offsets": [0]}}), "data_offsets must be a begin and an end"),
-        (written({"a": {"dtype": "I8", "shape": [99], "data_offsets": [0, 99]}}), "ends at byte 99 of the data, but the file has only 64"),
-        (written({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 8]}}), "8 bytes of data cannot be 4 elements of F32"),
-        (written({"a": {"dtype": "I8", "shape": [1 << 50, 1 << 50], "data_offsets": [0, 1]}}), "1 bytes of data cannot be"),
+        (
+            written({"a": {"dtype": "I8", "shape": [99], "data_offsets": [0, 99]}}),
+            "ends at byte 99 of the data, but the file has only 64",
+        ),
+        (
+            written({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 8]}}),
+            "8 bytes of data cannot be 4 elements of F32",
+        ),
+        (
+            written({"a": {"dtype": "I8", "shape": [1 << 50, 1 << 50], "data_offsets": [0, 1]}}),
+            "1 bytes of data cannot be",
+        ),
     ],
 )
 def test_a_header_that_is_cut_off_or_lies_says_where(content: bytes, where: str) -> None:
@@ -91,8 +103,12 @@ def test_a_file_that_is_shorter_than_its_header_is_cut_off() -> None:
 def test_a_folder(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"has no \.safetensors files"):
         read_folder(str(tmp_path))
-    (tmp_path / "model-00001.safetensors").write_bytes(written({"a": {"dtype": "I8", "shape": [64], "data_offsets": [0, 64]}}))
-    (tmp_path / "model-00002.safetensors").write_bytes(written({"b": {"dtype": "I8", "shape": [64], "data_offsets": [0, 64]}}))
+    (tmp_path / "model-00001.safetensors").write_bytes(
+        written({"a": {"dtype": "I8", "shape": [64], "data_offsets": [0, 64]}})
+    )
+    (tmp_path / "model-00002.safetensors").write_bytes(
+        written({"b": {"dtype": "I8", "shape": [64], "data_offsets": [0, 64]}})
+    )
     assert [each.name for each in read_folder(str(tmp_path))] == ["a", "b"]
     (tmp_path / "model-00003.safetensors").write_bytes(b"cut")
     with pytest.raises(CheckpointError, match="model-00003"):
@@ -101,7 +117,9 @@ def test_a_folder(tmp_path: Path) -> None:
 
 def test_weights_that_are_there_twice_are_read_once(tmp_path: Path) -> None:
     for name in ("model-00001-of-00001", "consolidated", "adapter"):
-        (tmp_path / f"{name}.safetensors").write_bytes(written({name: {"dtype": "I8", "shape": [64], "data_offsets": [0, 64]}}))
+        (tmp_path / f"{name}.safetensors").write_bytes(
+            written({name: {"dtype": "I8", "shape": [64], "data_offsets": [0, 64]}})
+        )
     assert [each.name for each in read_folder(str(tmp_path))] == ["adapter", "model-00001-of-00001"]
     index = {"weight_map": {"w": "model-00001-of-00001.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
@@ -128,14 +146,19 @@ def checkpoint(shape: ModelShape, kind: str = "BF16", size: int = 2) -> list[Ten
     }
     for index in range(shape.depth):
         found += [
-            Tensor(f"model.layers.{index}.{name}.weight", kind, (out, inner), out * inner * size) for name, (out, inner) in rows.items()
+            Tensor(f"model.layers.{index}.{name}.weight", kind, (out, inner), out * inner * size)
+            for name, (out, inner) in rows.items()
         ]
         found += [
             Tensor(f"model.layers.{index}.{name}.weight", "BF16", (shape.hidden,), shape.hidden * 2)
             for name in ("input_layernorm", "post_attention_layernorm")
         ]
     found += [Tensor("model.norm.weight", "BF16", (shape.hidden,), shape.hidden * 2)]
-    found += [] if shape.tied else [Tensor("lm_head.weight", "BF16", (shape.vocab, shape.hidden), shape.vocab * shape.hidden * 2)]
+    found += (
+        []
+        if shape.tied
+        else [Tensor("lm_head.weight", "BF16", (shape.vocab, shape.hidden), shape.vocab * shape.hidden * 2)]
+    )
     return found
 
 
@@ -160,7 +183,11 @@ def test_the_checkpoints_own_bytes_decide_about_quantization() -> None:
 
 
 def test_experts_of_a_layer_become_one_tensor() -> None:
-    names = [f"model.layers.0.mlp.experts.{index}.{part}.weight" for index in range(8) for part in ("gate_proj", "up_proj", "down_proj")]
+    names = [
+        f"model.layers.0.mlp.experts.{index}.{part}.weight"
+        for index in range(8)
+        for part in ("gate_proj", "up_proj", "down_proj")
+    ]
     sizes = list(rank_sizes([Tensor(name, "BF16", (4, 4), 32) for name in names], 1, 1))
     assert sorted(sizes) == [8 * 32, 8 * 64]
 

@@ -11,7 +11,17 @@ from memory_shapes import ARTICLE_CARD, model, serve
 
 from qvl_doctor.memory.encoder import dummies, largest_image, largest_items
 from qvl_doctor.memory.release_tables import Release
-from qvl_doctor.memory.vision import Item, best_resolution, closest_grid, image, limits, resize_video, sliced_grid, smart_resize, video
+from qvl_doctor.memory.vision import (
+    Item,
+    best_resolution,
+    closest_grid,
+    image,
+    limits,
+    resize_video,
+    sliced_grid,
+    smart_resize,
+    video,
+)
 
 QWEN2, QWEN3 = "Qwen2.5-VL-7B-Instruct", "Qwen3-VL-8B-Instruct"
 FAMILIES = [
@@ -71,7 +81,8 @@ def test_tokens_of_a_video() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "tokens"), [({"max_pixels": 1280 * 784}, 1225), ({"size": {"longest_edge": 784_000}}, 961), ({}, 16384)]
+    ("overrides", "tokens"),
+    [({"max_pixels": 1280 * 784}, 1225), ({"size": {"longest_edge": 784_000}}, 961), ({}, 16384)],
 )
 def test_processor_arguments_cap_an_image(overrides: dict[str, Any], tokens: int) -> None:
     assert image(model(QWEN2), 9000, 9000, overrides).tokens == tokens
@@ -105,7 +116,8 @@ def test_llava_onevision_has_images_that_are_larger_than_what_is_profiled() -> N
 SIDES = st.integers(min_value=30, max_value=5000)
 
 
-#: Families whose largest image vLLM finds; for the others it profiles a square or a size of the grid, and some images are larger.
+#: Families whose largest image vLLM finds; for the others it profiles a square or a size of the grid, and some images
+#: are larger.
 BOUNDED = [name for name in FAMILIES if not name.startswith(("llava-onevision", "Kimi-VL", "GLM"))]
 
 
@@ -164,7 +176,9 @@ def test_small_items_fill_the_budget() -> None:
 def test_a_budget_that_is_no_multiple_is_rounded_up_until_0_9() -> None:
     shape, _, _ = serve("Mistral-Small-3.1-24B-Instruct-2503", "H100", (0, 19, 0))
     for release, items in (((0, 9, 2), 3), ((0, 10, 0), 2)):
-        _, settings, _ = serve("Mistral-Small-3.1-24B-Instruct-2503", "H100", release, max_model_len=8192, limits={"image": 9})
+        _, settings, _ = serve(
+            "Mistral-Small-3.1-24B-Instruct-2503", "H100", release, max_model_len=8192, limits={"image": 9}
+        )
         assert dummies(shape, settings).items == items
 
 

@@ -14,9 +14,24 @@ import pytest
 _SOURCE = Path(__file__).parent / "nvml.c"
 MIB_PER_GIB = 1024
 #: The card of the article: 24564 MiB as NVML counts, of which 347 are the driver's.
-RTX_4090 = {"name": "NVIDIA GeForce RTX 4090", "uuid": "GPU-4090", "total": 24564, "reserved": 347, "used": 0, "capability": [8, 9]}
+RTX_4090 = {
+    "name": "NVIDIA GeForce RTX 4090",
+    "uuid": "GPU-4090",
+    "total": 24564,
+    "reserved": 347,
+    "used": 0,
+    "capability": [8, 9],
+}
 V100 = {"name": "Tesla V100-SXM2-32GB", "uuid": "GPU-v100", "total": 32768, "used": 0, "capability": [7, 0]}
-A100 = {"name": "NVIDIA A100-SXM4-40GB", "uuid": "GPU-a100", "total": 40960, "reserved": 560, "used": 0, "capability": [8, 0], "mig": 0}
+A100 = {
+    "name": "NVIDIA A100-SXM4-40GB",
+    "uuid": "GPU-a100",
+    "total": 40960,
+    "reserved": 560,
+    "used": 0,
+    "capability": [8, 0],
+    "mig": 0,
+}
 A10 = {"name": "NVIDIA A10", "uuid": "GPU-a10", "total": 23028, "reserved": 512, "used": 0, "capability": [8, 6]}
 
 
@@ -46,7 +61,17 @@ def nvml(tmp_path_factory: pytest.TempPathFactory) -> Describe:
         built = folder / ("-".join(flags) or "new")
         if not built.exists():
             built.mkdir()
-            words = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", *flags, "-Wl,-soname,libnvidia-ml.so.1"]
+            words = [
+                compiler,
+                "-shared",
+                "-fPIC",
+                "-O1",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                *flags,
+                "-Wl,-soname,libnvidia-ml.so.1",
+            ]
             subprocess.run([*words, "-o", str(built / "libnvidia-ml.so.1"), str(_SOURCE)], check=True)
         return built
 

@@ -27,7 +27,9 @@ def genuine_nvml(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "lists" / "partial").mkdir(parents=True)
     (folder / "archives" / "partial").mkdir(parents=True)
     mirror = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
-    (folder / "sources.list").write_text(f"deb [signed-by={_KEYS}] {mirror} bookworm main contrib non-free\n", encoding="utf-8")
+    (folder / "sources.list").write_text(
+        f"deb [signed-by={_KEYS}] {mirror} bookworm main contrib non-free\n", encoding="utf-8"
+    )
     settings = {
         "Dir::Etc::sourcelist": folder / "sources.list",
         "Dir::Etc::sourceparts": "/dev/null",

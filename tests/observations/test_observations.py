@@ -22,7 +22,11 @@ TAKEN = Rule(
     severity="fatal",
     title=TEXT,
     why=TEXT,
-    match=(Condition(message=r"card (?P<card>\d+) is taken before start", level="MACHINE", literals=("is taken before start",)),),
+    match=(
+        Condition(
+            message=r"card (?P<card>\d+) is taken before start", level="MACHINE", literals=("is taken before start",)
+        ),
+    ),
     fixes=(FixTemplate({"en": "free it", "zh": "释放它"}),),
 )
 
@@ -39,7 +43,11 @@ def test_each_thing_is_a_finding_of_its_own() -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_log_cannot_pretend_to_be_an_observation(level: str) -> None:
     said = "card 0 is taken before start"
-    lines = [f"{level} {said}", f"{level} 08-04 16:54:59 [x.py:1] {said}", json.dumps({"levelname": level, "message": said})]
+    lines = [
+        f"{level} {said}",
+        f"{level} 08-04 16:54:59 [x.py:1] {said}",
+        json.dumps({"levelname": level, "message": said}),
+    ]
     records = list(read_records("\n".join(lines)))
     assert records
     assert not {record.level for record in records} & set(LEVELS)
@@ -68,7 +76,9 @@ def test_facts_of_what_was_seen_are_known_and_what_the_log_says_wins() -> None:
 def test_secrets_are_masked_in_observations() -> None:
     secret = "hf_" + "a" * 34
     assert secret not in str(observe(MANIFEST, f"the token {secret} stands in args", 3, f"- --hf-token={secret}"))
-    assert secret not in str(observe_text(f"vllm serve m --api-key sk-abcdefghijklmnop1234 --hf-token {secret} --unknown-flagg {secret}"))
+    assert secret not in str(
+        observe_text(f"vllm serve m --api-key sk-abcdefghijklmnop1234 --hf-token {secret} --unknown-flagg {secret}")
+    )
 
 
 def test_an_unknown_level_is_refused() -> None:
@@ -109,7 +119,8 @@ def test_every_kind_of_problem_has_a_sentence() -> None:
 
 def test_a_command_gives_the_facts_of_a_log_with_its_arguments() -> None:
     seen = observe_text(
-        "vllm serve Qwen/Qwen2.5-VL-7B-Instruct -tp 2 --max-model-len 8k --limit-mm-per-prompt.image 3 --enforce-eager", "0.11.0"
+        "vllm serve Qwen/Qwen2.5-VL-7B-Instruct -tp 2 --max-model-len 8k --limit-mm-per-prompt.image 3 --enforce-eager",
+        "0.11.0",
     )
     facts = {name: fact.value for name, fact in seen.facts.items()}
     assert facts["model"] == "Qwen/Qwen2.5-VL-7B-Instruct"

@@ -12,7 +12,20 @@ from qvl_doctor import remedies
 from qvl_doctor.model import Fact
 from qvl_doctor.remedies import compatible_releases
 
-HOSTILE = ["", " ", "[]", "'", "\x00", "名", "{vllm}", "../x", "[" * 100_000, "x" * 100_000, "['" * 50_000, "9" * 100_000]
+HOSTILE = [
+    "",
+    " ",
+    "[]",
+    "'",
+    "\x00",
+    "名",
+    "{vllm}",
+    "../x",
+    "[" * 100_000,
+    "x" * 100_000,
+    "['" * 50_000,
+    "9" * 100_000,
+]
 
 
 def facts(**known: object) -> dict[str, Fact]:
@@ -27,7 +40,9 @@ def test_every_remedy_of_the_register_exists() -> None:
         assert remedy.__name__ == name
 
 
-@pytest.mark.parametrize("name", ["", "releases", "find", "names", "__init__", "releases_for_model_type.x", "os.system"])
+@pytest.mark.parametrize(
+    "name", ["", "releases", "find", "names", "__init__", "releases_for_model_type.x", "os.system"]
+)
 def test_what_is_no_remedy(name: str) -> None:
     assert remedies.find(name) is None
 
@@ -39,7 +54,9 @@ def test_the_register_imports_no_remedy() -> None:
 
 
 def test_both_packages_are_named_for_a_model_type() -> None:
-    answer = compatible_releases.releases_for_model_type({"model_type": "qwen2_5_vl"}, facts(vllm="0.7.2", transformers="4.48.3"))
+    answer = compatible_releases.releases_for_model_type(
+        {"model_type": "qwen2_5_vl"}, facts(vllm="0.7.2", transformers="4.48.3")
+    )
     assert answer == {
         "model_type_known": "yes",
         "architecture": "Qwen2_5_VLForConditionalGeneration",
@@ -69,7 +86,11 @@ def test_without_a_model_type_there_is_no_help() -> None:
 
 def test_a_type_that_vllm_reads_by_itself_needs_no_transformers() -> None:
     answer = compatible_releases.releases_for_model_type({"model_type": "kimi_vl"}, {})
-    assert answer == {"model_type_known": "yes", "architecture": "KimiVLForConditionalGeneration", "vllm_needed": "0.8.5"}
+    assert answer == {
+        "model_type_known": "yes",
+        "architecture": "KimiVLForConditionalGeneration",
+        "vllm_needed": "0.8.5",
+    }
 
 
 def test_a_type_that_vllm_dropped_has_a_last_release_and_no_first() -> None:
@@ -96,7 +117,9 @@ def test_images(model_type: str, answer: dict[str, str] | None) -> None:
 
 
 def test_an_architecture_needs_a_release_that_works() -> None:
-    answer = compatible_releases.releases_for_architecture({"architecture": "Qwen2_5_VLForConditionalGeneration"}, facts(vllm="0.6.3"))
+    answer = compatible_releases.releases_for_architecture(
+        {"architecture": "Qwen2_5_VLForConditionalGeneration"}, facts(vllm="0.6.3")
+    )
     assert answer == {
         "architecture": "Qwen2_5_VLForConditionalGeneration",
         "architecture_known": "yes",
@@ -108,7 +131,12 @@ def test_an_architecture_needs_a_release_that_works() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["['Qwen3VLForConditionalGeneration']", "['Qwen3VLForConditionalGeneration', 'Other']", " Qwen3VLForConditionalGeneration "]
+    "text",
+    [
+        "['Qwen3VLForConditionalGeneration']",
+        "['Qwen3VLForConditionalGeneration', 'Other']",
+        " Qwen3VLForConditionalGeneration ",
+    ],
 )
 def test_the_first_of_a_list_counts(text: str) -> None:
     answer = compatible_releases.releases_for_architecture({"architecture": text}, {})
@@ -129,7 +157,9 @@ def test_the_first_of_a_list_counts(text: str) -> None:
 )
 def test_a_release_that_is_new_enough_is_not_named_again(vllm: str | None, needed: str | None) -> None:
     known = facts(vllm=vllm) if vllm else {}
-    answer = compatible_releases.releases_for_architecture({"architecture": "Qwen2_5_VLForConditionalGeneration"}, known)
+    answer = compatible_releases.releases_for_architecture(
+        {"architecture": "Qwen2_5_VLForConditionalGeneration"}, known
+    )
     assert answer is not None
     assert answer.get("vllm_needed") == needed
 
@@ -173,7 +203,8 @@ def test_hostile_architectures(text: str) -> None:
 @pytest.mark.parametrize(
     ("vllm", "transformers", "answer"),
     [
-        # Transformers 5 under a release that never heard of it. No newer one takes 5.1 either: lowering it is the only way.
+        # Transformers 5 under a release that never heard of it. No newer one takes 5.1 either: lowering it is the only
+        # way.
         ("0.11.0", "5.1.0", {"transformers_pin": ">=4.55.2,<5"}),
         ("0.11.0", "5.6.2", {"transformers_pin": ">=4.55.2,<5", "vllm_needed": "0.19.1"}),
         # 'aimv2' is already used by a Transformers config.
@@ -214,7 +245,8 @@ def test_a_name_that_transformers_has_no_more(name: str, vllm: str, answer: dict
 
 
 @pytest.mark.parametrize(
-    ("vllm", "torch", "cuda"), [("0.8.5", "2.6.0", "12.4"), ("0.10.2", "2.8.0", "12.8"), ("0.6.3.post2.dev171+g890ca360", "2.4.0", "12.1")]
+    ("vllm", "torch", "cuda"),
+    [("0.8.5", "2.6.0", "12.4"), ("0.10.2", "2.8.0", "12.8"), ("0.6.3.post2.dev171+g890ca360", "2.4.0", "12.1")],
 )
 def test_torch_for_a_vllm(vllm: str, torch: str, cuda: str) -> None:
     answer = compatible_releases.torch_for_vllm({}, facts(vllm=vllm, torch="2.9.0+cu128"))

@@ -90,13 +90,20 @@ def test_a_flag_without_heir_is_only_taken_away() -> None:
     assert "new_flag" not in fate("--swap-space 4", "0.20.0")
 
 
-@pytest.mark.parametrize("arguments", ["--task embed", "--enable-reasoning", "--rope-theta 1e6", "--speculative-model a/b"])
+@pytest.mark.parametrize(
+    "arguments", ["--task embed", "--enable-reasoning", "--rope-theta 1e6", "--speculative-model a/b"]
+)
 def test_what_moved_into_something_larger_is_not_simply_renamed(arguments: str) -> None:
     assert "new_flag" not in fate(arguments, "0.20.0")
 
 
 def test_a_dash_is_no_hyphen() -> None:
-    assert fate("\u2013max-model-len 4096") == {"fate": "dashed", "flag": "\u2013max-model-len", "near": "--max-model-len", "value": "4096"}
+    assert fate("\u2013max-model-len 4096") == {
+        "fate": "dashed",
+        "flag": "\u2013max-model-len",
+        "near": "--max-model-len",
+        "value": "4096",
+    }
     assert fate("\u2014tensor-parallel-size 2")["near"] == "--tensor-parallel-size"
 
 
@@ -109,7 +116,9 @@ def test_nothing_is_said_about_nothing(arguments: str) -> None:
     assert refused_flag({"arguments": arguments}, {}) is None
 
 
-@pytest.mark.parametrize("arguments", ["--" + "a" * 10_000, "-- --", "--x=" + "\u2013" * 5000, "\x00\x1b[31m --\u00e9", "--a " * 100_000])
+@pytest.mark.parametrize(
+    "arguments", ["--" + "a" * 10_000, "-- --", "--x=" + "\u2013" * 5000, "\x00\x1b[31m --\u00e9", "--a " * 100_000]
+)
 @pytest.mark.parametrize("vllm", ["", "no version", "0.11.0"])
 def test_any_text_is_survived(arguments: str, vllm: str) -> None:
     found = fate(arguments, vllm)
@@ -136,7 +145,19 @@ def test_pairs_become_json(value: str, expected: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "{}", "image", "image=", "image=one", "image=1,image=2", "{a: {b: 1}}", "image=1; rm", "=" * 5000, "a=1 " * 5000]
+    "value",
+    [
+        "",
+        "{}",
+        "image",
+        "image=",
+        "image=one",
+        "image=1,image=2",
+        "{a: {b: 1}}",
+        "image=1; rm",
+        "=" * 5000,
+        "a=1 " * 5000,
+    ],
 )
 def test_what_is_no_plain_pair_is_left_to_the_reader(value: str) -> None:
     assert json_from_pairs({"value": value}, {}) is None

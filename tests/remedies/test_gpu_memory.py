@@ -84,13 +84,17 @@ def test_lower_utilization(facts: dict[str, Any], expected: str | None) -> None:
     assert said["utilization_known"] == ("yes" if expected else "no")
 
 
-@pytest.mark.parametrize(("sequences", "expected"), [("1024", "256"), ("256", "64"), ("2", "1"), ("1", None), ("abc", None)])
+@pytest.mark.parametrize(
+    ("sequences", "expected"), [("1024", "256"), ("256", "64"), ("2", "1"), ("1", None), ("abc", None)]
+)
 def test_fewer_sequences(sequences: str, expected: str | None) -> None:
     said = gpu_memory.out_of_memory({"sequences": sequences}, {})
     assert said.get("max_num_seqs") == expected
 
 
-@pytest.mark.parametrize(("length", "expected"), [(None, "4096"), (128000, "4096"), (5121, "4096"), (5120, None), (2048, None)])
+@pytest.mark.parametrize(
+    ("length", "expected"), [(None, "4096"), (128000, "4096"), (5121, "4096"), (5120, None), (2048, None)]
+)
 def test_short_context(length: int | None, expected: str | None) -> None:
     said = gpu_memory.short_context({}, known(max_model_len=length) if length else {})
     assert said == (expected and {"max_model_len": expected})
@@ -98,7 +102,9 @@ def test_short_context(length: int | None, expected: str | None) -> None:
 
 @pytest.mark.parametrize(("batch", "expected"), [(8192, "4096"), (3000, "2048"), (2048, None), (512, None)])
 def test_smaller_batch(batch: int, expected: str | None) -> None:
-    assert gpu_memory.smaller_batch({}, known(max_num_batched_tokens=batch)) == (expected and {"batched_tokens": expected})
+    assert gpu_memory.smaller_batch({}, known(max_num_batched_tokens=batch)) == (
+        expected and {"batched_tokens": expected}
+    )
 
 
 @pytest.mark.parametrize(("ranks", "expected"), [(None, "2"), (2, "4"), (4, "8"), (8, None)])
@@ -131,12 +137,24 @@ def test_length_that_fits(values: dict[str, str], expected: str | None) -> None:
     ("facts", "expected"),
     [
         ({}, {"utilization": "0.95"}),
-        ({"gpu_memory_utilization": 0.7, "total_gib": 23.65, "graphs_gib": 1.91}, {"utilization": "0.89", "gain_gib": "4.5"}),
-        ({"gpu_memory_utilization": 0.7, "total_gib": 23.65, "enforce_eager": "yes"}, {"utilization": "0.95", "gain_gib": "5.9"}),
+        (
+            {"gpu_memory_utilization": 0.7, "total_gib": 23.65, "graphs_gib": 1.91},
+            {"utilization": "0.89", "gain_gib": "4.5"},
+        ),
+        (
+            {"gpu_memory_utilization": 0.7, "total_gib": 23.65, "enforce_eager": "yes"},
+            {"utilization": "0.95", "gain_gib": "5.9"},
+        ),
         ({"gpu_memory_utilization": 0.9, "total_gib": 14.56}, None),  # 1 - 1.5 / 14.56 = 0.89
-        ({"gpu_memory_utilization": 0.9, "total_gib": 14.56, "vllm": "0.21.0"}, {"utilization": "0.95", "gain_gib": "0.7"}),
+        (
+            {"gpu_memory_utilization": 0.9, "total_gib": 14.56, "vllm": "0.21.0"},
+            {"utilization": "0.95", "gain_gib": "0.7"},
+        ),
         ({"gpu_memory_utilization": 0.95}, None),
-        ({"gpu_memory_utilization": 0.65, "total_gib": 23.65, "kv_gib": -1.03}, {"utilization": "0.93", "gain_gib": "6.6"}),
+        (
+            {"gpu_memory_utilization": 0.65, "total_gib": 23.65, "kv_gib": -1.03},
+            {"utilization": "0.93", "gain_gib": "6.6"},
+        ),
         ({"gpu_memory_utilization": 0.9, "total_gib": 23.65, "kv_gib": -9.72}, None),  # 0.7 GiB more are not enough
     ],
 )
@@ -156,11 +174,14 @@ def test_more_utilization(facts: dict[str, Any], expected: dict[str, str] | None
     ],
 )
 def test_utilization_that_fits(free: str, total: str, expected: str | None) -> None:
-    assert gpu_memory.utilization_that_fits({"free": free, "total": total}, {}) == (expected and {"utilization": expected})
+    assert gpu_memory.utilization_that_fits({"free": free, "total": total}, {}) == (
+        expected and {"utilization": expected}
+    )
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"), [("90", "0.90"), ("90.0", "0.90"), ("100", "0.95"), ("1.5", "0.90"), ("20GB", "0.90"), ("-1", "0.90")]
+    ("given", "expected"),
+    [("90", "0.90"), ("90.0", "0.90"), ("100", "0.95"), ("1.5", "0.90"), ("20GB", "0.90"), ("-1", "0.90")],
 )
 def test_as_fraction(given: str, expected: str) -> None:
     assert gpu_memory.as_fraction({"given": given}, {}) == {"utilization": expected}
@@ -191,7 +212,10 @@ def test_room_that_is_enough_or_not_needed(facts: dict[str, Any]) -> None:
         ({"oom_tried_gib": 74.16, "gpu_total_gib": 44.4, "oom_torch_allocated_gib": 13.44}, {"oom_above_card"}),
         ({"oom_tried_gib": 0.078, "gpu_total_gib": 139.72, "oom_torch_allocated_gib": 139.21}, {"oom_full_card"}),
         ({"oom_tried_gib": 9.03, "gpu_total_gib": 23.65, "oom_torch_allocated_gib": 17.35}, set()),
-        ({"oom_tried_gib": 1.02, "gpu_total_gib": 14.56, "oom_torch_allocated_gib": 14.26, "weights_gib": 14.25}, {"weights_fill_card"}),
+        (
+            {"oom_tried_gib": 1.02, "gpu_total_gib": 14.56, "oom_torch_allocated_gib": 14.26, "weights_gib": 14.25},
+            {"weights_fill_card"},
+        ),
         ({"weights_gib": 15.63, "total_gib": 23.65}, set()),
         ({"oom_tried_gib": 9.03}, set()),
         ({"weights_gib": "many", "total_gib": None}, set()),
@@ -214,7 +238,12 @@ def test_odd_facts_raise_nothing(value: Any) -> None:
         "max_num_seqs",
     )
     facts = known(
-        **dict.fromkeys(names, value), model=QWEN, max_model_len=value, tensor_parallel_size=value, kv_tokens=value, weights_gib=value
+        **dict.fromkeys(names, value),
+        model=QWEN,
+        max_model_len=value,
+        tensor_parallel_size=value,
+        kv_tokens=value,
+        weights_gib=value,
     )
     for remedy in (
         gpu_memory.out_of_memory,

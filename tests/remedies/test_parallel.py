@@ -103,11 +103,20 @@ def test_experts_that_are_spread_otherwise_give_no_whole() -> None:
     values = {"part": "96", "group": "128", "shard": "input_size of down's weight"}
     assert parallel.tensor_parallel_for_groups(values, facts(tensor_parallel_size=8)) == {"tp": "2"}
     assert parallel.tensor_parallel_for_groups(values, facts(tensor_parallel_size=8, data_parallel_size=2)) is None
-    assert parallel.tensor_parallel_for_groups(values, facts(tensor_parallel_size=8, args={"enable_expert_parallel": True})) is None
+    assert (
+        parallel.tensor_parallel_for_groups(
+            values, facts(tensor_parallel_size=8, args={"enable_expert_parallel": True})
+        )
+        is None
+    )
 
 
 def test_other_divisors_than_powers_of_two_may_not_go_with_the_heads() -> None:
-    values = {"part": "64", "group": "128", "shard": "input_size_per_partition"}  # three key/value heads go with 6 and 3, not with 2
+    values = {
+        "part": "64",
+        "group": "128",
+        "shard": "input_size_per_partition",
+    }  # three key/value heads go with 6 and 3, not with 2
     assert parallel.tensor_parallel_for_groups(values, facts(tensor_parallel_size=6)) == {"tp": "1"}
 
 
@@ -120,12 +129,17 @@ def test_other_divisors_than_powers_of_two_may_not_go_with_the_heads() -> None:
     ],
 )
 def test_stages_that_exist_are_counted(whole: str, parts: str, present: int, stages: dict[str, str] | None) -> None:
-    assert parallel.pipeline_stages_for_heads({"whole": whole, "parts": parts}, facts(pipeline_parallel_size=present)) == stages
+    assert (
+        parallel.pipeline_stages_for_heads({"whole": whole, "parts": parts}, facts(pipeline_parallel_size=present))
+        == stages
+    )
 
 
 def test_stages_instead_of_shards() -> None:
     assert parallel.pipeline_instead_of_tensor({}, facts(tensor_parallel_size=4)) == {"gpus": "4"}
-    assert parallel.pipeline_instead_of_tensor({}, facts(tensor_parallel_size=4, pipeline_parallel_size=2)) == {"gpus": "8"}
+    assert parallel.pipeline_instead_of_tensor({}, facts(tensor_parallel_size=4, pipeline_parallel_size=2)) == {
+        "gpus": "8"
+    }
     assert parallel.pipeline_instead_of_tensor({}, facts(tensor_parallel_size=1)) is None
     assert parallel.pipeline_instead_of_tensor({}, {}) is None
 

@@ -56,7 +56,9 @@ def test_the_parser_is_that_of_the_model_and_the_release(model: str, release: st
         ("Qwen/Qwen2.5-7B-Instruct", "0.8.5", "", ""),
     ],
 )
-def test_a_model_whose_own_template_will_not_do_gets_both(model: str, release: str | None, parser: str, template: str) -> None:
+def test_a_model_whose_own_template_will_not_do_gets_both(
+    model: str, release: str | None, parser: str, template: str
+) -> None:
     known = {"model": Fact(model), **({"vllm": Fact(release)} if release else {})}
     expected = {"parser": parser, "template": f"tool_chat_template_{template}.jinja"} if parser else None
     assert tool_call_parser_and_template({}, known) == expected

@@ -59,7 +59,13 @@ def test_family_by_architecture(architecture: str, family: str) -> None:
         ({"model": QWEN}, 16384),
         ({"model": "Qwen/Qwen3-VL-8B-Instruct"}, 16384),
         ({"model": QWEN, "args": {"mm_processor_kwargs": {"max_pixels": 1003520}}}, 1280),
-        ({"model": "Qwen/Qwen3-VL-8B-Instruct", "args": {"mm_processor_kwargs": {"size": {"longest_edge": 1310720}}}}, 1280),
+        (
+            {
+                "model": "Qwen/Qwen3-VL-8B-Instruct",
+                "args": {"mm_processor_kwargs": {"size": {"longest_edge": 1310720}}},
+            },
+            1280,
+        ),
         ({"model": QWEN, "args": {"mm_processor_kwargs": "not JSON"}}, 16384),
         ({"mm_reserved": "{'image': 7290}", "limit_mm_per_prompt": {"image": 2}}, 3645),
         ({"encoder_modality": "image", "encoder_budget_tokens": 16384, "max_num_batched_tokens": 2048}, 16384),
@@ -92,11 +98,15 @@ def test_worst_case_item_by_item() -> None:
 
 
 def test_worst_case_of_a_model_that_is_not_known_names_no_items() -> None:
-    assert tokens.worst_case(warning(4096, 7290, "{'image': 7290}"), known(model="a/b")) == {"reserved_shown": "image 7290"}
+    assert tokens.worst_case(warning(4096, 7290, "{'image': 7290}"), known(model="a/b")) == {
+        "reserved_shown": "image 7290"
+    }
 
 
 def test_worst_case_counts_one_image_where_the_v0_command_sets_no_limit() -> None:
-    said = tokens.worst_case(warning(4096, 7290, "{'image': 7290}"), known(model="a/b", engine="V0", args={"model": "a/b"}))
+    said = tokens.worst_case(
+        warning(4096, 7290, "{'image': 7290}"), known(model="a/b", engine="V0", args={"model": "a/b"})
+    )
     assert (said["images"], said["tokens_each"]) == ("1", "7290")
 
 
@@ -134,7 +144,10 @@ def test_fewer_items(have: int, reserved: str, expected: dict[str, str] | None) 
 
 
 def test_one_item_longer_is_the_length_that_the_article_found() -> None:
-    assert tokens.one_item_longer(warning(5120, 98304, THREE_AND_THREE), {}) == {"tokens_each": "16384", "max_model_len": "24576"}
+    assert tokens.one_item_longer(warning(5120, 98304, THREE_AND_THREE), {}) == {
+        "tokens_each": "16384",
+        "max_model_len": "24576",
+    }
 
 
 @pytest.mark.parametrize(

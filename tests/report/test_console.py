@@ -16,11 +16,19 @@ from qvl_doctor.report.console import render
 
 
 def printed(
-    diagnosis: Diagnosis, lang: str = "en", width: int = 80, encoding: str = "utf-8", *, colour: bool = False, quiet: bool = False
+    diagnosis: Diagnosis,
+    lang: str = "en",
+    width: int = 80,
+    encoding: str = "utf-8",
+    *,
+    colour: bool = False,
+    quiet: bool = False,
 ) -> str:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, newline="")
-    console = Console(file=file, width=width, no_color=not colour, force_terminal=colour, color_system="truecolor" if colour else None)
+    console = Console(
+        file=file, width=width, no_color=not colour, force_terminal=colour, color_system="truecolor" if colour else None
+    )
     render(diagnosis, lang, console, quiet=quiet)
     file.flush()
     return raw.getvalue().decode(encoding)
@@ -190,7 +198,9 @@ def test_fits(diagnosis: Diagnosis, lang: str, width: int) -> None:
 @given(DIAGNOSES, st.integers(1, 150), st.sampled_from(["en", "zh"]))
 def test_anything_can_be_printed(diagnosis: Diagnosis, width: int, lang: str) -> None:
     findings = tuple(finding._replace(fixes=(), references=(), rule="r") for finding in diagnosis.findings)
-    bare = diagnosis._replace(findings=findings, alternatives=tuple(way._replace(change={}) for way in diagnosis.alternatives))
+    bare = diagnosis._replace(
+        findings=findings, alternatives=tuple(way._replace(change={}) for way in diagnosis.alternatives)
+    )
     for line in printed(bare, lang, width).splitlines():
         assert cell_len(line) <= max(width, 24) or "qvl-doctor explain" in line
 
@@ -199,7 +209,11 @@ def test_a_wide_terminal_is_not_filled() -> None:
     assert printed(FAILED, width=300) == printed(FAILED, width=100)
 
 
-@given(st.lists(st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"]), min_size=1), min_size=1, max_size=8))
+@given(
+    st.lists(
+        st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"]), min_size=1), min_size=1, max_size=8
+    )
+)
 def test_a_continued_command_is_the_same_command(values: list[str]) -> None:
     fix = Fix(text("x", "x"), {"flags": {f"--flag-{number}": value for number, value in enumerate(values)}})
     finding = FAILED.findings[0]._replace(fixes=(fix,), references=(), why=text("", ""), evidence=())
@@ -222,8 +236,12 @@ def test_a_log_never_reaches_the_terminal(diagnosis: Diagnosis) -> None:
 
 
 def test_markup_and_controls_are_shown() -> None:
-    finding = Finding("r", "cause", "fatal", "certain", text(HOSTILE, HOSTILE), text(HOSTILE, HOSTILE), (Line(3, HOSTILE),))
-    page = printed(Diagnosis("\x1b[2J.log", "failed", text("s", "s"), {"model": Fact(HOSTILE)}, (finding,)), colour=True)
+    finding = Finding(
+        "r", "cause", "fatal", "certain", text(HOSTILE, HOSTILE), text(HOSTILE, HOSTILE), (Line(3, HOSTILE),)
+    )
+    page = printed(
+        Diagnosis("\x1b[2J.log", "failed", text("s", "s"), {"model": Fact(HOSTILE)}, (finding,)), colour=True
+    )
     assert "\\x1b[2J.log" in page
     assert page.count("[bold]m[/bold]") >= 3
     assert "\\x1b[31mred" in page
@@ -231,9 +249,17 @@ def test_markup_and_controls_are_shown() -> None:
 
 
 def test_a_huge_line_is_cut_around_what_tells() -> None:
-    line = Line(7, "ERROR 02-16 09:04:35 engine.py:389] " + "blah " * 100_000 + "asked for 9.03 GiB of 23.65 GiB " + "blub " * 100_000)
+    line = Line(
+        7,
+        "ERROR 02-16 09:04:35 engine.py:389] "
+        + "blah " * 100_000
+        + "asked for 9.03 GiB of 23.65 GiB "
+        + "blub " * 100_000,
+    )
     title = text("Asked for 9.03 GiB of 23.65 GiB", "申请 9.03 GiB，共 23.65 GiB")
-    finding = Finding("r", "cause", "fatal", "certain", title, text("x", "x"), (line, *(Line(number, "y") for number in range(50))))
+    finding = Finding(
+        "r", "cause", "fatal", "certain", title, text("x", "x"), (line, *(Line(number, "y") for number in range(50)))
+    )
     page = printed(Diagnosis("-", "failed", title, findings=(finding,)))
     rows = page[page.index("Evidence") : page.index("More: ")].splitlines()
     assert len(rows) < 16
@@ -254,7 +280,8 @@ def test_the_telling_part_of_a_line_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lang", "encoding"), [("en", "ascii"), ("zh", "ascii"), ("en", "latin-1"), ("en", "cp1252"), ("en", "gbk"), ("zh", "gbk")]
+    ("lang", "encoding"),
+    [("en", "ascii"), ("zh", "ascii"), ("en", "latin-1"), ("en", "cp1252"), ("en", "gbk"), ("zh", "gbk")],
 )
 @pytest.mark.parametrize("diagnosis", [FAILED, HEALTHY], ids=["failed", "healthy"])
 def test_old_encodings(diagnosis: Diagnosis, lang: str, encoding: str) -> None:
@@ -268,7 +295,9 @@ def test_old_encodings(diagnosis: Diagnosis, lang: str, encoding: str) -> None:
 
 
 def test_unknown_says_what_to_look_at() -> None:
-    diagnosis = Diagnosis("pod.log", "unknown", text("No progress", "没有进展"), not_checked=(text("See NCCL_DEBUG.", "看 NCCL_DEBUG。"),))
+    diagnosis = Diagnosis(
+        "pod.log", "unknown", text("No progress", "没有进展"), not_checked=(text("See NCCL_DEBUG.", "看 NCCL_DEBUG。"),)
+    )
     assert printed(diagnosis) == "? UNKNOWN  No progress\n           pod.log\n\nWhat to look at\n  · See NCCL_DEBUG.\n"
 
 
@@ -352,7 +381,12 @@ def test_an_unknown_failure_has_no_page_and_doubts_itself() -> None:
 
 
 def test_a_failed_request_for_memory_is_drawn() -> None:
-    facts = {"gpu_total_gib": Fact(23.65), "gpu_free_gib": Fact(5.69), "oom_tried_gib": Fact(9.03), "weights_gib": Fact(15.63)}
+    facts = {
+        "gpu_total_gib": Fact(23.65),
+        "gpu_free_gib": Fact(5.69),
+        "oom_tried_gib": Fact(9.03),
+        "weights_gib": Fact(15.63),
+    }
     page = printed(FAILED._replace(facts=facts))
     assert "GPU memory  23.65 GiB; asked for 9.03 GiB more\n" in page
     assert "█ weights 15.63   ▓ in use 2.33   · free 5.69\n" in page

@@ -87,13 +87,21 @@ def test_the_shape() -> None:
                 "confidence": "certain",
                 "title": text("The engine process failed to start", "引擎进程启动失败"),
                 "why": text("It follows.", "连带结果。"),
-                "evidence": [{"line": 45, "text": "RuntimeError: Engine process failed to start. See stack trace for the root cause."}],
+                "evidence": [
+                    {
+                        "line": 45,
+                        "text": "RuntimeError: Engine process failed to start. See stack trace for the root cause.",
+                    }
+                ],
                 "fixes": [],
                 "references": [],
             },
         ],
         "command": None,
-        "runs": [{"first_line": 1, "last_line": 50, "verdict": "failed"}, {"first_line": 51, "last_line": 99, "verdict": "failed"}],
+        "runs": [
+            {"first_line": 1, "last_line": 50, "verdict": "failed"},
+            {"first_line": 51, "last_line": 99, "verdict": "failed"},
+        ],
         "timeline": [],
         "checks": [],
         "alternatives": [],
@@ -118,7 +126,9 @@ def test_facts_are_grouped() -> None:
         "graphs_gib": 1.91,
     }
     assert "packages" not in facts
-    listed = HEALTHY._replace(facts={"torch": Fact("2.5.1"), "my-own": Fact("1.0", "pip"), "vllm": Fact("0.7.2", "pip")})
+    listed = HEALTHY._replace(
+        facts={"torch": Fact("2.5.1"), "my-own": Fact("1.0", "pip"), "vllm": Fact("0.7.2", "pip")}
+    )
     assert as_dict(listed)["facts"] == {"vllm": "0.7.2", "packages": {"torch": "2.5.1", "my-own": "1.0"}}
     named = HEALTHY._replace(facts={"gpu_name": Fact("L4"), "kv_cache_dtype": Fact("auto")})
     assert as_dict(named)["facts"] == {"gpu_name": "L4", "kv_cache_dtype": "auto"}
@@ -157,7 +167,13 @@ def test_the_schema_is_closed(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("role", "victim"), ("severity", "bad"), ("confidence", "sure"), ("evidence", [{"line": "12", "text": ""}]), ("x", 1)],
+    [
+        ("role", "victim"),
+        ("severity", "bad"),
+        ("confidence", "sure"),
+        ("evidence", [{"line": "12", "text": ""}]),
+        ("x", 1),
+    ],
 )
 def test_findings_are_closed(key: str, value: Any) -> None:
     report = as_dict(FAILED)
@@ -178,5 +194,7 @@ def test_changes_are_closed() -> None:
 
 def test_starting_is_cheap(root: Path) -> None:
     code = "import qvl_doctor.report.as_json, sys; print(*{m.split('.')[0] for m in sys.modules})"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not {"rich", "yaml", "typer", "jsonschema", "packaging", "httpx"} & set(loaded)

@@ -107,7 +107,10 @@ vLLM 0.7.2.dev56+gbf3b79ef · V0 · `/models/qwen/Qwen2___5-VL-7B-Instruct`
 
 @pytest.mark.parametrize(
     ("diagnosis", "lang", "expected"),
-    [pytest.param(FAILED, "en", FAILED_EN, id="failed, English"), pytest.param(HEALTHY, "zh", HEALTHY_ZH, id="healthy, Chinese")],
+    [
+        pytest.param(FAILED, "en", FAILED_EN, id="failed, English"),
+        pytest.param(HEALTHY, "zh", HEALTHY_ZH, id="healthy, Chinese"),
+    ],
 )
 def test_word_for_word(diagnosis: Diagnosis, lang: str, expected: str) -> None:
     assert render(diagnosis, lang) == expected.replace("VERSION", __version__)
@@ -151,7 +154,15 @@ def test_fences_hold(lines: list[str], indent: int) -> None:
     fences = [token for token in tokens if token.type == "fence"]
     assert len(fences) == 1
     assert fences[0].content.count("\n") == len(lines)
-    around = {"ordered_list_open", "list_item_open", "paragraph_open", "inline", "paragraph_close", "list_item_close", "ordered_list_close"}
+    around = {
+        "ordered_list_open",
+        "list_item_open",
+        "paragraph_open",
+        "inline",
+        "paragraph_close",
+        "list_item_close",
+        "ordered_list_close",
+    }
     assert {token.type for token in tokens} <= {"fence", *around}
 
 
@@ -169,11 +180,17 @@ def test_any_report_holds_nothing_but_text(diagnosis: Diagnosis, lang: str) -> N
 
 def test_hostile_text_everywhere() -> None:
     hostile = text(HOSTILE, HOSTILE)
-    fix = Fix(hostile, {"flags": {"--model": HOSTILE}, "run": HOSTILE, "image": HOSTILE}, {"by": HOSTILE, "detail": HOSTILE})
+    fix = Fix(
+        hostile, {"flags": {"--model": HOSTILE}, "run": HOSTILE, "image": HOSTILE}, {"by": HOSTILE, "detail": HOSTILE}
+    )
     references = ("https://docs.vllm.ai/en/latest/", "javascript:alert(1)", "https://x> <img src=x>")
-    finding = Finding("r", "cause", "degraded", "likely", hostile, hostile, (Line(3, HOSTILE), Line(4, "```")), (fix,), references)
+    finding = Finding(
+        "r", "cause", "degraded", "likely", hostile, hostile, (Line(3, HOSTILE), Line(4, "```")), (fix,), references
+    )
     drawn = GITHUB.render(
-        render(Diagnosis(HOSTILE, "degraded", hostile, {"model": Fact(HOSTILE), "vllm": Fact(HOSTILE)}, (finding,)), "en")
+        render(
+            Diagnosis(HOSTILE, "degraded", hostile, {"model": Fact(HOSTILE), "vllm": Fact(HOSTILE)}, (finding,)), "en"
+        )
     )
     assert set(re.findall(r'href="([^"]*)"', drawn)) == {"https://docs.vllm.ai/en/latest/"}
     assert "<img" not in drawn
@@ -184,7 +201,9 @@ def test_hostile_text_everywhere() -> None:
 
 
 def test_a_long_line_is_cut() -> None:
-    finding = FAILED.findings[0]._replace(evidence=(Line(1, "blah " * 2000 + "KeyError: 'qwen2_5_vl' " + "blub " * 2000),))
+    finding = FAILED.findings[0]._replace(
+        evidence=(Line(1, "blah " * 2000 + "KeyError: 'qwen2_5_vl' " + "blub " * 2000),)
+    )
     page = render(FAILED._replace(findings=(finding,)), "en")
     assert "KeyError: 'qwen2_5_vl'" in page
     assert len(page) < 3000

@@ -13,7 +13,10 @@ from qvl_doctor.report import rule_page
 RULE = Rule(
     id="worst-case-too-long",
     severity="degraded",
-    title=text("A full-size request needs {need} tokens, the budget is {have}", "最大请求需要 {need} 个 token，而预算只有 {have}"),
+    title=text(
+        "A full-size request needs {need} tokens, the budget is {have}",
+        "最大请求需要 {need} 个 token，而预算只有 {have}",
+    ),
     why=text("The worst case is tokens per item × items: {reserved}.", "最坏情况 = 每项 token 数 × 项数：{reserved}。"),
     match=(),
     fixes=(
@@ -146,12 +149,16 @@ def test_an_old_encoding_gets_english() -> None:
 
 
 def test_examples_stand_apart() -> None:
-    page = printed(RULE._replace(matches=(Example("a", "one\n\ntwo"), Example("b", "three"), Example("c", "four"))), "en", 80)
+    page = printed(
+        RULE._replace(matches=(Example("a", "one\n\ntwo"), Example("b", "three"), Example("c", "four"))), "en", 80
+    )
     assert "How it looks\n  one\n  two\n\n  three\n\nFix" in page
 
 
 def test_a_long_example_keeps_its_ends() -> None:
-    log = "\n".join(["Traceback (most recent call last):", *(f"  line {number}" for number in range(40)), "KeyError: 'x'"])
+    log = "\n".join(
+        ["Traceback (most recent call last):", *(f"  line {number}" for number in range(40)), "KeyError: 'x'"]
+    )
     page = printed(RULE._replace(matches=(Example("x", log),)), "en", 80)
     assert page[page.index("How it looks") : page.index("\n\nFix")].splitlines()[1:] == [
         "  Traceback (most recent call last):",

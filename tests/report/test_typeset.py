@@ -86,7 +86,10 @@ def test_clean_is_one_harmless_line() -> None:
         ({}, []),
         ({"pip": ["vllm>=0.7.3", "torch"]}, ["pip install 'vllm>=0.7.3' torch"]),
         ({"flags": {"--a": True, "--b": "1", "--c": None, "--d": None}}, ["--a --b 1", "--c --d"]),
-        ({"flags": {"--limit-mm-per-prompt": {"image": "1", "video": "0"}}}, ['--limit-mm-per-prompt \'{"image": 1, "video": 0}\'']),
+        (
+            {"flags": {"--limit-mm-per-prompt": {"image": "1", "video": "0"}}},
+            ['--limit-mm-per-prompt \'{"image": 1, "video": 0}\''],
+        ),
         ({"flags": {"--limit-mm-per-prompt": "image=1,video=0"}}, ["--limit-mm-per-prompt image=1,video=0"]),
         ({"flags": {"--lora-modules": ["a=b", "c=d e"]}}, ["--lora-modules a=b --lora-modules 'c=d e'"]),
         ({"env": {"A": "x y", "B": None}}, ["export A='x y'", "unset B"]),
@@ -134,7 +137,10 @@ def test_the_parts_of_the_card_add_up() -> None:
         ({"total_gib": 10**400, "weights_gib": 1}, None),
         ({"total_gib": 24, "weights_gib": 30}, {"weights": 30}),
         ({"total_gib": 24, "weights_gib": 16, "consumed_gib": 17}, {"weights": 16, "non_torch": 1, "rest": 7}),
-        ({"total_gib": 24, "weights_gib": 16, "kv_gib": -2, "non_torch_gib": 1}, {"weights": 16, "non_torch": 1, "rest": 7}),
+        (
+            {"total_gib": 24, "weights_gib": 16, "kv_gib": -2, "non_torch_gib": 1},
+            {"weights": 16, "non_torch": 1, "rest": 7},
+        ),
         ({"gpu_total_gib": 24, "gpu_free_gib": 4}, {"used": 20, "free": 4}),
         ({"gpu_total_gib": 24, "gpu_free_gib": 4, "weights_gib": 16}, {"weights": 16, "used": 4, "free": 4}),
         ({"gpu_total_gib": 24, "gpu_free_gib": 4, "weights_gib": 22}, {"used": 20, "free": 4}),

@@ -54,10 +54,15 @@ def test_a_problem_of_a_command_is_a_finding(release: str, arguments: str, rule:
 
 #: Of these the mended command is known; the others leave something for the user to say.
 MENDED = ("--max", "--swap", "--task", "--device", "--guided", "--limit-mm-per-prompt image")
-TWICE = [("0.19.0", "--port 1 --port 2"), ("0.19.0", "--limit-mm-per-prompt image=2,video=0 --swap-space 4 --device cuda")]
+TWICE = [
+    ("0.19.0", "--port 1 --port 2"),
+    ("0.19.0", "--limit-mm-per-prompt image=2,video=0 --swap-space 4 --device cuda"),
+]
 
 
-@pytest.mark.parametrize(("release", "arguments"), [(row[0], row[1]) for row in SHOWN if row[1].startswith(MENDED)] + TWICE)
+@pytest.mark.parametrize(
+    ("release", "arguments"), [(row[0], row[1]) for row in SHOWN if row[1].startswith(MENDED)] + TWICE
+)
 def test_the_corrected_command_has_no_problem_left(release: str, arguments: str) -> None:
     text = f"{MODEL} {arguments}"
     (command,) = read(text, release)
@@ -76,7 +81,12 @@ def test_two_unknown_flags_are_two_findings() -> None:
 
 def test_a_model_is_named() -> None:
     assert "no-model-given" in {finding.rule for finding in examined("vllm serve --port 8000", "0.19.0").findings}
-    assert "model-as-option" in {finding.rule for finding in examined("vllm serve --model Qwen/Qwen2.5-VL-7B-Instruct", "0.7.2").findings}
+    assert "model-as-option" in {
+        finding.rule for finding in examined("vllm serve --model Qwen/Qwen2.5-VL-7B-Instruct", "0.7.2").findings
+    }
     assert "unknown-argument" in {
-        finding.rule for finding in examined("python -m vllm.entrypoints.openai.api_server Qwen/Qwen2.5-VL-7B-Instruct", "0.8.5").findings
+        finding.rule
+        for finding in examined(
+            "python -m vllm.entrypoints.openai.api_server Qwen/Qwen2.5-VL-7B-Instruct", "0.8.5"
+        ).findings
     }

@@ -26,11 +26,23 @@ MISTAKES = {
         "      pods: shm",
         "fixes[0].change: a change takes flags, env, pip, image, pod, run; not 'pods'",
     ),
-    "an unknown key of an example": ("      captures: {", "      capture: {", "tests.matches[0]: an example that matches takes"),
+    "an unknown key of an example": (
+        "      captures: {",
+        "      capture: {",
+        "tests.matches[0]: an example that matches takes",
+    ),
     "an unknown kind of example": ("  silent:", "  quiet:", "tests: tests takes matches, silent; not 'quiet'"),
     "an unknown language": ("  zh: 长度", "  fr: 长度", "title: a text takes en, zh; not 'fr'"),
-    "a key twice": ("severity: fatal", "severity: fatal\nseverity: notice", "severity: 'severity' appears twice, first on line 3"),
-    "a key twice in a match item": ("    level: ERROR", "    exception: x\n    level: ERROR", "exception: 'exception' appears twice"),
+    "a key twice": (
+        "severity: fatal",
+        "severity: fatal\nseverity: notice",
+        "severity: 'severity' appears twice, first on line 3",
+    ),
+    "a key twice in a match item": (
+        "    level: ERROR",
+        "    exception: x\n    level: ERROR",
+        "exception: 'exception' appears twice",
+    ),
     "no Chinese text": ("  zh: 长度 {asked} 超过模型的 {derived}\n", "", "title: there is no zh text"),
     "an empty Chinese text": ("  zh: 长度 {asked} 超过模型的 {derived}\n", "  zh:\n", "title.zh: is empty"),
     "English as Chinese": (
@@ -43,20 +55,36 @@ MISTAKES = {
         "超过模型的长度",
         "title: en and zh differ in placeholders: only en has derived",
     ),
-    "a number in one language": ("zh: 减少输入。", "zh: 减少 2 项输入。", "fixes[1]: en and zh differ in numbers: only zh has 2"),
-    "a flag in one language": ("而 --max-model-len 为", "而最大长度为", "why: en and zh differ in flags: only en has --max-model-len"),
+    "a number in one language": (
+        "zh: 减少输入。",
+        "zh: 减少 2 项输入。",
+        "fixes[1]: en and zh differ in numbers: only zh has 2",
+    ),
+    "a flag in one language": (
+        "而 --max-model-len 为",
+        "而最大长度为",
+        "why: en and zh differ in flags: only en has --max-model-len",
+    ),
     "a variable in one language": (
         "en: Ask less.",
         "en: Ask less, or set VLLM_USE_V1.",
         "fixes[1]: en and zh differ in variables: only en has VLLM_USE_V1",
     ),
-    "a title that is no map": ("title:\n  en: The", "title: x\nwhy_not:\n  en: The", "title: a text is a map of en, zh"),
+    "a title that is no map": (
+        "title:\n  en: The",
+        "title: x\nwhy_not:\n  en: The",
+        "title: a text is a map of en, zh",
+    ),
     "an unknown severity": (
         "severity: fatal",
         "severity: fatl",
         "severity: is fatal or degraded or notice, not 'fatl'; did you mean 'fatal'?",
     ),
-    "an unknown confidence": ("confidence: likely", "confidence: 'sure'", "confidence: is certain or likely, not 'sure'"),
+    "an unknown confidence": (
+        "confidence: likely",
+        "confidence: 'sure'",
+        "confidence: is certain or likely, not 'sure'",
+    ),
     "a symptom that is neither yes nor no": ("symptom: no", "symptom: maybe", "symptom: is yes or no, not 'maybe'"),
     "an id that is not the file's name": (
         "id: length-above-model",
@@ -84,8 +112,16 @@ MISTAKES = {
         "  silent: []\n",
         "tests.silent: is a list with at least one item",
     ),
-    "an example without a name": ("    - name: a length that fits\n      log: |", "    - log: |", "tests.silent[0]: there is no name"),
-    "an example without log and facts": ("      log: |\n        INFO all is well\n", "", "tests.silent[0]: has neither a log nor facts"),
+    "an example without a name": (
+        "    - name: a length that fits\n      log: |",
+        "    - log: |",
+        "tests.silent[0]: there is no name",
+    ),
+    "an example without log and facts": (
+        "      log: |\n        INFO all is well\n",
+        "",
+        "tests.silent[0]: has neither a log nor facts",
+    ),
     "captures of what must be silent": (
         "      log: |\n        INFO all",
         "      captures: {a: b}\n      log: |\n        INFO all",
@@ -116,7 +152,11 @@ MISTAKES = {
         "      captures: 131072",
         "captures: is a map of names and texts",
     ),
-    "an unknown fact": ("{phase: config, vllm:", "{phas: config, vllm:", "match[0].facts: there is no fact 'phas'; did you mean 'phase'?"),
+    "an unknown fact": (
+        "{phase: config, vllm:",
+        "{phas: config, vllm:",
+        "match[0].facts: there is no fact 'phas'; did you mean 'phase'?",
+    ),
     "an unknown fact in applies": (
         "applies: {vllm: '>=0.8,",
         "applies: {vlm: '>=0.8,",
@@ -127,9 +167,21 @@ MISTAKES = {
         "{phase: profiling, vllm:",
         "match[0].facts.phase: 'profiling' fits none of config, load, profile",
     ),
-    "a malformed range": ("{vllm: '>=0.8,<0.10'}", "{vllm: '>=0.8 <0.10'}", "applies.vllm: not a version range: '>=0.8 <0.10'"),
-    "a version without a range": ("{vllm: '>=0.8,<0.10'}", "{vllm: 0.8.5}", "applies.vllm: is a range: write '==0.8.5' or '>=0.8.5'"),
-    "a malformed pattern of a fact": ("{engine: V1}", "{engine: 'V(1'}", "fixes[0].applies.engine: the pattern is no regular expression"),
+    "a malformed range": (
+        "{vllm: '>=0.8,<0.10'}",
+        "{vllm: '>=0.8 <0.10'}",
+        "applies.vllm: not a version range: '>=0.8 <0.10'",
+    ),
+    "a version without a range": (
+        "{vllm: '>=0.8,<0.10'}",
+        "{vllm: 0.8.5}",
+        "applies.vllm: is a range: write '==0.8.5' or '>=0.8.5'",
+    ),
+    "a malformed pattern of a fact": (
+        "{engine: V1}",
+        "{engine: 'V(1'}",
+        "fixes[0].applies.engine: the pattern is no regular expression",
+    ),
     "empty facts": ("{phase: config, vllm: '<0.12'}", "{}", "match[0].facts: is empty"),
     "a pattern that does not compile": (
         r"'max_model_len \((?P",
@@ -151,13 +203,21 @@ MISTAKES = {
         "'it asked for less|asked for (?P",
         "match[1].message: has no text that every match contains",
     ),
-    "an item that says nothing but a level": ("  - message: 'asked", "  - level: ERROR\n  - message: 'asked", "match[1]: says too little"),
+    "an item that says nothing but a level": (
+        "  - message: 'asked",
+        "  - level: ERROR\n  - message: 'asked",
+        "match[1]: says too little",
+    ),
     "a common exception alone": (
         "  - message: 'asked",
         "  - exception: RuntimeError\n  - message: 'asked",
         "match[1]: 'RuntimeError' alone says too little",
     ),
-    "a level that is none": ("level: ERROR|WARNING", "level: ERR", "match[0].level: fits none of DEBUG, INFO, WARNING, ERROR, CRITICAL"),
+    "a level that is none": (
+        "level: ERROR|WARNING",
+        "level: ERR",
+        "match[0].level: fits none of DEBUG, INFO, WARNING, ERROR, CRITICAL",
+    ),
     "match is no list": ("match:\n  - exception: ValueError\n", "match:\n    exception: ValueError\n", "is no YAML"),
     "a match item that is a text": (
         "  - message: 'asked",
@@ -195,18 +255,42 @@ MISTAKES = {
         "        enforce-eager: true",
         "flags.enforce-eager: a flag is written as --max-model-len",
     ),
-    "a flag with underscores": ("        --enforce-eager: true", "        --enforce_eager: true", "a flag is written as --max-model-len"),
-    "a flag that is false": ("        --enforce-eager: true", "        --enforce-eager: false", "'false' is no value of a flag"),
-    "a flag without a value": ("        --swap-space: null", "        --swap-space:", "flags.--swap-space: has no value"),
+    "a flag with underscores": (
+        "        --enforce-eager: true",
+        "        --enforce_eager: true",
+        "a flag is written as --max-model-len",
+    ),
+    "a flag that is false": (
+        "        --enforce-eager: true",
+        "        --enforce-eager: false",
+        "'false' is no value of a flag",
+    ),
+    "a flag without a value": (
+        "        --swap-space: null",
+        "        --swap-space:",
+        "flags.--swap-space: has no value",
+    ),
     "a flag repeated with maps": ("[one, two]", "[{one: two}]", "flags.--allowed-origins: is a list of texts"),
     "flags that are no map": (
         "      env: {VLLM_ALLOW_LONG_MAX_MODEL_LEN: '1', VLLM_USE_V1: null}",
         "      env: VLLM_USE_V1=1",
         "change.env: is a map of variables",
     ),
-    "a variable with a blank": ("{VLLM_ALLOW_LONG_MAX_MODEL_LEN: '1',", "{VLLM ALLOW: '1',", "is not the name of an environment variable"),
-    "a variable that is a list": ("VLLM_USE_V1: null", "VLLM_USE_V1: [a]", "change.env.VLLM_USE_V1: is a text, or null"),
-    "a requirement with blanks": ("'transformers>=4.49,<5'", "'transformers >= 4.49'", "change.pip[0]: is a requirement without blanks"),
+    "a variable with a blank": (
+        "{VLLM_ALLOW_LONG_MAX_MODEL_LEN: '1',",
+        "{VLLM ALLOW: '1',",
+        "is not the name of an environment variable",
+    ),
+    "a variable that is a list": (
+        "VLLM_USE_V1: null",
+        "VLLM_USE_V1: [a]",
+        "change.env.VLLM_USE_V1: is a text, or null",
+    ),
+    "a requirement with blanks": (
+        "'transformers>=4.49,<5'",
+        "'transformers >= 4.49'",
+        "change.pip[0]: is a requirement without blanks",
+    ),
     "pip as a text": (
         "      pip: ['transformers>=4.49,<5', 'vllm[audio]=={vllm}', 'torch{derived}']",
         "      pip: transformers",
@@ -217,11 +301,31 @@ MISTAKES = {
         "pod: shm-volumes",
         "readiness-probe, probe-ports, probe-paths; did you mean 'shm-volume'?",
     ),
-    "a command of two lines": ("run: ray status", "run: |\n        ray stop\n        ray start", "change.run: is a text of one line"),
-    "an image that is a map": ("image: vllm/vllm-openai:v0.8.5", "image: {a: b}", "change.image: is a text of one line"),
-    "a change that is a text": ("    zh: 减少输入。", "    zh: 减少输入。\n    change: none", "fixes[1].change: a change is a map of"),
-    "a rule that explains itself": ("explains: [engine-failed]", "explains: [length-above-model]", "explains: names the rule itself"),
-    "explains as a text": ("explains: [engine-failed]", "explains: engine-failed", "explains: is a list with at least one item"),
+    "a command of two lines": (
+        "run: ray status",
+        "run: |\n        ray stop\n        ray start",
+        "change.run: is a text of one line",
+    ),
+    "an image that is a map": (
+        "image: vllm/vllm-openai:v0.8.5",
+        "image: {a: b}",
+        "change.image: is a text of one line",
+    ),
+    "a change that is a text": (
+        "    zh: 减少输入。",
+        "    zh: 减少输入。\n    change: none",
+        "fixes[1].change: a change is a map of",
+    ),
+    "a rule that explains itself": (
+        "explains: [engine-failed]",
+        "explains: [length-above-model]",
+        "explains: names the rule itself",
+    ),
+    "explains as a text": (
+        "explains: [engine-failed]",
+        "explains: engine-failed",
+        "explains: is a list with at least one item",
+    ),
     "a text that is a list": ("severity: fatal", "severity: [fatal]", "severity: is a text"),
     "a colon in a plain text": (
         "en: Ask less.",
@@ -231,7 +335,11 @@ MISTAKES = {
     "a tab": ("    zh: 减少输入。", "\tzh: 减少输入。", "indent with blanks, not with tabs"),
     "a backquote": ("en: Ask less.", "en: `Ask` less.", "quote this value: it begins with a character that YAML keeps"),
     "a quote that is never closed": ("en: Ask less.", "en: 'Ask less.", "is no YAML"),
-    "a backslash in double quotes": ("level: ERROR|WARNING", 'level: "\\d"', "in double quotes a backslash is an escape"),
+    "a backslash in double quotes": (
+        "level: ERROR|WARNING",
+        'level: "\\d"',
+        "in double quotes a backslash is an escape",
+    ),
     "a comma in braces": ("symptom: no", "symptom: {no, yes", "is no YAML"),
     "a star": ("en: Ask less.", "en: *Ask less.", "or quote this value"),
     "a tag": ("symptom: no", "symptom: !!python/name:os.system no", "is a tag"),
@@ -261,7 +369,11 @@ def test_a_mistake_names_its_line(tmp_path: Path) -> None:
 
 
 def test_all_mistakes_of_a_file_are_said_in_the_order_of_its_lines(tmp_path: Path) -> None:
-    text = changed("severity: fatal", "severity: fatl").replace("level: ERROR", "mesage: ERROR").replace("pod: shm-volume", "pod: shm")
+    text = (
+        changed("severity: fatal", "severity: fatl")
+        .replace("level: ERROR", "mesage: ERROR")
+        .replace("pod: shm-volume", "pod: shm")
+    )
     found = mistakes(tmp_path, text)
     assert len(found) == 3
     assert [word in line for word, line in zip(("fatl", "mesage", "pod"), found, strict=True)] == [True] * 3

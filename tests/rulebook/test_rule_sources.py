@@ -54,7 +54,9 @@ def test_what_is_wrong_with_sources_is_said(written: str, problem: str, tmp_path
     assert problem in str(error.value)
 
 
-@pytest.mark.parametrize(("release", "legal"), [("0.8.0", True), ("0.8.5.post1–0.9.2", True), ("0.8.0-0.9.2", False), ("<0.9", False)])
+@pytest.mark.parametrize(
+    ("release", "legal"), [("0.8.0", True), ("0.8.5.post1–0.9.2", True), ("0.8.0-0.9.2", False), ("<0.9", False)]
+)
 def test_the_schema_for_editors_knows_a_range(release: str, legal: bool, root: Path) -> None:
     items = json.loads((root / "docs/rule.schema.json").read_text(encoding="utf-8"))["properties"]["seen_in"]["items"]
     assert jsonschema.Draft202012Validator(items).is_valid(release) is legal

@@ -21,7 +21,10 @@ def test_a_rule_is_read_whole(tmp_path: Path) -> None:
         id="length-above-model",
         severity="fatal",
         confidence="likely",
-        title={"en": "The length {asked} is more than the model's {derived}", "zh": "长度 {asked} 超过模型的 {derived}"},
+        title={
+            "en": "The length {asked} is more than the model's {derived}",
+            "zh": "长度 {asked} 超过模型的 {derived}",
+        },
         why={
             "en": "The model was trained for {derived} tokens; --max-model-len asks for {asked}.",
             "zh": "模型训练长度为 {derived}；而 --max-model-len 为 {asked}。",
@@ -159,7 +162,8 @@ class TestHostileFiles:
         self.check(tmp_path, data, "the file is empty")
 
     @pytest.mark.parametrize(
-        "data", [b"just text", b"- a\n- b\n", b"id: [a]\nmatch: {a: b}\nfixes: [[a]]\ntests: 1\ntitle: []\napplies: []\n"]
+        "data",
+        [b"just text", b"- a\n- b\n", b"id: [a]\nmatch: {a: b}\nfixes: [[a]]\ntests: 1\ntitle: []\napplies: []\n"],
     )
     def test_another_shape(self, data: bytes, tmp_path: Path) -> None:
         self.check(tmp_path, data, "is a map of")
@@ -169,10 +173,16 @@ class TestHostileFiles:
 
 
 def test_an_alias_stands_for_what_it_names(tmp_path: Path) -> None:
-    text = changed("message: 'asked", "message: &words 'asked").replace("fixes:\n", "  - level: ERROR\n    message: *words\nfixes:\n", 1)
-    text = text.replace("applies: {vllm: '>=0.8,<0.10'}\nexplains", "explains").replace("symptom: no\n\n  - level", "  - level")
+    text = changed("message: 'asked", "message: &words 'asked").replace(
+        "fixes:\n", "  - level: ERROR\n    message: *words\nfixes:\n", 1
+    )
+    text = text.replace("applies: {vllm: '>=0.8,<0.10'}\nexplains", "explains").replace(
+        "symptom: no\n\n  - level", "  - level"
+    )
     start, end = text.index("explains:"), text.index("  - level: ERROR\n    message: *words")
-    moved = text[:start] + text[end : text.index("fixes:\n", end)] + text[start:end] + text[text.index("fixes:\n", end) :]
+    moved = (
+        text[:start] + text[end : text.index("fixes:\n", end)] + text[start:end] + text[text.index("fixes:\n", end) :]
+    )
     rule = rulebook.load_file(str(write(tmp_path, moved)))
     assert rule.match[2].message == rule.match[1].message
 
@@ -215,7 +225,8 @@ def test_a_link_to_no_rule(tmp_path: Path) -> None:
     with pytest.raises(RuleError) as raised:
         rulebook.load(str(tmp_path))
     assert (
-        str(raised.value) == f"{path}:{line_of(GOOD, 'explains')}: explains: there is no rule 'engin-failed'; did you mean 'engine-failed'?"
+        str(raised.value)
+        == f"{path}:{line_of(GOOD, 'explains')}: explains: there is no rule 'engin-failed'; did you mean 'engine-failed'?"
     )
 
 
@@ -243,7 +254,9 @@ def test_an_own_rule_with_a_known_id_needs_override(tmp_path: Path) -> None:
     write(tmp_path, OTHER, "engine-failed")
     own = rulebook.load(str(tmp_path))
     known = [own[0]._replace(source="", severity="notice"), own[0]._replace(source="", id="another")]
-    with pytest.raises(RuleError, match=r"engine-failed\.yaml:2: id: there is a rule 'engine-failed' already; .*--override"):
+    with pytest.raises(
+        RuleError, match=r"engine-failed\.yaml:2: id: there is a rule 'engine-failed' already; .*--override"
+    ):
         rulebook.merge(known, own)
     assert rulebook.merge(known, own, override=True) == (known[1], own[0])
 
@@ -259,7 +272,9 @@ def test_compiled_rules_are_the_same_without_examples(tmp_path: Path) -> None:
     assert str(tmp_path) not in compiled.read_text(encoding="utf-8")
 
 
-def test_shipped_rules_come_compiled_where_there_is_a_compiled_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_rules_come_compiled_where_there_is_a_compiled_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, OTHER, "engine-failed")
     (tmp_path / "rulebook.json").write_text(rulebook.compile_book(rulebook.load(str(tmp_path))), encoding="utf-8")
     monkeypatch.setattr("qvl_doctor.rulebook.book._PACKAGE", str(tmp_path))
@@ -283,7 +298,9 @@ def test_many_compiled_rules_load_quickly(tmp_path: Path) -> None:
     write(tmp_path, OTHER, "engine-failed")
     rule = rulebook.load(str(tmp_path))[1]
     path = tmp_path / "compiled.json"
-    path.write_text(rulebook.compile_book([rule._replace(id=f"rule-{number}") for number in range(200)]), encoding="utf-8")
+    path.write_text(
+        rulebook.compile_book([rule._replace(id=f"rule-{number}") for number in range(200)]), encoding="utf-8"
+    )
     costs = []
     for _ in range(5):
         began = time.process_time()
@@ -315,7 +332,12 @@ def test_the_schema_for_editors_knows_every_key(root: Path) -> None:
 
 
 def test_the_example_of_the_documentation_loads(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qvl_doctor.rulebook.rulefile._remedies", lambda: frozenset(["releases_for_model_type", "name_of_function"]))
+    monkeypatch.setattr(
+        "qvl_doctor.rulebook.rulefile._remedies", lambda: frozenset(["releases_for_model_type", "name_of_function"])
+    )
     text = (root / "docs/rules-format.md").read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
     text = text.replace('zh: "…"', 'zh: "说明"').replace("[https://…]", "[https://docs.vllm.ai/en/latest/]")
-    assert rulebook.load_file(str(write(tmp_path, text, "max-model-len-above-model"))).fixes[0].remedy == "name_of_function"
+    assert (
+        rulebook.load_file(str(write(tmp_path, text, "max-model-len-above-model"))).fixes[0].remedy
+        == "name_of_function"
+    )

@@ -12,7 +12,8 @@ from qvl_doctor.diagnose import diagnose
 from qvl_doctor.logs.records import read_records
 from qvl_doctor.model import Rule
 
-# Read here, because a test for each rule needs their names; what is wrong with a file is then a test that fails, not a crash.
+# Read here, because a test for each rule needs their names; what is wrong with a file is then a test that fails, not a
+# crash.
 RULES, MISTAKES = rulebook.read(rulebook.rules_folder())
 # As they run when they are shipped: with `re`, without time limit.
 SHIPPED = tuple(rule._replace(source="") for rule in RULES)

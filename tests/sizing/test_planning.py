@@ -97,15 +97,32 @@ def test_the_manifest_keeps_its_comments_and_its_order(tmp_path: Path) -> None:
 
 def test_a_plan_from_arguments_and_from_one_quoted_word_is_the_same() -> None:
     words = ["vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct", "--max-model-len", "8192"]
-    assert report("--gpu", "L4", "--vllm", "0.11.0", "--", *words) == report("--gpu", "L4", "--vllm", "0.11.0", "--", " ".join(words))
+    assert report("--gpu", "L4", "--vllm", "0.11.0", "--", *words) == report(
+        "--gpu", "L4", "--vllm", "0.11.0", "--", " ".join(words)
+    )
 
 
 def test_exit_code_says_whether_it_fits() -> None:
     fits = doctor(
-        "plan", "--gpu", "H100", "--vllm", "0.19.0", "--", "vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct", "--max-model-len", "32768"
+        "plan",
+        "--gpu",
+        "H100",
+        "--vllm",
+        "0.19.0",
+        "--",
+        "vllm",
+        "serve",
+        "Qwen/Qwen2.5-VL-7B-Instruct",
+        "--max-model-len",
+        "32768",
     )
     assert fits.returncode == 0, fits.stdout
-    assert doctor("plan", "--gpu", "T4", "--vllm", "0.19.0", "--", "vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct").returncode == 1
+    assert (
+        doctor(
+            "plan", "--gpu", "T4", "--vllm", "0.19.0", "--", "vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct"
+        ).returncode
+        == 1
+    )
 
 
 def test_an_unknown_model_is_said_to_be_unknown_and_nothing_is_guessed() -> None:
@@ -178,7 +195,9 @@ def config(**changes: Any) -> dict[str, Any]:
 )
 def test_a_models_folder_is_read_or_told_where_it_breaks(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text, encoding="utf-8")
-    done = doctor("plan", "--gpu", "L4", "--vllm", "0.19.0", "--model-dir", str(tmp_path), "--", "vllm", "serve", str(tmp_path))
+    done = doctor(
+        "plan", "--gpu", "L4", "--vllm", "0.19.0", "--model-dir", str(tmp_path), "--", "vllm", "serve", str(tmp_path)
+    )
     assert "Traceback" not in done.stderr
     assert (done.returncode, said in done.stderr) == ((2, True) if said else (0, True)), done.stderr + done.stdout
 
@@ -186,7 +205,9 @@ def test_a_models_folder_is_read_or_told_where_it_breaks(text: str, said: str, t
 def test_a_cut_off_safetensors_header_is_told_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config()), encoding="utf-8")
     (tmp_path / "model.safetensors").write_bytes((500).to_bytes(8, "little") + b'{"a": {"dtype"')
-    done = doctor("plan", "--gpu", "L4", "--vllm", "0.19.0", "--model-dir", str(tmp_path), "--", "vllm", "serve", str(tmp_path))
+    done = doctor(
+        "plan", "--gpu", "L4", "--vllm", "0.19.0", "--model-dir", str(tmp_path), "--", "vllm", "serve", str(tmp_path)
+    )
     assert done.returncode == 2
     assert "model.safetensors" in done.stderr
     assert "500" in done.stderr

@@ -43,7 +43,10 @@ def test_a_page_has_a_section_for_each_rule_and_a_way_to_it(folder: Path) -> Non
     assert links == anchors == ["engine-failed", "length-above-model"]
     assert "2 rules" in page
     assert (
-        page.index("## The engine died") < page.index('"engine-failed"') < page.index("## Starting the server") < page.index('"length-ab')
+        page.index("## The engine died")
+        < page.index('"engine-failed"')
+        < page.index("## Starting the server")
+        < page.index('"length-ab')
     )
     assert r"### The length \<asked\> is more than the model's \<derived\>" in page
     assert "vLLM's own text, in the sources of 0.8.0–0.9.2" in page
@@ -54,7 +57,10 @@ def test_a_page_has_a_section_for_each_rule_and_a_way_to_it(folder: Path) -> Non
 
 def test_the_pages_of_both_languages_have_the_same_shape(folder: Path) -> None:
     pages = build_docs.documents(rulebook.load(str(folder / "rules")))
-    shapes = [re.findall(r"^(?:#+ |<a id=\S+|```\w*|\d+\. |- )", pages[name], re.MULTILINE) for name in ("rules.md", "rules.zh.md")]
+    shapes = [
+        re.findall(r"^(?:#+ |<a id=\S+|```\w*|\d+\. |- )", pages[name], re.MULTILINE)
+        for name in ("rules.md", "rules.zh.md")
+    ]
     assert shapes[0] == shapes[1]
     assert "### 长度" in pages["rules.zh.md"]
     assert "引擎退出" in pages["rules.zh.md"]
@@ -103,7 +109,10 @@ def test_stale_documents_fail_and_are_left_alone(folder: Path, capsys: pytest.Ca
 
 
 def test_of_two_beginnings_the_longer_decides() -> None:
-    chapters = {name: build_docs.topic_of(name).en for name in ("gpu-memory-not-free", "gpu-memory-broken", "gpu-busy", "new-thing")}
+    chapters = {
+        name: build_docs.topic_of(name).en
+        for name in ("gpu-memory-not-free", "gpu-memory-broken", "gpu-busy", "new-thing")
+    }
     assert chapters == {
         "gpu-memory-not-free": "Out of GPU memory",
         "gpu-memory-broken": "GPU, driver and CUDA libraries",
@@ -114,7 +123,12 @@ def test_of_two_beginnings_the_longer_decides() -> None:
 
 def test_chapters_hold_nothing_that_no_rule_has(root: Path) -> None:
     ids = [path.stem for path in (root / "rules").glob("*.yaml")]
-    idle = [begin for topic in build_docs.TOPICS for begin in topic.ids.split() if not any(name.startswith(begin) for name in ids)]
+    idle = [
+        begin
+        for topic in build_docs.TOPICS
+        for begin in topic.ids.split()
+        if not any(name.startswith(begin) for name in ids)
+    ]
     assert idle == []
 
 

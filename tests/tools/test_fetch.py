@@ -88,11 +88,14 @@ def test_a_release_that_the_index_does_not_have(release: str, said: str, index: 
 def test_an_index_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
     nowhere = "http://name:secret@127.0.0.1:9/simple ftp://127.0.0.1/simple"
-    monkeypatch.setattr(fetch_sdist, "pip_settings", lambda: {"index-url": (tmp_path / "none").as_uri(), "extra-index-url": nowhere})
+    monkeypatch.setattr(
+        fetch_sdist, "pip_settings", lambda: {"index-url": (tmp_path / "none").as_uri(), "extra-index-url": nowhere}
+    )
     with pytest.raises(FetchError) as error:
         fetch_sdist.fetch("0.9.0", tmp_path / "sources")
     assert re.search(
-        r"none/vllm/index.html: .*; http://127.0.0.1:9/simple/vllm/: .*; ftp:.*: an index is an https, http or file", str(error.value)
+        r"none/vllm/index.html: .*; http://127.0.0.1:9/simple/vllm/: .*; ftp:.*: an index is an https, http or file",
+        str(error.value),
     )
     assert "secret" not in str(error.value)
 
@@ -112,12 +115,18 @@ def test_a_file_that_never_ends(index: Path, tmp_path: Path, monkeypatch: pytest
     assert below(tmp_path / "sources") == []
 
 
-@pytest.mark.parametrize("name", ["../evil.py", "vllm-0.9.0/../../evil.py", "/tmp/evil.py", "vllm-0.9.0/vllm\\..\\evil.py"])
+@pytest.mark.parametrize(
+    "name", ["../evil.py", "vllm-0.9.0/../../evil.py", "/tmp/evil.py", "vllm-0.9.0/vllm\\..\\evil.py"]
+)
 def test_a_file_that_wants_to_be_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
     archive = sdist(tmp_path / "hostile.tar.gz", {**GOOD, name: b"evil"})
     with pytest.raises(FetchError, match="refused: a file of the archive wants to be written to"):
         fetch_sdist.unpack(archive, tmp_path / "sources" / "vllm-0.9.0")
-    assert [path.name for path in tmp_path.rglob("*")] in (["hostile.tar.gz"], ["hostile.tar.gz", "sources"], ["sources", "hostile.tar.gz"])
+    assert [path.name for path in tmp_path.rglob("*")] in (
+        ["hostile.tar.gz"],
+        ["hostile.tar.gz", "sources"],
+        ["sources", "hostile.tar.gz"],
+    )
 
 
 def test_links_and_devices_are_not_followed(tmp_path: Path) -> None:
@@ -151,9 +160,15 @@ def test_a_file_below_a_link_lands_in_the_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "value", "said"),
-    [("MOST_FILES", 3, "more than 3 files"), ("MOST_BYTES", 50, "or 50 bytes"), ("MOST_FILE_BYTES", 20, "bytes are no source file")],
+    [
+        ("MOST_FILES", 3, "more than 3 files"),
+        ("MOST_BYTES", 50, "or 50 bytes"),
+        ("MOST_FILE_BYTES", 20, "bytes are no source file"),
+    ],
 )
-def test_an_archive_that_is_far_too_large(limit: str, value: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_that_is_far_too_large(
+    limit: str, value: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(fetch_sdist, limit, value)
     with pytest.raises(FetchError, match=said):
         fetch_sdist.unpack(sdist(tmp_path / "large.tar.gz", GOOD), tmp_path / "vllm-0.9.0")

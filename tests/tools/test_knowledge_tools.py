@@ -91,7 +91,9 @@ def mined(miner: ModuleType, folder: Path) -> dict[str, Any]:
     archives = [str(new_transformers(folder)), str(old_transformers(folder))]
     trees = [
         str(vllm(folder, "0.6.10", '_CONFIG_REGISTRY = LazyConfigDict(epsilon="EpsilonConfig")')),
-        str(vllm(folder, "0.6.9", '_X: T = {"epsilon": E}\n_CONFIG_REGISTRY: Dict[str, T] = {"zeta": ZetaConfig, **_X}')),
+        str(
+            vllm(folder, "0.6.9", '_X: T = {"epsilon": E}\n_CONFIG_REGISTRY: Dict[str, T] = {"zeta": ZetaConfig, **_X}')
+        ),
     ]
     miner.main(["--transformers", *archives, "--vllm", *trees, "--out", str(out)])
     result: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
@@ -104,7 +106,11 @@ def test_model_types_are_mined_without_importing_anything(miner: ModuleType, tmp
     assert set(found["vllm"]["releases"].values()) == {"2025-06-01"}
     assert found["transformers"]["model_types"] == {
         "alpha": {"first": "4.1.0", "last": "4.2.0", "classes": ["AlphaModel", "AlphaForCausalLM"]},
-        "beta_vl": {"first": "4.2.0", "last": "4.2.0", "classes": ["BetaVLForConditionalGeneration", "BetaVLModel", "BetaVLTower"]},
+        "beta_vl": {
+            "first": "4.2.0",
+            "last": "4.2.0",
+            "classes": ["BetaVLForConditionalGeneration", "BetaVLModel", "BetaVLTower"],
+        },
         "delta-1": {"first": "4.2.0", "last": "4.2.0", "classes": []},
         "gamma": {"first": "4.2.0", "last": "4.2.0", "classes": []},
         "gone": {"first": "4.1.0", "last": "4.1.0", "classes": ["GoneForCausalLM"]},
@@ -136,8 +142,20 @@ def build(builder: ModuleType, folder: Path, found: dict[str, Any]) -> dict[str,
             {"architecture": "PluginModel", "first_version": None, "last_version": None},
         ],
         "pins": [
-            {"version": "0.6.0", "transformers": ">= 4.1, <4.2", "torch": "== 2.4.0", "python": ">=3.8", "main_cuda": "12.1"},
-            {"version": "0.6.9", "transformers": "<5,>= 4.1", "torch": "==2.5.1; x == 'y'", "python": ">=3.9", "main_cuda": "12.1"},
+            {
+                "version": "0.6.0",
+                "transformers": ">= 4.1, <4.2",
+                "torch": "== 2.4.0",
+                "python": ">=3.8",
+                "main_cuda": "12.1",
+            },
+            {
+                "version": "0.6.9",
+                "transformers": "<5,>= 4.1",
+                "torch": "==2.5.1; x == 'y'",
+                "python": ">=3.9",
+                "main_cuda": "12.1",
+            },
             {"version": "0.6.10", "transformers": ">= 4.1", "torch": "==2.6.0", "python": ">=3.9", "main_cuda": "12.4"},
         ],
     }
@@ -158,23 +176,41 @@ def build(builder: ModuleType, folder: Path, found: dict[str, Any]) -> dict[str,
     assert {tables[name]["date"] for name in tables if name != "traps"} == {"2026-01-31"}
     assert tables["architectures"]["architectures"]["AlphaForCausalLM"] == ["0.6.0", "0.6.9"]
     assert "PluginModel" not in tables["architectures"]["architectures"]
-    assert tables["pins"]["releases"]["0.6.9"] == {"transformers": ">=4.1,<5", "torch": "2.5.1", "python": ">=3.9", "cuda": "12.1"}
+    assert tables["pins"]["releases"]["0.6.9"] == {
+        "transformers": ">=4.1,<5",
+        "torch": "2.5.1",
+        "python": ">=3.9",
+        "cuda": "12.1",
+    }
     types: dict[str, dict[str, str]] = tables["model_types"]["model_types"]
     return types
 
 
 def test_the_builder_pairs_releases_that_run_together(miner: ModuleType, builder: ModuleType, tmp_path: Path) -> None:
     assert build(builder, tmp_path, mined(miner, tmp_path)) == {
-        "alpha": {"transformers": "4.1", "architecture": "AlphaForCausalLM", "vllm": "0.6.0", "until": "0.6.9", "image": "0.6.9"},
+        "alpha": {
+            "transformers": "4.1",
+            "architecture": "AlphaForCausalLM",
+            "vllm": "0.6.0",
+            "until": "0.6.9",
+            "image": "0.6.9",
+        },
         # Two older releases have the architecture: one pins Transformers too low, one breaks with it.
-        "beta_vl": {"transformers": "4.2", "architecture": "BetaVLForConditionalGeneration", "vllm": "0.6.10", "image": "0.6.10"},
+        "beta_vl": {
+            "transformers": "4.2",
+            "architecture": "BetaVLForConditionalGeneration",
+            "vllm": "0.6.10",
+            "image": "0.6.10",
+        },
         "delta-1": {"transformers": "4.2"},
         "epsilon": {"architecture": "EpsilonForCausalLM", "vllm": "0.6.10", "image": "0.6.10"},
         "gamma": {"transformers": "4.2"},
     }
 
 
-def test_an_image_as_old_as_a_transformers_release_is_not_named_for_it(miner: ModuleType, builder: ModuleType, tmp_path: Path) -> None:
+def test_an_image_as_old_as_a_transformers_release_is_not_named_for_it(
+    miner: ModuleType, builder: ModuleType, tmp_path: Path
+) -> None:
     found = mined(miner, tmp_path)
     found["vllm"]["releases"]["0.6.10"] = "2025-03-02"
     assert "image" not in build(builder, tmp_path, found)["beta_vl"]

@@ -130,13 +130,19 @@ def test_a_catalogue_is_written_and_read_back(tmp_path: Path) -> None:
     again = catalogue.read(path)
     assert (again.releases, set(again.rows)) == (known.releases, set(known.rows))
     shown = {row.text: catalogue.ranges(row.releases, known.releases) for row in again.rows}
-    assert shown == {"came back": ("0.8.5.post1–0.9.0", "0.10.1"), "is gone": ("0.9.0–0.10.0",), "moves about": ("0.9.0–0.10.1",)}
+    assert shown == {
+        "came back": ("0.8.5.post1–0.9.0", "0.10.1"),
+        "is gone": ("0.9.0–0.10.0",),
+        "moves about": ("0.9.0–0.10.1",),
+    }
 
 
 def test_a_release_that_is_read_again_replaces_its_first_reading() -> None:
     known = catalogue.with_release(Catalogue((), ()), "0.9.0", release(a="one text", b="other text"))
     known = catalogue.with_release(known, "0.9.0", release(b="one text"))
-    assert known == Catalogue(("0.9.0",), (catalogue.Row("one text", "vllm/b.py", ("ValueError",), frozenset({"0.9.0"})),))
+    assert known == Catalogue(
+        ("0.9.0",), (catalogue.Row("one text", "vllm/b.py", ("ValueError",), frozenset({"0.9.0"})),)
+    )
 
 
 def test_an_older_release_does_not_say_where_a_text_stands_now() -> None:
@@ -146,7 +152,10 @@ def test_an_older_release_does_not_say_where_a_text_stands_now() -> None:
 
 
 def test_several_places_that_print_a_text_are_one_row() -> None:
-    texts = {"vllm/b.py": [Message("the same text", "ValueError", 1)], "vllm/a.py": [Message("the same text", "log:info", 1)]}
+    texts = {
+        "vllm/b.py": [Message("the same text", "ValueError", 1)],
+        "vllm/a.py": [Message("the same text", "log:info", 1)],
+    }
     row = catalogue.with_release(Catalogue((), ()), "0.9.0", texts).rows[0]
     assert (row.file, row.kinds) == ("vllm/a.py", ("ValueError", "log:info"))
 

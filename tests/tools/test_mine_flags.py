@@ -231,7 +231,11 @@ def test_releases_are_told_apart(miner: ModuleType, tmp_path: Path) -> None:
     flags = mined(miner, tmp_path, v0_10_0=NEW, v0_7_2=OLD, v0_9_1=NEW)["flags"]
     assert flags["--swap-space"]["in"] == ["0.7.2", "0.7.2"]
     assert flags["--seed"]["in"] == ["0.9.1"]
-    assert flags["--enforce-eager"] == {"in": ["0.7.2"], "kind_from": [["0.7.2", "switch"], ["0.9.1", "pair"]], "default": False}
+    assert flags["--enforce-eager"] == {
+        "in": ["0.7.2"],
+        "kind_from": [["0.7.2", "switch"], ["0.9.1", "pair"]],
+        "default": False,
+    }
     assert flags["--model"]["default_from"] == [["0.7.2", "facebook/opt-125m"], ["0.9.1", "Qwen/Qwen3-0.6B"]]
 
 

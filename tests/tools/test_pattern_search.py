@@ -17,7 +17,10 @@ from pattern_search import Index, Machine
             r"max_model_len \((?P<asked>\d+)\) is greater than the derived",
             "User-specified max_model_len ({}) is greater than the derived {}.",
         ),
-        (r"Free memory on device \S{3,9} \([\d.]+/[\d.]+ GiB\) on startup", "Free memory on device {} ({}/{} GiB) on startup is less"),
+        (
+            r"Free memory on device \S{3,9} \([\d.]+/[\d.]+ GiB\) on startup",
+            "Free memory on device {} ({}/{} GiB) on startup is less",
+        ),
         (
             r"initialization failed\. Failed core proc\(s\): \{[^}]{0,200}': -9\b",
             "Engine core initialization failed. Failed core proc(s): {}",
@@ -28,7 +31,10 @@ from pattern_search import Index, Machine
             r"cannot be greater than the model.{1,3} maximum context length",
             "({}) cannot be greater than the model's maximum context length ({}).",
         ),
-        (r"weights were not initialized from checkpoint: \{'lm_head", "Following weights were not initialized from checkpoint: {}"),
+        (
+            r"weights were not initialized from checkpoint: \{'lm_head",
+            "Following weights were not initialized from checkpoint: {}",
+        ),
         (r"(?:Too|Rather) large swap space\. [^a-z]{1,9}GiB", "Too large swap space. {} GiB are taken"),
         (r"takes (?:one|two|[3-9]) items?\b", "Takes two items"),
         (r"ends in a name (?P<name>\w+)$", "This text ends in a name {}"),
@@ -58,7 +64,10 @@ def test_a_text_that_a_pattern_can_match(pattern: str, text: str) -> None:
             r"context length is (?P<limit>\d{1,12}) tokens\. However, you requested (?P<asked>\d{1,12}) (?:input )?tokens",
             "context length is {} tokens. However, you requested {} output tokens and your prompt contains more",
         ),
-        (r"argument (?P<flag>-[\w-]{1,120}): expected one argument", "argument {flag}: Value {} cannot be converted to {}."),
+        (
+            r"argument (?P<flag>-[\w-]{1,120}): expected one argument",
+            "argument {flag}: Value {} cannot be converted to {}.",
+        ),
         # `re` has the last word: on anchors, boundaries, look-aheads and lengths.
         (r"^does not support LoRA yet", "The model {} does not support LoRA yet"),
         (r"support LoRA\b yet", "does not support LoRAs yet"),

@@ -188,7 +188,10 @@ def test_every_table_follows_a_release(tables: Path, capsys: pytest.CaptureFixtu
         "date": "2026-01-31",
         "variables": {"VLLM_KEPT": ["0.9.0"], "VLLM_NEW": ["0.10.0"], "VLLM_OLD": ["0.9.0", "0.9.0"]},
     }
-    assert table(tables, "quantization")["methods"] == {"alpha": [["0.9.0", 80], ["0.10.0", 75]], "beta": [["0.9.0", 80], ["0.10.0", 75]]}
+    assert table(tables, "quantization")["methods"] == {
+        "alpha": [["0.9.0", 80], ["0.10.0", 75]],
+        "beta": [["0.9.0", 80], ["0.10.0", 75]],
+    }
     assert table(tables, "pins")["releases"] == {
         "0.9.0": {"transformers": ">=4.51.1", "torch": "2.7.0", "python": ">=3.9", "cuda": "12.1"},
         "0.10.0": {"transformers": ">=4.56.0,<5", "torch": "2.8.0", "python": ">=3.9", "cuda": "12.9"},
@@ -254,7 +257,11 @@ def test_nothing_is_written_if_one_release_cannot_be_had(tables: Path, capsys: p
     [
         ("vllm/model_executor/models/registry.py", "_MODELS_ELSEWHERE = {}", "no registry of models found"),
         ("vllm/transformers_utils/config.py", "", "no config registry found"),
-        ("PKG-INFO", "Requires-Python: >=3.9\nRequires-Dist: torch==2.7.0\n", "does not say which transformers it needs"),
+        (
+            "PKG-INFO",
+            "Requires-Python: >=3.9\nRequires-Dist: torch==2.7.0\n",
+            "does not say which transformers it needs",
+        ),
         ("PKG-INFO", METADATA.replace("Requires-Python", "Other"), "does not say which Python it needs"),
         ("setup.py", "", "nothing says for which CUDA"),
         ("vllm/envs.py", "VARIABLES = {}", "no environment_variables in vllm/envs.py"),
@@ -279,7 +286,9 @@ def test_a_table_of_flags_that_says_more_than_is_known_is_not_rewritten(tables: 
 def test_the_first_registry_stood_in_the_package(tmp_path: Path) -> None:
     path = tmp_path / "vllm/model_executor/models/__init__.py"
     path.parent.mkdir(parents=True)
-    path.write_text('_GENERATION_MODELS = {"A": ("a", "A")}\n_MODELS = {**_GENERATION_MODELS, "B": ("b", "B")}\n', encoding="utf-8")
+    path.write_text(
+        '_GENERATION_MODELS = {"A": ("a", "A")}\n_MODELS = {**_GENERATION_MODELS, "B": ("b", "B")}\n', encoding="utf-8"
+    )
     assert mine_release.architectures(tmp_path) == {"A", "B"}
 
 
@@ -287,8 +296,14 @@ def test_the_shipped_tables_can_be_carried_on() -> None:
     """What is read back from them gives them again: nothing is lost when a release is added."""
     tables = refresh_knowledge.Tables(refresh_knowledge.KNOWLEDGE, catalogue.DEFAULT, refresh_knowledge.MODEL_TYPES, "")
     releases = list(tables.pins)
-    assert mine_flags.table(refresh_knowledge.options_of_releases(tables.flags["flags"], releases)) == tables.flags["flags"]
+    assert (
+        mine_flags.table(refresh_knowledge.options_of_releases(tables.flags["flags"], releases))
+        == tables.flags["flags"]
+    )
     assert refresh_knowledge.spans(refresh_knowledge.expanded(tables.variables, releases), releases) == tables.variables
     assert mine_variables.segments(mine_variables.of_segments(tables.minima, releases)) == tables.minima
-    assert refresh_knowledge.spans(refresh_knowledge.expanded(tables.architectures, releases), releases) == tables.architectures
+    assert (
+        refresh_knowledge.spans(refresh_knowledge.expanded(tables.architectures, releases), releases)
+        == tables.architectures
+    )
     assert tables.messages.releases[-1] == releases[-1] == tables.flags["newest"]

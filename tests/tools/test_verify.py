@@ -82,7 +82,9 @@ def test_a_match_item_that_is_meant_for_other_releases_than_those_with_its_text(
     items = (ITEM, f"{{{ITEM}, facts: {{vllm: '<0.8.5'}}}}")
     write(folder, rule(*items, extra="seen_in: [0.10.0–0.11.0]\n"), "length-too-large")
     (problem,) = check(folder, row(LENGTH, "0.10.0", "0.11.0"))
-    assert problem == "length-too-large: match[1] is meant for releases that do not have its text; it is in 0.10.0–0.11.0"
+    assert (
+        problem == "length-too-large: match[1] is meant for releases that do not have its text; it is in 0.10.0–0.11.0"
+    )
 
 
 REWORDED = "The length {} is more than all the {} tokens that the model has"
@@ -138,7 +140,9 @@ def test_a_rule_that_ends_with_a_release_need_not_know_what_came_after(folder: P
         ("level: ERROR", ("ValueError",), True),
     ],
 )
-def test_what_the_source_says_a_text_is_for(condition: str, kinds: tuple[str, ...], seen_there: bool, folder: Path) -> None:
+def test_what_the_source_says_a_text_is_for(
+    condition: str, kinds: tuple[str, ...], seen_there: bool, folder: Path
+) -> None:
     write(folder, rule(f"{{{ITEM}, {condition}}}"), "length-too-large")
     rules = rulebook.load(str(folder))
     known = Catalogue(RELEASES, (row(LENGTH, "0.9.0", kinds=kinds),))
@@ -159,7 +163,9 @@ def fill(folder: Path, *rows: Row) -> None:
     path = folder.parent / "messages.txt"
     catalogue.write(Catalogue(RELEASES, rows), path)
     assert verify_rules.main(["fill", "--rules", str(folder), "--catalogue", str(path)]) == 0
-    assert verify_rules.main(["check", "--rules", str(folder), "--catalogue", str(path), "--other-texts", str(path)]) == 0
+    assert (
+        verify_rules.main(["check", "--rules", str(folder), "--catalogue", str(path), "--other-texts", str(path)]) == 0
+    )
 
 
 def test_filling_writes_one_line_and_nothing_else(folder: Path) -> None:
@@ -175,12 +181,20 @@ def test_filling_writes_one_line_and_nothing_else(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "old", ["seen_in: [0.8.0]\n", "seen_in:\n  - 0.8.0\n  - 0.9.0\n", "seen_in:\n- 0.8.0\n", "seen_in: [\n  0.8.0,\n  0.9.0]\n"]
+    "old",
+    [
+        "seen_in: [0.8.0]\n",
+        "seen_in:\n  - 0.8.0\n  - 0.9.0\n",
+        "seen_in:\n- 0.8.0\n",
+        "seen_in: [\n  0.8.0,\n  0.9.0]\n",
+    ],
 )
 @pytest.mark.parametrize("behind", ["", "\n", "# a comment\n"])
 def test_what_was_written_before_is_replaced_where_it_stands(old: str, behind: str) -> None:
     text = f"id: x\n{old}{behind}title: {{}}\nreferences: []\n"
-    assert verify_rules.with_seen_in(text, ["0.9.0"]) == f"id: x\nseen_in: [0.9.0]\n{behind}title: {{}}\nreferences: []\n"
+    assert (
+        verify_rules.with_seen_in(text, ["0.9.0"]) == f"id: x\nseen_in: [0.9.0]\n{behind}title: {{}}\nreferences: []\n"
+    )
     assert verify_rules.with_seen_in(text, []) == f"id: x\n{behind}title: {{}}\nreferences: []\n"
 
 

@@ -1,7 +1,7 @@
 """The containers of Kubernetes manifests and compose files: where they stand, their words and variables, and what is around them.
 
-Any map with `containers` counts as a pod, so that Deployments, StatefulSets, Jobs, bare pods, Lists and custom resources are read alike;
-a container may also stand alone.
+Any map with `containers` counts as a pod, so that Deployments, StatefulSets, Jobs, bare pods, Lists and custom
+resources are read alike; a container may also stand alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ SHM = "/dev/shm"  # noqa: S108 — nothing is written there
 class Spot(NamedTuple):
     """A container, and how to get there.
 
-    `root` is the object (the map with `kind`), `path` the keys from it to the container's list, `number` counts the containers of a text.
+    `root` is the object (the map with `kind`), `path` the keys from it to the container's list, `number` counts the
+    containers of a text.
     """
 
     shape: str
@@ -36,7 +37,9 @@ class Spot(NamedTuple):
         """`Deployment/qwen-vl/vllm`, `services/vllm`."""
         if self.shape == "compose":
             return f"services/{self.name}"
-        return "/".join(part for part in (self.root.text("kind"), text_at(self.root, "metadata", "name"), self.name) if part)
+        return "/".join(
+            part for part in (self.root.text("kind"), text_at(self.root, "metadata", "name"), self.name) if part
+        )
 
 
 def containers(text: str) -> Iterator[Container]:
@@ -80,7 +83,11 @@ def _in_pods(document: Node) -> Iterator[Spot]:
         for predictor, model in kserve.models(node):
             yield Spot("kubernetes", root, (*path, "predictor", "model"), model, predictor, model.text("name") or "")
         pending += [(item.resolved, root, path) for item in reversed(node.items)]
-        pending += [(value.resolved, root, (*path, key.value)) for key, value in reversed(node.pairs) if key.value not in _CONTAINERS]
+        pending += [
+            (value.resolved, root, (*path, key.value))
+            for key, value in reversed(node.pairs)
+            if key.value not in _CONTAINERS
+        ]
 
 
 class Container:
@@ -100,7 +107,9 @@ class Container:
         self.script = shell_commands.script_at(self.words)
         self.has_program = bool(node.get(keys[0]))
         self.variables = dict(self._variables())
-        self.env = {name: value.value for name, (value, _) in self.variables.items() if value and value.kind == "scalar"}
+        self.env = {
+            name: value.value for name, (value, _) in self.variables.items() if value and value.kind == "scalar"
+        }
         self.facts = {key: value for key, value in self._facts() if value}
 
     def again(self, text: str) -> Node:
@@ -128,7 +137,9 @@ class Container:
 
     def port_of(self, name: str) -> str:
         """The number behind the name of a port; what is no such name stays."""
-        found = (port.text("containerPort") for port in entries(self.spot.container, "ports") if port.text("name") == name)
+        found = (
+            port.text("containerPort") for port in entries(self.spot.container, "ports") if port.text("name") == name
+        )
         return next(found, None) or name
 
     @property
@@ -155,7 +166,12 @@ class Container:
         node = self.spot.container
         yield "name", self.spot.name
         if self.spot.shape == "compose":
-            for key, name in (("shm_size", "shm-size"), ("ipc", "ipc"), ("runtime", "runtime"), ("mem_limit", "memory")):
+            for key, name in (
+                ("shm_size", "shm-size"),
+                ("ipc", "ipc"),
+                ("runtime", "runtime"),
+                ("mem_limit", "memory"),
+            ):
                 yield name, node.text(key) or ""
             yield "gpus", _compose_gpus(node)
             if any(SHM in (item.value or item.text("target") or "") for item in entries(node, "volumes")):

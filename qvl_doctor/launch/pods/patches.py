@@ -1,6 +1,7 @@
 """The patches around a command that rules name: a volume, a limit, a probe, as each kind of file writes them.
 
-A patch is told as what a map of the file is to hold; `yamlgrow` merges that into the text. What a file cannot express is left out.
+A patch is told as what a map of the file is to hold; `yamlgrow` merges that into the text. What a file cannot express
+is left out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from qvl_doctor.model import NOTHING
 
 #: What vLLM's own page on Kubernetes gives /dev/shm.
 _SHM_SIZE = {"kubernetes": "2Gi", "compose": "2gb", "docker": "2g"}
-#: A startup probe that waits too long only delays the restart of a start that hangs; one that is too short kills every start.
+#: A startup probe that waits too long only delays the restart of a start that hangs; one that is too short kills every
+#: start.
 _LEAST_WAIT_S = 1800
 _PERIOD_S = 10
 _CACHE = "/root/.cache/huggingface"
@@ -59,7 +61,9 @@ def _workers(box: Container, name: str) -> list[Container]:
     if box.nodes < 2 or name not in {"shm-volume", "gpu-resource"}:
         return []
     root = box.spot.root.start
-    return [each for each in containers(box.text) if each.spot.root.start == root and "workerTemplate" in each.spot.path]
+    return [
+        each for each in containers(box.text) if each.spot.root.start == root and "workerTemplate" in each.spot.path
+    ]
 
 
 def snippet(name: str) -> tuple[str, ...]:
@@ -83,7 +87,11 @@ def docker_options(command: Command) -> tuple[tuple[str, ...], ...]:
 
 def _wants(name: str, command: Command, box: Container) -> _Wants:
     table = _COMPOSE if box.spot.shape == "compose" else _KUBERNETES
-    return table[name](command, box) if name in table and (box.spot.shape == "compose" or box.spot.container.pairs) else _Wants()
+    return (
+        table[name](command, box)
+        if name in table and (box.spot.shape == "compose" or box.spot.container.pairs)
+        else _Wants()
+    )
 
 
 def _merge(into: dict[str, Any], more: Wanted) -> None:
@@ -117,7 +125,9 @@ def _shared_memory(command: Command, box: Container) -> _Wants:
     mounted = box.mount(SHM)
     if mounted is None:
         name = _free("dshm", box)
-        return _Wants({"volumeMounts": [{"name": name, "mountPath": SHM}]}, {"volumes": [{"name": name, "emptyDir": memory}]})
+        return _Wants(
+            {"volumeMounts": [{"name": name, "mountPath": SHM}]}, {"volumes": [{"name": name, "emptyDir": memory}]}
+        )
     volume = box.volume(mounted)
     if volume is None:
         return _Wants(pod={"volumes": [{"name": mounted, "emptyDir": memory}]})
@@ -128,7 +138,9 @@ def _medium(command: Command, box: Container) -> _Wants:
     """Every medium that Kubernetes does not know, put right."""
     del command
     media = [deep(volume, "emptyDir", "medium") for volume in entries(box.spot.pod, "volumes")]
-    wrong = [node for node in media if node and node.value not in {"", "Memory"} and not node.value.startswith("HugePages")]
+    wrong = [
+        node for node in media if node and node.value not in {"", "Memory"} and not node.value.startswith("HugePages")
+    ]
     return _Wants(edits=tuple(set_to(node, "Memory") for node in wrong))
 
 
@@ -164,7 +176,9 @@ def _readiness_probe(command: Command, box: Container) -> _Wants:
     """A probe on /health; vLLM opens its port when it is ready."""
     if box.spot.container.get("readinessProbe") or not _port(command):
         return _Wants()
-    return _Wants({"readinessProbe": {"httpGet": {"path": "/health", "port": _port(command)}, "periodSeconds": _PERIOD_S}})
+    return _Wants(
+        {"readinessProbe": {"httpGet": {"path": "/health", "port": _port(command)}, "periodSeconds": _PERIOD_S}}
+    )
 
 
 def _probe_ports(command: Command, box: Container) -> _Wants:
@@ -178,11 +192,17 @@ def _probe_paths(command: Command, box: Container) -> _Wants:
     """All probes on a path that is open to everybody."""
     del command
     paths = [asked.get("path") for asked in _asked(box)]
-    return _Wants(edits=tuple(set_to(path.resolved, "/health") for path in paths if path and path.resolved.value.startswith("/v1/")))
+    return _Wants(
+        edits=tuple(
+            set_to(path.resolved, "/health") for path in paths if path and path.resolved.value.startswith("/v1/")
+        )
+    )
 
 
 def _asked(box: Container) -> list[Node]:
-    places = ((f"{kind}Probe", key) for kind in ("startup", "liveness", "readiness") for key in ("httpGet", "tcpSocket"))
+    places = (
+        (f"{kind}Probe", key) for kind in ("startup", "liveness", "readiness") for key in ("httpGet", "tcpSocket")
+    )
     return [asked for place in places if (asked := deep(box.spot.container, *place))]
 
 

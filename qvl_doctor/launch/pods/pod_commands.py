@@ -10,7 +10,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from qvl_doctor.launch import argv
-from qvl_doctor.launch.command import Changes, Command, Edit, LaunchError, Place, Problem, Reading, Source, Splice, serves
+from qvl_doctor.launch.command import (
+    Changes,
+    Command,
+    Edit,
+    LaunchError,
+    Place,
+    Problem,
+    Reading,
+    Source,
+    Splice,
+    serves,
+)
 from qvl_doctor.launch.pods import kserve
 from qvl_doctor.launch.pods.containers import Container, containers
 from qvl_doctor.launch.shell import shell_commands
@@ -20,7 +31,9 @@ from qvl_doctor.launch.yamltext import yaml_edits
 from qvl_doctor.launch.yamltext.yaml_tree import Node
 
 #: What YAML takes for something else than a text, and Kubernetes then refuses in `args` and in the value of a variable.
-_NO_TEXT = re.compile(r"[-+]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|0x[0-9a-fA-F]+|true|false|yes|no|on|off|null|~|", re.IGNORECASE)
+_NO_TEXT = re.compile(
+    r"[-+]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|0x[0-9a-fA-F]+|true|false|yes|no|on|off|null|~|", re.IGNORECASE
+)
 _NULLS = frozenset(("", "~", "null"))  # which are no value, and taken for a variable
 _NAME = "vllm"
 
@@ -42,7 +55,16 @@ def _commands(text: str, box: Container, release: str) -> Iterator[Command]:
     first = argv.first_argument(box.words)
     if spot.container.get("modelFormat"):
         reading = argv.read_arguments(box.words, 0, release)
-        yield Command(kserve.PROGRAM, None, reading.flags, box.env, image, spot.where, box.facts, ManifestSource(text, box, reading))
+        yield Command(
+            kserve.PROGRAM,
+            None,
+            reading.flags,
+            box.env,
+            image,
+            spot.where,
+            box.facts,
+            ManifestSource(text, box, reading),
+        )
         return
     if first < 0 and not _entry_point_is_vllm(box):
         return
@@ -100,12 +122,16 @@ class ManifestSource:
             return
         for index, item in enumerate(self.box.items):
             if _is_no_text(item):
-                yield Problem("not-a-text", value=item.value, place=place_of(self.text, item.start)._replace(argument=index))
+                yield Problem(
+                    "not-a-text", value=item.value, place=place_of(self.text, item.start)._replace(argument=index)
+                )
         for name, (value, _) in self.box.variables.items():
             if value and _is_no_text(value) and value.value not in _NULLS:
                 yield Problem("variable-not-text", flag=name, value=value.value, place=place_of(self.text, value.start))
         if self.box.string:
-            yield Problem("not-a-list", value=self.box.string.value[:80], place=place_of(self.text, self.box.string.start))
+            yield Problem(
+                "not-a-list", value=self.box.string.value[:80], place=place_of(self.text, self.box.string.start)
+            )
 
     def raw(self, index: int) -> str:
         return self._inner.raw(index) if self._inner else ""
@@ -119,8 +145,14 @@ class ManifestSource:
 
     def edits(self, changes: Changes) -> list[Edit]:
         inside = {name: value for name, value in changes.env.items() if self._inner and name in self._inner.env}
-        outside = {name: value for name, value in changes.env.items() if name not in inside or (value is None and name in self.box.env)}
-        edits = list(self._inner.edits(Changes(changes.splices, inside)) if self._inner else self._words(changes.splices))
+        outside = {
+            name: value
+            for name, value in changes.env.items()
+            if name not in inside or (value is None and name in self.box.env)
+        }
+        edits = list(
+            self._inner.edits(Changes(changes.splices, inside)) if self._inner else self._words(changes.splices)
+        )
         # A new key of the container comes behind what is added to its last one.
         edits += self._env(outside)
         edits += self._quotes({edit.start for edit in edits})
@@ -155,7 +187,9 @@ class ManifestSource:
             last = first + len(each.items)
             here = {index - first: words for index, words in added.items() if max(index, 0) in range(first, last)}
             own = {index - first: word for index, word in changed.items() if first <= index < last}
-            yield from yaml_edits.list_edits(self.text, each, own, {index - first for index in gone if first <= index < last}, here)
+            yield from yaml_edits.list_edits(
+                self.text, each, own, {index - first for index in gone if first <= index < last}, here
+            )
             first = last
 
     def _new_list(self, words: Sequence[str]) -> Iterator[Edit]:

@@ -16,7 +16,16 @@ _VERBS = frozenset(("run", "create"))
 #: The options of `docker run` that take no value (docker 29, podman 5). All others take one.
 _BARE = frozenset(
     (
-        *("--detach", "--disable-content-trust", "--help", "--init", "--interactive", "--no-healthcheck", "--no-hosts", "--no-hostname"),
+        *(
+            "--detach",
+            "--disable-content-trust",
+            "--help",
+            "--init",
+            "--interactive",
+            "--no-healthcheck",
+            "--no-hosts",
+            "--no-hostname",
+        ),
         *(
             "--oom-kill-disable",
             "--privileged",
@@ -28,7 +37,16 @@ _BARE = frozenset(
             "--rm",
             "--rmi",
         ),
-        *("--rootfs", "--sig-proxy", "--tls-verify", "--tty", "--use-api-socket", "--env-host", "--http-proxy", "--passwd"),
+        *(
+            "--rootfs",
+            "--sig-proxy",
+            "--tls-verify",
+            "--tty",
+            "--use-api-socket",
+            "--env-host",
+            "--http-proxy",
+            "--passwd",
+        ),
     )
 )
 _BARE_LETTERS = frozenset("ditPq")
@@ -161,7 +179,11 @@ class DockerSource:
 
     def edits(self, changes: Changes) -> list[Edit]:
         inside = {name: value for name, value in changes.env.items() if self._inner and name in self._inner.env}
-        outside = {name: value for name, value in changes.env.items() if name not in inside or (value is None and name in self._own)}
+        outside = {
+            name: value
+            for name, value in changes.env.items()
+            if name not in inside or (value is None and name in self._own)
+        }
         options = [Splice(self.run.image, self.run.image, (option,)) for option in changes.options]
         splices = [*options, *self._env(outside), *self._image(changes.image)]
         if self._inner:
@@ -174,7 +196,13 @@ class DockerSource:
             if value is None and value_at >= 0:
                 yield Splice(option_at, value_at + 1, ())
             elif value is not None and value_at >= 0:
-                prefix = "--env=" if self._text.words[value_at].startswith("--env=") else option if value_at == option_at else ""
+                prefix = (
+                    "--env="
+                    if self._text.words[value_at].startswith("--env=")
+                    else option
+                    if value_at == option_at
+                    else ""
+                )
                 yield Splice(value_at, value_at + 1, ((f"{prefix}{name}={value}",),))
             elif value is not None:
                 yield Splice(self.run.image, self.run.image, (("-e", f"{name}={value}"),))
@@ -191,4 +219,6 @@ class DockerSource:
     def direct(self, reading: Reading, where: str) -> Command:
         """The command that the container's own words are."""
         source = DockerSource(self._text, self.run, reading)
-        return Command(reading.program, reading.model, reading.flags, source.env, self.image, where, self.run.facts, source)
+        return Command(
+            reading.program, reading.model, reading.flags, source.env, self.image, where, self.run.facts, source
+        )

@@ -1,7 +1,8 @@
 """Shell text as words that know where they stand, without ever running it.
 
-People paste commands out of terminals, blogs and YAML: line continuations get lost, comments stand behind backslashes, prompts come along.
-What a shell would misunderstand is understood as it was meant, and noted as a `Repair`. Expansions (`$MODEL`, `$(nproc)`) stay as they are.
+People paste commands out of terminals, blogs and YAML: line continuations get lost, comments stand behind backslashes,
+prompts come along. What a shell would misunderstand is understood as it was meant, and noted as a `Repair`. Expansions
+(`$MODEL`, `$(nproc)`) stay as they are.
 """
 
 from __future__ import annotations
@@ -182,7 +183,9 @@ class _Lexer:
         pieces: list[str] = []
         while self.at < len(self.text) and (piece := self._piece()) is not None:
             pieces.append(piece)
-        if self.at == start:  # a lone carriage return and the like: neither a blank for the shell nor part of a plain word
+        if (
+            self.at == start
+        ):  # a lone carriage return and the like: neither a blank for the shell nor part of a plain word
             pieces.append(self.text[start])
             self.at += 1
         if not self.skip_word:

@@ -26,7 +26,9 @@ class ShellText:
     @cached_property
     def problems(self) -> tuple[Problem, ...]:
         """What a shell would misunderstand."""
-        return tuple(Problem(repair.kind, value=repair.note, place=self.view.place(repair.start)) for repair in self.part.repairs)
+        return tuple(
+            Problem(repair.kind, value=repair.note, place=self.view.place(repair.start)) for repair in self.part.repairs
+        )
 
     def place(self, index: int) -> Place:
         """Where a word stands."""

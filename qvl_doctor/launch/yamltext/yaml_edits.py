@@ -11,7 +11,8 @@ from qvl_doctor.launch.command import Edit
 from qvl_doctor.launch.views import Encoded, Lines, View
 from qvl_doctor.launch.yamltext.yaml_tree import Node
 
-#: What may stand without quotes: it begins like a word, a path or a flag (a number would be read as one), and holds nothing that ends it.
+#: What may stand without quotes: it begins like a word, a path or a flag (a number would be read as one), and holds
+#: nothing that ends it.
 _PLAIN = re.compile(r"(?:-{1,2}[A-Za-z]|[A-Za-z_/$])(?:[^\s:#]|:(?=\S)|(?<=\S)#| (?=[^\s#]))*")
 _MEANS_MORE = re.compile(r"(?:true|false|null|yes|no|on|off|y|n)", re.IGNORECASE)
 _UNWRITABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")

@@ -16,7 +16,8 @@ _STEP = 2
 def grown(text: str, node: Node, wanted: Mapping[str, Any]) -> Iterator[Edit]:
     """The edits that make a map hold `wanted`, made of maps, lists, texts, whole numbers and truths.
 
-    Maps are merged, entries of lists are added behind those that are there, and anything else takes the place of what was there.
+    Maps are merged, entries of lists are added behind those that are there, and anything else takes the place of what
+    was there.
     """
     missing: dict[str, Any] = {}
     for key, value in wanted.items():
@@ -71,7 +72,9 @@ def _appended(text: str, parent: Node, entries: Sequence[Any]) -> Edit:
 def _added(text: str, parent: Node, wanted: Mapping[str, Any]) -> Edit:
     last = pair_of(*parent.pairs[-1])
     if parent.flow:
-        return Edit(last.stop, last.stop, "".join(f", {double_quoted(key)}: {_quoted(value)}" for key, value in wanted.items()))
+        return Edit(
+            last.stop, last.stop, "".join(f", {double_quoted(key)}: {_quoted(value)}" for key, value in wanted.items())
+        )
     at = line_end(text, last.stop)
     lines = block(wanted, parent.pairs[0][0].column, len(list_indent(parent)))
     return Edit(at, at, "".join(f"\n{line}" for line in lines))

@@ -1,7 +1,7 @@
 """YAML as a tree that knows where each piece is written, so that a change touches nothing else: comments, quotes and order stay.
 
-Built from PyYAML's events. A round trip through a loader and a dumper would fold long lines, move comments and re-indent lists; here the
-text itself is edited. Aliases stay references, so a bomb of them costs nothing.
+Built from PyYAML's events. A round trip through a loader and a dumper would fold long lines, move comments and
+re-indent lists; here the text itself is edited. Aliases stay references, so a bomb of them costs nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ _PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]+)+")
 class Node:
     """A scalar (`kind` is scalar), list or map. `pairs` are the entries of a map, `items` those of a list.
 
-    `start` and `stop` are offsets in the text; for a list or map written in lines, `stop` is where its last entry ends. `style` is the
-    quote or block sign of a scalar, "" for a plain one. `flow` says that a list or map is written in brackets.
+    `start` and `stop` are offsets in the text; for a list or map written in lines, `stop` is where its last entry ends.
+    `style` is the quote or block sign of a scalar, "" for a plain one. `flow` says that a list or map is written in
+    brackets.
     """
 
     kind: str
@@ -145,7 +146,9 @@ class _Builder:
             node = self._node(event, "alias")
             node.target = self._anchors.get(event.anchor)
             if node.target is None:
-                raise LaunchError("broken-yaml", Place(event.start_mark.line + 1, event.start_mark.column + 1), f"*{event.anchor}")
+                raise LaunchError(
+                    "broken-yaml", Place(event.start_mark.line + 1, event.start_mark.column + 1), f"*{event.anchor}"
+                )
             self._place(node, None)
 
     def _node(self, event: Any, kind: str, **more: Any) -> Node:
