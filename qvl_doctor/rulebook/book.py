@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from qvl_doctor.model import NOTHING, Condition, FixTemplate, Rule
 
-MAX_FILES = 2000
 COMPILED = "rulebook.json"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -60,36 +59,18 @@ def load(folder: str, beside: Iterable[Rule] = ()) -> tuple[Rule, ...]:
 
 
 def read(folder: str, beside: Iterable[Rule] = ()) -> tuple[tuple[Rule, ...], list[Mistake]]:
-    """The rules in a folder that are right, and all mistakes in the others."""
+    """The rules in a folder, and in the folders in it, that are right, and all mistakes in the others."""
+    from qvl_doctor.rulebook.folders import rule_files
     from qvl_doctor.rulebook.rulefile import read_rule
 
-    try:
-        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except OSError as error:
-        return (), [Mistake(str(folder), 0, "", error.strerror or "cannot be read")]
+    files, mistakes = rule_files(folder)
     rules: list[Rule] = []
-    mistakes = [
-        Mistake(os.path.join(folder, name), 0, "", "a rule file ends in .yaml")
-        for name in names
-        if name.endswith(".yml")
-    ]
-    files = [name for name in names if name.endswith(".yaml")]
-    if not files or len(files) > MAX_FILES:
-        mistakes.append(
-            Mistake(
-                str(folder),
-                0,
-                "",
-                f"there are {len(files)} rule files (*.yaml) in this folder; 1 to {MAX_FILES} are read",
-            )
-        )
-        files = []
-    for name in files:
-        rule, wrong = read_rule(os.path.join(folder, name))
+    for path in files:
+        rule, wrong = read_rule(path)
         mistakes += wrong
         rules += [rule] if rule and not wrong else []
     # A rule that is wrong is there all the same, for those that name it.
-    there = {*(name.removesuffix(".yaml") for name in files), *(rule.id for rule in beside)}
+    there = {*(os.path.basename(path).removesuffix(".yaml") for path in files), *(rule.id for rule in beside)}
     return tuple(rules), [*mistakes, *link_mistakes(rules, there)]
 
 

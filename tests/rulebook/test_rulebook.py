@@ -11,7 +11,8 @@ from rule_files import GOOD, OTHER, changed, line_of, write
 
 from qvl_doctor import rulebook
 from qvl_doctor.model import Condition, Example, FixTemplate, Rule
-from qvl_doctor.rulebook import RuleError
+from qvl_doctor.rulebook import RuleError, folders
+from qvl_doctor.rulebook.folders import rule_files
 from qvl_doctor.rulebook.nodes import MAX_BYTES, MAX_DEPTH, MAX_NODES
 
 
@@ -193,6 +194,37 @@ def test_a_folder_is_read_in_the_order_of_ids(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("not a rule", encoding="utf-8")
     (tmp_path / ".hidden.yaml").write_text("not a rule", encoding="utf-8")
     assert [rule.id for rule in rulebook.load(str(tmp_path))] == ["engine-failed", "length-above-model"]
+
+
+def test_rules_may_stand_in_folders_by_topic(tmp_path: Path) -> None:
+    for name in ("memory", "engine", ".hidden", "memory/deeper"):
+        (tmp_path / name).mkdir()
+    write(tmp_path / "memory", GOOD)
+    write(tmp_path / "engine", OTHER, "engine-failed")
+    write(tmp_path, OTHER, "apart")
+    for name in ("topics.yaml", ".hidden/a.yaml", "memory/deeper/a.yaml", "memory/notes.md"):
+        (tmp_path / name).write_text("not a rule", encoding="utf-8")
+    names = ["apart.yaml", "engine/engine-failed.yaml", "memory/length-above-model.yaml"]
+    assert rule_files(str(tmp_path)) == ([str(tmp_path / name) for name in names], [])
+
+
+def test_the_same_name_under_two_topics(tmp_path: Path) -> None:
+    for name in ("memory", "engine"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, OTHER, "engine-failed")
+    first, second = (str(tmp_path / name / "engine-failed.yaml") for name in ("engine", "memory"))
+    files, mistakes = rule_files(str(tmp_path))
+    assert files == [first]
+    assert [str(mistake) for mistake in mistakes] == [f"{second}: there is a rule of this name already: {first}"]
+
+
+def test_more_files_than_anybody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "MAX_FILES", 1)
+    write(tmp_path, OTHER, "engine-failed")
+    assert rule_files(str(tmp_path))[1] == []
+    write(tmp_path, GOOD)
+    with pytest.raises(RuleError, match=r"there are 2 rule files \(\*\.yaml\) in this folder; 1 to 1 are read"):
+        rulebook.load(str(tmp_path))
 
 
 def test_mistakes_of_all_files_are_said_at_once(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_of_two_beginnings_the_longer_decides() -> None:
 
 
 def test_chapters_hold_nothing_that_no_rule_has(root: Path) -> None:
-    ids = [path.stem for path in (root / "rules").glob("*.yaml")]
+    ids = [path.stem for path in (root / "rules").rglob("*.yaml")]
     idle = [
         begin
         for topic in build_docs.TOPICS

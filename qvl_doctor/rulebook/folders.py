@@ -1,0 +1,42 @@
+"""Which files of a folder are rules: those in it and, where rules are sorted by topic, those one folder deeper."""
+
+from __future__ import annotations
+
+import os
+
+from qvl_doctor.rulebook.book import Mistake
+
+MAX_FILES = 2000
+#: Names the topics and their order; the only .yaml file beside the topics that is not a rule.
+TOPICS = "topics.yaml"
+
+
+def rule_files(folder: str) -> tuple[list[str], list[Mistake]]:
+    """The paths of the rules in a folder, sorted by file name whatever their topic, and what is wrong with the others."""
+    paths, mistakes = _entries(folder)
+    if mistakes:
+        return [], mistakes
+    paths = [path for path in paths if os.path.basename(path) != TOPICS]
+    for topic in filter(os.path.isdir, tuple(paths)):
+        found, wrong = _entries(topic)
+        paths += found
+        mistakes += wrong
+    files: dict[str, str] = {}
+    for path in sorted(paths):
+        name = os.path.basename(path)
+        if name.endswith(".yml"):
+            mistakes.append(Mistake(path, 0, "", "a rule file ends in .yaml"))
+        elif name.endswith(".yaml") and files.setdefault(name, path) != path:
+            mistakes.append(Mistake(path, 0, "", f"there is a rule of this name already: {files[name]}"))
+    if not files or len(files) > MAX_FILES:
+        said = f"there are {len(files)} rule files (*.yaml) in this folder; 1 to {MAX_FILES} are read"
+        return [], [*mistakes, Mistake(folder, 0, "", said)]
+    return [files[name] for name in sorted(files)], mistakes
+
+
+def _entries(folder: str) -> tuple[list[str], list[Mistake]]:
+    """The paths of everything in a folder but hidden files."""
+    try:
+        return [os.path.join(folder, name) for name in os.listdir(folder) if not name.startswith(".")], []
+    except OSError as error:
+        return [], [Mistake(str(folder), 0, "", error.strerror or "cannot be read")]
