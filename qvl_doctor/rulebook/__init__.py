@@ -1,8 +1,6 @@
 """The rules: read from YAML and judged, put together, compiled for the wheel."""
 
 from qvl_doctor.rulebook.book import (
-    Mistake,
-    RuleError,
     compile_book,
     complete,
     link_mistakes,
@@ -14,6 +12,7 @@ from qvl_doctor.rulebook.book import (
     rules_folder,
     shipped,
 )
+from qvl_doctor.rulebook.mistakes import Mistake, RuleError
 
 __all__ = [
     "Mistake",

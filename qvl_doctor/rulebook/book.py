@@ -11,33 +11,13 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from qvl_doctor.model import NOTHING, Condition, FixTemplate, Rule
+from qvl_doctor.rulebook.mistakes import Mistake, RuleError, nearest
 
 COMPILED = "rulebook.json"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-class Mistake(NamedTuple):
-    """One thing that is wrong with a rule file: where, in which field, and what would be right."""
-
-    path: str
-    line: int
-    field: str
-    problem: str
-
-    def __str__(self) -> str:
-        where = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{where}: {self.field}: {self.problem}" if self.field else f"{where}: {self.problem}"
-
-
-class RuleError(Exception):
-    """Rules that cannot be used. `mistakes` are all that were found, not only the first."""
-
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = tuple(mistakes)
-        super().__init__("\n".join(map(str, self.mistakes)))
 
 
 def load_file(path: str) -> Rule:
@@ -98,12 +78,7 @@ def merge(rules: Sequence[Rule], own: Sequence[Rule], override: bool = False) ->
     clashes = [] if override else [rule.id for rule in rules if rule.id in new]
     if clashes:
         raise RuleError(
-            Mistake(
-                new[name].source,
-                _line_of(new[name].source, name),
-                "id",
-                f"there is a rule '{name}' already; rename this, or use --override",
-            )
+            Mistake(_line_of(new[name].source, name), "id", "id-taken", {"name": name}, path=new[name].source)
             for name in clashes
         )
     merged = (*(rule for rule in rules if rule.id not in new), *own)
@@ -118,12 +93,7 @@ def link_mistakes(rules: Sequence[Rule], there: Iterable[str] = ()) -> list[Mist
     known = {rule.id: rule for rule in rules}
     names = {*known, *there}
     mistakes = [
-        Mistake(
-            rule.source or rule.id,
-            _line_of(rule.source, name),
-            field,
-            f"there is no rule '{name}'{did_you_mean(name, names)}",
-        )
+        _about(rule, name, field, "no-rule", near=nearest(name, names), name=name)
         for rule in rules
         for field, linked in (("explains", rule.explains), ("before", rule.before))
         for name in linked
@@ -132,21 +102,8 @@ def link_mistakes(rules: Sequence[Rule], there: Iterable[str] = ()) -> list[Mist
     for field in ("explains", "before"):
         circle = _circle({rule.id: getattr(rule, field) for rule in rules})
         if circle:
-            rule = known[circle[0]]
-            mistakes.append(
-                Mistake(
-                    rule.source or rule.id, _line_of(rule.source, circle[1]), field, f"goes round: {' → '.join(circle)}"
-                )
-            )
+            mistakes.append(_about(known[circle[0]], circle[1], field, "circle", circle=" → ".join(circle)))
     return mistakes
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """'; did you mean …?' where something known is close, else nothing."""
-    import difflib
-
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
-    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def compile_book(rules: Iterable[Rule]) -> str:
@@ -197,6 +154,11 @@ def _rule(plain: dict[str, Any]) -> Rule:
         item["literals"] = tuple(item.get("literals", ()))
     plain["match"] = tuple(Condition(**item) for item in plain["match"])
     return Rule(title=NOTHING, why=NOTHING, fixes=(), **plain)
+
+
+def _about(rule: Rule, linked: str, field: str, problem: str, near: str = "", **values: object) -> Mistake:
+    """What is wrong with a rule's link to another one."""
+    return Mistake(_line_of(rule.source, linked), field, problem, values, near, rule.source or rule.id)
 
 
 def _circle(links: Mapping[str, Sequence[str]]) -> list[str]:

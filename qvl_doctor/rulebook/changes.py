@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from qvl_doctor.rulebook.book import did_you_mean
+from qvl_doctor.rulebook.mistakes import Mistake, listed, nearest, short
 from qvl_doctor.rulebook.nodes import Node
-from qvl_doctor.rulebook.shapes import listed, short
 
 #: The patches of a Kubernetes pod that exist.
 POD_PATCHES = (
@@ -26,19 +25,18 @@ _REQUIREMENT = re.compile(
 )
 _JSON_WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None, "~": None}
 
-Problems = Iterator[tuple[int, str, str]]
 
-
-def change_mistakes(node: Node, field: str) -> Problems:
-    """(line, field, problem) for everything that is wrong with a `change`."""
+def change_mistakes(node: Node, field: str) -> Iterator[Mistake]:
+    """Everything that is wrong with a `change`."""
     if not isinstance(node.value, dict) or not node.value:
-        yield node.line, field, f"a change is a map of {listed(_KINDS)}"
+        yield Mistake(node.line, field, "change-not-a-map", {"legal": listed(_KINDS)})
         return
     for key, value in node.value.items():
         if key in _KINDS:
             yield from _KINDS[key](value, f"{field}.{key}")
         else:
-            yield value.line, field, f"a change takes {listed(_KINDS)}; not '{short(key)}'{did_you_mean(key, _KINDS)}"
+            values = {"what": "a change", "legal": listed(_KINDS), "key": short(key)}
+            yield Mistake(value.line, field, "unknown-key", values, nearest(key, _KINDS))
 
 
 def plain_change(node: Node) -> dict[str, Any]:
@@ -70,59 +68,59 @@ def _meant(value: Any) -> Any:
     return _JSON_WORDS.get(value, value)
 
 
-def _flags(node: Node, field: str) -> Problems:
+def _flags(node: Node, field: str) -> Iterator[Mistake]:
     for name, value in _entries(node):
         place = f"{field}.{short(name)}"
         if not _FLAG.fullmatch(name):
-            yield value.line, place, "a flag is written as --max-model-len: two hyphens, lower case, no '_'"
+            yield Mistake(value.line, place, "flag-form")
         if value.value == "false":
-            yield value.line, place, "'false' is no value of a flag; write null to remove it, or '--no-…: true'"
+            yield Mistake(value.line, place, "flag-false")
         elif value.value == "":
-            yield value.line, place, "has no value; true is a bare flag, null removes it"
+            yield Mistake(value.line, place, "flag-empty")
         elif isinstance(value.value, list) and not all(isinstance(item.value, str) for item in value.value):
-            yield value.line, place, "is a list of texts: the flag repeated"
+            yield Mistake(value.line, place, "flag-list")
     yield from _must_be_map(node, field, "flags and their values")
 
 
-def _env(node: Node, field: str) -> Problems:
+def _env(node: Node, field: str) -> Iterator[Mistake]:
     for name, value in _entries(node):
         if not _VARIABLE.fullmatch(name):
-            yield value.line, f"{field}.{short(name)}", "is not the name of an environment variable"
+            yield Mistake(value.line, f"{field}.{short(name)}", "variable-form")
         if not isinstance(value.value, str):
-            yield value.line, f"{field}.{short(name)}", "is a text, or null to unset it"
+            yield Mistake(value.line, f"{field}.{short(name)}", "variable-value")
     yield from _must_be_map(node, field, "variables and their values")
 
 
-def _pip(node: Node, field: str) -> Problems:
+def _pip(node: Node, field: str) -> Iterator[Mistake]:
     if not isinstance(node.value, list) or not node.value:
-        yield node.line, field, "is a list of requirements: ['transformers>=4.49']"
+        yield Mistake(node.line, field, "pip-not-a-list")
         return
     for number, item in enumerate(node.value):
         if not isinstance(item.value, str) or not _REQUIREMENT.fullmatch(item.value):
-            yield item.line, f"{field}[{number}]", "is a requirement without blanks, such as 'transformers>=4.49'"
+            yield Mistake(item.line, f"{field}[{number}]", "requirement-form")
 
 
-def _pod(node: Node, field: str) -> Problems:
+def _pod(node: Node, field: str) -> Iterator[Mistake]:
     if node.value not in POD_PATCHES:
-        near = did_you_mean(node.value, POD_PATCHES) if isinstance(node.value, str) else ""
-        yield node.line, field, f"is one of {listed(POD_PATCHES)}{near}"
+        near = nearest(node.value, POD_PATCHES)
+        yield Mistake(node.line, field, "no-patch", {"legal": listed(POD_PATCHES)}, near)
 
 
-def _line(node: Node, field: str) -> Problems:
+def _line(node: Node, field: str) -> Iterator[Mistake]:
     if not isinstance(node.value, str) or not node.value.strip() or "\n" in node.value.strip():
-        yield node.line, field, "is a text of one line; quote it if it begins with '{' or '['"
+        yield Mistake(node.line, field, "not-one-line")
 
 
 def _entries(node: Node) -> Iterator[tuple[str, Node]]:
     yield from node.value.items() if isinstance(node.value, dict) else ()
 
 
-def _must_be_map(node: Node, field: str, what: str) -> Problems:
+def _must_be_map(node: Node, field: str, what: str) -> Iterator[Mistake]:
     if not isinstance(node.value, dict) or not node.value:
-        yield node.line, field, f"is a map of {what}"
+        yield Mistake(node.line, field, "entries-not-a-map", {"what": what})
 
 
-_KINDS: Mapping[str, Callable[[Node, str], Problems]] = {
+_KINDS: Mapping[str, Callable[[Node, str], Iterator[Mistake]]] = {
     "flags": _flags,
     "env": _env,
     "pip": _pip,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from qvl_doctor.rulebook.book import Mistake
+from qvl_doctor.rulebook.mistakes import Mistake
 
 MAX_FILES = 2000
 #: Names the topics and their order; the only .yaml file beside the topics that is not a rule.
@@ -25,12 +25,12 @@ def rule_files(folder: str) -> tuple[list[str], list[Mistake]]:
     for path in sorted(paths):
         name = os.path.basename(path)
         if name.endswith(".yml"):
-            mistakes.append(Mistake(path, 0, "", "a rule file ends in .yaml"))
+            mistakes.append(Mistake(0, "", "other-ending", path=path))
         elif name.endswith(".yaml") and files.setdefault(name, path) != path:
-            mistakes.append(Mistake(path, 0, "", f"there is a rule of this name already: {files[name]}"))
+            mistakes.append(Mistake(0, "", "file-twice", {"other": files[name]}, path=path))
     if not files or len(files) > MAX_FILES:
-        said = f"there are {len(files)} rule files (*.yaml) in this folder; 1 to {MAX_FILES} are read"
-        return [], [*mistakes, Mistake(folder, 0, "", said)]
+        counts = {"count": len(files), "most": MAX_FILES}
+        return [], [*mistakes, Mistake(0, "", "number-of-files", counts, path=folder)]
     return [files[name] for name in sorted(files)], mistakes
 
 
@@ -39,4 +39,4 @@ def _entries(folder: str) -> tuple[list[str], list[Mistake]]:
     try:
         return [os.path.join(folder, name) for name in os.listdir(folder) if not name.startswith(".")], []
     except OSError as error:
-        return [], [Mistake(str(folder), 0, "", error.strerror or "cannot be read")]
+        return [], [Mistake(0, "", "unreadable", {"why": error.strerror or "cannot be read"}, path=str(folder))]

@@ -8,41 +8,14 @@ composing nodes recurses, in C.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any, NamedTuple
+
+from qvl_doctor.rulebook.mistakes import Mistake, yaml_cause
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
 MAX_NODES = 5000
 
-#: What PyYAML says, and what the writer most likely did.
-_CAUSES = (
-    ("mapping values are not allowed", "quote this value, it contains ': '"),
-    ("found character '\\t'", "indent with blanks, not with tabs"),
-    ("found a tab character", "indent with blanks, not with tabs"),
-    (
-        "found character that cannot start any token",
-        "quote this value: it begins with a character that YAML keeps for itself",
-    ),
-    ("found unknown escape character", "in double quotes a backslash is an escape; put patterns into single quotes"),
-    (
-        "did not find expected ',' or",
-        "a value between { } or [ ] that contains ',', ': ', brackets or quotes must itself be quoted",
-    ),
-    ("expected ',' or", "a value between { } or [ ] that contains ',', ': ', brackets or quotes must itself be quoted"),
-    ("found unexpected end of stream", "a quote or a bracket is never closed"),
-    (
-        "did not find expected key",
-        "check the indentation and the quotes; a quote inside single quotes is written twice",
-    ),
-    ("expected <block end>", "check the indentation and the quotes; a quote inside single quotes is written twice"),
-    ("could not find expected ':'", "a key has no ': ' behind it, or a text is not indented"),
-    ("found undefined alias", "quote this value: '*' at the beginning refers to an anchor"),
-    (
-        "did not find expected alphabetic or numeric character",
-        "quote this value: '*' or '&' at the beginning means an anchor",
-    ),
-)
 #: libyaml reads ahead in brackets, so its own limit on the depth can come before ours.
 _PARSERS_OWN_LIMIT = "exceeded maximum nesting depth"
 _UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -56,22 +29,14 @@ class Node(NamedTuple):
     size: int = 1
 
 
-class Fault(NamedTuple):
-    """What is wrong with a file, and where."""
-
-    line: int
-    field: str
-    problem: str
-
-
 class _Broken(Exception):  # noqa: N818 — never leaves this module
-    def __init__(self, line: int, problem: str) -> None:
-        super().__init__(problem)
-        self.fault = Fault(line, "", problem)
+    def __init__(self, line: int, name: str, **values: object) -> None:
+        super().__init__(name)
+        self.mistake = Mistake(line, "", name, values)
 
 
-def read_tree(data: bytes) -> tuple[Node | None, list[Fault]]:
-    """The tree of a YAML document and all faults that were found; the tree is None if there is no way to go on."""
+def read_tree(data: bytes) -> tuple[Node | None, list[Mistake]]:
+    """The tree of a YAML document and all mistakes that were found; the tree is None if there is no way to go on."""
     import yaml
 
     builder = _Builder()
@@ -80,22 +45,22 @@ def read_tree(data: bytes) -> tuple[Node | None, list[Fault]]:
         for event in yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)):
             builder.take(event)
     except yaml.YAMLError as error:
-        return None, [*builder.faults, _explained(error)]
+        return None, [*builder.mistakes, _explained(error)]
     except _Broken as broken:
-        return None, [*builder.faults, broken.fault]
-    return builder.root, builder.faults if builder.root else [Fault(1, "", "the file is empty")]
+        return None, [*builder.mistakes, broken.mistake]
+    return builder.root, builder.mistakes if builder.root else [Mistake(1, "", "file-empty")]
 
 
 def _text(data: bytes) -> str:
     if len(data) > MAX_BYTES:
-        raise _Broken(1, f"the file is larger than {MAX_BYTES // 1024} KiB")
+        raise _Broken(1, "file-too-large", kib=MAX_BYTES // 1024)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _Broken(data.count(b"\n", 0, error.start) + 1, "the file is not UTF-8 text") from None
+        raise _Broken(data.count(b"\n", 0, error.start) + 1, "no-utf-8") from None
     unreadable = _UNREADABLE.search(text)
     if unreadable:
-        raise _Broken(text.count("\n", 0, unreadable.start()) + 1, "there is a control character in the file")
+        raise _Broken(text.count("\n", 0, unreadable.start()) + 1, "control-character")
     return text
 
 
@@ -116,7 +81,7 @@ class _Builder:
 
     def __init__(self) -> None:
         self.root: Node | None = None
-        self.faults: list[Fault] = []
+        self.mistakes: list[Mistake] = []
         self._open: list[_Open] = []
         self._anchors: dict[str, Node] = {}
 
@@ -124,24 +89,22 @@ class _Builder:
         kind = type(event).__name__
         line = event.start_mark.line + 1
         if kind in {"ScalarEvent", "SequenceStartEvent", "MappingStartEvent"} and event.tag not in {None, "!"}:
-            raise _Broken(
-                line, f"quote this value: '!' at the beginning is a tag ({event.tag}), and a rule file has none"
-            )
+            raise _Broken(line, "tag", tag=event.tag)
         if kind == "ScalarEvent":
             self._place(Node(line, event.value), event.anchor)
         elif kind in {"SequenceStartEvent", "MappingStartEvent"}:
             if len(self._open) >= MAX_DEPTH:
-                raise _Broken(line, f"nested more than {MAX_DEPTH} deep")
+                raise _Broken(line, "too-deep", most=MAX_DEPTH)
             self._open.append(_Open([] if kind == "SequenceStartEvent" else {}, line, event.anchor))
         elif kind in {"SequenceEndEvent", "MappingEndEvent"}:
             done = self._open.pop()
             self._place(Node(done.line, done.value, done.size), done.anchor)
         elif kind == "AliasEvent":
             if event.anchor not in self._anchors:
-                raise _Broken(line, f"'*{event.anchor}' refers to an anchor that does not exist, or quote this value")
+                raise _Broken(line, "no-anchor", anchor=event.anchor)
             self._place(self._anchors[event.anchor]._replace(line=line), None)
         elif kind == "DocumentStartEvent" and self.root is not None:
-            raise _Broken(line, "a second document ('---') begins; one file is one rule")
+            raise _Broken(line, "second-document")
 
     def _place(self, node: Node, anchor: str | None) -> None:
         if anchor:
@@ -152,14 +115,12 @@ class _Builder:
         parent = self._open[-1]
         parent.size += node.size
         if parent.size > MAX_NODES:
-            raise _Broken(node.line, f"more than {MAX_NODES} values, aliases counted by what they stand for")
+            raise _Broken(node.line, "too-many-values", most=MAX_NODES)
         if isinstance(parent.value, list):
             parent.value.append(node)
         elif parent.key is None:
             if not isinstance(node.value, str):
-                raise _Broken(
-                    node.line, "a key is a word, not a list or a map; quote a value that begins with '{' or '['"
-                )
+                raise _Broken(node.line, "key-not-a-word")
             parent.key, parent.key_line = node.value, node.line
         else:
             self._enter(parent, parent.key, node)
@@ -167,23 +128,17 @@ class _Builder:
 
     def _enter(self, parent: _Open, key: str, node: Node) -> None:
         if key in parent.value:
-            self.faults.append(
-                Fault(parent.key_line, key, f"'{key}' appears twice, first on line {parent.value[key].line}")
-            )
+            values = {"key": key, "first": parent.value[key].line}
+            self.mistakes.append(Mistake(parent.key_line, key, "key-twice", values))
         else:
             parent.value[key] = node._replace(line=parent.key_line)
 
 
-def _explained(error: Any) -> Fault:
+def _explained(error: Any) -> Mistake:
     """A parser's complaint with its likely cause."""
     mark = getattr(error, "problem_mark", None)
+    line = mark.line + 1 if mark else 1
     said = " ".join(str(getattr(error, "problem", None) or error).split())
     if _PARSERS_OWN_LIMIT in said:
-        return Fault(mark.line + 1 if mark else 1, "", f"nested more than {MAX_DEPTH} deep")
-    return Fault(mark.line + 1 if mark else 1, "", f"is no YAML: {said}; {_likely(said, _CAUSES)}")
-
-
-def _likely(said: str, causes: Iterable[tuple[str, str]]) -> str:
-    return next(
-        (cause for sign, cause in causes if sign in said), "quote values with ': ', ' #', or a special first character"
-    )
+        return Mistake(line, "", "too-deep", {"most": MAX_DEPTH})
+    return Mistake(line, "", "no-yaml", {"said": said, "cause": yaml_cause(said)})

@@ -8,16 +8,16 @@ from __future__ import annotations
 import builtins
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from qvl_doctor import observations, patterns
 from qvl_doctor.model import LANGUAGES, PHASES, SEVERITIES, Condition, Example, FixTemplate, Rule, Text
-from qvl_doctor.rulebook.book import Mistake, did_you_mean
 from qvl_doctor.rulebook.changes import change_mistakes, plain, plain_change
+from qvl_doctor.rulebook.mistakes import Mistake, listed, nearest, short
 from qvl_doctor.rulebook.nodes import MAX_BYTES, Node, read_tree
-from qvl_doctor.rulebook.shapes import Shapes, listed, short
+from qvl_doctor.rulebook.shapes import Shapes
 from qvl_doctor.rulebook.texts import differences, placeholders, unfolded
 from qvl_doctor.versions import is_spec, release, satisfies
 
@@ -45,14 +45,14 @@ def read_rule(path: str) -> tuple[Rule | None, list[Mistake]]:
     """The rule in a file and all that is wrong with it; the rule counts only if nothing is."""
     try:
         if not os.path.isfile(path):
-            return None, [Mistake(path, 0, "", "no such file")]
+            return None, [Mistake(0, "", "no-such-file", path=path)]
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        return None, [Mistake(path, 0, "", error.strerror or "cannot be read")]
-    root, faults = read_tree(data)
+        return None, [Mistake(0, "", "unreadable", {"why": error.strerror or "cannot be read"}, path=path)]
+    root, mistakes = read_tree(data)
     reader = _Reader(path)
-    reader.mistakes = [Mistake(path, *fault) for fault in faults]
+    reader.add(mistakes)
     rule = reader.rule(root) if root else None
     return rule, sorted(reader.mistakes, key=lambda mistake: mistake.line)
 
@@ -65,9 +65,9 @@ class _Reader(Shapes):
         name = self.string(part.get("id"), "id")
         expected = os.path.basename(self.path).removesuffix(".yaml")
         if name and not _ID.fullmatch(name):
-            self.wrong(part["id"].line, "id", f"an id is lower-case words joined by '-', not '{name}'")
+            self.wrong(part["id"].line, "id", "id-form", name=name)
         elif name and name != expected:
-            self.wrong(part["id"].line, "id", f"the id is the file's name: '{expected}', not '{name}'")
+            self.wrong(part["id"].line, "id", "id-not-file-name", expected=expected, name=name)
         match = tuple(
             self.condition(node, field) for node, field in self.items(part.get("match"), "match", "a match item")
         )
@@ -107,9 +107,7 @@ class _Reader(Shapes):
             and found["level"]
             and not any(re.fullmatch(found["level"], level, re.IGNORECASE) for level in LEVELS)
         ):
-            self.wrong(
-                part["level"].line, f"{field}.level", f"fits none of {listed(LEVELS)}; it must fit the whole name"
-            )
+            self.wrong(part["level"].line, f"{field}.level", "no-level", levels=listed(LEVELS))
         if found["message"]:
             self.check_message(part["message"].line, f"{field}.message", found)
         elif isinstance(node.value, dict) and not facts and not ("message" in part or "facts" in part):
@@ -123,33 +121,25 @@ class _Reader(Shapes):
         words = patterns.literal_words(found["message"])
         literals = patterns.literals(found["message"])
         if words < LEAST_WORDS and not any(len(literal) >= LONG_LITERAL for literal in literals):
-            few = (
-                f"has {words} literal word{'s' * (words != 1)} (in the poorest of its branches)"
-                if words
-                else "has no literal words"
-            )
-            instead = f"or {LONG_LITERAL} literal characters in a row, or an exception and a frame beside it"
-            self.wrong(line, field, f"{few}; it needs {LEAST_WORDS}, {instead}")
+            needs = {"least": LEAST_WORDS, "long": LONG_LITERAL}
+            if words:
+                self.wrong(line, field, "few-words", count=words, plural="s" * (words != 1), **needs)
+            else:
+                self.wrong(line, field, "no-words", **needs)
         elif not literals:
-            self.wrong(
-                line, field, "has no text that every match contains; write its branches as match items of their own"
-            )
+            self.wrong(line, field, "no-literal")
 
     def check_telling(self, line: int, field: str, found: Mapping[str, str]) -> None:
         """What an item without message and facts needs, so that it does not speak on everything."""
         if found["exception"] and found["frame"]:
             return
         if not found["exception"]:
-            self.wrong(
-                line,
-                field,
-                "says too little; a match item has a message, facts, or an exception (with a frame if it is a common one)",
-            )
+            self.wrong(line, field, "says-little")
             return
         classes = [name for name in dir(builtins) if name.endswith(("Error", "Exception"))]
         common = [name for name in classes if re.fullmatch(found["exception"], name, re.IGNORECASE)]
         if common:
-            self.wrong(line, field, f"'{common[0]}' alone says too little; add a message or a frame")
+            self.wrong(line, field, "common-exception", name=common[0])
 
     def fix(self, node: Node, field: str, captured: Collection[str] | None) -> FixTemplate:
         """A fix. It may ask for facts and what the patterns capture; beside a remedy (None) for whatever that answers."""
@@ -158,8 +148,7 @@ class _Reader(Shapes):
         self.check_languages(text, node.line, field)
         change = part.get("change")
         if change is not None:
-            for line, name, problem in change_mistakes(change, f"{field}.change"):
-                self.wrong(line, name, problem)
+            self.add(change_mistakes(change, f"{field}.change"))
         return FixTemplate(
             text=unfolded(text),
             remedy=self.remedy(part.get("remedy"), f"{field}.remedy"),
@@ -179,27 +168,21 @@ class _Reader(Shapes):
     def example(self, node: Node, field: str, what: str) -> Example:
         part = self.map(node, field, what)
         if isinstance(node.value, dict) and not {"log", "seen", "command", "facts"} & part.keys():
-            self.wrong(node.line, field, "has neither a log nor facts, nor what else was seen")
+            self.wrong(node.line, field, "example-empty")
         log, seen, command = (self.string(part.get(name), f"{field}.{name}") for name in ("log", "seen", "command"))
         try:
             list(observations.read_observations(seen))
         except ValueError as error:
-            self.wrong(part["seen"].line, f"{field}.seen", str(error))
+            self.wrong(part["seen"].line, f"{field}.seen", "bad-observation", problem=error)
             seen = ""
         facts = plain(part["facts"]) if "facts" in part else {}
         if not isinstance(facts, dict):
-            self.wrong(
-                part["facts"].line, f"{field}.facts", "is a map of facts and their values, such as {vllm: 0.8.5}"
-            )
+            self.wrong(part["facts"].line, f"{field}.facts", "facts-not-a-map")
             facts = {}
         for name in facts:
             self.check_fact(name, part["facts"].line, f"{field}.facts")
             if name in TOLD_BY_THE_LOG:
-                self.wrong(
-                    part["facts"].line,
-                    f"{field}.facts",
-                    f"{name} is told by the log; put the lines that say it into the example",
-                )
+                self.wrong(part["facts"].line, f"{field}.facts", "fact-of-the-log", name=name)
         captures = self.strings(part["captures"], f"{field}.captures") if "captures" in part else None
         fixes = (
             tuple(line.strip() for line in self.string(part["fixes"], f"{field}.fixes").splitlines())
@@ -214,7 +197,7 @@ class _Reader(Shapes):
         ]
         for item, field, text in found:
             if text and not text.startswith("TODO") and not re.fullmatch(r"https?://[^\s/]+\.[^\s/]+(/\S*)?", text):
-                self.wrong(item.line, field, f"is a web address (https://…), not '{short(text)}'")
+                self.wrong(item.line, field, "no-address", value=short(text))
         return tuple(text for _, _, text in found)
 
     def releases(self, node: Node | None) -> tuple[str, ...]:
@@ -225,11 +208,7 @@ class _Reader(Shapes):
         for item, field, text in found:
             ends = [release(end) or () for end in text.split("–")]
             if text and not (_RELEASES.fullmatch(text) and ends == sorted(ends)):
-                self.wrong(
-                    item.line,
-                    field,
-                    f"is a release or two, '0.8.0–0.10.2', not '{short(text)}'; tools/verify_rules.py writes it",
-                )
+                self.wrong(item.line, field, "no-releases", value=short(text))
         return tuple(text for _, _, text in found)
 
     # Texts
@@ -245,8 +224,7 @@ class _Reader(Shapes):
         if all(text.values()) and not any(
             words.startswith("TODO") for words in text.values()
         ):  # these are reported already
-            for problem in differences(text):
-                self.wrong(line, field, problem)
+            self.add(differences(text, line, field))
 
     def check_placeholders(self, rule: Rule, part: Mapping[str, Node]) -> None:
         """What stands in braces must come from somewhere; in the title, always."""
@@ -256,10 +234,8 @@ class _Reader(Shapes):
         for number, item in enumerate(rule.match):
             always, sometimes = _groups(item)
             for name in sorted(placeholders(rule.title) - always - set(item.facts)):
-                how = "captures only in some matches" if name in sometimes else "does not capture"
-                self.wrong(
-                    title, "title", f"match[{number}] {how} {{{name}}}, and a title needs it whenever the rule speaks"
-                )
+                how = "title-sometimes" if name in sometimes else "title-never"
+                self.wrong(title, "title", how, number=number, name=name)
         known = _captured(rule.match) | _known_facts()
         asked = [("why", placeholders(rule.why), part["why"].line if "why" in part else 0)]
         for number, fix in enumerate(rule.fixes):
@@ -268,11 +244,7 @@ class _Reader(Shapes):
                 asked.append((f"fixes[{number}]", placeholders([*fix.text.values(), fix.change]), line))
         for field, names, line in asked:
             for name in sorted(names - known):
-                self.wrong(
-                    line,
-                    field,
-                    f"{{{name}}} is no named group and no fact, and there is no remedy{did_you_mean(name, known)}",
-                )
+                self.wrong(line, field, "no-value", nearest(name, known), name=name)
 
     # Names, patterns and ranges
 
@@ -280,7 +252,7 @@ class _Reader(Shapes):
         text = self.string(node, field)
         problem = patterns.check(text) if text else None
         if node and problem:
-            self.wrong(node.line, field, f"the pattern {problem}")
+            self.wrong(node.line, field, "pattern", problem=problem)
         return "" if problem else text
 
     def specs(self, node: Node | None, field: str, also: Collection[str] | None = ()) -> dict[str, str]:
@@ -290,29 +262,21 @@ class _Reader(Shapes):
             line = node.value[name].line if node else 0
             if also is not None and name not in also:
                 self.check_fact(name, line, field)
-            problem = _spec_problem(name, asked)
-            if problem:
-                self.wrong(line, f"{field}.{name}", problem)
+            self.add(_spec_mistakes(name, asked, line, f"{field}.{name}"))
         if node and not specs and node.value in ({}, ""):
-            self.wrong(node.line, field, "is empty")
+            self.wrong(node.line, field, "empty")
         return specs
 
     def check_fact(self, name: str, line: int, field: str) -> None:
         known = _known_facts()
         if name not in known:
-            self.wrong(
-                line,
-                field,
-                f"there is no fact '{name}'{did_you_mean(name, known)}; fact_table.py of logs/ and probe/ list them",
-            )
+            self.wrong(line, field, "no-fact", nearest(name, known), name=name)
 
     def remedy(self, node: Node | None, field: str) -> str:
         name = self.string(node, field)
         known = _remedies()
         if node and name and name not in known:
-            self.wrong(
-                node.line, field, f"there is no remedy '{name}'{did_you_mean(name, known)}; there are: {listed(known)}"
-            )
+            self.wrong(node.line, field, "no-remedy", nearest(name, known), name=name, known=listed(known))
         return name
 
     def ids(self, node: Node | None, field: str, own: str) -> tuple[str, ...]:
@@ -320,7 +284,7 @@ class _Reader(Shapes):
             tuple(self.string(item, place) for item, place in self.items(node, field, "a rule's id")) if node else ()
         )
         if node and own in names:
-            self.wrong(node.line, field, "names the rule itself")
+            self.wrong(node.line, field, "names-itself")
         return names
 
 
@@ -336,27 +300,21 @@ def _captured(match: Iterable[Condition]) -> frozenset[str]:
     return frozenset().union(*(names for item in match for names in _groups(item)))
 
 
-def _spec_problem(name: str, asked: str) -> str | None:
+def _spec_mistakes(name: str, asked: str, line: int, field: str) -> Iterator[Mistake]:
     """What is wrong with what is asked of a fact: a range, or a pattern for the whole value. What is empty is reported already."""
     if is_spec(asked):
-        return _range_problem(asked)
-    if _PLAIN_VERSION.fullmatch(asked):
-        return f"is a range: write '=={asked}' or '>={asked}'"
-    problem = patterns.check(asked) if asked else None
-    if problem:
-        return f"the pattern {problem}"
-    values = CLOSED_FACTS.get(name) if asked else None
-    if values and not any(re.fullmatch(asked, value, re.IGNORECASE) for value in values):
-        return f"'{short(asked)}' fits none of {listed(values)}"
-    return None
-
-
-def _range_problem(asked: str) -> str | None:
-    try:
-        satisfies("1", asked)
-    except ValueError as error:
-        return str(error)
-    return None
+        try:
+            satisfies("1", asked)
+        except ValueError as error:
+            yield Mistake(line, field, "bad-range", {"problem": error})
+    elif _PLAIN_VERSION.fullmatch(asked):
+        yield Mistake(line, field, "version-alone", {"version": asked})
+    elif problem := patterns.check(asked) if asked else None:
+        yield Mistake(line, field, "pattern", {"problem": problem})
+    else:
+        values = CLOSED_FACTS.get(name) if asked else None
+        if values and not any(re.fullmatch(asked, value, re.IGNORECASE) for value in values):
+            yield Mistake(line, field, "no-such-value", {"value": short(asked), "values": listed(values)})
 
 
 @lru_cache(maxsize=1)

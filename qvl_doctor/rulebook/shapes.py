@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from qvl_doctor.model import LANGUAGES
-from qvl_doctor.rulebook.book import Mistake, did_you_mean
+from qvl_doctor.rulebook.mistakes import Mistake, listed, nearest, short
 from qvl_doctor.rulebook.nodes import Node
 
 #: What each kind of map takes: (required keys, optional keys).
@@ -30,8 +30,11 @@ class Shapes:
         self.path = path
         self.mistakes: list[Mistake] = []
 
-    def wrong(self, line: int, field: str, problem: str) -> None:
-        self.mistakes.append(Mistake(self.path, line, field, problem))
+    def wrong(self, line: int, field: str, name: str, near: str = "", /, **values: object) -> None:
+        self.add([Mistake(line, field, name, values, near)])
+
+    def add(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes += [mistake._replace(path=self.path) for mistake in mistakes]
 
     def map(self, node: Node | None, field: str, what: str) -> dict[str, Node]:
         """The entries of a map; keys that it lacks or must not have are reported."""
@@ -40,22 +43,22 @@ class Shapes:
         if node is None:
             return {}
         if not isinstance(node.value, dict):
-            self.wrong(node.line, field, f"{what} is a map of {legal}")
+            self.wrong(node.line, field, "not-a-map", what=what, legal=legal)
             return {}
         for key in node.value:
             if key not in required and key not in optional:
-                near = did_you_mean(key, (*required, *optional))
-                self.wrong(node.value[key].line, field, f"{what} takes {legal}; not '{short(key)}'{near}")
+                near = nearest(key, (*required, *optional))
+                self.wrong(node.value[key].line, field, "unknown-key", near, what=what, legal=legal, key=short(key))
         for key in required:
             if key not in node.value:
-                self.wrong(node.line, field, f"there is no {key}" + (" text" if key in LANGUAGES else ""))
+                self.wrong(node.line, field, "missing-text" if key in LANGUAGES else "missing", key=key)
         return {key: value for key, value in node.value.items() if key in required or key in optional}
 
     def items(self, node: Node | None, field: str, what: str) -> Iterable[tuple[Node, str]]:
         if node is None:
             return []
         if not isinstance(node.value, list) or not node.value:
-            self.wrong(node.line, field, f"is a list with at least one item; each is {what}")
+            self.wrong(node.line, field, "not-a-list", what=what)
             return []
         return [(item, f"{field}[{number}]") for number, item in enumerate(node.value)]
 
@@ -63,32 +66,23 @@ class Shapes:
         if node is None:
             return ""
         if not isinstance(node.value, str):
-            self.wrong(node.line, field, "is a text; quote it if it begins with '{' or '['")
+            self.wrong(node.line, field, "not-a-text")
             return ""
         if not node.value.strip():
-            self.wrong(node.line, field, "is empty")
+            self.wrong(node.line, field, "empty")
         if node.value.lstrip().startswith("TODO"):
-            self.wrong(node.line, field, "is not written yet")
+            self.wrong(node.line, field, "todo")
         return node.value.rstrip("\n")
 
     def strings(self, node: Node, field: str) -> dict[str, str]:
         if not isinstance(node.value, dict):
-            self.wrong(node.line, field, "is a map of names and texts")
+            self.wrong(node.line, field, "not-texts-by-name")
             return {}
         return {name: self.string(item, f"{field}.{name}") for name, item in node.value.items()}
 
     def one_of(self, node: Node | None, field: str, legal: tuple[str, ...]) -> str:
         value = self.string(node, field)
         if node and value and value not in legal:
-            self.wrong(node.line, field, f"is {' or '.join(legal)}, not '{short(value)}'{did_you_mean(value, legal)}")
+            near = nearest(value, legal)
+            self.wrong(node.line, field, "not-one-of", near, legal=" or ".join(legal), value=short(value))
         return value
-
-
-def listed(words: Iterable[str]) -> str:
-    """Words as an enumeration; sets are sorted."""
-    return ", ".join(sorted(words) if isinstance(words, (set, frozenset)) else words)
-
-
-def short(text: str, limit: int = 60) -> str:
-    """A value as far as it fits into a message."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from qvl_doctor.model import LANGUAGES, Text
-from qvl_doctor.rulebook.shapes import listed
+from qvl_doctor.rulebook.mistakes import Mistake, listed
 
 _PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _FLAG = re.compile(r"(?<![A-Za-z0-9_-])--[A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
@@ -21,7 +21,7 @@ _FOLDED = re.compile(
 )
 
 
-def differences(text: Text) -> Iterator[str]:
+def differences(text: Text, line: int, field: str) -> Iterator[Mistake]:
     """What the languages do not have in common, of what they must: placeholders, flags, environment variables, numbers."""
     left = dict(text)
     for kind, wanted in (
@@ -40,10 +40,10 @@ def differences(text: Text) -> Iterator[str]:
                 for language, other in _pairs()
                 if said[language] - said[other]
             ]
-            yield f"en and zh differ in {kind}: {'; '.join(only)}"
+            yield Mistake(line, field, "languages-differ", {"kind": kind, "only": "; ".join(only)})
         left = {language: wanted.sub(" ", left[language]) for language in LANGUAGES}
     if not _CHINESE.search(text["zh"]):
-        yield "there is no Chinese in the zh text"
+        yield Mistake(line, field, "no-chinese")
 
 
 def placeholders(value: Any) -> frozenset[str]:

@@ -55,7 +55,7 @@ def test_both_are_legal_in_a_rule_file() -> None:
     )
     assert root is not None
     assert not faults
-    assert [field for _, field, _ in change_mistakes(root, "change")] == ["change.flags.--{flag}", "change.pip[2]"]
+    assert [mistake.field for mistake in change_mistakes(root, "change")] == ["change.flags.--{flag}", "change.pip[2]"]
 
 
 def test_the_name_of_a_flag_is_asked_for_like_any_other_value() -> None:
