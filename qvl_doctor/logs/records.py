@@ -18,6 +18,7 @@ from qvl_doctor.model import Frame, Line, Record
 from qvl_doctor.redaction.line import masker, unmasked
 
 MAX_LINES = 400
+_FIRST_KEPT = 200
 MAX_MESSAGE = 16 * 1024
 _MAX_CONTINUED = 60
 _MAX_GLUED = 200
@@ -71,9 +72,12 @@ class _Open:
         self.look()
 
     def add(self, piece: Piece) -> None:
-        if len(self.texts) < MAX_LINES:
-            self.numbers.append(piece.number)
-            self.texts.append(piece.text)
+        """One more line. Of a record that grows too long the first and the last lines stay: what was raised is at its end."""
+        if len(self.texts) >= MAX_LINES:
+            del self.numbers[_FIRST_KEPT], self.texts[_FIRST_KEPT]
+            self.raised -= self.raised > _FIRST_KEPT
+        self.numbers.append(piece.number)
+        self.texts.append(piece.text)
 
     def glue(self, piece: Piece) -> None:
         """The rest of a line that a terminal has broken."""
@@ -215,8 +219,8 @@ class RecordBuilder:
             return False
         raised = _RAISED.match(text)
         if raised and (raised["colon"] or _is_class(raised)) and len(raised["type"]) < 200:
-            current.raised = len(current.texts)
             current.add(piece)
+            current.raised = len(current.texts) - 1
             return True
         if piece.headed:  # the first half of a broken line: what was raised is found when all is there
             current.add(piece)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qvl_doctor.logs.records import LogReader, read_records
+from qvl_doctor.logs.records import MAX_LINES, LogReader, read_records
 from qvl_doctor.model import Record
 
 TRACEBACK = """\
@@ -40,6 +40,24 @@ def test_traceback_is_one_record(prefix: str) -> None:
     assert [frame.function for frame in record.frames] == ["run_mp_engine", "raise_if_cache_size_invalid"]
     assert (record.first_line, record.last_line) == (1, 7)
     assert record.role == ("engine" if "EngineCore" in prefix else "worker")
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "(APIServer pid=1) ", "(EngineCore_DP0 pid=7) ERROR 02-16 10:03:00 [core.py:708] "]
+)
+@pytest.mark.parametrize("frames", [195, 196, 198, 199, 200, 201, 202, 205, 250, 1000])
+def test_traceback_of_many_frames_keeps_its_first_and_last_lines(prefix: str, frames: int) -> None:
+    """A recursion: 2 lines a frame, and what was raised is said after the last of them, over two lines."""
+    walk = "".join(
+        f'  File "/x/a.py", line {number}, in f{number}\n    return f()\n' for number in range(1, frames + 1)
+    )
+    text = f"Traceback (most recent call last):\n{walk}RecursionError: too deep\n  in this place\n"
+    record = next(iter(read_records(prefixed(text, prefix))))
+    assert (record.exception, record.message) == ("RecursionError", "too deep in this place")
+    assert record.frames[0].function == "f1"
+    assert record.frames[-1].function == f"f{frames}"
+    assert (record.first_line, record.last_line) == (1, 2 * frames + 3)
+    assert len(record.lines) <= MAX_LINES
 
 
 def test_chain_keeps_its_order() -> None:
