@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import random
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 #: Operators and functions that are easily taken for one another.
 _COMPARISONS: dict[type[ast.cmpop], str] = {
@@ -65,9 +65,7 @@ class _Places:
     def end(self, node: ast.expr) -> int:
         return self.offset(node.end_lineno or node.lineno, node.end_col_offset or node.col_offset)
 
-    def between(
-        self, left: ast.expr, right: ast.expr, kind: str, line: int, symbol: str, new: str
-    ) -> Iterator[Mutation]:
+    def between(self, pair: tuple[ast.expr, ast.expr], kind: str, symbol: str, new: str) -> Iterator[Mutation]:
         """The operator between two nodes, replaced; nothing where parentheses hide it."""
         start, end = self.end(pair[0]), self.start(pair[1])
         gap = self.source[start:end]
@@ -160,7 +158,7 @@ def _numbers(node: ast.AST, places: _Places) -> Iterator[Mutation]:
         yield Mutation("number", node.lineno, places.start(node), places.end(node), repr(_moved(node.value)))
 
 
-def _moved(value: float) -> float:
+def _moved(value: Any) -> float:
     return value + 1 if isinstance(value, int) else value * 1.25
 
 
