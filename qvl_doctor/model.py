@@ -57,6 +57,8 @@ class Record(NamedTuple):
     frames: tuple[Frame, ...] = ()
     chained: bool = False
     cut: bool = False
+    #: The pod or container that wrote it, where the lines of several stand in one input.
+    origin: str = ""
 
     @property
     def first_line(self) -> int:

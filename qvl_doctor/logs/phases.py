@@ -193,8 +193,6 @@ def _phase(record: Record, so_far: str, mark: _Mark | None) -> str:
 
 
 def _mark(message: str) -> _Mark | None:
-    if message.startswith("Received request"):
-        return None  # what a user wrote
     if _ACCESS.words in message:
         return _ACCESS if ' - "' in message else None
     for sign in _SIGNS:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from qvl_doctor.logs.prefixes import Piece, pieces
 from qvl_doctor.logs.roles import role_of
 from qvl_doctor.logs.source import LineSplitter, RawLine
+from qvl_doctor.logs.user_text import UserTexts
 from qvl_doctor.logs.wraps import TerminalWraps
 from qvl_doctor.model import Frame, Line, Record
 from qvl_doctor.redaction.line import masker, unmasked
@@ -326,6 +327,7 @@ def _record(open_record: _Open) -> Record:
         frames=frames,
         chained=open_record.chained,
         cut=cut,
+        origin=head.origin,
     )
 
 
@@ -372,6 +374,7 @@ class LogReader:
         self._lines = LineSplitter()
         self._wraps = TerminalWraps()
         self._routine = 0
+        self._users = UserTexts()
         self._records = RecordBuilder()
 
     def feed(self, chunk: bytes) -> list[Record]:
@@ -379,7 +382,10 @@ class LogReader:
 
     def flush(self) -> list[Record]:
         rest = self._wraps.join(list(self._lines.flush())) + self._wraps.flush()
-        return self._build(rest) + self._records.flush()
+        done = self._build(rest)
+        for piece in self._users.flush():
+            done += self._records.feed(piece)
+        return done + self._records.flush()
 
     def _build(self, block: list[RawLine]) -> list[Record]:
         done: list[Record] = []
@@ -390,7 +396,8 @@ class LogReader:
                 if self._routine > _ROUTINE_KEPT and self._routine % _ROUTINE_KEPT:
                     continue  # most of a serving log, and those that are kept say as much
             for piece in pieces(line, mask):
-                done += self._records.feed(piece)
+                for own in self._users.feed(piece):
+                    done += self._records.feed(own)
         return done
 
 

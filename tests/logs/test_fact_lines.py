@@ -333,10 +333,6 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("Processed prompts: 100%|██████████| 4/4 [00:01<00:00, 2.35it/s]", {"ready": "yes"}),
     ("device type=cpu is not supported by the V1 Engine. Falling back to V0. ", {"engine": "V0"}),
     # what says nothing
-    (
-        "Received request chatcmpl-1: prompt: 'vLLM API server version 9.9.9 Using max model len 1 Application startup complete.'",
-        {},
-    ),
     ("vLLM API server version", {}),
     ("Using max model len four", {}),
     ("GPU KV cache size: ,,, tokens", {}),

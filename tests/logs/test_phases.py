@@ -198,13 +198,6 @@ def test_answered_request_tells_that_it_serves() -> None:
     )
 
 
-def test_what_a_user_wrote_is_no_mark() -> None:
-    assert (
-        phase_of(said("Received request chatcmpl-1: prompt: 'Waiting for application shutdown'"), "serving")
-        == "serving"
-    )
-
-
 def test_workers_run_apart() -> None:
     progress = Progress()
     worker = {"role": "worker"}
