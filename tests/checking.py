@@ -1,24 +1,23 @@
-"""`qvl-doctor check` as tests run it, and the machines that they show it.
-
-Where cards matter it runs in a process of its own, because NVML is loaded once for a whole process.
-"""
+"""`qvl-doctor check` as tests run it, and the machines that they show it."""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from program import DOCTOR, RULES
+import pytest
+from program import RULES, run_text, surroundings
 
 from qvl_doctor.diagnose.examining import examine
 from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.launch.reading import read
-from qvl_doctor.machine.export import Environment, loads
+from qvl_doctor.machine.export import Environment, dumps, loads
 from qvl_doctor.machine.gather import Asked, gather
 from qvl_doctor.model import Fact, Record
 from qvl_doctor.report.as_json import as_dict
@@ -34,22 +33,25 @@ SERVE = (
     "--limit-mm-per-prompt",
     '{"video": 0}',
 )
-#: Variables of whoever runs the tests that would change what is seen.
-_OURS = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES", "VLLM_ENABLE_CUDA_COMPATIBILITY")
 
 
 def doctor(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """One run of `check`."""
-    ours = {**_plain_environment(), "NO_COLOR": "1", "LANG": "C.UTF-8", **(env or {})}
-    return subprocess.run([*DOCTOR, "check", *arguments], capture_output=True, text=True, env=ours, check=False)
+    with _cards(env):
+        return run_text("check", *arguments, env={"NO_COLOR": "1", "LANG": "C.UTF-8", **(env or {})})
 
 
-def _plain_environment() -> dict[str, str]:
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.endswith(("_proxy", "_PROXY")) and name not in _OURS
-    }
+@contextmanager
+def _cards(env: Mapping[str, str] | None) -> Iterator[None]:
+    """The real binding on the library in LD_LIBRARY_PATH, which the loader reads only when a process starts."""
+    import pynvml
+
+    folder = (env or {}).get("LD_LIBRARY_PATH", "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pynvml, "CDLL", lambda name: ctypes.CDLL(os.path.join(folder, name)))
+        patch.setattr(pynvml, "nvmlLib", None)
+        patch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+        yield
 
 
 def report(*arguments: str, env: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -60,30 +62,16 @@ def report(*arguments: str, env: Mapping[str, str] | None = None) -> dict[str, A
     return found
 
 
-_PROBES = """
-import sys
-from qvl_doctor.launch.reading import read
-from qvl_doctor.machine.export import Environment, dumps
-from qvl_doctor.machine.gather import Asked, gather
-only, release, *command = sys.argv[1:]
-asked = Asked(read(command)[0] if command else None, release=release, only=frozenset(only.split(",")))
-sys.stdout.write(dumps(Environment(gather(asked))))
-"""
-
-
 def probed(only: str, *command: str, vllm: str = "", env: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The same without the advice, and faster: the probes run in a process of their own, what they saw is judged here."""
-    words = [sys.executable, "-c", _PROBES, only, vllm, *command]
-    done = subprocess.run(
-        words, capture_output=True, text=True, env={**_plain_environment(), **(env or {})}, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    """The same without the advice, and faster: what the probes see is judged here."""
+    looks = frozenset(only.split(","))
+    with _cards(env), surroundings(env):
+        asked = Asked(read(list(command))[0] if command else None, release=vllm, only=looks)
+        seen = loads(dumps(Environment(gather(asked)))).seen()
     known = {"vllm": Fact(vllm, "option")} if vllm else {}
-    seen = loads(done.stdout).seen()
     assert unclaimed(seen.observations) == []
     diagnosis = examine("here", seen, RULES, known)
-    looked = frozenset(only.split(","))
-    return as_dict(diagnosis._replace(checks=checklist(diagnosis, Looked(looked, looked, bool(command)))))
+    return as_dict(diagnosis._replace(checks=checklist(diagnosis, Looked(looks, looks, bool(command)))))
 
 
 def unclaimed(observations: Iterable[Record]) -> list[str]:

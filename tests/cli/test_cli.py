@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from program import DOCTOR
+from program import DOCTOR, apart
+from program import run as in_this_process
 from program import run_text as run
 
 from qvl_doctor.cli import app, logs
@@ -25,6 +26,26 @@ FAILED = "failed/0.11.0-lora-rank.log"
 
 def command(*arguments: str | Path) -> list[str]:
     return [*DOCTOR, *map(str, arguments)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-"],
+        ["logs", "--format", "json", "--lang", "zh", "-"],
+        ["logs", "none.log"],
+        ["logs", "--colour", "-"],
+        ["plan", "--gpu", "H100", "--", "vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct"],
+        ["explain", "no-such-rule"],
+        ["logs", "--help"],
+        ["--version"],
+    ],
+)
+def test_a_process_of_its_own_says_what_tests_see_in_theirs(arguments: list[str], fixtures: Path) -> None:
+    """Most tests call the program without starting it: this is what makes that enough."""
+    text = (fixtures / OOM).read_bytes()
+    one, other = apart(*arguments, stdin=text), in_this_process(*arguments, stdin=text)
+    assert (one.returncode, one.stdout, one.stderr) == (other.returncode, other.stdout, other.stderr)
 
 
 def test_failed_start_up_exits_1_and_names_its_cause(fixtures: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nvml.fixtures import A10, A100, RTX_4090, V100, Describe, every_pair, instance
 from nvml.genuine import genuine_nvml  # noqa: F401  # a fixture
-from program import RULES
+from program import RULES, apart
 
 from qvl_doctor.machine.cuda_visible import choose
 from qvl_doctor.machine.nvml import FAILURES, instead
@@ -372,7 +373,8 @@ def test_whatever_the_list_says_only_cards_that_are_there_are_visible(said: str)
 
 
 def test_the_genuine_library_without_a_driver(genuine_nvml: str) -> None:  # noqa: F811
-    found = probed("gpu", env={"LD_LIBRARY_PATH": genuine_nvml})
+    done = apart("check", "--only", "gpu", "--format", "json", env={"LD_LIBRARY_PATH": genuine_nvml})
+    found = json.loads(done.stdout)
     assert found["facts"]["nvml"] == "driver-not-loaded"
     assert rules(found) == ["nvidia-driver-missing"]
 

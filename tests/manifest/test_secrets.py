@@ -9,15 +9,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from program import RULES
 from rich.console import Console
 
-from qvl_doctor import rulebook
 from qvl_doctor.cli.app import run_typer
 from qvl_doctor.manifest.diagnosing import diagnose
 from qvl_doctor.report import as_json, console, markdown
 from qvl_doctor.sizing.case import Known
 
-RULES = rulebook.shipped()
 SECRET = re.compile(r"PRIVATE\d\d")
 
 DEPLOYMENT = """

@@ -21,9 +21,15 @@ typedef struct { unsigned long long total, free, used; } memory_v1;
 typedef struct { unsigned int version; unsigned long long total, reserved, free, used; } memory_v2;
 typedef struct { unsigned int pid; unsigned long long used; unsigned int instance, compute; } process;
 
+/* Read again when another file is named: one process is shown many machines. */
 static node *machine(void) {
     static node *read;
-    if (!read) read = read_file(getenv("NVML_DESCRIPTION"));
+    static char path[4096];
+    const char *named = getenv("NVML_DESCRIPTION");
+    if (!read || strcmp(path, named)) {
+        read = read_file(named);
+        snprintf(path, sizeof path, "%s", named);
+    }
     return read;
 }
 
