@@ -253,12 +253,34 @@ class Check(NamedTuple):
     rules: tuple[str, ...] = ()
 
 
+class Shown(NamedTuple):
+    """What an input shows apart from its findings, as far as verdict and summary depend on it (`diagnose.verdict`).
+
+    `kind` is log, examined (a command, a manifest, a machine: nothing ran), pod, or live. `up`: the server proved that
+    it serves; `stopped`: someone asked it to stop; `ready`: the cluster says so of the pod. `phase` is the last one
+    that was seen, `stalled_s` the seconds without progress at the end. `reason` says why there is no certainty, where
+    the input alone does not. `ignored` are the findings that --ignore left out: they happened all the same.
+    """
+
+    kind: str = "log"
+    up: bool = False
+    stopped: bool = False
+    ready: bool = False
+    phase: str = ""
+    stalled_s: float = 0.0
+    reason: Text | None = None
+    ignored: tuple[Finding, ...] = ()
+
+
 class Diagnosis(NamedTuple):
-    """The answer to one input. The findings, facts and timeline are those of the last run."""
+    """The answer to one input. The findings, facts and timeline are those of the last run.
+
+    `diagnose.verdict` alone decides verdict and summary, from the findings and `shown`.
+    """
 
     source: str
-    verdict: str
-    summary: Text
+    verdict: str = "unknown"
+    summary: Text = NOTHING
     facts: Facts = NOTHING
     findings: tuple[Finding, ...] = ()
     runs: tuple[Run, ...] = ()
@@ -270,3 +292,14 @@ class Diagnosis(NamedTuple):
     #: What the patch differs in from the input: (place, same, removed or added, text).
     changes: tuple[tuple[str, str], ...] = ()
     checks: tuple[Check, ...] = ()
+    shown: Shown = Shown()
+
+    @property
+    def kind(self) -> str:
+        """log, examined, pod, or live."""
+        return self.shown.kind
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The rule of each finding that --ignore left out."""
+        return tuple(finding.rule for finding in self.shown.ignored)

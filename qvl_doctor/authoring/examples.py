@@ -17,13 +17,13 @@ from qvl_doctor.logs.records import read_records
 from qvl_doctor.model import LANGUAGES, Diagnosis, Example, Fact, Finding, Hit, Record, Rule, Seen
 from qvl_doctor.observations import read_observations
 from qvl_doctor.report.paste import pieces
+from qvl_doctor.rulebook.ids import UNRECOGNIZED
 
 #: The longest that a pattern may search a message of the greatest length.
 TIME_LIMIT_S = 1.0
 _MESSAGE = 16 * 1024
 #: Facts that look like numbers and are none: 0.10 is not 0.1.
 _VERSIONS = KNOWN | {"vllm", "compute_capability", "cuda", "driver", "driver_cuda", "nccl", "python", "torch_cuda"}
-_UNKNOWN = "unrecognized-failure"
 
 
 class Problem(NamedTuple):
@@ -163,7 +163,7 @@ def _others(rule: Rule, example: Example, everyone: Sequence[Rule]) -> Iterator[
             else "is silent beside the others"
         )
     for name in spoken:
-        if name not in {rule.id, _UNKNOWN} and not _linked(rule, rules[name]):
+        if name not in {rule.id, UNRECOGNIZED} and not _linked(rule, rules[name]):
             yield f"'{name}' speaks here, too, and neither explains the other"
     for one, other in _ties(said.hits):
         yield f"'{one}' and '{other}' tie on a record: one of them says 'before: [{other}]' or '[{one}]'"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from qvl_doctor.cli.environment import elsewhere, provenance, read_environment
 from qvl_doctor.cli.logs import Output, UsageError, exit_code, print_report, rule_book, told_mistakes
 from qvl_doctor.cli.options import LogsOptions
-from qvl_doctor.diagnose.engine import without
 from qvl_doctor.diagnose.examining import examine
+from qvl_doctor.diagnose.verdict import without
 from qvl_doctor.machine import PROBES
 from qvl_doctor.machine.export import Environment, dumps
 from qvl_doctor.messages import language, say

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 
-from qvl_doctor.cli.logs import OK, USAGE, UsageError, rule_book
+from qvl_doctor.cli.logs import OK, USAGE, UsageError, near, rule_book
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.messages import language, say
 
@@ -21,8 +20,7 @@ def run(name: str, lang: str, folders: tuple[str, ...], *, no_color: bool = Fals
         return USAGE
     rule = next((rule for rule in rules if rule.id == name), None)
     if rule is None:
-        close = difflib.get_close_matches(name, [rule.id for rule in rules], 3, 0.4)
-        hint = " — " + say("error.did_you_mean", lang, names=", ".join(close)) if close else ""
+        hint = near(name, (rule.id for rule in rules), lang)
         sys.stderr.write(f"qvl-doctor: {say('error.no_rule', lang, rule=name)}{hint}\n")
         return USAGE
     from rich.console import Console

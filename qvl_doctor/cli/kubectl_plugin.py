@@ -28,7 +28,7 @@ from qvl_doctor.cli.logs import (
 )
 from qvl_doctor.cli.main import guarded
 from qvl_doctor.cli.options import LogsOptions
-from qvl_doctor.diagnose.engine import without
+from qvl_doctor.diagnose.verdict import without
 from qvl_doctor.kube.diagnosing import Asked, diagnose_pod
 from qvl_doctor.kube.kubectl import Kubectl
 from qvl_doctor.logs.source import InputError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose import Diagnosing
-from qvl_doctor.diagnose.engine import without
+from qvl_doctor.diagnose.verdict import concluded, is_death, without
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError, clean, open_input, read_chunks, read_text
 from qvl_doctor.messages import both, language, say
@@ -84,7 +84,30 @@ def rule_book(options: LogsOptions, *, packed: bool = True) -> tuple[Rule, ...]:
             rules = rulebook.merge(rules, rulebook.load(folder, beside=rules), override=options.override)
     except (rulebook.RuleError, OSError) as error:
         raise UsageError(str(error)) from None
+    if options.ignore:
+        _check_ignored(options, rules)
     return rules
+
+
+def _check_ignored(options: LogsOptions, rules: Sequence[Rule]) -> None:
+    """Raises UsageError for a name that is no rule's: a typing mistake would let through what was to be ignored."""
+    from qvl_doctor.rulebook.ids import known_ids
+
+    known = known_ids(rules)
+    unknown = next((name for name in options.ignore if name not in known), None)
+    if unknown is None:
+        return
+    lang = language(options.lang, os.environ)
+    said = say("error.ignored_rule", lang, rule=unknown)
+    raise UsageError(said + near(unknown, known, lang))
+
+
+def near(name: str, known: Iterable[str], lang: str) -> str:
+    """What may have been meant, to be put behind a sentence on a name that is not known."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, sorted(known), 3, 0.6)
+    return " — " + say("error.did_you_mean", lang, names=", ".join(close)) if close else ""
 
 
 def package_facts(path: str) -> dict[str, Fact]:
@@ -139,9 +162,11 @@ def read_one(
 
 
 def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
-    """1 if the diagnosis has a finding at or above the level, else 0."""
+    """1 if the diagnosis has a finding at or above the level, or is that of a server that died; else 0."""
     if fail_on == "never":
         return OK
+    if is_death(diagnosis):
+        return FOUND
     limit = SEVERITIES.index(fail_on)
     return FOUND if any(SEVERITIES.index(finding.severity) <= limit for finding in diagnosis.findings) else OK
 
@@ -231,7 +256,7 @@ def told(error: InputError, lang: str) -> str:
 def unread(path: str, error: InputError) -> Diagnosis:
     """The report on an input that could not be read: nothing is lost of the others, and nothing is claimed of this one."""
     reason = both(error.key, **error.values)
-    return Diagnosis(source=path, verdict="unknown", summary=reason, not_checked=(reason,))
+    return concluded(Diagnosis(path, not_checked=(reason,)), reason=reason)
 
 
 def print_report(diagnosis: Diagnosis, options: LogsOptions, lang: str, file: TextIO, width: int | None = None) -> None:
@@ -244,7 +269,7 @@ def print_report(diagnosis: Diagnosis, options: LogsOptions, lang: str, file: Te
         from qvl_doctor.report.markdown import render
 
         file.write(render(diagnosis, lang) + "\n")
-    elif diagnosis.runs or diagnosis.verdict != "unknown":
+    elif diagnosis.runs or diagnosis.verdict != "unknown" or diagnosis.kind != "log":
         from rich.console import Console
 
         from qvl_doctor.report import console

@@ -11,7 +11,7 @@ from qvl_doctor.cli.known import known_of, unreadable
 from qvl_doctor.cli.logs import Output, UsageError, exit_code, print_report, rule_book, told_mistakes
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.diagnose import Diagnosing
-from qvl_doctor.diagnose.engine import without
+from qvl_doctor.diagnose.verdict import without
 from qvl_doctor.launch.command import LaunchError
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import InputError, clean, open_input, read_chunks, read_text

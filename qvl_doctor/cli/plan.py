@@ -8,7 +8,7 @@ from typing import NamedTuple
 from qvl_doctor.cli.known import commands_of, known_of, read_command
 from qvl_doctor.cli.logs import Output, UsageError, exit_code, print_report, rule_book, told_mistakes
 from qvl_doctor.cli.options import LogsOptions
-from qvl_doctor.diagnose.engine import without
+from qvl_doctor.diagnose.verdict import without
 from qvl_doctor.knowledge import flag_table
 from qvl_doctor.launch.command import Command
 from qvl_doctor.messages import both, language, say

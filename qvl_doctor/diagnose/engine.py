@@ -12,16 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from qvl_doctor.diagnose.derived import derive
 from qvl_doctor.diagnose.ending import EndingReader
-from qvl_doctor.diagnose.judging import STALLED_S, Observed, judge
+from qvl_doctor.diagnose.judging import Observed, judge
 from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.diagnose.unrecognized import FailureLog
+from qvl_doctor.diagnose.verdict import concluded, verdict_of
 from qvl_doctor.logs.facts import FactReader
 from qvl_doctor.logs.phases import Timeline
 from qvl_doctor.messages import both
-from qvl_doctor.model import Diagnosis, Fact, Facts, Finding, Hit, Record, Rule, Run, Seen, Text
+from qvl_doctor.model import Diagnosis, Fact, Facts, Finding, Hit, Record, Rule, Run, Seen, Shown, Text
 
 MAX_HITS = 5000
-_VERDICTS = (("fatal", "failed"), ("degraded", "degraded"))
 _BANNER = re.compile(r"vLLM (?:API )?server version \S|█\s+version \d|^starting vLLM server")
 
 
@@ -95,17 +95,19 @@ class Diagnosing:
             self._seen.observations
         )  # they are about how things are now, so about the last run
         observed = watch.observed(self._known)
-        findings, facts, verdict = judge(observed, self._rules)
-        runs = [run for run, _ in self._past] + [_run(watch, verdict, findings)]
-        return Diagnosis(
-            source=source,
-            verdict=verdict,
-            summary=_summary(verdict, findings, observed),
-            facts=facts,
-            findings=findings,
-            runs=tuple(runs) if watch.records else (),
-            timeline=watch.timeline.phases(facts),
-            not_checked=_not_checked(facts, findings, watch),
+        findings, facts = judge(observed, self._rules)
+        shown = _shown(observed)
+        runs = [run for run, _ in self._past] + [_run(watch, shown, findings)]
+        return concluded(
+            Diagnosis(
+                source=source,
+                facts=facts,
+                findings=findings,
+                runs=tuple(runs) if watch.records else (),
+                timeline=watch.timeline.phases(facts),
+                not_checked=_not_checked(facts, findings, watch),
+                shown=shown,
+            )
         )
 
     def see(self, seen: Seen) -> None:
@@ -132,8 +134,9 @@ class Diagnosing:
 
     def _end_run(self) -> None:
         watch = self._watch
-        findings, _, verdict = judge(watch.observed(self._known), self._rules)
-        self._past.append((_run(watch, verdict, findings), findings))
+        observed = watch.observed(self._known)
+        findings, _ = judge(observed, self._rules)
+        self._past.append((_run(watch, _shown(observed), findings), findings))
         self._watch = _Watch()
 
 
@@ -146,41 +149,15 @@ def diagnose(
     return engine.finish(source)
 
 
-def _run(watch: _Watch, verdict: str, findings: Sequence[Finding]) -> Run:
+def _run(watch: _Watch, shown: Shown, findings: Sequence[Finding]) -> Run:
     cause = findings[0].rule if findings and findings[0].role == "cause" else ""
-    return Run(watch.first_line, watch.ending.last_line, verdict, cause)
+    return Run(watch.first_line, watch.ending.last_line, verdict_of(shown, findings), cause)
 
 
-def without(diagnosis: Diagnosis, ignored: Sequence[str]) -> Diagnosis:
-    """The diagnosis without the findings of some rules; they still explain what they explain."""
-    if not any(finding.rule in ignored for finding in diagnosis.findings):
-        return diagnosis
-    kept = tuple(finding for finding in diagnosis.findings if finding.rule not in ignored)
-    verdict = next((name for level, name in _VERDICTS if any(finding.severity == level for finding in kept)), "")
-    if not verdict:
-        ready = diagnosis.facts.get("ready")
-        verdict = "healthy" if ready and ready.value == "yes" else "unknown"
-    summary = (
-        both(f"summary.{verdict}", title=kept[0].title)
-        if verdict in {"failed", "degraded"}
-        else both("summary.healthy_notices", count=len(kept))
-    )
-    return diagnosis._replace(findings=kept, verdict=verdict, summary=summary)
-
-
-def _summary(verdict: str, findings: Sequence[Finding], seen: Observed) -> Text:
+def _shown(seen: Observed) -> Shown:
+    """How a run went, for the verdict."""
     ending = seen.ending
-    if verdict in {"failed", "degraded"}:
-        return both(f"summary.{verdict}", title=findings[0].title)
-    if verdict == "healthy":
-        if ending.stopped:
-            return both("summary.stopped")
-        return both("summary.healthy_notices", count=len(findings)) if findings else both("summary.healthy")
-    if findings:
-        return both("summary.remark", title=findings[0].title)
-    if ending.stalled_s >= STALLED_S:
-        return both("summary.stalled", phase=seen.phase, minutes=int(ending.stalled_s // 60))
-    return both("summary.cut_off", phase=seen.phase)
+    return Shown("log", ending.was_up, ending.stopped, phase=seen.phase, stalled_s=ending.stalled_s)
 
 
 def _not_checked(facts: Facts, findings: Sequence[Finding], watch: _Watch) -> tuple[Text, ...]:

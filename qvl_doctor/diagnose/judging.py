@@ -1,4 +1,4 @@
-"""Second step: hits and facts of one run → findings, ranked, and a verdict."""
+"""Second step: hits and facts of one run → findings, ranked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from qvl_doctor.rulebook import complete
 
 _MAX_EVIDENCE = 6
 _DEADLY = frozenset(("worker", "engine"))
-STALLED_S = 120
 
 
 class Observed(NamedTuple):
@@ -30,8 +29,8 @@ class Observed(NamedTuple):
     records: int
 
 
-def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], Facts, str]:
-    """The findings of a run, causes first; its facts with what the judging adds; its verdict."""
+def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], Facts]:
+    """The findings of a run, causes first; its facts with what the judging adds."""
     ending = seen.ending
     facts = dict(seen.facts) | _state(ending, failed=False)
     hits = [*seen.hits, *_on_facts_alone(rules, facts)]
@@ -47,7 +46,7 @@ def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], F
     findings = _with_unknown(findings, by_rule, severity, seen, facts)
     failed = any(finding.severity == "fatal" for finding in findings)
     facts |= _state(ending, failed=failed)
-    return tuple(findings), facts, _verdict(findings, ending)
+    return tuple(findings), facts
 
 
 def _speaks(hit: Hit, facts: Facts, ending: EndingReader) -> bool:
@@ -170,12 +169,3 @@ def _state(ending: EndingReader, *, failed: bool) -> dict[str, Fact]:
         "stalled_s": Fact(0.0 if ending.was_up else ending.stalled_s, "log", ending.last_line),
     }
     return state | {"ready": Fact("yes", "log", ending.up_line)} if ending.was_up else state
-
-
-def _verdict(findings: Sequence[Finding], ending: EndingReader) -> str:
-    severities = {finding.severity for finding in findings}
-    if "fatal" in severities:
-        return "failed"
-    if "degraded" in severities:
-        return "degraded"
-    return "healthy" if ending.was_up else "unknown"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from qvl_doctor.messages import both
 from qvl_doctor.model import LANGUAGES, Finding, Fix, Frame, Line, Record
+from qvl_doctor.rulebook.ids import UNRECOGNIZED
 
-RULE = "unrecognized-failure"
 _DEPTH = {"worker": 0, "engine": 1, "api": 2, "": 2}
 _NO_FAILURE = frozenset(
     ("KeyboardInterrupt", "SystemExit", "asyncio.exceptions.CancelledError", "CancelledError", "GeneratorExit")
@@ -88,7 +88,7 @@ def finding_of(chain: Sequence[Record], release: str, severity: str) -> Finding:
         more = both("unrecognized.chain", last=f"{chain[-1].exception}: {_short(chain[-1].message)}")
         why = {language: why[language] + ("" if language == "zh" else " ") + more[language] for language in LANGUAGES}
     return Finding(
-        rule=RULE,
+        rule=UNRECOGNIZED,
         role="cause" if severity == "fatal" else "warning",
         severity=severity,
         confidence="unverified",

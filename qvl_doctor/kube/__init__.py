@@ -7,6 +7,7 @@ its node is not told that it waited.
 
 from __future__ import annotations
 
+from qvl_doctor.diagnose.verdict import POD, concluded
 from qvl_doctor.messages import both
 from qvl_doctor.model import Diagnosis, Seen, fact_text
 
@@ -37,10 +38,6 @@ def look(text: str, now: float | None = None, chosen: str = "") -> Seen | None:
 
 def retold(found: Diagnosis) -> Diagnosis:
     """A diagnosis of what `look` saw, without a log: it is about what is, not about what a start would be."""
-    facts = found.facts
-    if found.verdict in {"failed", "degraded"}:
-        return found._replace(summary=both(f"summary.{found.verdict}", title=found.findings[0].title))
-    if "pod_ready" in facts and facts["pod_ready"].value == "yes":
-        return found._replace(verdict="healthy", summary=both("kube.ready"))
-    phase = fact_text(facts, "pod_phase") or "?"
-    return found._replace(verdict="unknown", summary=both("kube.silent", phase=phase))
+    ready = fact_text(found.facts, "pod_ready") == "yes"
+    phase = fact_text(found.facts, "pod_phase") or "?"
+    return concluded(found, kind=POD, ready=ready, reason=both("kube.silent", phase=phase))

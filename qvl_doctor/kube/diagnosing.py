@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.examining import examine
+from qvl_doctor.diagnose.verdict import POD, concluded
 from qvl_doctor.kube import retold
 from qvl_doctor.kube.kubectl import Kubectl
 from qvl_doctor.kube.observing import PAST_S, tell
@@ -119,19 +120,16 @@ class _Look:
 
 
 def _settled(found: Diagnosis, pod: Pod, container: Container, now: float) -> Diagnosis:
-    """The verdict where the log alone cannot know: a log of something that still runs has no end."""
+    """The diagnosis with what the cluster says, where the log alone cannot know: a log of something that still runs has no end."""
     if not found.runs:
         return retold(found)
-    if found.verdict != "unknown" or found.findings:
+    found = concluded(found, kind=POD, ready=pod.ready)
+    if found.verdict != "unknown" or container.now.state != "running" or not container.now.started or not now:
         return found
-    if pod.ready:
-        return found._replace(verdict="healthy", summary=both("kube.ready"))
-    if container.now.state == "running" and container.now.started and now:
-        pointless = (both("not_checked.early_end"), both("look_at.cut_off"))
-        seconds = f"{now - container.now.started:.0f}"
-        notes = tuple(note for note in found.not_checked if note not in pointless)
-        return found._replace(summary=both("kube.starting", seconds=seconds), not_checked=notes)
-    return found
+    pointless = (both("not_checked.early_end"), both("look_at.cut_off"))
+    notes = tuple(note for note in found.not_checked if note not in pointless)
+    starting = both("kube.starting", seconds=f"{now - container.now.started:.0f}")
+    return concluded(found._replace(not_checked=notes), reason=starting)
 
 
 def _looked(chosen: Chosen, container: Container) -> Looked | None:

@@ -8,7 +8,8 @@ from difflib import unified_diff
 from typing import NamedTuple
 
 from qvl_doctor import kube
-from qvl_doctor.diagnose.examining import examine, summed_up
+from qvl_doctor.diagnose.examining import examine
+from qvl_doctor.diagnose.verdict import concluded
 from qvl_doctor.launch.command import Command, LaunchError
 from qvl_doctor.launch.observing import arguments_of
 from qvl_doctor.launch.patching import patched, unpatched
@@ -125,8 +126,16 @@ def _with_image(first: Diagnosis, again: Diagnosis, release: str, image: str) ->
     theirs = {
         name: first.facts[name] for name in ("vllm", "engine") if name in first.facts
     }  # what the file says still counts
-    whole = summed_up(first.source, findings, {**again.facts, **theirs})
-    return whole._replace(alternatives=again.alternatives, not_checked=(note, *first.not_checked))
+    return concluded(
+        Diagnosis(
+            first.source,
+            facts={**again.facts, **theirs},
+            findings=findings,
+            not_checked=(note, *first.not_checked),
+            alternatives=again.alternatives,
+            shown=first.shown,
+        )
+    )
 
 
 def _notes(command: Command) -> list[Text]:
@@ -155,8 +164,16 @@ def _together(source: str, singles: Sequence[Diagnosis], looked: Sequence[Looked
     kept = tuple(next(note for each in singles for note in each.not_checked if note["en"] == said) for said in notes)
     where = looked[singles.index(worst)].command.where
     several = both("manifest.several", count=len(singles), where=where)
-    return summed_up(source, findings, worst.facts)._replace(
-        command=worst.command, alternatives=worst.alternatives, not_checked=(several, *kept)
+    return concluded(
+        Diagnosis(
+            source,
+            facts=worst.facts,
+            findings=findings,
+            not_checked=(several, *kept),
+            command=worst.command,
+            alternatives=worst.alternatives,
+            shown=worst.shown,
+        )
     )
 
 

@@ -38,6 +38,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
         "summary": dict(diagnosis.summary),
         "facts": _facts(diagnosis.facts),
         "findings": [_finding(finding) for finding in diagnosis.findings],
+        **({"ignored": list(diagnosis.ignored)} if diagnosis.ignored else {}),
         "command": {"before": diagnosis.command.before, "after": diagnosis.command.after}
         if diagnosis.command
         else None,

@@ -14,6 +14,7 @@ from qvl_doctor.report.checklist import counts, groups
 from qvl_doctor.report.page import Page
 from qvl_doctor.report.paste import Piece, pieces, snippet
 from qvl_doctor.report.typeset import window, wrap
+from qvl_doctor.rulebook.ids import UNRECOGNIZED
 
 _VERDICTS = {
     "failed": (0, "bold red"),
@@ -89,6 +90,7 @@ class _Report:
         self.symptoms()
         self.others("report.warnings", self.sections.warnings)
         self.others("report.notices", self.sections.notices)
+        self.ignored()
         self.checks()
         self.facts()
         self.memory()
@@ -174,7 +176,7 @@ class _Report:
         page.gap()
         for url in finding.references[:_MAX_REFERENCES]:
             page.add(("  " + url, "dim"))
-        if finding.rule != sections.NO_RULE:
+        if finding.rule != UNRECOGNIZED:
             page.add(("  " + self.say("report.explain", rule=finding.rule), "dim"))
 
     def checks(self) -> None:
@@ -259,6 +261,12 @@ class _Report:
                 page.item(page.glyphs.arrow, fix.text[self.lang], 4, "dim")
                 self.paste(fix, 5 + cell_len(page.glyphs.arrow))
         self.more(findings)
+
+    def ignored(self) -> None:
+        said = sections.ignored(self.diagnosis, self.lang)
+        if said:
+            self.page.gap()
+            self.page.paragraph(said, 0, "dim")
 
     def more(self, findings: Sequence[Finding]) -> None:
         if len(findings) > _MAX_SHORT:

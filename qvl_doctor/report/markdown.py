@@ -94,6 +94,9 @@ def _blocks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     yield from _short("report.symptoms", symptoms, lang)
     yield from _short("report.warnings", warnings, lang, fixes=True)
     yield from _short("report.notices", notices, lang, fixes=True)
+    ignored = sections.ignored(diagnosis, lang)
+    if ignored:
+        yield from (escape(ignored), "")
     yield from _checks(diagnosis, lang)
     if len(diagnosis.runs) > 1:
         yield from (escape(sections.runs(diagnosis.runs, lang)), "")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from qvl_doctor import messages
 from qvl_doctor.model import Diagnosis, Facts, Finding, Run
 from qvl_doctor.report.picture import number
+from qvl_doctor.rulebook.ids import UNRECOGNIZED
 
 #: Facts that get a row, in this order; `fact.NAME` in messages.yaml is the label. What else is known is in the JSON
 #: report.
@@ -15,8 +16,6 @@ ROWS = ("model", "architecture", "dtype", "quantization", "gpu_name", "driver", 
 #: Packages that get named; a whole `pip list` would be a wall.
 PACKAGES = ("transformers", "torch", "flash_attn", "flashinfer_python", "xformers", "triton", "qwen_vl_utils", "ray")
 
-#: The finding for what no rule knows: there is no page about it.
-NO_RULE = "unrecognized-failure"
 _MAX_MAIN = 3
 
 
@@ -49,12 +48,12 @@ def sections(diagnosis: Diagnosis) -> Sections:
 
 def doubtful(finding: Finding) -> bool:
     """Whether a finding needs a word of doubt; what no rule knows says so itself."""
-    return finding.confidence != "certain" and finding.rule != NO_RULE
+    return finding.confidence != "certain" and finding.rule != UNRECOGNIZED
 
 
 def fixes_heading(finding: Finding) -> str:
     """The key of the heading above the fixes: for what no rule knows there is advice, and no fix is claimed."""
-    return "report.look_at" if finding.rule == NO_RULE else "report.fixes"
+    return "report.look_at" if finding.rule == UNRECOGNIZED else "report.fixes"
 
 
 def where(finding: Finding, lang: str) -> str:
@@ -138,3 +137,11 @@ def _kv(facts: Facts) -> str:
     if times is not None and length is not None:
         parts.append(f"{times:.2f} × {length:,.0f} tokens")
     return " = ".join(filter(None, parts))
+
+
+def ignored(diagnosis: Diagnosis, lang: str) -> str:
+    """How many findings --ignore left out, and of which rules; "" if none."""
+    rules = diagnosis.ignored
+    key = "report.ignored_one" if len(rules) == 1 else "report.ignored"
+    named = messages.say("report.comma", lang).join(dict.fromkeys(rules))
+    return messages.say(key, lang, count=len(rules), rules=named) if rules else ""

@@ -200,7 +200,8 @@ def test_fail_on_and_ignore(fixtures: Path) -> None:
     assert run("logs", "--fail-on", "never", fixtures / FAILED).returncode == 0
     report = json.loads(run("logs", "--format", "json", fixtures / FAILED).stdout)
     ignored = [argument for finding in report["findings"] for argument in ("--ignore", finding["rule"])]
-    assert run("logs", *ignored, fixtures / FAILED).returncode == 0
+    assert run("logs", *ignored, fixtures / FAILED).returncode == 1  # it died, whatever is ignored
+    assert run("logs", *ignored, "--fail-on", "never", fixtures / FAILED).returncode == 0
 
 
 def test_secrets_are_masked_unless_asked(tmp_path: Path) -> None:
@@ -285,3 +286,43 @@ def test_help_teaches_with_examples(arguments: list[str]) -> None:
 
 def test_version() -> None:
     assert run("--version").stdout.startswith("qvl-doctor 0.")
+
+
+def test_an_ignored_cause_is_no_health(fixtures: Path) -> None:
+    log = fixtures / "article" / "oom-9.03.log"
+    done = run("logs", "--ignore", "oom-no-traceback", log)
+    assert done.returncode == 1
+    assert "FAILED  The start failed; its cause is ignored" in done.stdout
+    assert "1 finding ignored: oom-no-traceback" in done.stdout
+    report = json.loads(run("logs", "--format", "json", "--ignore", "oom-no-traceback", log).stdout)
+    assert (report["verdict"], report["findings"], report["ignored"]) == ("failed", [], ["oom-no-traceback"])
+    page = run("logs", "--format", "markdown", "--lang", "zh", "--ignore", "oom-no-traceback", log).stdout
+    assert "已忽略 1 条诊断结果：oom-no-traceback" in page
+
+
+PLAN = ("--gpu", "L4", "--", "vllm", "serve", "Qwen/Qwen2.5-VL-72B-Instruct")
+
+
+def test_a_plan_whose_finding_is_ignored_is_printed() -> None:
+    whole = json.loads(run("plan", "--format", "json", *PLAN).stdout)
+    assert whole["verdict"] == "failed"
+    ignored = [word for finding in whole["findings"] for word in ("--ignore", finding["rule"])]
+    done = run("plan", *ignored, *PLAN)
+    assert "FAILED  It will not start; the reason is ignored" in done.stdout
+    assert done.returncode == 0  # nothing was started, so nothing died
+    assert run("plan", "--quiet", *ignored, *PLAN).stdout.count("\n") == 1
+
+
+def test_names_to_ignore_are_names_of_rules(fixtures: Path, tmp_path: Path) -> None:
+    log = fixtures / FAILED
+    done = run("logs", "--ignore", "oom-no-tracebak", log)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean oom-no-traceback" in done.stderr
+    for command in (["plan", "--gpu", "L4"], ["manifest", "x.yaml"], ["check"]):
+        assert run(*command, "--ignore", "no-such-rule").returncode == 2
+    shipped = next((fixtures.parent / "rules").rglob("oom-no-traceback.yaml")).read_text(encoding="utf-8")
+    own = shipped.replace("id: oom-no-traceback", "id: my-own")
+    (tmp_path / "my-own.yaml").write_text(own, encoding="utf-8")
+    assert run("logs", "--rules", tmp_path, "--ignore", "my-own", log).returncode == 1
+    for name in ("unrecognized-failure", "weights-size-differs"):
+        assert run("logs", "--ignore", name, log).returncode == 1

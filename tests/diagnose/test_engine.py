@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from qvl_doctor.diagnose import Diagnosing, diagnose
-from qvl_doctor.diagnose.engine import without
+from qvl_doctor.diagnose.verdict import without
 from qvl_doctor.logs.records import LogReader, read_records
 from qvl_doctor.model import Condition, Diagnosis, Fact, FixTemplate, Rule
 from qvl_doctor.patterns import literals
@@ -243,9 +243,10 @@ def test_degraded_server() -> None:
     assert (diagnosis.verdict, roles(diagnosis)) == ("degraded", [("worst-case", "cause")])
 
 
-def test_ignored_rule_leaves_and_the_verdict_with_it() -> None:
+def test_an_ignored_rule_leaves_and_the_verdict_stays() -> None:
     diagnosis = without(look(BANNER + KV_FAILURE + ENGINE_FAILED), ("kv-too-small", "engine-failed"))
-    assert (diagnosis.verdict, diagnosis.findings) == ("unknown", ())
+    assert (diagnosis.verdict, diagnosis.findings) == ("failed", ())
+    assert diagnosis.ignored == ("kv-too-small", "engine-failed")
 
 
 def test_pieces_of_a_log_give_what_the_whole_gives() -> None:
