@@ -17,6 +17,7 @@ from qvl_doctor.model import (
     Line,
     Phase,
     Run,
+    Shown,
 )
 
 
@@ -230,4 +231,5 @@ DIAGNOSES = st.builds(
     patch=TEXTS,
     changes=FILE_DIFFS,
     checks=st.lists(CHECKS, max_size=3).map(tuple),
+    shown=st.builds(Shown, ignored=st.lists(FINDINGS, max_size=1).map(tuple)),
 )
