@@ -7,18 +7,33 @@ ones costs more than diagnosing a log.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 SEVERITIES = ("fatal", "degraded", "notice")
 LANGUAGES = ("en", "zh")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+#: What stands between two sentences.
+_BETWEEN: Mapping[str, str] = {"en": " ", "zh": ""}
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
+_LARGEST, _MOST = 1e15, 1e12
 #: The phases of a start-up in the order in which vLLM goes through them.
 PHASES = ("config", "load", "profile", "kv-cache", "graph-capture", "serving", "shutdown")
 
 #: A text in every language of the interface: {"en": …, "zh": …}.
 Text = Mapping[str, str]
+
+
+def sentences(parts: Iterable[str], lang: str) -> str:
+    """Sentences of one language, one after the other; empty ones are left out."""
+    return _BETWEEN[lang].join(filter(None, parts))
+
+
+def joined(*texts: Text) -> dict[str, str]:
+    """Texts one after the other, in every language."""
+    return {lang: sentences((text[lang] for text in texts), lang) for lang in LANGUAGES}
 
 
 class Frame(NamedTuple):
@@ -82,8 +97,47 @@ Facts = Mapping[str, Fact]
 
 
 def fact_text(facts: Facts, name: str) -> str:
-    """A fact's value as text, "" if nothing is known of it."""
-    return str(facts[name].value) if name in facts else ""
+    """A fact's value as rules and texts show it, "" if nothing is known of it."""
+    return as_text(facts[name].value) if name in facts else ""
+
+
+def fact_number(facts: Facts, name: str) -> float | None:
+    """A fact's value as a number; None if nothing is known of it, or if it is none (see `as_number`)."""
+    return as_number(facts[name].value) if name in facts else None
+
+
+def fact_count(facts: Facts, name: str) -> int:
+    """A fact's value as a number of things; 0 if nothing is known of it, or if it is none (see `as_count`)."""
+    return as_count(facts[name].value) if name in facts else 0
+
+
+def fact_map(facts: Facts, name: str) -> Mapping[str, Any]:
+    """A fact's value if it is a map, such as `args`; an empty one if it is none."""
+    value = facts[name].value if name in facts else NOTHING
+    return value if isinstance(value, Mapping) else NOTHING
+
+
+def as_text(value: object) -> str:
+    """A value as text: yes and no, and numbers without digits that nobody reads."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def as_number(value: object) -> float | None:
+    """A number, or a text that is one ("131,072"). None for anything else: yes and no, infinity, and what no machine has."""
+    if isinstance(value, str):
+        text = value.replace(",", "")
+        value = float(text) if _DECIMAL.fullmatch(text) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) <= _LARGEST else None  # not NaN
+
+
+def as_count(value: object) -> int:
+    """A number of things, down to a whole one; 0 for what is none, or more than there can be of anything."""
+    number = as_number(value) or 0.0
+    return int(number) if 0 < number < _MOST else 0
 
 
 class Seen(NamedTuple):

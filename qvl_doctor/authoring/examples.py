@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from qvl_doctor import patterns
 from qvl_doctor.diagnose import Diagnosing
-from qvl_doctor.diagnose.conditions import applies, as_text, hit_holds
+from qvl_doctor.diagnose.conditions import applies, hit_holds
 from qvl_doctor.diagnose.matching import match
 from qvl_doctor.logs.package_lists import KNOWN
 from qvl_doctor.logs.records import read_records
-from qvl_doctor.model import LANGUAGES, Diagnosis, Example, Fact, Finding, Hit, Record, Rule, Seen
+from qvl_doctor.model import LANGUAGES, Diagnosis, Example, Fact, Finding, Hit, Record, Rule, Seen, as_text
 from qvl_doctor.observations import read_observations
 from qvl_doctor.report.paste import pieces
 from qvl_doctor.rulebook.ids import UNRECOGNIZED

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from qvl_doctor.model import Facts, Hit
+from qvl_doctor.model import Facts, Hit, fact_text
 from qvl_doctor.versions import is_spec, satisfies
 
 
 def facts_hold(asked: Mapping[str, str], facts: Facts, phase: str = "") -> bool:
     """Whether every fact that a match item asks for is known and as asked. `phase` is that of the record."""
-    return all(
-        _as_asked(wanted, phase if name == "phase" else _known(name, facts)) is True for name, wanted in asked.items()
-    )
+    known = {name: fact_text(facts, name) for name in asked if name in facts}
+    if "phase" in asked:
+        known["phase"] = phase
+    return all(_as_asked(wanted, known.get(name)) is True for name, wanted in asked.items())
 
 
 def applies(asked: Mapping[str, str], known: Mapping[str, str]) -> bool | None:
@@ -31,19 +32,6 @@ def applies(asked: Mapping[str, str], known: Mapping[str, str]) -> bool | None:
 def hit_holds(hit: Hit, facts: Facts) -> bool:
     """Whether the facts that the hit's match item asks for hold."""
     return facts_hold(hit.condition.facts, facts, hit.phase)
-
-
-def as_text(value: object) -> str:
-    """A fact's value as rules see it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value)
-
-
-def _known(name: str, facts: Facts) -> str | None:
-    return as_text(facts[name].value) if name in facts else None
 
 
 def _as_asked(wanted: str, known: str | None) -> bool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qvl_doctor.model import Fact, Facts
+from qvl_doctor.model import Fact, Facts, fact_map, fact_number
 
 #: Every derived fact, with what it means. What cannot be told is absent.
 DERIVED: Mapping[str, str] = {
@@ -45,7 +45,7 @@ def _images(facts: Facts) -> dict[str, Fact]:
     if not tokens:
         return {}
     found = {"image_tokens": Fact(tokens, "computed")}
-    kv = _number(facts, "kv_tokens")
+    kv = fact_number(facts, "kv_tokens")
     if kv is not None and 0 < kv < tokens and limits(facts).get("image") != 0 and not _text_only(facts):
         line = facts["kv_tokens"].line or facts.get("kv_blocks", facts["kv_tokens"]).line
         found["kv_below_image"] = Fact("yes", "computed", line)
@@ -53,10 +53,10 @@ def _images(facts: Facts) -> dict[str, Fact]:
 
 
 def _out_of_memory(facts: Facts) -> dict[str, Fact]:
-    total, tried = _number(facts, "gpu_total_gib"), _number(facts, "oom_tried_gib")
+    total, tried = fact_number(facts, "gpu_total_gib"), fact_number(facts, "oom_tried_gib")
     if not total or tried is None:
         return {}
-    held = _number(facts, "oom_torch_allocated_gib") or 0.0
+    held = fact_number(facts, "oom_torch_allocated_gib") or 0.0
     line = facts["oom_tried_gib"].line
     found = {}
     if tried > total:
@@ -67,17 +67,14 @@ def _out_of_memory(facts: Facts) -> dict[str, Fact]:
 
 
 def _weights(facts: Facts) -> dict[str, Fact]:
-    weights, total = _number(facts, "weights_gib"), _number(facts, "total_gib") or _number(facts, "gpu_total_gib")
+    weights, total = (
+        fact_number(facts, "weights_gib"),
+        fact_number(facts, "total_gib") or fact_number(facts, "gpu_total_gib"),
+    )
     if weights and total and weights >= _WEIGHTS * total:
         return {"weights_fill_card": Fact("yes", "computed", facts["weights_gib"].line)}
     return {}
 
 
 def _text_only(facts: Facts) -> bool:
-    given = facts["args"].value if "args" in facts else None
-    return isinstance(given, Mapping) and bool(given.get("language_model_only"))
-
-
-def _number(facts: Facts, name: str) -> float | None:
-    value = facts[name].value if name in facts else None
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return bool(fact_map(facts, "args").get("language_model_only"))

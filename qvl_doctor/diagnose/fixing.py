@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from qvl_doctor import remedies
-from qvl_doctor.diagnose.conditions import applies, as_text
+from qvl_doctor.diagnose.conditions import applies
 from qvl_doctor.diagnose.upgrades import within_limits
 from qvl_doctor.launch.spelling import spell_flags
-from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text
+from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text, as_text, fact_text, sentences
 
 _PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
@@ -44,13 +44,13 @@ def fill_text(text: Text, values: Mapping[str, str]) -> dict[str, str]:
     """A text in all languages; a sentence that asks for what nobody knows is left out."""
     filled = {}
     for language in LANGUAGES:
-        sentences = []
+        known = []
         for sentence in _SENTENCE.split(text[language]):
             try:
-                sentences.append(fill(sentence, values))
+                known.append(fill(sentence, values))
             except MissingValueError:
                 continue
-        filled[language] = ("" if language == "zh" else " ").join(part for part in sentences if part).strip()
+        filled[language] = sentences(known, language).strip()
     return filled
 
 
@@ -65,7 +65,7 @@ def _fix(template: FixTemplate, known: dict[str, str], facts: Facts) -> Fix | No
     values = _remedied(template.remedy, known, facts)
     if values is None or applies(template.applies, values) is False:
         return None
-    release = as_text(facts["vllm"].value) if "vllm" in facts else ""
+    release = fact_text(facts, "vllm")
     try:
         text = {language: fill(template.text[language], values) for language in LANGUAGES}
         change = {key: _filled(value, values) for key, value in template.change.items()}

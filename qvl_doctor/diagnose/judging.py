@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from qvl_doctor.diagnose.conditions import applies, as_text, facts_hold, hit_holds
+from qvl_doctor.diagnose.conditions import applies, facts_hold, hit_holds
 from qvl_doctor.diagnose.ending import EndingReader
 from qvl_doctor.diagnose.fixing import fill_text, fixes_of, values_of
 from qvl_doctor.diagnose.ranking import order, roles, winners
 from qvl_doctor.diagnose.unrecognized import finding_of, first_unknown
-from qvl_doctor.model import Fact, Facts, Finding, Hit, Line, Record, Rule
+from qvl_doctor.model import Fact, Facts, Finding, Hit, Line, Record, Rule, as_text, fact_text
 from qvl_doctor.observations import MANIFEST, is_observation
 from qvl_doctor.rulebook import complete
 
@@ -149,7 +149,7 @@ def _with_unknown(
     known = [hit.record for hits in by_rule.values() for hit in hits if hit.record and not hit.rule.symptom]
     symptoms = [hit.record for hits in by_rule.values() for hit in hits if hit.record and hit.rule.symptom]
     stop = ending.shutdown_line if ending.stopped else 0
-    release = as_text(facts["vllm"].value) if "vllm" in facts else ""
+    release = fact_text(facts, "vllm")
     chain = first_unknown(seen.chains, [*known, *symptoms], after=ending.up_line, before=stop)
     if chain is None:
         return findings

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from qvl_doctor.messages import both
-from qvl_doctor.model import LANGUAGES, Finding, Fix, Frame, Line, Record
+from qvl_doctor.model import Finding, Fix, Frame, Line, Record, joined
 from qvl_doctor.rulebook.ids import UNRECOGNIZED
 
 _DEPTH = {"worker": 0, "engine": 1, "api": 2, "": 2}
@@ -86,7 +86,7 @@ def finding_of(chain: Sequence[Record], release: str, severity: str) -> Finding:
     why = both("unrecognized.why" if frame and not cut else "unrecognized.why_no_frame", **values)
     if len(chain) > 1 and chain[-1].exception:
         more = both("unrecognized.chain", last=f"{chain[-1].exception}: {_short(chain[-1].message)}")
-        why = {language: why[language] + ("" if language == "zh" else " ") + more[language] for language in LANGUAGES}
+        why = joined(why, more)
     return Finding(
         rule=UNRECOGNIZED,
         role="cause" if severity == "fatal" else "warning",

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 
-from qvl_doctor.diagnose.conditions import as_text
 from qvl_doctor.knowledge import Ceiling, ceiling
 from qvl_doctor.messages import both
-from qvl_doctor.model import LANGUAGES, Facts, Fix
+from qvl_doctor.model import Facts, Fix, fact_text, joined
 from qvl_doctor.versions import release
 
 _OPEN_RANGE = re.compile(r"vllm>=(?P<release>[\d.]+)$")
@@ -26,7 +25,7 @@ def within_limits(fix: Fix, facts: Facts) -> Fix:
         name in facts for name in _KNOWN
     ):
         return fix
-    limit = ceiling(*(as_text(facts[name].value) if name in facts else "" for name in _KNOWN))
+    limit = ceiling(*(fact_text(facts, name) for name in _KNOWN))
     if limit is None:
         return fix
     change = dict(fix.change)
@@ -37,8 +36,7 @@ def within_limits(fix: Fix, facts: Facts) -> Fix:
         if not beyond:
             return fix
     note = _note(limit, facts, beyond=beyond)
-    text = {language: fix.text[language] + ("" if language == "zh" else " ") + note[language] for language in LANGUAGES}
-    return fix._replace(text=text, change=change)
+    return fix._replace(text=joined(fix.text, note), change=change)
 
 
 def _bounded(word: str, limit: str) -> str:
@@ -53,7 +51,7 @@ def _reaches(word: str, limit: str) -> bool:
 
 def _note(limit: Ceiling, facts: Facts, *, beyond: bool) -> dict[str, str]:
     if not limit.cuda:
-        capability = as_text(facts["compute_capability"].value)
+        capability = fact_text(facts, "compute_capability")
         return both("upgrade.card_beyond" if beyond else "upgrade.card_below", capability=capability, vllm=limit.vllm)
     key = "upgrade.driver_beyond" if beyond else "upgrade.driver_below"
     return both(key, vllm=limit.vllm, cuda=limit.cuda, driver=limit.driver)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qvl_doctor import knowledge
-from qvl_doctor.model import Facts, Record, fact_text
+from qvl_doctor.model import Facts, Record, fact_count, fact_text
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.versions import release, satisfies
 
@@ -24,7 +24,7 @@ def of_packages(facts: Facts, env: Mapping[str, str], *, amd: bool = False) -> I
     `amd`: there are cards of AMD's as well.
     """
     torch, cuda = fact_text(facts, "torch"), fact_text(facts, "torch_cuda")
-    name, count = fact_text(facts, "gpu_name"), facts["gpu_count"].value if "gpu_count" in facts else 0
+    name, count = fact_text(facts, "gpu_name"), fact_count(facts, "gpu_count")
     if count and torch and "cpu" not in fact_text(facts, "vllm"):
         if cuda == "None":
             yield observe(

@@ -8,7 +8,7 @@ from typing import Any
 from qvl_doctor.machine import disks, env_variables
 from qvl_doctor.machine.fit_gpus import ranks
 from qvl_doctor.machine.model_folder import Place, is_repository
-from qvl_doctor.model import Fact, Facts, Record, Seen, fact_text
+from qvl_doctor.model import Fact, Facts, Record, Seen, as_number, fact_number, fact_text
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.versions import satisfies
 
@@ -134,13 +134,12 @@ def _allocator(arguments: Mapping[str, Any], release: str, env: Mapping[str, str
 
 
 def _swap(arguments: Mapping[str, Any], facts: Facts, release: str) -> Iterator[Record]:
-    ram, swap = facts.get("ram_gib"), arguments.get("swap_space")
-    if ram is None or not isinstance(ram.value, (int, float)) or not release or not satisfies(release, _SWAPS):
+    ram, swap = fact_number(facts, "ram_gib"), as_number(arguments.get("swap_space"))
+    if ram is None or not release or not satisfies(release, _SWAPS):
         return
-    each = float(swap) if isinstance(swap, (int, float)) and not isinstance(swap, bool) else 4.0
-    asked = each * ranks(arguments)[1]
-    if asked > _SWAP_SHARE * ram.value:
-        total = f"{ram.value:.2f} GiB total CPU memory is allocated for the swap space."
+    asked = (4.0 if swap is None else swap) * ranks(arguments)[1]
+    if asked > _SWAP_SHARE * ram:
+        total = f"{ram:.2f} GiB total CPU memory is allocated for the swap space."
         yield observe(MACHINE, f"Too large swap space. {asked:.2f} GiB out of the {total}")
 
 

@@ -14,7 +14,7 @@ from qvl_doctor.memory.release_tables import GIB
 from qvl_doctor.memory.solver import Case
 from qvl_doctor.memory.tensors import CheckpointError
 from qvl_doctor.memory.weights import weights
-from qvl_doctor.model import Fact, Facts, Record, Seen, fact_text
+from qvl_doctor.model import Fact, Facts, Record, Seen, fact_number, fact_text
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.sizing.case import Known, Unsized, of_arguments
 from qvl_doctor.sizing.wording import facts_of
@@ -52,18 +52,18 @@ def _checkpoint(folder: str) -> Checkpoint | None:
 
 def card_of(facts: Facts) -> Gpu | None:
     """The card that the facts describe, with the memory that is there."""
-    total = facts["total_gib"].value if "total_gib" in facts else None
+    total = fact_number(facts, "total_gib")
     named = gpus.find(fact_text(facts, "gpu_name")) if "gpu_name" in facts else None
     if not total:
         return named
-    return replace(named, total_bytes=int(float(total) * GIB), nominal=False) if named else gpus.of_size(float(total))
+    return replace(named, total_bytes=int(total * GIB), nominal=False) if named else gpus.of_size(total)
 
 
 def _room(needed: float, facts: Facts, arguments: Mapping[str, Any]) -> dict[str, Fact]:
     """GiB of the weights, and whether the disk has so much for a model that is still to be fetched."""
     found = {"weights_needed_gib": Fact(round(needed, 1), "probe")}
     free = facts.get("download_free_gib" if arguments.get("download_dir") else "cache_free_gib")
-    there = facts["weight_files_gib"].value if "weight_files_gib" in facts else 0.0  # of a download that was begun
+    there = fact_number(facts, "weight_files_gib") or 0.0  # of a download that was begun
     if fact_text(facts, "model_place") in {"", "hub"} and free is not None and free.value < needed - there:
         found |= {"disk_small": Fact("yes", "probe"), "disk_free_gib": free}
     return found
@@ -71,9 +71,9 @@ def _room(needed: float, facts: Facts, arguments: Mapping[str, Any]) -> dict[str
 
 def _free_memory(case: Case, facts: Facts) -> Iterator[Record]:
     """VLLM's own check of free memory, in its words, from the release on that has it."""
-    if "startup_free_gib" not in facts:
+    free, total = fact_number(facts, "startup_free_gib"), case.gpu.total_bytes / GIB
+    if free is None:
         return
-    free, total = float(facts["startup_free_gib"].value), case.gpu.total_bytes / GIB
     wanted = start_needs(case.settings, case.gpu) / GIB
     if wanted and free < wanted:
         asked = f"desired GPU memory utilization ({case.settings.utilization:g}, {wanted:.2f} GiB)"

@@ -19,7 +19,7 @@ from qvl_doctor.machine import (
     model_folder,
     packages,
 )
-from qvl_doctor.model import Fact, Facts, Seen, fact_text
+from qvl_doctor.model import Fact, Facts, Seen, fact_number, fact_text
 
 if TYPE_CHECKING:  # what only a command needs is imported where there is one
     from qvl_doctor.launch.command import Command
@@ -221,7 +221,7 @@ def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts, folder: s
         fit_gpus.ranks(arguments)[0],
     )
     more: dict[str, Fact] = {}
-    shm = facts["shm_gib"].value if "shm_gib" in facts else None
+    shm = fact_number(facts, "shm_gib")
     if ranks > 1 and shm is not None and shm < _SHM_GIB:
         more["shm_small"] = Fact("yes", "probe")
     found = [*fit_gpus.of_command(arguments, facts, release)]

@@ -8,7 +8,7 @@ from qvl_doctor.launch.command import Command, gpus_needed, is_for_cpu
 from qvl_doctor.launch.yamltext.yaml_tree import Node, deep
 from qvl_doctor.manifest.surroundings import Scene, number, quantity_of
 from qvl_doctor.memory.release_tables import GIB, parse
-from qvl_doctor.model import Record
+from qvl_doctor.model import Record, as_number
 from qvl_doctor.observations import MANIFEST, observe
 
 #: vLLM's workers hand each other the outputs through shared memory, and so does NCCL; the 64 MiB of a container are too
@@ -149,6 +149,5 @@ def _is_v0(scene: Scene) -> bool:
 
 
 def _gib(value: object) -> float:
-    return (
-        float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1 << 20 else 0.0
-    )
+    size = as_number(value) or 0.0
+    return size if 0 < size < 1 << 20 else 0.0

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from qvl_doctor import knowledge
-from qvl_doctor.model import Facts
+from qvl_doctor.model import Facts, fact_text
 from qvl_doctor.versions import release, satisfies
 
 Values = Mapping[str, str]
@@ -123,7 +123,7 @@ def torch_for_vllm(values: Values, facts: Facts) -> Values | None:  # noqa: ARG0
 
 def _installed(facts: Facts) -> dict[str, str]:
     """The versions that are known to be installed, as the log names them."""
-    seen = {name: str(facts[name].value)[:64] for name in ("vllm", "transformers", "torch") if name in facts}
+    seen = {name: fact_text(facts, name)[:64] for name in ("vllm", "transformers", "torch")}
     return {f"{name}_have": version for name, version in seen.items() if release(version)}
 
 

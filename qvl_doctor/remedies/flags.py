@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from qvl_doctor import knowledge
-from qvl_doctor.model import Facts
+from qvl_doctor.model import Facts, fact_map, fact_text
 from qvl_doctor.versions import release, satisfies
 
 Values = Mapping[str, str]
@@ -70,8 +70,7 @@ def json_from_pairs(values: Values, facts: Facts) -> Values | None:  # noqa: ARG
 
 def limits_as_pairs(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
     """`pairs`, image=4,video=0, for the limits that the command gives in another form. Whole numbers only."""
-    arguments = facts["args"].value if "args" in facts else None
-    given = arguments.get("limit_mm_per_prompt") if isinstance(arguments, Mapping) else None
+    given = fact_map(facts, "args").get("limit_mm_per_prompt")
     pairs = _pairs(given) if isinstance(given, str) else given
     if not isinstance(pairs, Mapping) or not all(type(count) is int and count >= 0 for count in pairs.values()):
         return None
@@ -164,7 +163,7 @@ def _plain_number(text: str) -> str:
 
 
 def _release(facts: Facts) -> str:
-    version = str(facts["vllm"].value)[:64] if "vllm" in facts else ""
+    version = fact_text(facts, "vllm")[:64]
     return version if release(version) else ""
 
 

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from qvl_doctor.model import Facts, fact_text
+from qvl_doctor.model import Facts, as_count, as_number, fact_count, fact_number, fact_text
 from qvl_doctor.remedies.tokens import family
 from qvl_doctor.versions import satisfies
 
@@ -54,7 +54,7 @@ def out_of_memory(values: Values, facts: Facts) -> Values:
     lower = _lower(values, facts)
     if lower:
         answer |= {"utilization_known": "yes", "lower_utilization": lower}
-    sequences = _int(values.get("sequences", "")) or _whole(facts, "max_num_seqs")
+    sequences = as_count(values.get("sequences")) or fact_count(facts, "max_num_seqs")
     if sequences and sequences > 1:
         answer |= {"sequences_known": "yes", "max_num_seqs": str(max(1, sequences // 4))}
     product = next(_profile_products(values, facts), None)
@@ -71,9 +71,9 @@ def short_context(values: Values, facts: Facts) -> Values | None:  # noqa: ARG00
     With chunked prefill the batch decides, not the length: V0 switches it on by itself for text above 32K, and a short
     length would switch it off again and profile more.
     """
-    if _says(facts, "chunked_prefill", "yes"):
+    if fact_text(facts, "chunked_prefill") == "yes":
         return None
-    length = _whole(facts, "max_model_len")
+    length = fact_count(facts, "max_model_len")
     return None if length and length <= _FLOOR else {"max_model_len": str(_FIRST_LENGTH)}
 
 
@@ -82,19 +82,19 @@ def smaller_batch(values: Values, facts: Facts) -> Values | None:  # noqa: ARG00
 
     Without chunked prefill a batch must hold a whole prompt: None if the half would not (vLLM refuses such a start).
     """
-    batch = _whole(facts, "max_num_batched_tokens")
+    batch = fact_count(facts, "max_num_batched_tokens")
     if not batch or batch <= 2048:
         return None
     half = max(2048, batch // 2)
-    length = _whole(facts, "max_model_len")
-    if _says(facts, "chunked_prefill", "no") and (length is None or half < length):
+    length = fact_count(facts, "max_model_len")
+    if fact_text(facts, "chunked_prefill") == "no" and (not length or half < length):
         return None
     return {"batched_tokens": str(half)}
 
 
 def more_gpus(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
     """Twice the GPUs that share a layer now, up to eight: gpus."""
-    ranks = _whole(facts, "tensor_parallel_size") or 1
+    ranks = fact_count(facts, "tensor_parallel_size") or 1
     return {"gpus": str(ranks * 2)} if ranks <= 4 else None
 
 
@@ -104,18 +104,18 @@ def length_that_fits(values: Values, facts: Facts) -> Values | None:  # noqa: AR
     From `estimate` or `tokens` as vLLM prints them, else from `asked` × `available` / `needed`. The last is exact where
     every layer keeps every token; elsewhere it is too long by little, so 5 % are taken off.
     """
-    fits = _int(values.get("estimate", "")) or _int(values.get("tokens", ""))
+    fits = as_count(values.get("estimate")) or as_count(values.get("tokens"))
     if not fits:
         asked, needed, available = (
-            _int(values.get("asked", "")),
-            _float(values.get("needed", "")),
-            _float(values.get("available", "")),
+            as_count(values.get("asked")),
+            as_number(values.get("needed")),
+            as_number(values.get("available")),
         )
         if not (asked and needed and available and 0 < available < needed):
             return None
         fits = int(asked * (available / needed) * 0.95)
     length = fits // _BLOCK * _BLOCK
-    asked = _int(values.get("asked", ""))
+    asked = as_count(values.get("asked"))
     return {"max_model_len": str(length)} if length >= _SHORTEST and not (asked and length > asked) else None
 
 
@@ -133,7 +133,7 @@ def more_utilization(values: Values, facts: Facts) -> Values | None:  # noqa: AR
     highest = _down(highest)
     if now is not None and highest < now + 0.01:
         return None
-    kv = _value(facts, "kv_gib")
+    kv = fact_number(facts, "kv_gib")
     if now is not None and total and kv is not None and kv + (highest - now) * total <= 0:
         return None
     answer = {"utilization": f"{highest:.2f}"}
@@ -144,7 +144,7 @@ def more_utilization(values: Values, facts: Facts) -> Values | None:  # noqa: AR
 
 def utilization_that_fits(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
     """The share of the card that is free, less one hundredth: utilization. From `free` and `total`, both in GiB."""
-    free, total = _float(values.get("free", "")), _float(values.get("total", ""))
+    free, total = as_number(values.get("free")), as_number(values.get("total"))
     if not (free and total) or free > total:
         return None
     share = _down(free / total - 0.01)
@@ -153,7 +153,7 @@ def utilization_that_fits(values: Values, facts: Facts) -> Values | None:  # noq
 
 def as_fraction(values: Values, facts: Facts) -> Values:  # noqa: ARG001
     """A utilization that was given as a percentage, as a fraction; vLLM's usual 0.90 for anything else: utilization."""
-    given = _float(values.get("given", "")) or 0.0
+    given = as_number(values.get("given")) or 0.0
     return {"utilization": f"{min(given / 100, _HIGHEST):.2f}" if 10 <= given <= 100 else "0.90"}
 
 
@@ -190,8 +190,8 @@ def _profile_products(values: Values, facts: Facts) -> Iterator[tuple[int, int]]
     tried = _asked(values, facts, "tried", "oom_tried_gib")
     if tried is None or tried < 1 or {"model", "vllm"} <= facts.keys():
         return  # with model and release the memory model says more
-    known, length = family(facts), _whole(facts, "max_model_len")
-    ranks = _whole(facts, "tensor_parallel_size") or 1
+    known, length = family(facts), fact_count(facts, "max_model_len")
+    ranks = fact_count(facts, "tensor_parallel_size") or 1
     for name, (longest, widths) in _WIDTHS.items():
         if known and known != name:
             continue
@@ -218,41 +218,15 @@ def _graphs_inside(facts: Facts) -> bool:
 
 def _asked(values: Values, facts: Facts, group: str, fact: str) -> float | None:
     size = in_gib(values.get(group, ""))
-    return size if size is not None else _value(facts, fact)
+    return size if size is not None else fact_number(facts, fact)
 
 
 def _size(facts: Facts, name: str) -> float | None:
     """A fact that is a positive number."""
-    value = _value(facts, name)
+    value = fact_number(facts, name)
     return value if value is not None and value > 0 else None
-
-
-def _value(facts: Facts, name: str) -> float | None:
-    value = facts[name].value if name in facts else None
-    if isinstance(value, bool) or value is None:
-        return None
-    number = float(value) if isinstance(value, (int, float)) else _float(str(value))
-    return number if number is not None and math.isfinite(number) and abs(number) < 1e9 else None
-
-
-def _whole(facts: Facts, name: str) -> int | None:
-    number = _size(facts, name)
-    return int(number) if number else None
 
 
 def _down(share: float) -> float:
     """Two decimals, never up."""
     return math.floor(share * 100 + 1e-6) / 100
-
-
-def _int(text: str) -> int:
-    digits = text.replace(",", "")
-    return int(digits) if digits.isdecimal() and digits.isascii() and len(digits) <= 12 else 0
-
-
-def _float(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"-?\d{1,12}(?:\.\d{1,12})?", text) else None
-
-
-def _says(facts: Facts, name: str, value: str) -> bool:
-    return name in facts and str(facts[name].value) == value

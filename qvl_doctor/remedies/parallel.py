@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qvl_doctor.model import Facts
+from qvl_doctor.model import Facts, as_count, fact_count, fact_map, fact_text
 from qvl_doctor.versions import satisfies
 
 #: What --max-lora-rank takes: vllm/config.py up to 0.7, and from 0.8.0 on (vllm/config/lora.py still has them in 0.33).
@@ -14,23 +14,20 @@ _RANKS = (*_RANKS_BEFORE_0_8, 320, 512)
 #: What the messages of FP8 call the parts of an expert.
 _EXPERT_SHARDS = ("output_size of gate's and up's weight", "input_size of down's weight")
 
-#: No model has more heads, and no cluster more GPUs; what is longer is not looked at.
-_LONGEST_NUMBER = 9
-
 
 def tensor_parallel_for_heads(values: Mapping[str, str], _facts: Facts) -> dict[str, str] | None:
     """`tp`: the largest power of two below `parts` that divides `whole` (heads, or the width of a layer).
 
     Powers of two only: key/value heads, vision heads and vocabularies are not in the message, and they go with these.
     """
-    whole, parts = _number(values, "whole"), _number(values, "parts")
+    whole, parts = as_count(values.get("whole")), as_count(values.get("parts"))
     return {"tp": str(_fitting(whole, parts))} if whole and parts and parts > 1 else None
 
 
 def pipeline_stages_for_heads(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
     """`tp` and `pp` that use as many GPUs as possible of `parts` × the present stages, where `whole` cannot be shared by `parts`."""
-    whole, parts = _number(values, "whole"), _number(values, "parts")
-    stages = _known(facts, "pipeline_parallel_size") or 1
+    whole, parts = as_count(values.get("whole")), as_count(values.get("parts"))
+    stages = fact_count(facts, "pipeline_parallel_size") or 1
     if not whole or not parts or parts < 2:
         return None
     tp = _fitting(whole, parts)
@@ -40,8 +37,8 @@ def pipeline_stages_for_heads(values: Mapping[str, str], facts: Facts) -> dict[s
 
 def tensor_parallel_for_gpus(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
     """`tp`: the largest power of two for which tp × pipeline stages ≤ `gpus`."""
-    gpus = _number(values, "gpus")
-    stages = _known(facts, "pipeline_parallel_size") or 1
+    gpus = as_count(values.get("gpus"))
+    stages = fact_count(facts, "pipeline_parallel_size") or 1
     return {"tp": str(_power_of_two(gpus // stages))} if gpus and gpus >= stages else None
 
 
@@ -52,8 +49,8 @@ def tensor_parallel_for_groups(values: Mapping[str, str], facts: Facts) -> dict[
     size is there an answer: the outputs of the key/value projection are not, as their heads are replicated where there
     are fewer of them than GPUs.
     """
-    part, group = _number(values, "part"), _number(values, "group")
-    present = _known(facts, "tensor_parallel_size")
+    part, group = as_count(values.get("part")), as_count(values.get("group"))
+    present = fact_count(facts, "tensor_parallel_size")
     if (
         not part
         or not group
@@ -69,16 +66,15 @@ def tensor_parallel_for_groups(values: Mapping[str, str], facts: Facts) -> dict[
 
 def pipeline_instead_of_tensor(_values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
     """`gpus`: the GPUs that shared each layer and can as well hold some of the layers each."""
-    present = _known(facts, "tensor_parallel_size")
-    stages = _known(facts, "pipeline_parallel_size") or 1
+    present = fact_count(facts, "tensor_parallel_size")
+    stages = fact_count(facts, "pipeline_parallel_size") or 1
     return {"gpus": str(present * stages)} if present and present > 1 else None
 
 
 def lora_rank(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
     """`max_lora_rank`: the smallest allowed value that is at least `rank`."""
-    rank = _number(values, "rank")
-    release = facts.get("vllm")
-    old = release is not None and satisfies(str(release.value), "<0.8") is True
+    rank = as_count(values.get("rank"))
+    old = satisfies(fact_text(facts, "vllm"), "<0.8") is True
     allowed = [size for size in (_RANKS_BEFORE_0_8 if old else _RANKS) if rank and size >= rank]
     return {"max_lora_rank": str(allowed[0])} if allowed else None
 
@@ -91,9 +87,8 @@ def _is_equal_part(shard: str, facts: Facts) -> bool:
     """
     if shard == "input_size_per_partition":
         return True
-    args = facts["args"].value if "args" in facts else None
-    spread = isinstance(args, Mapping) and bool(args.get("enable_expert_parallel"))
-    return shard in _EXPERT_SHARDS and not spread and (_known(facts, "data_parallel_size") or 1) == 1
+    spread = bool(fact_map(facts, "args").get("enable_expert_parallel"))
+    return shard in _EXPERT_SHARDS and not spread and (fact_count(facts, "data_parallel_size") or 1) == 1
 
 
 def _surely_possible(present: int) -> list[int]:
@@ -113,14 +108,3 @@ def _fitting(whole: int, parts: int) -> int:
 def _power_of_two(limit: int) -> int:
     """The largest power of two that is not above the limit (at least 1)."""
     return 1 << (limit.bit_length() - 1)
-
-
-def _number(values: Mapping[str, str], name: str) -> int | None:
-    text = values.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else None
-
-
-def _known(facts: Facts, name: str) -> int | None:
-    """A fact that is a whole number; nothing else counts."""
-    fact = facts.get(name)
-    return _number({name: str(fact.value)}, name) if fact else None

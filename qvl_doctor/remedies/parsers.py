@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from qvl_doctor.model import Facts
+from qvl_doctor.model import Facts, fact_text
 from qvl_doctor.versions import release, satisfies
 
 
@@ -60,8 +60,8 @@ def tool_call_parser_and_template(_values: Mapping[str, str], facts: Facts) -> d
 
 def _parser(facts: Facts) -> _Parser | None:
     """The parser of this run's model, if the release has it; of an unknown release the one that most releases have."""
-    name = str(facts["model"].value)[:500].rstrip("/").rpartition("/")[2] if "model" in facts else ""
-    have = str(facts["vllm"].value)[:64] if "vllm" in facts else ""
+    name = fact_text(facts, "model")[:500].rstrip("/").rpartition("/")[2]
+    have = fact_text(facts, "vllm")[:64]
     fitting = [each for each in _PARSERS if re.match(each.models, name, re.IGNORECASE)]
     if not release(have):
         return fitting[-1] if fitting else None

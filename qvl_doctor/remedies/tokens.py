@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from qvl_doctor.model import Facts, fact_text
+from qvl_doctor.model import Facts, as_count, fact_count, fact_map, fact_text
 
 Values = Mapping[str, str]
 
@@ -53,7 +53,7 @@ def image_tokens(facts: Facts) -> int | None:
     allowed = limits(facts).get("image", 0)
     if shown and allowed and not shown % allowed:
         return shown // allowed
-    budget, batched = _number(facts, "encoder_budget_tokens"), _number(facts, "max_num_batched_tokens")
+    budget, batched = fact_count(facts, "encoder_budget_tokens"), fact_count(facts, "max_num_batched_tokens")
     if fact_text(facts, "encoder_modality") == "image" and budget and batched and budget > batched:
         return budget  # the budget is the larger of the batch and the largest item
     unit = UNITS.get(family(facts))
@@ -145,7 +145,7 @@ def image_size_for_tokens(values: Values, facts: Facts) -> Values | None:
 
 def token_budget(values: Values, facts: Facts) -> Values | None:
     """The length and the batch that hold everything that is allowed now: max_model_len, batched_tokens."""
-    need = _int(values.get("need", "")) or _number(facts, "mm_need_tokens")
+    need = as_count(values.get("need")) or fact_count(facts, "mm_need_tokens")
     if not need:
         return None
     length = _up(need + _LEAST_TEXT, 1024)
@@ -176,12 +176,12 @@ def images_for_kv_qwen3(values: Values, facts: Facts) -> Values | None:  # noqa:
 
 def kv_and_image(values: Values, facts: Facts) -> Values:  # noqa: ARG001
     """Sizes as people write them: kv_shown, image_shown, and blocks_shown ("186 blocks × 16" without the words) where V0 prints blocks."""
-    kv, image = _number(facts, "kv_tokens"), image_tokens(facts)
-    blocks, size = _number(facts, "kv_blocks"), _number(facts, "block_size")
-    answer = {"kv_shown": f"{kv or 0:,}", "image_shown": f"{image or 0:,}"}
+    kv, image = fact_count(facts, "kv_tokens"), image_tokens(facts)
+    blocks, size = fact_count(facts, "kv_blocks"), fact_count(facts, "block_size")
+    answer = {"kv_shown": f"{kv:,}", "image_shown": f"{image or 0:,}"}
     if blocks and size and blocks * size == kv:
         answer |= {"kv_blocks": str(blocks), "block_size": str(size)}
-    length = _number(facts, "max_model_len") or _number(facts, "concurrency_tokens")
+    length = fact_count(facts, "max_model_len") or fact_count(facts, "concurrency_tokens")
     if length and image and length < image:
         answer["length_shown"] = f"{length:,}"
     return answer
@@ -189,7 +189,7 @@ def kv_and_image(values: Values, facts: Facts) -> Values:  # noqa: ARG001
 
 def longer_context(values: Values, facts: Facts) -> Values | None:
     """The length for a prompt of `asked` tokens where `limit` are allowed: max_model_len. None beyond what the model can."""
-    asked, limit = _int(values.get("asked", "")), _int(values.get("limit", ""))
+    asked, limit = as_count(values.get("asked")), as_count(values.get("limit"))
     if not asked or (limit and asked < limit):
         return None
     length = _up(asked + 1024, 1024)
@@ -199,20 +199,20 @@ def longer_context(values: Values, facts: Facts) -> Values | None:
 
 def length_for_items(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
     """The length that vLLM before 0.6.6 wants for `count` items of Qwen2-VL, which it takes for 1280 tokens each: max_model_len."""
-    count = _int(values.get("count", "")) if values.get("processor") == "Qwen2-VL" else 0
+    count = as_count(values.get("count")) if values.get("processor") == "Qwen2-VL" else 0
     length = _up(count * RECOMMENDED + 1024, 1024)
     return {"max_model_len": str(length)} if count and length <= LONGEST["qwen2-vl"] else None
 
 
 def batch_for_item(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
     """The batch that holds one item of `item` tokens: batched_tokens."""
-    item = _int(values.get("item", ""))
+    item = as_count(values.get("item"))
     return {"batched_tokens": str(_up(item, 16))} if item else None
 
 
 def items_sent(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
     """The limit for as many items as were `sent`: modality, sent. None if the message does not say how many."""
-    sent, modality = _int(values.get("sent", "")), values.get("modality", "")
+    sent, modality = as_count(values.get("sent")), values.get("modality", "")
     return {"modality": modality, "sent": str(sent)} if sent and re.fullmatch(r"[a-z_]{1,40}", modality) else None
 
 
@@ -231,20 +231,20 @@ def _tokens_each(shown: Mapping[str, int], facts: Facts) -> int | None:
     return FULL_SIZE if of_qwen and not total % FULL_SIZE else None
 
 
-def _have(values: Values, facts: Facts) -> int | None:
-    return _int(values.get("have", "")) or _number(facts, "mm_have_tokens")
+def _have(values: Values, facts: Facts) -> int:
+    return as_count(values.get("have")) or fact_count(facts, "mm_have_tokens")
 
 
 def _batch_decides(facts: Facts, have: int) -> bool:
     """Whether the budget is the batch, not the length: chunked prefill, or a batch that was set."""
     if fact_text(facts, "chunked_prefill") == "yes":
         return True
-    length = _number(facts, "max_model_len")
+    length = fact_count(facts, "max_model_len")
     return bool(length and length > max(have, _FLOOR))
 
 
 def _room_for_images(facts: Facts) -> int:
-    sizes = [_number(facts, name) for name in ("kv_tokens", "max_model_len", "concurrency_tokens")]
+    sizes = [fact_count(facts, name) for name in ("kv_tokens", "max_model_len", "concurrency_tokens")]
     return min((size for size in sizes if size), default=0) * 3 // 4
 
 
@@ -266,8 +266,7 @@ def _edges(capped: Mapping[str, str] | None) -> Values | None:
 
 def _pixels_allowed(facts: Facts) -> int | None:
     """The cap that the arguments put on an image, in pixels."""
-    given = facts["args"].value if "args" in facts else None
-    kwargs = given.get("mm_processor_kwargs") if isinstance(given, Mapping) else None
+    kwargs = fact_map(facts, "args").get("mm_processor_kwargs")
     if not isinstance(kwargs, Mapping):
         return None
     size = kwargs.get("size")
@@ -277,15 +276,3 @@ def _pixels_allowed(facts: Facts) -> int | None:
 
 def _up(number: int, step: int) -> int:
     return -(-number // step) * step
-
-
-def _int(text: str) -> int:
-    digits = text.replace(",", "")
-    return int(digits) if digits.isdecimal() and digits.isascii() and len(digits) <= 12 else 0
-
-
-def _number(facts: Facts, name: str) -> int | None:
-    value = facts[name].value if name in facts else None
-    if isinstance(value, str):
-        return _int(value) or None
-    return int(value) if isinstance(value, (int, float)) and 0 < value < 10**12 else None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from qvl_doctor import __version__, messages
-from qvl_doctor.model import Diagnosis, Finding, Fix
+from qvl_doctor.model import Diagnosis, Finding, Fix, fact_text
 from qvl_doctor.report import evidence, picture, sections
 from qvl_doctor.report.checklist import counts, groups
 from qvl_doctor.report.paste import Piece, pieces, snippet
@@ -84,7 +84,7 @@ def _blocks(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     yield ""
     head = [escape(part) for part in sections.release(diagnosis.facts)]
     if "model" in diagnosis.facts:
-        head.append(code(str(diagnosis.facts["model"].value)))
+        head.append(code(fact_text(diagnosis.facts, "model")))
     if head:
         yield from (" · ".join(head), "")
     for finding in main:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from qvl_doctor.model import Facts, Phase
+from qvl_doctor.model import Facts, Phase, fact_number
 
 #: The parts of the card in the order of the bar, with the facts that hold them.
 PARTS = {
@@ -40,22 +40,22 @@ def memory(facts: Facts) -> Picture | None:
 
 
 def _failed_request(facts: Facts) -> Picture | None:
-    total, free, asked = (number(facts, name) for name in ("gpu_total_gib", "gpu_free_gib", "oom_tried_gib"))
+    total, free, asked = (fact_number(facts, name) for name in ("gpu_total_gib", "gpu_free_gib", "oom_tried_gib"))
     if not total or free is None or not 0 <= free <= total:
         return None
-    weights = number(facts, "weights_gib") or 0.0
+    weights = fact_number(facts, "weights_gib") or 0.0
     if not 0 < weights < total - free:
         weights = 0.0
     return Picture(total, _parts(weights=weights, used=total - free - weights, free=free), asked)
 
 
 def _division(facts: Facts) -> Picture | None:
-    total, weights = number(facts, "total_gib"), number(facts, "weights_gib")
+    total, weights = fact_number(facts, "total_gib"), fact_number(facts, "weights_gib")
     if not total or not weights or total <= 0 or weights <= 0:
         return None
-    sizes = {name: number(facts, fact) or 0.0 for name, fact in PARTS.items()}
+    sizes = {name: fact_number(facts, fact) or 0.0 for name, fact in PARTS.items()}
     sizes["non_torch"] = (
-        sizes["non_torch"] or (number(facts, "consumed_gib") or 0.0) - weights
+        sizes["non_torch"] or (fact_number(facts, "consumed_gib") or 0.0) - weights
     )  # one number from 0.27 on
     parts = _parts(**sizes)
     return Picture(total, (*parts, *_parts(rest=total - sum(part.gib for part in parts))))
@@ -63,15 +63,6 @@ def _division(facts: Facts) -> Picture | None:
 
 def _parts(**sizes: float) -> tuple[Part, ...]:
     return tuple(Part(name, size) for name, size in sizes.items() if size > 0)
-
-
-def number(facts: Facts, name: str) -> float | None:
-    """The fact as a finite number, if it is one."""
-    fact = facts.get(name)
-    if fact is None or isinstance(fact.value, bool) or not isinstance(fact.value, (int, float)):
-        return None
-    value = float(fact.value) if abs(fact.value) < 1e15 else float("nan")
-    return value if value == value else None  # noqa: PLR0124  NaN is the one number that differs from itself
 
 
 def spread(values: Sequence[float], width: int) -> list[int]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qvl_doctor import messages
-from qvl_doctor.model import Diagnosis, Facts, Finding, Run
-from qvl_doctor.report.picture import number
+from qvl_doctor.model import Diagnosis, Facts, Finding, Run, fact_number, fact_text
 from qvl_doctor.rulebook.ids import UNRECOGNIZED
 
 #: Facts that get a row, in this order; `fact.NAME` in messages.yaml is the label. What else is known is in the JSON
@@ -75,7 +74,7 @@ def release(facts: Facts) -> list[str]:
     """The release of vLLM and its engine, for the head of a report; the releases that fit where the log names none."""
     fact = facts.get("vllm") or facts.get("vllm_range")
     parts = [f"vLLM {fact.value}"] if fact else []
-    return [*parts, str(facts["engine"].value)] if "engine" in facts else parts
+    return [*parts, fact_text(facts, "engine")] if "engine" in facts else parts
 
 
 def rows(facts: Facts) -> list[tuple[str, str]]:
@@ -113,16 +112,16 @@ def _shown(value: Any) -> str:
 
 
 def _parallel(facts: Facts) -> str:
-    sizes = {name: number(facts, f"{name}_parallel_size") for name in ("tensor", "pipeline", "data")}
+    sizes = {name: fact_number(facts, f"{name}_parallel_size") for name in ("tensor", "pipeline", "data")}
     return ", ".join(f"{name} {size:.0f}" for name, size in sizes.items() if size and size > 1)
 
 
 def _budget(facts: Facts) -> str:
     """How much of the card vLLM may use: the product of the utilization that nobody remembers."""
     total, share, budget = (
-        number(facts, "total_gib"),
-        number(facts, "gpu_memory_utilization"),
-        number(facts, "budget_gib"),
+        fact_number(facts, "total_gib"),
+        fact_number(facts, "gpu_memory_utilization"),
+        fact_number(facts, "budget_gib"),
     )
     if total is None or share is None:
         return ""
@@ -131,7 +130,7 @@ def _budget(facts: Facts) -> str:
 
 def _kv(facts: Facts) -> str:
     size, tokens, times, length = (
-        number(facts, name) for name in ("kv_gib", "kv_tokens", "concurrency", "concurrency_tokens")
+        fact_number(facts, name) for name in ("kv_gib", "kv_tokens", "concurrency", "concurrency_tokens")
     )
     parts = [f"{size:.2f} GiB" if size is not None else "", f"{tokens:,.0f} tokens" if tokens is not None else ""]
     if times is not None and length is not None:

@@ -18,7 +18,7 @@ from qvl_doctor.launch.writing import diff, docker_line, shell_line
 from qvl_doctor.memory import forensics
 from qvl_doctor.memory.solver import Case, alternatives, holds, lacks, solve
 from qvl_doctor.messages import both
-from qvl_doctor.model import LANGUAGES, Commands, Diagnosis, Facts, Finding, Fix, Text
+from qvl_doctor.model import Commands, Diagnosis, Facts, Finding, Fix, Text, fact_count, fact_map, fact_text, joined
 from qvl_doctor.redaction.line import MASK
 from qvl_doctor.remedies.gpu_memory import others_gib
 from qvl_doctor.sizing import wording
@@ -55,7 +55,7 @@ def advise(
 
     `whole`: with the whole text that the command stands in, corrected.
     """
-    release = str(diagnosis.facts["vllm"].value) if "vllm" in diagnosis.facts else (known.release if known else "")
+    release = fact_text(diagnosis.facts, "vllm") or (known.release if known else "")
     given = command or _logged_command(diagnosis.facts, release)
     case = _case(diagnosis.facts, known, command, release)
     if isinstance(case, Unsized):
@@ -115,14 +115,11 @@ def _explained(finding: Finding, case: Case, facts: Facts) -> Finding:
     suspects = forensics.explain(float(tried[1]), tried[2], case.shape, case.settings, case.gpu, _progress(facts))
     if not suspects and tried[2] == "MiB" and float(tried[1]) < 100:
         return finding  # small requests fail anywhere once a card is full
-    more = wording.explained(f"{tried[1]} {tried[2]}", suspects)
-    glue = {"en": " ", "zh": ""}
-    return finding._replace(why={lang: f"{finding.why[lang]}{glue[lang]}{more[lang]}" for lang in LANGUAGES})
+    return finding._replace(why=joined(finding.why, wording.explained(f"{tried[1]} {tried[2]}", suspects)))
 
 
 def _progress(facts: Facts) -> forensics.Progress:
-    blocks = facts["kv_blocks"].value if "kv_blocks" in facts else 0
-    return forensics.Progress("weights_gib" in facts, blocks if isinstance(blocks, int) else 0)
+    return forensics.Progress("weights_gib" in facts, fact_count(facts, "kv_blocks"))
 
 
 def _checked(finding: Finding, case: Case, command: Command | None, release: str, facts: Facts) -> Finding:
@@ -145,9 +142,7 @@ def _checked(finding: Finding, case: Case, command: Command | None, release: str
         if not lack:
             enough.append(fix._replace(verified={"by": wording.BY, "detail": wording.detail(made, settings)}))
         elif finding.memory and not others_gib({}, facts):
-            more = wording.not_enough(lack, made, settings)
-            glue = {"en": " ", "zh": ""}
-            short.append(fix._replace(text={lang: f"{fix.text[lang]}{glue[lang]}{more[lang]}" for lang in LANGUAGES}))
+            short.append(fix._replace(text=joined(fix.text, wording.not_enough(lack, made, settings))))
         else:
             enough.append(fix)
     return finding._replace(fixes=(*enough, *short))
@@ -170,9 +165,7 @@ def _solved(finding: Finding, case: Case) -> Finding:
     """The finding with the change that has the least loss in front."""
     best = solve(case)
     if best is None:
-        none = both("advice.no_way")
-        glue = {"en": " ", "zh": ""}
-        return finding._replace(why={lang: f"{finding.why[lang]}{glue[lang]}{none[lang]}" for lang in LANGUAGES})
+        return finding._replace(why=joined(finding.why, both("advice.no_way")))
     first = wording.fix_of(case, best)
     others = tuple(fix for fix in finding.fixes if fix.change != first.change)
     return finding._replace(fixes=(first, *others)) if best.steps else finding
@@ -180,8 +173,8 @@ def _solved(finding: Finding, case: Case) -> Finding:
 
 def _logged_command(facts: Facts, release: str) -> Command | None:
     """The command that a log's arguments stand for."""
-    args = facts["args"].value if "args" in facts else None
-    return from_arguments(args, release) if isinstance(args, Mapping) and args else None
+    args = fact_map(facts, "args")
+    return from_arguments(args, release) if args else None
 
 
 def corrected(findings: Sequence[Finding], command: Command, release: str) -> Command:

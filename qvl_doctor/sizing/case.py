@@ -19,7 +19,7 @@ from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.solver import Case
 from qvl_doctor.memory.tensors import Tensor
 from qvl_doctor.memory.weights import checkpoint_weights
-from qvl_doctor.model import Facts, fact_text
+from qvl_doctor.model import Facts, fact_map, fact_number, fact_text
 
 #: vLLM's name of an argument → the field of `Settings` that it sets as it is.
 _ARGUMENTS = {
@@ -155,7 +155,7 @@ def of_arguments(arguments: Mapping[str, Any], known: Known, env: Mapping[str, s
 def of_facts(facts: Facts, known: Known | None = None) -> Case | Unsized:
     """The case of a log: its arguments, its card, and the numbers that it measured."""
     known = known or Known()
-    args = facts["args"].value if "args" in facts else {}
+    args = fact_map(facts, "args")
     said = {theirs: facts[ours].value for ours, theirs in _STATED.items() if ours in facts}
     arguments = {**{name: value for name, value in said.items() if not args}, **args}
     arguments["model"] = fact_text(facts, "model") or str(arguments.get("model") or arguments.get("model_tag") or "")
@@ -171,7 +171,7 @@ def of_facts(facts: Facts, known: Known | None = None) -> Case | Unsized:
         name: value for name, value in stated.items() if value is not None and _setting(case.settings, name) != value
     }
     case = replace(case, given={**case.given, **differs})
-    observed = Observed(**{field: _number(facts, fact) for fact, field in _OBSERVED.items()})
+    observed = Observed(**{field: _gib(facts, fact) for fact, field in _OBSERVED.items()})
     if observed.weights_gib is None and case.observed:
         observed = replace(observed, weights_gib=case.observed.weights_gib)
     return replace(case, observed=observed, logged=case.settings)
@@ -263,7 +263,7 @@ def _model(name: str, known: Known) -> tuple[ModelShape, str] | Unsized:
 
 
 def _card(facts: Facts) -> Gpu | None:
-    total = _number(facts, "total_gib") or _number(facts, "gpu_total_gib")
+    total = _gib(facts, "total_gib") or _gib(facts, "gpu_total_gib")
     found = gpus.find(fact_text(facts, "gpu_name")) if "gpu_name" in facts else None
     if found and total:
         return replace(found, total_bytes=int(total * GIB), nominal=False)
@@ -275,8 +275,7 @@ def _setting(settings: Settings, name: str) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _number(facts: Facts, name: str) -> float | None:
-    value = facts[name].value if name in facts else None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return float(value) if 0 < value < 1 << 20 else None
+def _gib(facts: Facts, name: str) -> float | None:
+    """A size that a card can have."""
+    size = fact_number(facts, name)
+    return size if size is not None and 0 < size < 1 << 20 else None

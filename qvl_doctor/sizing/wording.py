@@ -12,7 +12,7 @@ from qvl_doctor.memory.release_tables import GIB
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.solver import Case, Solution
 from qvl_doctor.messages import both, say
-from qvl_doctor.model import LANGUAGES, Alternative, Fact, Fix, Text
+from qvl_doctor.model import LANGUAGES, Alternative, Fact, Fix, Text, sentences
 
 BY = "memory-model"
 SOURCE = "model"
@@ -120,7 +120,7 @@ def explained(tried: str, suspects: Sequence[Suspect]) -> Text:
     untouched = [flag for flag in _ADVISED if flag not in first.tensor.scaled_by]
     texts = {}
     for lang in LANGUAGES:
-        sentences = [
+        said = [
             say(
                 "forensics.is",
                 lang,
@@ -131,13 +131,13 @@ def explained(tried: str, suspects: Sequence[Suspect]) -> Text:
             )
         ]
         if first.tensor.scaled_by:
-            sentences.append(
+            said.append(
                 say("forensics.scales", lang, flags=", ".join(first.tensor.scaled_by), others=", ".join(untouched))
             )
         if others:
             names = "; ".join(f"{each.tensor.name} ({each.tensor.formula})" for each in others[:4])
-            sentences.append(say("forensics.also", lang, names=names))
-        texts[lang] = ("" if lang == "zh" else " ").join(sentences)
+            said.append(say("forensics.also", lang, names=names))
+        texts[lang] = sentences(said, lang)
     return texts
 
 
@@ -155,8 +155,7 @@ def _sentence(case: Case, found: Solution, lang: str) -> str:
     image = say("advice.image", lang, tokens=items) if items else ""
     joint = "；" if lang == "zh" else "; "
     end = "。" if lang == "zh" else "."
-    glue = "" if lang == "zh" else " "
-    return glue.join(part for part in (joint.join(parts) + end, room, image) if part)
+    return sentences((joint.join(parts) + end, room, image), lang)
 
 
 def _parts(found: Solution, lang: str) -> Iterator[str]:
