@@ -12,7 +12,7 @@ from qvl_doctor.memory.release_tables import GIB
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.solver import Case, Solution
 from qvl_doctor.messages import both, say
-from qvl_doctor.model import LANGUAGES, Alternative, Fact, Fix, Text, sentences
+from qvl_doctor.model import LANGUAGES, Alternative, Fact, Fix, Text, joined, sentences
 
 BY = "memory-model"
 SOURCE = "model"
@@ -80,15 +80,14 @@ def facts_of(case: Case, made: Plan) -> dict[str, Fact]:
 
 def fix_of(case: Case, found: Solution) -> Fix:
     """A solution as a fix: what it changes, what is left, and that the model agrees."""
-    text = {lang: _sentence(case, found, lang) for lang in LANGUAGES}
     change = {"flags": dict(found.flags)} if found.flags else {}
-    return Fix(text, change, {"by": BY, "detail": detail(found.plan, found.settings)})
+    return Fix(_told(case, found), change, {"by": BY, "detail": detail(found.plan, found.settings)})
 
 
 def alternative_of(case: Case, trade: str, found: Solution) -> Alternative:
     """Another way, with what it gives up and what it leaves."""
     return Alternative(
-        text={lang: f"{say(f'trade.{trade}', lang)} {_sentence(case, found, lang)}" for lang in LANGUAGES},
+        text=joined(both(f"trade.{trade}"), _told(case, found)),
         change={"flags": dict(found.flags)} if found.flags else {},
         leaves=leaves(case, found.plan, found.settings),
         verified={"by": BY, "detail": detail(found.plan, found.settings)},
@@ -139,6 +138,10 @@ def explained(tried: str, suspects: Sequence[Suspect]) -> Text:
             said.append(say("forensics.also", lang, names=names))
         texts[lang] = sentences(said, lang)
     return texts
+
+
+def _told(case: Case, found: Solution) -> Text:
+    return {lang: _sentence(case, found, lang) for lang in LANGUAGES}
 
 
 def _sentence(case: Case, found: Solution, lang: str) -> str:

@@ -64,6 +64,15 @@ def report(*arguments: str, given: str = "") -> dict[str, Any]:
     return found
 
 
+def test_sentences_about_another_way_have_no_space_between_them_in_chinese() -> None:
+    ways = report("--command", "-", "--gpu", "L4", given=SHELL)["alternatives"]
+    assert ways
+    for way in ways:
+        assert ". " in way["text"]["en"]
+        assert "。" in way["text"]["zh"]
+        assert "。 " not in way["text"]["zh"]
+
+
 @pytest.mark.parametrize("text", [SHELL, DOCKER, MANIFEST], ids=["shell", "docker", "kubernetes"])
 def test_the_articles_command_becomes_one_that_the_model_accepts(text: str, tmp_path: Path) -> None:
     file = tmp_path / "start"
