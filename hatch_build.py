@@ -11,7 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Adds `rulebook.json` and `messages.json` to the package in a wheel."""
+    """Adds `rulebook.json`, `rulepages.json` and `messages.json` to the package in a wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called before the wheel is put together; `version` is "editable" or "standard"."""
@@ -22,11 +22,16 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
         try:
             from qvl_doctor.messages import compile_messages
             from qvl_doctor.rulebook import compile_book, load
+            from qvl_doctor.rulebook.pages import compile_pages
+            from qvl_doctor.rulebook.topics import load_topics
         finally:
             sys.path.remove(self.root)
         self._folder = tempfile.TemporaryDirectory(prefix="qvl-doctor-build-")
+        folder = str(root / "rules")
+        rules = load(folder)
         compiled = {
-            "rulebook.json": compile_book(load(str(root / "rules"))),
+            "rulebook.json": compile_book(rules),
+            "rulepages.json": compile_pages(rules, load_topics(folder)),
             "messages.json": compile_messages(str(root / "qvl_doctor" / "messages.yaml")),
         }
         for name, text in compiled.items():

@@ -218,10 +218,19 @@ class Rule(NamedTuple):
     #: and what was read.
     seen_in: tuple[str, ...] = ()
     checked: str = ""
+    #: The name of its topic, which is that of its directory; "" for a rule outside of topics.
+    topic: str = ""
     #: Title, why, fixes and references of a compiled rule; most rules of a book never speak. `rulebook.complete` puts
     #: them in their place.
     packed: str = ""
     source: str = ""
+
+
+class Topic(NamedTuple):
+    """What a group of rules is about. `name` is that of their directory."""
+
+    name: str
+    title: Text
 
 
 class Hit(NamedTuple):

@@ -23,6 +23,7 @@ import pytest
 
 from qvl_doctor import rulebook
 from qvl_doctor.cli.main import _run, guarded
+from qvl_doctor.rulebook import pages
 
 #: Every rule of this tree with its examples and where it is from, and what is wrong with the files; read once for all tests.
 READ, MISTAKES = rulebook.read(rulebook.rules_folder())
@@ -30,9 +31,15 @@ READ, MISTAKES = rulebook.read(rulebook.rules_folder())
 RULES = tuple(rule._replace(source="") for rule in READ)
 _FOLDER = tempfile.mkdtemp(prefix="qvl-doctor-tests-")
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
-_BOOK = Path(_FOLDER, "rulebook.json")
+_BOOK, _PAGES = Path(_FOLDER, "rulebook.json"), Path(_FOLDER, "rulepages.json")
 _BOOK.write_text(rulebook.compile_book(RULES), encoding="ascii")
-_START = f"from qvl_doctor.rulebook import book; book.COMPILED = {str(_BOOK)!r}; from qvl_doctor.cli.main import main; main()"
+_PAGES.write_text(pages.compile_pages(RULES, pages.shipped_topics()), encoding="ascii")
+_START = f"""
+from qvl_doctor.rulebook import book, pages
+book.COMPILED, pages.COMPILED = {str(_BOOK)!r}, {str(_PAGES)!r}
+from qvl_doctor.cli.main import main
+main()
+"""
 #: The words that start it in a process of its own.
 DOCTOR = (sys.executable, "-c", _START)
 #: What the person who runs the tests may have set, and what would change the answers.
@@ -69,6 +76,7 @@ def run(
     thresholds = gc.get_threshold()
     with surroundings({"COLUMNS": "80", **(env or {})}, cwd) as patch:
         patch.setattr(rulebook.book, "COMPILED", str(_BOOK))
+        patch.setattr(pages, "COMPILED", str(_PAGES))
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)), encoding="utf-8"))
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)

@@ -6,7 +6,7 @@
     finds, the sources in DIR/vllm-0.34.0
 
 All files have one entry a line: `git diff` is what the release changed. Then `verify_rules.py` tells which rules have
-to follow, `verify_rules.py fill` writes what they have in common with it, and `build_docs.py` the documents.
+to follow, `verify_rules.py fill` writes what they have in common with it, and `build_docs.py` their index.
 """
 
 from __future__ import annotations

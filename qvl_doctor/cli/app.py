@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 from qvl_doctor import __version__
+from qvl_doctor.cli import completing
 from qvl_doctor.cli import logs as logs_command
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.cli.rules import app as rules_app
@@ -418,16 +419,10 @@ def manifest(
     raise typer.Exit(run(ManifestOptions(path, vllm, gpu, gpu_memory, patch, log, report)))
 
 
-def _rule_ids() -> list[str]:
-    from qvl_doctor import rulebook
-
-    return [rule.id for rule in rulebook.shipped()]
-
-
 @app.command(help=_EXPLAIN)
 def explain(
     rule: Annotated[
-        str, typer.Argument(metavar="RULE", help="A rule's id, as reports name it.", autocompletion=_rule_ids)
+        str, typer.Argument(metavar="RULE", help="A rule's id, as reports name it.", autocompletion=completing.rule_ids)
     ],
     lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
     rules: Annotated[list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own.")] = None,

@@ -6,17 +6,19 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Annotated, NoReturn
 
 import typer
 
+from qvl_doctor.cli import completing
 from qvl_doctor.model import Rule
 from qvl_doctor.rulebook import Mistake
 
 OK, FOUND, USAGE, UNREADABLE = 0, 1, 2, 3
 _MAX_LOG = 16 * 1024 * 1024
+_WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class _Severity(str, Enum):
@@ -40,20 +42,33 @@ app = typer.Typer(help="List the rules, test them, or start a new one.", no_args
 _Folder = Annotated[
     str, typer.Option("--rules", metavar="DIR", help="Rules of your own, beside the shipped ones.", show_default=False)
 ]
+_Topic = Annotated[
+    str,
+    typer.Option(
+        "--topic", metavar="TOPIC", help="Only rules on it.", show_default=False, autocompletion=completing.topics
+    ),
+]
 _Override = Annotated[bool, typer.Option("--override", help="Your rules may replace shipped ones of the same id.")]
 
 
 @app.command("list")
 def list_rules(
     severity: Annotated[_Severity | None, typer.Option("--severity", help="Only these.", show_default=False)] = None,
+    topic: _Topic = "",
     lang: Annotated[_Language | None, typer.Option("--lang", help="Default: the locale's.", show_default=False)] = None,
     format: Annotated[_Format, typer.Option("--format", "-f", help="How to print.")] = _Format.table,  # noqa: A002 — the option's name
     rules: _Folder = "",
     override: _Override = False,
 ) -> None:
-    """List the rules: id, severity, number of examples, title."""
-    everyone, mistakes = _read(rules, override)
-    found = [rule for rule in everyone if severity in {None, rule.severity}]
+    """List the rules by topic: id, severity, number of examples, title."""
+    from qvl_doctor.rulebook.pages import shipped_topics
+
+    everyone, mistakes = _listed(rules, override)
+    titles = {each.name: each.title for each in shipped_topics()}
+    names = dict.fromkeys([*titles, *(rule.topic for rule in everyone)])
+    if topic and topic not in names:
+        _unknown_topic(topic, names)
+    found = [rule for rule in everyone if severity in {None, rule.severity} and topic in {"", rule.topic}]
     if format is _Format.json:
         typer.echo(json.dumps([_as_dict(rule) for rule in found], ensure_ascii=False, indent=2))
         _end(mistakes)
@@ -68,10 +83,14 @@ def list_rules(
     table = Table("rule", "severity", "examples", "title", box=None, pad_edge=False, header_style="")
     table.columns[0].no_wrap = True
     table.columns[2].justify = "right"
-    for rule in found:
-        table.add_row(
-            rule.id, rule.severity, str(len(rule.matches) + len(rule.silent)), Text(readable(rule.title[spoken]))
-        )
+    for name in names:
+        own = [rule for rule in found if rule.topic == name]
+        if name and own:
+            table.add_row()
+            table.add_row(Text(name, "bold"), "", "", Text(titles[name][spoken] if name in titles else "", "bold"))
+        for rule in own:
+            count = len(rule.matches) + len(rule.silent)
+            table.add_row(rule.id, rule.severity, str(count), Text(readable(rule.title[spoken])))
     Console(highlight=False, markup=False, emoji=False).print(table)
     _end(mistakes)
 
@@ -79,7 +98,13 @@ def list_rules(
 @app.command("test")
 def check_rules(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[RULE]...", help="Only the examples of these.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            metavar="[RULE]...",
+            help="Only the examples of these.",
+            show_default=False,
+            autocompletion=completing.rule_ids,
+        ),
     ] = None,
     rules: _Folder = "",
     override: _Override = False,
@@ -114,27 +139,39 @@ def new_rule(
         str, typer.Argument(metavar="[LOG]", help="The log of the failure; - is standard input.", show_default=False)
     ] = "-",
     rules: Annotated[str, typer.Option("--rules", metavar="DIR", help="The folder for the new file.")] = "rules",
+    topic: Annotated[
+        str,
+        typer.Option(
+            "--topic",
+            metavar="TOPIC",
+            help="What it is about: a directory in that folder.",
+            show_default=False,
+            autocompletion=completing.topics,
+        ),
+    ] = "",
 ) -> None:
     r"""Start a rule from a log: its pattern and its first example are filled in, the rest is marked TODO.
 
     \b
-      qvl-doctor rules new my-failure pod.log
+      qvl-doctor rules new my-failure --topic kv-cache pod.log
       kubectl logs POD --previous | qvl-doctor rules new my-failure --rules my-rules
     """
     from qvl_doctor.authoring.skeleton import skeleton
+    from qvl_doctor.rulebook.folders import rule_files
 
-    path = os.path.join(rules, f"{name}.yaml")
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+    path = os.path.join(_topic_folder(rules, topic), f"{name}.yaml")
+    if not _WORDS.fullmatch(name):
         _fail(f"a rule's id is lower-case words joined by '-', not '{name}'", USAGE)
-    if os.path.exists(path):
-        _fail(f"{path} exists already", USAGE)
+    there = next((each for each in rule_files(rules)[0] if _stem(each) == name), path)
+    if os.path.exists(there):
+        _fail(f"{there} exists already", USAGE)
     text = _log(log)
     content = skeleton(name, text)
     if content is None:
         _fail(f"{log}: there is nothing in it to write a rule about", UNREADABLE)
     known = _known_already(text)
     try:
-        os.makedirs(rules, exist_ok=True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "x", encoding="utf-8") as file:
             file.write(content)
     except OSError as error:
@@ -145,6 +182,24 @@ def new_rule(
     typer.echo("\nNext:\n  1. Take names, addresses and paths of your own out of the example.")
     typer.echo("  2. Replace every TODO; keep of the pattern what tells this failure from others.")
     typer.echo(f"  3. qvl-doctor rules test{'' if _is_shipped(rules) else f' --rules {rules}'}")
+
+
+def _topic_folder(folder: str, topic: str) -> str:
+    """Where a new rule belongs: the directory of its topic, which must be one of the folder's own if it has any."""
+    from qvl_doctor.rulebook import RuleError
+    from qvl_doctor.rulebook.topics import load_topics
+
+    try:
+        known = [each.name for each in load_topics(folder)]
+    except RuleError as error:
+        _fail(str(error), USAGE)
+    if known and not topic:
+        _fail(f"--topic is needed; there are: {', '.join(known)}", USAGE)
+    if known and topic not in known:
+        _unknown_topic(topic, known)
+    if topic and not _WORDS.fullmatch(topic):
+        _fail(f"a topic is lower-case words joined by '-', not '{topic}'", USAGE)
+    return os.path.join(folder, topic)
 
 
 def _read(folder: str, override: bool) -> tuple[tuple[Rule, ...], list[Mistake]]:
@@ -164,6 +219,27 @@ def _read(folder: str, override: bool) -> tuple[tuple[Rule, ...], list[Mistake]]
         return (*(rule for rule in found if rule.id not in own_ids), *own), [*mistakes, *wrong, *error.mistakes]
 
 
+def _listed(folder: str, override: bool) -> tuple[tuple[Rule, ...], Sequence[Mistake]]:
+    """The same for a list. Without other rules those of a wheel come compiled, which takes a tenth of the time."""
+    from qvl_doctor import rulebook
+    from qvl_doctor.rulebook.pages import with_pages
+
+    if folder and not _is_shipped(folder):
+        return _read(folder, override)
+    try:
+        return with_pages(rulebook.shipped()), ()
+    except rulebook.RuleError:
+        return _read("", override)
+
+
+def _unknown_topic(topic: str, known: Iterable[str]) -> NoReturn:
+    from qvl_doctor.rulebook.mistakes import nearest
+
+    near = nearest(topic, known)
+    meant = f"did you mean '{near}'?" if near else f"there are: {', '.join(filter(None, known))}"
+    _fail(f"there is no topic '{topic}'; {meant}", USAGE)
+
+
 def _stem(path: str) -> str:
     return os.path.basename(path).removesuffix(".yaml")
 
@@ -180,6 +256,7 @@ def _as_dict(rule: Rule) -> dict[str, object]:
         "severity": rule.severity,
         "confidence": rule.confidence,
         "symptom": rule.symptom,
+        "topic": rule.topic,
         "title": dict(rule.title),
         "examples": {"matches": len(rule.matches), "silent": len(rule.silent)},
         "references": list(rule.references),

@@ -17,7 +17,7 @@ from qvl_doctor.model import NOTHING, Condition, FixTemplate, Rule
 from qvl_doctor.rulebook.mistakes import Mistake, RuleError, nearest
 
 COMPILED = "rulebook.json"
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def load_file(path: str) -> Rule:
@@ -40,15 +40,17 @@ def load(folder: str, beside: Iterable[Rule] = ()) -> tuple[Rule, ...]:
 
 def read(folder: str, beside: Iterable[Rule] = ()) -> tuple[tuple[Rule, ...], list[Mistake]]:
     """The rules in a folder, and in the folders in it, that are right, and all mistakes in the others."""
-    from qvl_doctor.rulebook.folders import rule_files
+    from qvl_doctor.rulebook.folders import rule_files, topic_of
     from qvl_doctor.rulebook.rulefile import read_rule
+    from qvl_doctor.rulebook.topics import topic_mistakes
 
     files, mistakes = rule_files(folder)
     rules: list[Rule] = []
     for path in files:
         rule, wrong = read_rule(path)
         mistakes += wrong
-        rules += [rule] if rule and not wrong else []
+        rules += [rule._replace(topic=topic_of(path, folder))] if rule and not wrong else []
+    mistakes += topic_mistakes(folder, files)
     # A rule that is wrong is there all the same, for those that name it.
     there = {*(os.path.basename(path).removesuffix(".yaml") for path in files), *(rule.id for rule in beside)}
     return tuple(rules), [*mistakes, *link_mistakes(rules, there)]
@@ -59,7 +61,7 @@ def shipped(*, packed: bool = False) -> tuple[Rule, ...]:
 
     With `packed` they may lack their texts, which `complete` gives them: enough to match, and quicker to load.
     """
-    compiled = os.path.join(_PACKAGE, COMPILED)
+    compiled = os.path.join(PACKAGE, COMPILED)
     if os.path.exists(compiled):
         rules = load_compiled(compiled)
         return rules if packed else tuple(map(complete, rules))
@@ -68,8 +70,8 @@ def shipped(*, packed: bool = False) -> tuple[Rule, ...]:
 
 def rules_folder() -> str:
     """Where the YAML of the shipped rules is: inside the installed package, else at the top of the source tree."""
-    inside = os.path.join(_PACKAGE, "rules")
-    return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(_PACKAGE), "rules")
+    inside = os.path.join(PACKAGE, "rules")
+    return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(PACKAGE), "rules")
 
 
 def merge(rules: Sequence[Rule], own: Sequence[Rule], override: bool = False) -> tuple[Rule, ...]:
@@ -124,7 +126,12 @@ def complete(rule: Rule) -> Rule:
     texts = json.loads(zlib.decompress(binascii.a2b_base64(rule.packed)))
     fixes = tuple(FixTemplate(**fix) for fix in texts["fixes"])
     return rule._replace(
-        title=texts["title"], why=texts["why"], fixes=fixes, references=tuple(texts["references"]), packed=""
+        title=texts["title"],
+        why=texts["why"],
+        fixes=fixes,
+        references=tuple(texts["references"]),
+        topic=texts["topic"],
+        packed="",
     )
 
 
@@ -134,6 +141,7 @@ def _compiled(rule: Rule) -> dict[str, Any]:
         "why": rule.why,
         "fixes": [_set_fields(fix) for fix in rule.fixes],
         "references": rule.references,
+        "topic": rule.topic,
     }
     left_out = ("matches", "silent", "seen_in", "checked", "source", "match", "packed", *texts)
     plain = {name: getattr(rule, name) for name in Rule._fields if name not in left_out}

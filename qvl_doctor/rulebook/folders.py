@@ -34,6 +34,12 @@ def rule_files(folder: str) -> tuple[list[str], list[Mistake]]:
     return [files[name] for name in sorted(files)], mistakes
 
 
+def topic_of(path: str, folder: str) -> str:
+    """The topic of a rule's file: the name of its directory, "" for a file that is not in one of the folder's topics."""
+    inner = os.path.dirname(path)
+    return "" if inner == folder else os.path.basename(inner)
+
+
 def _entries(folder: str) -> tuple[list[str], list[Mistake]]:
     """The paths of everything in a folder but hidden files."""
     try:

@@ -13,12 +13,12 @@ from functools import lru_cache
 from typing import Any
 
 from qvl_doctor import observations, patterns
-from qvl_doctor.model import LANGUAGES, PHASES, SEVERITIES, Condition, Example, FixTemplate, Rule, Text
+from qvl_doctor.model import LANGUAGES, PHASES, SEVERITIES, Condition, Example, FixTemplate, Rule
 from qvl_doctor.rulebook.changes import change_mistakes, plain, plain_change
 from qvl_doctor.rulebook.mistakes import Mistake, listed, nearest, short
 from qvl_doctor.rulebook.nodes import MAX_BYTES, Node, read_tree
 from qvl_doctor.rulebook.shapes import Shapes
-from qvl_doctor.rulebook.texts import differences, placeholders, unfolded
+from qvl_doctor.rulebook.texts import placeholders, unfolded
 from qvl_doctor.versions import is_spec, release, satisfies
 
 CONFIDENCES = ("certain", "likely")
@@ -212,19 +212,6 @@ class _Reader(Shapes):
         return tuple(text for _, _, text in found)
 
     # Texts
-
-    def text(self, node: Node | None, field: str) -> Text:
-        part = self.map(node, field, "a text") if node else {}
-        text = {language: self.string(part.get(language), f"{field}.{language}") for language in LANGUAGES}
-        if node and part:
-            self.check_languages(text, node.line, field)
-        return unfolded(text)
-
-    def check_languages(self, text: Text, line: int, field: str) -> None:
-        if all(text.values()) and not any(
-            words.startswith("TODO") for words in text.values()
-        ):  # these are reported already
-            self.add(differences(text, line, field))
 
     def check_placeholders(self, rule: Rule, part: Mapping[str, Node]) -> None:
         """What stands in braces must come from somewhere; in the title, always."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from qvl_doctor.model import LANGUAGES
+from qvl_doctor.model import LANGUAGES, Text
 from qvl_doctor.rulebook.mistakes import Mistake, listed, nearest, short
 from qvl_doctor.rulebook.nodes import Node
+from qvl_doctor.rulebook.texts import differences, unfolded
 
 #: What each kind of map takes: (required keys, optional keys).
 KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -86,3 +87,16 @@ class Shapes:
             near = nearest(value, legal)
             self.wrong(node.line, field, "not-one-of", near, legal=" or ".join(legal), value=short(value))
         return value
+
+    def text(self, node: Node | None, field: str) -> Text:
+        """A text in every language."""
+        part = self.map(node, field, "a text") if node else {}
+        text = {language: self.string(part.get(language), f"{field}.{language}") for language in LANGUAGES}
+        if node and part:
+            self.check_languages(text, node.line, field)
+        return unfolded(text)
+
+    def check_languages(self, text: Text, line: int, field: str) -> None:
+        """The same placeholders, numbers and flags in both. What is empty or not written yet is reported already."""
+        if all(words and not words.startswith("TODO") for words in text.values()):
+            self.add(differences(text, line, field))

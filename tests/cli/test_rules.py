@@ -40,7 +40,8 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         .replace("Engine core", "Worker process"),
         "worker-failed",
     )
-    monkeypatch.setattr(rulebook, "rules_folder", lambda: str(folder))
+    for module in (rulebook, rulebook.book):
+        monkeypatch.setattr(module, "rules_folder", lambda: str(folder))
     monkeypatch.chdir(tmp_path)
     return folder
 
@@ -82,6 +83,7 @@ class TestList:
                 "severity": "fatal",
                 "confidence": "certain",
                 "symptom": True,
+                "topic": "",
                 "title": {"en": "The engine failed", "zh": "引擎启动失败"},
                 "examples": {"matches": 1, "silent": 1},
                 "references": ["https://github.com/vllm-project/vllm"],
@@ -149,6 +151,74 @@ class TestTest:
     def test_no_such_folder(self) -> None:
         done = run("test", "--rules", "none")
         assert (done.exit_code, done.stderr) == (2, "qvl-doctor: none: no such folder\n")
+
+
+@pytest.fixture
+def by_topic(shipped: Path) -> Path:
+    """The same folder, its rules sorted into topics."""
+    topics = {"engine-failed": "engine", "worker-failed": "workers"}
+    for name, topic in topics.items():
+        (shipped / topic).mkdir()
+        (shipped / f"{name}.yaml").rename(shipped / topic / f"{name}.yaml")
+    text = "workers: {en: Worker processes, zh: worker 进程}\nengine: {en: The engine, zh: 引擎}\n"
+    (shipped / "topics.yaml").write_text(text, encoding="utf-8")
+    return shipped
+
+
+@pytest.mark.usefixtures("by_topic")
+class TestTopics:
+    def test_a_list_is_sorted_by_topic(self, tmp_path: Path) -> None:
+        (tmp_path / "own").mkdir()
+        write(
+            tmp_path / "own",
+            OTHER.replace("engine-failed", "own-failure").replace("Engine core", "My core"),
+            "own-failure",
+        )
+        lines = [line.split() for line in run("list", "--rules", tmp_path / "own").stdout.splitlines()]
+        assert [line[0] for line in lines if line] == [
+            *("rule", "workers", "worker-failed", "engine", "engine-failed", "own-failure"),
+        ]
+        assert ["workers", "Worker", "processes"] in lines
+
+    def test_one_topic_in_chinese(self) -> None:
+        lines = run("list", "--topic", "engine", "--lang", "zh").stdout.splitlines()
+        assert [line.split()[0] for line in lines if line.strip()] == ["rule", "engine", "engine-failed"]
+        assert "引擎" in lines[2]
+
+    def test_one_topic_as_json(self) -> None:
+        found = json.loads(run("list", "--topic", "workers", "--format", "json").stdout)
+        assert [(rule["id"], rule["topic"]) for rule in found] == [("worker-failed", "workers")]
+
+    @pytest.mark.parametrize("command", [("list",), ("new", "a-rule", "--rules", "shipped")])
+    @pytest.mark.parametrize(
+        ("topic", "said"),
+        [
+            ("worker", "there is no topic 'worker'; did you mean 'workers'?"),
+            ("zoo", "there is no topic 'zoo'; there are: workers, engine"),
+        ],
+    )
+    def test_a_topic_that_there_is_not(self, command: tuple[str, ...], topic: str, said: str) -> None:
+        done = run(*command, "--topic", topic, stdin=TRACEBACK)
+        assert (done.exit_code, done.stderr) == (2, f"qvl-doctor: {said}\n")
+
+    def test_a_new_rule_goes_to_its_topic(self, by_topic: Path) -> None:
+        assert run("new", "a-rule", "--rules", "shipped", "--topic", "engine", stdin=TRACEBACK).exit_code == 0
+        assert (by_topic / "engine/a-rule.yaml").exists()
+        done = run("new", "a-rule", "--rules", "shipped", "--topic", "workers", stdin=TRACEBACK)
+        assert (done.exit_code, done.stderr) == (2, "qvl-doctor: shipped/engine/a-rule.yaml exists already\n")
+
+    def test_a_new_rule_without_its_topic(self) -> None:
+        done = run("new", "a-rule", "--rules", "shipped", stdin=TRACEBACK)
+        assert (done.exit_code, done.stderr) == (2, "qvl-doctor: --topic is needed; there are: workers, engine\n")
+
+    def test_a_folder_of_ones_own_takes_any_topic(self, tmp_path: Path) -> None:
+        assert run("new", "a-rule", "--rules", "own", "--topic", "zoo", stdin=TRACEBACK).exit_code == 0
+        assert (tmp_path / "own/zoo/a-rule.yaml").exists()
+        done = run("new", "a-rule", "--rules", "own", "--topic", "../zoo", stdin=TRACEBACK)
+        assert (done.exit_code, done.stderr) == (
+            2,
+            "qvl-doctor: a topic is lower-case words joined by '-', not '../zoo'\n",
+        )
 
 
 class TestNew:

@@ -309,7 +309,7 @@ def test_shipped_rules_come_compiled_where_there_is_a_compiled_file(
 ) -> None:
     write(tmp_path, OTHER, "engine-failed")
     (tmp_path / "rulebook.json").write_text(rulebook.compile_book(rulebook.load(str(tmp_path))), encoding="utf-8")
-    monkeypatch.setattr("qvl_doctor.rulebook.book._PACKAGE", str(tmp_path))
+    monkeypatch.setattr("qvl_doctor.rulebook.book.PACKAGE", str(tmp_path))
     assert [rule.id for rule in rulebook.shipped()] == ["engine-failed"]
 
 
@@ -318,7 +318,7 @@ def test_shipped_rules_of_a_source_tree_are_nobody_elses(tmp_path: Path, monkeyp
     (tmp_path / "package").mkdir()
     (tmp_path / "rules").mkdir()
     write(tmp_path / "rules", OTHER, "engine-failed")
-    monkeypatch.setattr("qvl_doctor.rulebook.book._PACKAGE", str(tmp_path / "package"))
+    monkeypatch.setattr("qvl_doctor.rulebook.book.PACKAGE", str(tmp_path / "package"))
     assert rulebook.rules_folder() == str(tmp_path / "rules")
     assert [(rule.id, rule.source) for rule in rulebook.shipped()] == [("engine-failed", "")]
     (tmp_path / "package" / "rules").mkdir()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from program import MISTAKES
+from program import MISTAKES, RULES
 from program import RULES as SHIPPED
 
 from qvl_doctor.authoring.examples import check_examples, slow_patterns
@@ -35,3 +36,13 @@ def test_healthy_logs_give_nothing_above_a_notice(fixtures: Path) -> None:
     for log in logs:
         found = diagnose(read_records(log.read_text(encoding="utf-8")), SHIPPED).findings
         assert [finding.rule for finding in found if finding.severity != "notice"] == [], log.name
+
+
+def test_every_fatal_rule_says_what_it_was_checked_against() -> None:
+    assert [rule.id for rule in RULES if rule.severity == "fatal" and not rule.checked] == []
+
+
+def test_no_topic_is_a_heap_or_a_crumb() -> None:
+    sizes = Counter(rule.topic for rule in RULES)
+    assert {name: size for name, size in sizes.items() if not 8 <= size <= 60} == {}
+    assert 15 <= len(sizes) <= 25
