@@ -62,6 +62,11 @@ def begins_open(pattern: str) -> bool:
     return _is_open_ended(_parse(pattern)) is True
 
 
+def shortest(pattern: str) -> int:
+    """The length of the shortest text that the pattern can match."""
+    return int(_parse(pattern).getwidth()[0])
+
+
 def check(pattern: str) -> str | None:
     """What is wrong with a pattern, or None. What passes is right in `re` and in `regex` and cannot take exponential time."""
     if not pattern:

@@ -22,6 +22,8 @@ from qvl_doctor.rulebook.ids import UNRECOGNIZED
 #: The longest that a pattern may search a message of the greatest length.
 TIME_LIMIT_S = 1.0
 _MESSAGE = 16 * 1024
+#: The least length of a text from which one can tell how long a search in a longer one takes.
+_TELLING = 1024
 #: Facts that look like numbers and are none: 0.10 is not 0.1.
 _VERSIONS = KNOWN | {"vllm", "compute_capability", "cuda", "driver", "driver_cuda", "nccl", "python", "torch_cuda"}
 
@@ -219,11 +221,26 @@ def _slowness(pattern: str) -> Iterator[str]:
         yield "begins with something of any length, which is tried at every character; put '\\b' before it, or say how long it may be"
         return
     compiled = re.compile(pattern, re.IGNORECASE)
-    for pump in patterns.pumps(pattern):
-        sizes = (_MESSAGE >> shift for shift in range(8, -1, -1))
-        if any(_seconds(compiled, (pump * _MESSAGE)[:size]) > TIME_LIMIT_S for size in sizes):
+    telling = max(_TELLING, 4 * patterns.shortest(pattern))
+    for pump in dict.fromkeys(patterns.pumps(pattern)):
+        if _takes_long(compiled, pump * (_MESSAGE // len(pump) + 1), telling):
             yield f"takes more than {TIME_LIMIT_S} s: {pump[:60]}…"
             return
+
+
+def _takes_long(compiled: re.Pattern[str], text: str, telling: int) -> bool:
+    """Whether a search in the whole text takes too long.
+
+    From the length `telling` on, longer texts are left out if their time could grow with the fourth power and keep the
+    limit.
+    """
+    for size in (_MESSAGE >> shift for shift in range(8, -1, -1)):
+        took = _seconds(compiled, text[:size])
+        if took > TIME_LIMIT_S:
+            return True
+        if size >= telling and took * (_MESSAGE / size) ** 4 < TIME_LIMIT_S:
+            return False
+    return False
 
 
 def _seconds(compiled: re.Pattern[str], text: str) -> float:
