@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
 from qvl_doctor import patterns
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.conditions import applies, hit_holds
-from qvl_doctor.diagnose.matching import match
+from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.logs.package_lists import KNOWN
 from qvl_doctor.logs.records import read_records
 from qvl_doctor.model import LANGUAGES, Diagnosis, Example, Fact, Finding, Hit, Record, Rule, Seen, as_text
@@ -39,6 +39,13 @@ class Problem(NamedTuple):
         return f"{self.path}: {self.example}: {self.problem}" if self.example else f"{self.path}: {self.problem}"
 
 
+class _Speakers(NamedTuple):
+    """Rules that may speak on an example, ready to be matched."""
+
+    rules: Sequence[Rule]
+    matcher: Matcher
+
+
 class _Said(NamedTuple):
     """What rules say about an example: the diagnosis, and the hits that the facts allow."""
 
@@ -48,19 +55,28 @@ class _Said(NamedTuple):
     records: tuple[Record, ...]
 
 
-def check_examples(rules: Iterable[Rule], beside: Iterable[Rule] = ()) -> list[Problem]:
-    """All that the examples of `rules` find wrong with them, among themselves and the rules `beside` them."""
+def check_examples(
+    rules: Iterable[Rule], beside: Iterable[Rule] = (), tell: Callable[[Rule], None] = lambda _: None
+) -> list[Problem]:
+    """All that the examples of `rules` find wrong with them, among themselves and the rules `beside` them.
+
+    `tell` hears of each rule before it is looked at.
+    """
     own = tuple(rules)
     known = {rule.id for rule in own}
-    everyone = (*own, *(rule for rule in beside if rule.id not in known))
-    return [Problem(rule.source or f"{rule.id}.yaml", *found) for rule in own for found in _check_rule(rule, everyone)]
+    everyone = _speakers((*own, *(rule for rule in beside if rule.id not in known)))
+    return [
+        Problem(rule.source or f"{rule.id}.yaml", *found)
+        for rule in _told(own, tell)
+        for found in _check_rule(rule, everyone)
+    ]
 
 
-def slow_patterns(rules: Iterable[Rule]) -> list[Problem]:
-    """Patterns that take too long on a text made to hurt them."""
+def slow_patterns(rules: Iterable[Rule], tell: Callable[[Rule], None] = lambda _: None) -> list[Problem]:
+    """Patterns that take too long on a text made to hurt them. `tell` hears of each rule before it is looked at."""
     return [
         Problem(rule.source or f"{rule.id}.yaml", "", f"match[{number}]: the pattern '{pattern[:60]}' {problem}")
-        for rule in rules
+        for rule in _told(rules, tell)
         for number, item in enumerate(rule.match)
         for pattern in (item.message, item.frame)
         if pattern
@@ -93,9 +109,20 @@ def fix_lines(finding: Finding) -> tuple[str, ...]:
     return tuple(f"remove {piece}" if piece.kind == "remove" else str(piece) for piece in found)
 
 
-def _check_rule(rule: Rule, everyone: Sequence[Rule]) -> Iterator[tuple[str, str]]:
+def _told(rules: Iterable[Rule], tell: Callable[[Rule], None]) -> Iterator[Rule]:
+    for rule in rules:
+        tell(rule)
+        yield rule
+
+
+def _speakers(rules: Sequence[Rule]) -> _Speakers:
+    return _Speakers(rules, Matcher(rules))
+
+
+def _check_rule(rule: Rule, everyone: _Speakers) -> Iterator[tuple[str, str]]:
+    only = _speakers([rule])
     for example in rule.matches:
-        alone = _said(example, [rule])
+        alone = _said(example, only)
         finding = next((finding for finding in alone.diagnosis.findings if finding.rule == rule.id), None)
         if finding is None:
             yield example.name, _why_silent(alone)
@@ -103,14 +130,15 @@ def _check_rule(rule: Rule, everyone: Sequence[Rule]) -> Iterator[tuple[str, str
         yield from ((example.name, problem) for problem in _differences(example, finding, alone))
         yield from ((example.name, problem) for problem in _others(rule, example, everyone))
     for example in rule.silent:
-        if any(finding.rule == rule.id for finding in _said(example, [rule]).diagnosis.findings):
+        if any(finding.rule == rule.id for finding in _said(example, only).diagnosis.findings):
             yield example.name, "speaks, and must be silent"
 
 
-def _said(example: Example, rules: Sequence[Rule]) -> _Said:
-    engine = Diagnosing(rules, facts_of(example), seen_of(example))
+def _said(example: Example, speakers: _Speakers) -> _Said:
+    seen = seen_of(example)
+    engine = Diagnosing(speakers.rules, facts_of(example), seen, speakers.matcher)
     records = tuple(sorted(read_records(example.log), key=lambda record: record.first_line))
-    hits = (*engine.feed(records), *match(seen_of(example).observations, rules))
+    hits = (*engine.feed(records), *speakers.matcher.feed(seen.observations))
     diagnosis = engine.finish(example.name)
     known = {name: as_text(fact.value) for name, fact in diagnosis.facts.items()}
     allowed = (
@@ -153,10 +181,10 @@ def _differences(example: Example, finding: Finding, said: _Said) -> Iterator[st
             yield f"its {field} is empty: a value in it is not known"
 
 
-def _others(rule: Rule, example: Example, everyone: Sequence[Rule]) -> Iterator[str]:
+def _others(rule: Rule, example: Example, everyone: _Speakers) -> Iterator[str]:
     """Rules that speak on an example of another without being linked to it, and ties."""
     said = _said(example, everyone)
-    rules = {other.id: other for other in everyone}
+    rules = {other.id: other for other in everyone.rules}
     spoken = [finding.rule for finding in said.diagnosis.findings]
     if rule.id not in spoken:
         yield (

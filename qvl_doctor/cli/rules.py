@@ -6,8 +6,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from itertools import count
 from typing import Annotated, NoReturn
 
 import typer
@@ -114,6 +115,7 @@ def check_rules(
     Exit code: 0 all hold, 1 something does not, 2 wrong usage.
     """
     from qvl_doctor.authoring.examples import Problem, check_examples, slow_patterns
+    from qvl_doctor.cli.progress import doing
 
     everyone, mistakes = _read(rules, override)
     chosen = [rule for rule in everyone if not names or rule.id in names]
@@ -121,7 +123,14 @@ def check_rules(
     if unknown:
         _fail(f"there is no rule '{min(unknown)}'", USAGE)
     wrong = [mistake for mistake in mistakes if not names or _stem(mistake.path) in names]
-    problems: list[Mistake | Problem] = [*wrong, *check_examples(chosen, beside=everyone), *slow_patterns(chosen)]
+    with doing(whole_time=True) as show:
+
+        def telling(what: str) -> Callable[[Rule], None]:
+            number = count(1)
+            return lambda _: show(f"{what} of rule {next(number)} of {len(chosen)}")
+
+        problems: list[Mistake | Problem] = [*wrong, *check_examples(chosen, everyone, telling("examples"))]
+        problems += slow_patterns(chosen, telling("patterns"))
     for problem in problems:
         typer.echo(str(problem))
     examples = sum(len(rule.matches) + len(rule.silent) for rule in chosen)

@@ -59,16 +59,20 @@ class Diagnosing:
     """One input, from its first record to its diagnosis.
 
     `known` are facts from elsewhere, `seen` what was seen of the machine, the pod or the command; what the log says
-    wins.
+    wins. `matcher` is one of the same rules: whoever reads many inputs makes it once.
     """
 
     def __init__(
-        self, rules: Sequence[Rule], known: Mapping[str, Fact] | None = None, seen: Seen | None = None
+        self,
+        rules: Sequence[Rule],
+        known: Mapping[str, Fact] | None = None,
+        seen: Seen | None = None,
+        matcher: Matcher | None = None,
     ) -> None:
         self._rules = rules
         self._seen = seen or Seen()
         self._known = {**self._seen.facts, **(known or {})}
-        self._matcher = Matcher(rules)
+        self._matcher = matcher or Matcher(rules)
         self._watch = _Watch()
         self._past: list[tuple[Run, tuple[Finding, ...]]] = []
 

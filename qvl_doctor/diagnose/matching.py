@@ -118,11 +118,6 @@ class Matcher:
         return self._pattern(pattern, own).fullmatch(text) is not None
 
 
-def match(records: Iterable[Record], rules: Iterable[Rule]) -> list[Hit]:
-    """All hits of the rules on the records, before facts are asked."""
-    return Matcher(rules).feed(records)
-
-
 def evidence(record: Record, captures: Mapping[str, str]) -> tuple[Line, ...]:
     """The lines of a record that prove a finding: of a traceback, what was raised and where; of anything else, its lines."""
     lines = record.lines

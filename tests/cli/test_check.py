@@ -250,8 +250,16 @@ def test_nothing_is_shown_with_quiet_or_on_a_dumb_terminal() -> None:
     assert "looking at" not in on_a_terminal("check", "--only", "host", term="dumb")[0]
 
 
+def test_rules_under_test_are_counted() -> None:
+    shown, code = on_a_terminal("rules", "test", "oom-profile-run", "worker-died")
+    assert code == 0
+    assert "patterns of rule 2 of 2" in shown
+    assert shown.splitlines()[-1].startswith("2 rules, ")
+
+
 def test_progress_is_no_part_of_a_pipe() -> None:
     assert run("check", "--only", "host").stderr == ""
+    assert run("rules", "test", "oom-profile-run").stderr == ""
 
 
 def test_an_import_is_held_to_its_time_and_its_modules_are_announced(tmp_path: Path) -> None:
