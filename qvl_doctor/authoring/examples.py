@@ -12,7 +12,7 @@ from qvl_doctor import patterns
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.conditions import applies, hit_holds
 from qvl_doctor.diagnose.matching import Matcher
-from qvl_doctor.logs.package_lists import KNOWN
+from qvl_doctor.facts.table import COUNT, MAP, NUMBER, kind
 from qvl_doctor.logs.records import read_records
 from qvl_doctor.model import LANGUAGES, Diagnosis, Example, Fact, Finding, Hit, Record, Rule, Seen, as_text
 from qvl_doctor.observations import read_observations
@@ -24,8 +24,6 @@ TIME_LIMIT_S = 1.0
 _MESSAGE = 16 * 1024
 #: The least length of a text from which one can tell how long a search in a longer one takes.
 _TELLING = 1024
-#: Facts that look like numbers and are none: 0.10 is not 0.1.
-_VERSIONS = KNOWN | {"vllm", "compute_capability", "cuda", "driver", "driver_cuda", "nccl", "python", "torch_cuda"}
 
 
 class Problem(NamedTuple):
@@ -232,7 +230,7 @@ def _typed(value: Any, name: str = "") -> Any:
         return {key: _typed(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_typed(item) for item in value]
-    if name in _VERSIONS or not isinstance(value, str):
+    if not isinstance(value, str) or (name and kind(name) not in {COUNT, NUMBER, MAP}):
         return value
     if re.fullmatch(r"-?\d{1,18}", value):
         return int(value)

@@ -1,20 +1,11 @@
-"""Facts that follow from several facts: comparisons that a rule may ask for, because rules themselves cannot compare."""
+"""Facts that follow from several facts: comparisons that a rule may ask for, because rules themselves cannot compare.
+
+Their names are those that `facts/table.py` lists as derived.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from qvl_doctor.model import Fact, Facts, fact_map, fact_number
-
-#: Every derived fact, with what it means. What cannot be told is absent.
-DERIVED: Mapping[str, str] = {
-    "largest_limit_items": "the largest count in --limit-mm-per-prompt",
-    "image_tokens": "tokens of one full-size image: as the log shows it, else by the model's family",
-    "kv_below_image": "yes if the KV cache holds fewer tokens than one full-size image needs, and images are allowed",
-    "oom_full_card": "yes if PyTorch held nearly the whole card when a small request failed: weights do that, a profile run does not",
-    "oom_above_card": "yes if a single request was larger than the whole card",
-    "weights_fill_card": "yes if the weights leave less than 15 % of the card: no limit makes room then",
-}
 
 #: Of the card's memory: what PyTorch holds when only weights can be the reason, and the largest request that still
 #: tells nothing else.

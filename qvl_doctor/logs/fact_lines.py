@@ -1,4 +1,4 @@
-"""Which words of a log say which fact: data for `facts.py`. What the facts mean stands in `fact_table.py`.
+"""Which words of a log say which fact: data for `facts.py`. What the facts mean is in `facts/table.py`.
 
 The wordings are those of vLLM 0.6 to 0.33, read from its sources; a release is named where a wording is only found
 there.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from qvl_doctor.facts.table import COUNT, NUMBER, kind, unit
 from qvl_doctor.logs.fact_lines import LINES, FactLine
 from qvl_doctor.logs.package_lists import PackageReader
 from qvl_doctor.model import Fact, Record
@@ -286,17 +287,10 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _converted(name: str, shown: str) -> Any:
     """The value of a fact from how the log shows it; None if it is none."""
-    return _CONVERTERS.get(name, _by_suffix(name))(shown)
-
-
-def _by_suffix(name: str) -> Callable[[str], Any]:
-    if name.endswith("_gib"):
-        return _gib
-    if name.endswith("_s"):
-        return _float
-    if name.endswith(("_tokens", "_blocks", "_size", "_items", "_port")) or name.startswith("max_"):
-        return _int
-    return str
+    converter = _CONVERTERS.get(name)
+    if converter is None:
+        converter = _gib if unit(name)[0] == "GiB" else _BY_KIND.get(kind(name), str)
+    return converter(shown)
 
 
 def _int(shown: str) -> int | None:
@@ -336,9 +330,8 @@ def _last_part(shown: str) -> str:
     return shown.rpartition(".")[2]
 
 
+_BY_KIND: Mapping[str, Callable[[str], Any]] = {NUMBER: _float, COUNT: _int}
 _CONVERTERS: Mapping[str, Callable[[str], Any]] = {
-    "concurrency": _float,
-    "gpu_memory_utilization": _float,
     "compute_capability": _capability,
     "driver_cuda": _driver_cuda,
     "dtype": _plain,

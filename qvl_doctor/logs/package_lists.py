@@ -10,25 +10,14 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from qvl_doctor.facts.table import PACKAGES
 from qvl_doctor.model import Fact, Record
-
-_NAMES = """
-accelerate autoawq bitsandbytes blake3 compressed_tensors cuda_python cupy_cuda12x datasets decord deep_gemm deepspeed diffusers einops
-fastapi flash_attn flashinfer_cubin flashinfer_jit_cache flashinfer_python gguf hf_transfer hf_xet huggingface_hub kernels librosa
-lm_format_enforcer lmcache mistral_common modelscope msgspec numba numpy nvidia_cublas_cu12 nvidia_cuda_runtime_cu12 nvidia_cudnn_cu12
-nvidia_cudnn_cu13 nvidia_ml_py nvidia_nccl_cu12 nvidia_nccl_cu13 openai opencv_python_headless outlines outlines_core peft pillow
-protobuf pydantic pydantic_core pynvml pyzmq qwen_omni_utils qwen_vl_utils ray safetensors scipy sentence_transformers sentencepiece
-setuptools starlette tiktoken timm tokenizers torch torchao torchaudio torchcodec torchvision transformers transformers_stream_generator
-triton triton_kernels uvicorn uvloop vllm vllm_flash_attn xformers xgrammar
-"""
-#: Packages that are taken from a log, as facts: `flash-attn` is `flash_attn`.
-KNOWN = frozenset(_NAMES.split())
 
 _MAX_LINE = 400
 _MAX_PACKAGES = 5000
 #: What a line of interest begins with: a known package in one of its spellings, or a mark of pip's tables.
 _FIRST_WORDS = (
-    KNOWN | {name.replace("_", "-") for name in KNOWN} | {"[pip3]", "[pip]", "[conda]", "|", "name:", "version:"}
+    PACKAGES | {name.replace("_", "-") for name in PACKAGES} | {"[pip3]", "[pip]", "[conda]", "|", "name:", "version:"}
 )
 
 _VERSION = r"\d{1,6}(?:\.[\w*]{1,20}){1,6}(?:[+-][\w.+-]{1,60})?"
@@ -76,7 +65,7 @@ class PackageReader:
             return ()
         if shown := _compiled(_SHOWN_VERSION).fullmatch(text):
             name, self._named = _fact_name(self._named), ""
-            return ((name, Fact(shown["version"], "pip", number)),) if name in KNOWN else ()
+            return ((name, Fact(shown["version"], "pip", number)),) if name in PACKAGES else ()
         return _known([_compiled(_ROW).fullmatch(text) or _compiled(_TABLE_ROW).fullmatch(text)], number)
 
 
@@ -106,7 +95,7 @@ def read_pip(text: str) -> dict[str, Fact]:
 
 def _known(matches: Iterable[re.Match[str] | None], number: int) -> list[tuple[str, Fact]]:
     named = [(_fact_name(match["name"]), match["version"]) for match in matches if match]
-    return [(name, Fact(version, "pip", number)) for name, version in named if name in KNOWN]
+    return [(name, Fact(version, "pip", number)) for name, version in named if name in PACKAGES]
 
 
 @lru_cache(maxsize=16)

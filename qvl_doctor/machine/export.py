@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from qvl_doctor import __version__
+from qvl_doctor.facts.kinds import fits
 from qvl_doctor.logs.records import read_records
 from qvl_doctor.logs.source import clean
-from qvl_doctor.machine.fact_kinds import fits
 from qvl_doctor.model import NOTHING, Fact, Record, Seen
 from qvl_doctor.observations import LEVELS, observe
 from qvl_doctor.redaction.line import MASK, redact

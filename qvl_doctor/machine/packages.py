@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from qvl_doctor import knowledge
-from qvl_doctor.logs.package_lists import KNOWN
+from qvl_doctor.facts.table import PACKAGES
 from qvl_doctor.model import Fact, Record, Seen, fact_text
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.redaction.line import redact
@@ -91,7 +91,7 @@ def read(found: Mapping[str, Any]) -> Seen:
     versions: dict[str, list[str]] = {}
     for name, version, _ in rows:
         versions.setdefault(_plain(name), []).append(version)
-    facts = {name: Fact(redact(held[0]), "probe") for name, held in versions.items() if name in KNOWN and held[0]}
+    facts = {name: Fact(redact(held[0]), "probe") for name, held in versions.items() if name in PACKAGES and held[0]}
     facts["python"] = Fact(str(found.get("python", ""))[:40], "probe")
     facts["vllm_installed"] = Fact("yes" if "vllm" in versions else "no", "probe")
     for name, text in found.get("built", {}).items():
@@ -166,7 +166,7 @@ def _overwritten(versions: Mapping[str, list[str]]) -> Iterator[Record]:
 
 def _twice(versions: Mapping[str, list[str]]) -> Iterator[Record]:
     for name, held in sorted(versions.items()):
-        if len(set(held)) > 1 and name in KNOWN:
+        if len(set(held)) > 1 and name in PACKAGES:
             yield observe(MACHINE, f"package {name} is installed twice, as {' and '.join(sorted(set(held)))}")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qvl_doctor import __version__
-from qvl_doctor.logs.package_lists import KNOWN
+from qvl_doctor.facts.table import PACKAGES
 from qvl_doctor.model import Alternative, Check, Diagnosis, Fact, Facts, Finding, Fix
 
 SCHEMA = "qvl-doctor/report/1"
@@ -105,7 +105,7 @@ def _facts(facts: Facts) -> dict[str, Any]:
 def _group(name: str, fact: Fact) -> str:
     if name == "vllm":
         return ""
-    if fact.source == "pip" or name in KNOWN:
+    if fact.source == "pip" or name in PACKAGES:
         return "packages"
     is_number = isinstance(fact.value, (int, float)) and not isinstance(fact.value, bool)
     return "memory" if is_number and (name.endswith("_gib") or name.startswith(("kv_", "gpu_"))) else ""

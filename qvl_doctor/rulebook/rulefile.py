@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 from qvl_doctor import observations, patterns
-from qvl_doctor.model import LANGUAGES, PHASES, SEVERITIES, Condition, Example, FixTemplate, Rule
+from qvl_doctor.facts import table
+from qvl_doctor.model import LANGUAGES, SEVERITIES, Condition, Example, FixTemplate, Rule
 from qvl_doctor.rulebook.changes import change_mistakes, plain, plain_change
 from qvl_doctor.rulebook.mistakes import Mistake, listed, nearest, short
 from qvl_doctor.rulebook.nodes import MAX_BYTES, Node, read_tree
@@ -25,16 +26,6 @@ CONFIDENCES = ("certain", "likely")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", *observations.LEVELS)
 LEAST_WORDS = 3
 LONG_LITERAL = 25
-
-#: Facts with few values: a pattern that fits none of them is a mistake.
-CLOSED_FACTS: Mapping[str, tuple[str, ...]] = {
-    "engine": ("V0", "V1"),
-    "phase": PHASES,
-    "ready": ("yes", "no"),
-    "ended": ("clean", "abrupt", "cut off", "running"),
-}
-#: Facts that an example cannot just claim, because they are about its own lines.
-TOLD_BY_THE_LOG = ("phase", "ready", "ended", "stalled_s")
 
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _RELEASES = re.compile(r"\d+(?:\.\d+)+(?:\.post\d+)?(?:–\d+(?:\.\d+)+(?:\.post\d+)?)?")
@@ -181,7 +172,7 @@ class _Reader(Shapes):
             facts = {}
         for name in facts:
             self.check_fact(name, part["facts"].line, f"{field}.facts")
-            if name in TOLD_BY_THE_LOG:
+            if name in table.names("run"):  # it is about the example's own lines, and cannot just be claimed
                 self.wrong(part["facts"].line, f"{field}.facts", "fact-of-the-log", name=name)
         captures = self.strings(part["captures"], f"{field}.captures") if "captures" in part else None
         fixes = (
@@ -223,7 +214,7 @@ class _Reader(Shapes):
             for name in sorted(placeholders(rule.title) - always - set(item.facts)):
                 how = "title-sometimes" if name in sometimes else "title-never"
                 self.wrong(title, "title", how, number=number, name=name)
-        known = _captured(rule.match) | _known_facts()
+        known = _captured(rule.match) | table.names()
         asked = [("why", placeholders(rule.why), part["why"].line if "why" in part else 0)]
         for number, fix in enumerate(rule.fixes):
             if not fix.remedy:
@@ -255,7 +246,7 @@ class _Reader(Shapes):
         return specs
 
     def check_fact(self, name: str, line: int, field: str) -> None:
-        known = _known_facts()
+        known = table.names()
         if name not in known:
             self.wrong(line, field, "no-fact", nearest(name, known), name=name)
 
@@ -299,19 +290,10 @@ def _spec_mistakes(name: str, asked: str, line: int, field: str) -> Iterator[Mis
     elif problem := patterns.check(asked) if asked else None:
         yield Mistake(line, field, "pattern", {"problem": problem})
     else:
-        values = CLOSED_FACTS.get(name) if asked else None
+        known = table.entry(name) if asked else None
+        values = known.values if known else ()
         if values and not any(re.fullmatch(asked, value, re.IGNORECASE) for value in values):
             yield Mistake(line, field, "no-such-value", {"value": short(asked), "values": listed(values)})
-
-
-@lru_cache(maxsize=1)
-def _known_facts() -> frozenset[str]:
-    from qvl_doctor.diagnose.derived import DERIVED
-    from qvl_doctor.logs.fact_table import FACTS
-    from qvl_doctor.logs.package_lists import KNOWN
-    from qvl_doctor.machine.fact_table import FACTS as SEEN
-
-    return frozenset((*FACTS, *KNOWN, *DERIVED, *SEEN))
 
 
 @lru_cache(maxsize=1)

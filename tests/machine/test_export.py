@@ -19,10 +19,10 @@ from rich.console import Console
 
 from qvl_doctor.cli.app import run_typer
 from qvl_doctor.cli.check import CheckOptions, judged
+from qvl_doctor.facts.kinds import fits
+from qvl_doctor.facts.table import names
 from qvl_doctor.machine import PROBES
 from qvl_doctor.machine.export import SCHEMA, Environment, EnvironmentFileError, dumps, loads
-from qvl_doctor.machine.fact_kinds import fits
-from qvl_doctor.machine.fact_table import FACTS, GPU, HOST, MODEL, PACKAGES
 from qvl_doctor.model import Fact, Seen
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.report import as_json, console, markdown
@@ -202,11 +202,7 @@ ODD = (
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=150)
-@given(
-    st.dictionaries(
-        st.sampled_from(sorted({*FACTS, "vllm", "total_gib", "startup_free_gib", "gpu_name", "args"})), ODD, max_size=8
-    )
-)
+@given(st.dictionaries(st.sampled_from(sorted(names())), ODD, max_size=8))
 def test_whatever_an_export_holds_the_report_survives(facts: dict[str, Any]) -> None:
     env = loads(json.dumps({"schema": SCHEMA, "facts": facts}))
     diagnosis = judged(env, None, EVERYTHING, CheckOptions(source="env.json"), RULES)
@@ -223,7 +219,7 @@ def test_every_fact_of_this_machine_fits_its_kind() -> None:
     assert loads(json.dumps(found)).left_out == ()
 
 
-@pytest.mark.parametrize("name", sorted((*PACKAGES, *GPU, *HOST, *MODEL)))
+@pytest.mark.parametrize("name", sorted(names("packages", "gpu", "host", "model")))
 def test_no_fact_of_a_machine_may_be_a_list_or_nothing(name: str) -> None:
     assert not fits(name, None)
     assert not fits(name, [1])

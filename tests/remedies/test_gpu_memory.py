@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from qvl_doctor.diagnose.derived import DERIVED, derive
+from qvl_doctor.diagnose.derived import derive
+from qvl_doctor.facts.table import names
 from qvl_doctor.model import Fact
 from qvl_doctor.remedies import gpu_memory
 
@@ -222,7 +223,7 @@ def test_room_that_is_enough_or_not_needed(facts: dict[str, Any]) -> None:
     ],
 )
 def test_kinds_of_running_out(facts: dict[str, Any], expected: set[str]) -> None:
-    assert set(derive(known(**facts))) == expected <= set(DERIVED)
+    assert set(derive(known(**facts))) == expected <= names("derived")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, 0, 10**30, "abc", None, [], {}, True])
