@@ -223,7 +223,7 @@ LISTED: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "user_id_without_name": ("count", "the user's number, if nothing says its name"),
         "hub_offline": ("yes | no", "whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE keeps the Hub from being asked"),
         "hub_token": ("yes | no", "yes if there is a token for the Hub, else no"),
-        "modelscope": ("yes | no", "yes if models are taken from ModelScope"),
+        "from_modelscope": ("yes | no", "yes if models are taken from ModelScope"),
         "wsl": ("yes | no", "yes if the kernel is that of the Windows Subsystem for Linux"),
         "nccl_off": ("text", "ways between several GPUs that NCCL_P2P_DISABLE and NCCL_SHM_DISABLE switch off"),
         "port_free": (

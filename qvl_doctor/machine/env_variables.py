@@ -33,7 +33,7 @@ def facts_of(env: Mapping[str, str]) -> dict[str, object]:
         "hub_token": "yes" if any(env.get(name) for name in _TOKENS) or os.path.isfile(stored) else "no",
     }
     if from_modelscope(env):
-        facts["modelscope"] = "yes"
+        facts["from_modelscope"] = "yes"
     return facts
 
 

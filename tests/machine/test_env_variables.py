@@ -116,3 +116,10 @@ def test_expandable_segments(flags: str, release: str, words: str) -> None:
 def test_what_the_command_itself_sets_counts() -> None:
     command = "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True vllm serve m --enable-sleep-mode"
     assert any("memory pool" in text for text in started(command))
+
+
+@pytest.mark.parametrize("value", ["True", "0", ""])
+def test_that_models_come_from_modelscope_is_no_version_of_its_package(value: str) -> None:
+    facts = env_variables.facts_of({"VLLM_USE_MODELSCOPE": value})
+    assert facts.get("from_modelscope") == ("yes" if value == "True" else None)
+    assert "modelscope" not in facts
