@@ -218,6 +218,8 @@ class Rule(NamedTuple):
     #: and what was read.
     seen_in: tuple[str, ...] = ()
     checked: str = ""
+    #: The line of the checklist that it spoils when it speaks on a machine: "gpu.cards".
+    check: str = ""
     #: The name of its topic, which is that of its directory; "" for a rule outside of topics.
     topic: str = ""
     #: Title, why, fixes and references of a compiled rule; most rules of a book never speak. `rulebook.complete` puts
@@ -268,6 +270,7 @@ class Finding(NamedTuple):
     process: str = ""
     times: int = 1
     memory: bool = False
+    check: str = ""
 
 
 class Alternative(NamedTuple):

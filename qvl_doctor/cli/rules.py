@@ -114,14 +114,18 @@ def check_rules(
 
     Exit code: 0 all hold, 1 something does not, 2 wrong usage.
     """
+    from qvl_doctor import rulebook
     from qvl_doctor.authoring.examples import Problem, check_examples, slow_patterns
     from qvl_doctor.cli.progress import doing
+    from qvl_doctor.rulebook.checks import check_mistakes
 
     everyone, mistakes = _read(rules, override)
     chosen = [rule for rule in everyone if not names or rule.id in names]
     unknown = set(names or ()) - {rule.id for rule in everyone} - {_stem(mistake.path) for mistake in mistakes}
     if unknown:
         _fail(f"there is no rule '{min(unknown)}'", USAGE)
+    ours = [rule for rule in everyone if rule.topic and rule.source.startswith(rulebook.rules_folder())]
+    mistakes = [*mistakes, *(check_mistakes(ours) if ours else ())]
     wrong = [mistake for mistake in mistakes if not names or _stem(mistake.path) in names]
     with doing(whole_time=True) as show:
 

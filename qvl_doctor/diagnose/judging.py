@@ -135,6 +135,7 @@ def _finding(hits: Sequence[Hit], role: str, severity: str, facts: Facts) -> Fin
         process=hit.record.process if hit.record else "",
         times=len(hits),
         memory=rule.memory,
+        check=rule.check,
     )
 
 

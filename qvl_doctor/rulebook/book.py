@@ -130,6 +130,7 @@ def complete(rule: Rule) -> Rule:
         why=texts["why"],
         fixes=fixes,
         references=tuple(texts["references"]),
+        check=texts["check"],
         topic=texts["topic"],
         packed="",
     )
@@ -141,6 +142,7 @@ def _compiled(rule: Rule) -> dict[str, Any]:
         "why": rule.why,
         "fixes": [_set_fields(fix) for fix in rule.fixes],
         "references": rule.references,
+        "check": rule.check,
         "topic": rule.topic,
     }
     left_out = ("matches", "silent", "seen_in", "checked", "source", "match", "packed", *texts)

@@ -61,6 +61,8 @@ PROBLEMS: Mapping[str, str] = {
     "no-value": "{{{name}}} is no named group and no fact, and there is no remedy{near}",
     "title-sometimes": "match[{number}] captures only in some matches {{{name}}}, and a title needs it whenever the rule speaks",
     "title-never": "match[{number}] does not capture {{{name}}}, and a title needs it whenever the rule speaks",
+    "no-check": "there is none, and the rule is about a machine or a command: name its line of the checklist",
+    "line-without-rules": "no rule is about the line '{name}' of the checklist",
     # patterns and what is asked of facts
     "pattern": "the pattern {problem}",
     "few-words": "has {count} literal word{plural} (in the poorest of its branches); it needs {least}, or {long} literal "

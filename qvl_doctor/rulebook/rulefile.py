@@ -14,6 +14,7 @@ from typing import Any
 
 from qvl_doctor import observations, patterns
 from qvl_doctor.facts import table
+from qvl_doctor.facts.lines import CHECKS
 from qvl_doctor.model import LANGUAGES, SEVERITIES, Condition, Example, FixTemplate, Rule
 from qvl_doctor.rulebook.changes import change_mistakes, plain, plain_change
 from qvl_doctor.rulebook.mistakes import Mistake, listed, nearest, short
@@ -78,6 +79,7 @@ class _Reader(Shapes):
             confidence=self.one_of(part.get("confidence"), "confidence", CONFIDENCES) or "certain",
             symptom=self.one_of(part.get("symptom"), "symptom", ("yes", "no")) == "yes",
             memory=self.one_of(part.get("memory"), "memory", ("yes", "no")) == "yes",
+            check=self.one_of(part.get("check"), "check", CHECKS),
             remedy=self.remedy(part.get("remedy"), "remedy"),
             **self.tests(part.get("tests")),
             seen_in=self.releases(part.get("seen_in")),

@@ -13,7 +13,10 @@ from qvl_doctor.rulebook.texts import differences, unfolded
 KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a rule": (
         ("id", "severity", "title", "why", "match", "fixes", "references", "tests"),
-        ("confidence", "applies", "explains", "before", "symptom", "memory", "remedy", "seen_in", "checked"),
+        (
+            *("confidence", "check", "applies", "explains", "before", "symptom", "memory"),
+            *("remedy", "seen_in", "checked"),
+        ),
     ),
     "a text": (LANGUAGES, ()),
     "a match item": ((), ("message", "exception", "frame", "level", "facts")),

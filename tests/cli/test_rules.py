@@ -14,6 +14,7 @@ from qvl_doctor import rulebook
 from qvl_doctor.authoring.examples import check_examples
 from qvl_doctor.authoring.skeleton import failing_record, pattern_of, skeleton
 from qvl_doctor.cli.rules import app
+from qvl_doctor.facts.lines import CHECKS
 
 TRACEBACK = """\
 (EngineCore_0 pid=7) INFO 10-02 13:50:11 [gpu_model_runner.py:2602] Starting to load model /models/vl...
@@ -210,6 +211,21 @@ class TestTopics:
     def test_a_new_rule_without_its_topic(self) -> None:
         done = run("new", "a-rule", "--rules", "shipped", stdin=TRACEBACK)
         assert (done.exit_code, done.stderr) == (2, "qvl-doctor: --topic is needed; there are: workers, engine\n")
+
+    def test_a_whole_book_and_the_checklist_need_each_other(self, by_topic: Path, tmp_path: Path) -> None:
+        path = by_topic / "engine/engine-failed.yaml"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("symptom: yes", "symptom: yes\ncheck: gpu.cards"), encoding="utf-8")
+        done = run("test")
+        lines = [line for line in done.stdout.splitlines() if "no rule is about the line" in line]
+        assert (done.exit_code, len(lines)) == (1, len(CHECKS) - 1)
+        assert "no rule is about the line 'gpu.driver' of the checklist" in done.stdout
+        assert "line" not in run("test", "engine-failed").stdout
+        (tmp_path / "own").mkdir()
+        mine = text.replace("engine-failed", "own-failure").replace("Engine core", "My core")
+        mine = mine.replace("log: My core initialization failed", "seen: MACHINE My core initialization failed")
+        write(tmp_path / "own", mine, "own-failure")
+        assert "own-failure" not in run("test", "--rules", tmp_path / "own").stdout
 
     def test_a_folder_of_ones_own_takes_any_topic(self, tmp_path: Path) -> None:
         assert run("new", "a-rule", "--rules", "own", "--topic", "zoo", stdin=TRACEBACK).exit_code == 0

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from program import RULES
 from rule_files import GOOD, OTHER, changed, line_of, mistakes, write
 from rule_mistakes import FILES, MISTAKES
 
 from qvl_doctor import rulebook
+from qvl_doctor.rulebook.checks import check_mistakes
 from qvl_doctor.rulebook.mistakes import PROBLEMS, Mistake, RuleError
 
 
@@ -41,6 +43,11 @@ def test_every_mistake_that_there_is_can_be_made(tmp_path: Path) -> None:
     with pytest.raises(RuleError) as twice:
         rulebook.merge(rules, rules)
     made.append(list(twice.value.mistakes))
+    for topics in ("[topic]", "topi: {en: Topic, zh: 话题}"):
+        (shelf / "topics.yaml").write_text(topics, encoding="utf-8")
+        made.append(rulebook.read(str(shelf))[1])
+    (rule,) = (rule for rule in RULES if rule.id == "gpu-persistence-off")
+    made.append(check_mistakes([rule._replace(check="")]))
     assert {mistake.name for mistakes in made for mistake in mistakes} == set(PROBLEMS)
 
 

@@ -10,6 +10,7 @@ import pytest
 from rule_files import GOOD, OTHER, changed, line_of, write
 
 from qvl_doctor import rulebook
+from qvl_doctor.facts.lines import CHECKS
 from qvl_doctor.model import Condition, Example, FixTemplate, Rule
 from qvl_doctor.rulebook import RuleError, folders
 from qvl_doctor.rulebook.folders import rule_files
@@ -361,6 +362,7 @@ def test_the_schema_for_editors_knows_every_key(root: Path) -> None:
         assert set(parts[what].get("required", ())) == set(required), what
         assert parts[what]["additionalProperties"] is False
     assert tuple(schema["$defs"]["change"]["properties"]["pod"]["enum"]) == POD_PATCHES
+    assert tuple(schema["properties"]["check"]["enum"]) == CHECKS
 
 
 def test_the_example_of_the_documentation_loads(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
