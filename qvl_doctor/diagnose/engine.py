@@ -1,4 +1,4 @@
-"""Records → a `Diagnosis`: cuts the log into runs, lets rules, facts and the ending look at each record, and judges each run.
+"""Records → a `Diagnosis`: cuts the log into runs, lets rules, facts and the signs of life look at each record, and judges each run.
 
 engine = Diagnosing(rules)
 hits = engine.feed(records)      # provisional: seen, not yet ranked
@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from qvl_doctor.diagnose.derived import derive
-from qvl_doctor.diagnose.ending import EndingReader
 from qvl_doctor.diagnose.judging import Observed, judge
+from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.diagnose.unrecognized import FailureLog
 from qvl_doctor.diagnose.verdict import concluded, verdict_of
 from qvl_doctor.logs.facts import FactReader
+from qvl_doctor.logs.milestones import milestone_of
 from qvl_doctor.logs.phases import Timeline
 from qvl_doctor.messages import both
 from qvl_doctor.model import Diagnosis, Fact, Facts, Finding, Hit, Record, Rule, Run, Seen, Shown, Text
@@ -34,7 +35,7 @@ class _Watch:
         self.banners = 0
         self.hits: list[Hit] = []
         self.failures = FailureLog()
-        self.ending = EndingReader()
+        self.life = Life()
         self.facts = FactReader()
         self.timeline = Timeline()
         self.reached = ""
@@ -43,16 +44,17 @@ class _Watch:
         """Looks at a record; returns the phase that it belongs to."""
         self.first_line = self.first_line or record.first_line
         self.records += 1
-        self.ending.feed(record)
+        mark = milestone_of(record)
+        self.life.feed(record, mark)
         self.failures.feed(record)
-        self.facts.feed(record)
-        phase = self.timeline.feed(record)
+        self.facts.feed(record, mark)
+        phase = self.timeline.feed(record, mark)
         self.reached = phase or self.reached
         return phase
 
     def observed(self, known: Facts) -> Observed:
         facts = {**known, **self.facts.facts()}
-        return Observed(self.hits, self.failures.chains, self.ending, facts | derive(facts), self.reached, self.records)
+        return Observed(self.hits, self.failures.chains, self.life, facts | derive(facts), self.reached, self.records)
 
 
 class Diagnosing:
@@ -128,7 +130,7 @@ class Diagnosing:
     def empty(self) -> bool:
         """No fact, no rule, no exception: this is no vLLM log."""
         watch = self._watch
-        return not (self._past or watch.hits or watch.failures.chains or watch.ending.was_up or watch.facts.facts())
+        return not (self._past or watch.hits or watch.failures.chains or watch.life.was_up or watch.facts.facts())
 
     def _match(self, batch: list[Record], phases: Mapping[int, str]) -> list[Hit]:
         hits = self._matcher.feed(batch, lambda record: phases[id(record)])
@@ -155,13 +157,13 @@ def diagnose(
 
 def _run(watch: _Watch, shown: Shown, findings: Sequence[Finding]) -> Run:
     cause = findings[0].rule if findings and findings[0].role == "cause" else ""
-    return Run(watch.first_line, watch.ending.last_line, verdict_of(shown, findings), cause)
+    return Run(watch.first_line, watch.life.last_line, verdict_of(shown, findings), cause)
 
 
 def _shown(seen: Observed) -> Shown:
     """How a run went, for the verdict."""
-    ending = seen.ending
-    return Shown("log", ending.was_up, ending.stopped, phase=seen.phase, stalled_s=ending.stalled_s)
+    life = seen.life
+    return Shown("log", life.was_up, life.stopped, phase=seen.phase, stalled_s=life.stalled_s)
 
 
 def _not_checked(facts: Facts, findings: Sequence[Finding], watch: _Watch) -> tuple[Text, ...]:

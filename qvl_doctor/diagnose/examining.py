@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qvl_doctor.diagnose.derived import derive
-from qvl_doctor.diagnose.ending import EndingReader
 from qvl_doctor.diagnose.judging import Observed, judge
+from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.diagnose.verdict import EXAMINED, concluded
 from qvl_doctor.model import Diagnosis, Facts, Finding, Rule, Seen, Shown
@@ -22,7 +22,7 @@ def examine(source: str, seen: Seen, rules: Sequence[Rule], known: Facts | None 
     """
     facts = {**(known or {}), **seen.facts}
     hits = Matcher(rules).feed(seen.observations)
-    observed = Observed(hits, (), EndingReader(), facts | derive(facts), "", len(seen.observations))
+    observed = Observed(hits, (), Life(), facts | derive(facts), "", len(seen.observations))
     findings, judged = judge(observed, rules)
     explained = {
         name for rule in rules for name in rule.explains if any(finding.rule == rule.id for finding in findings)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from qvl_doctor.diagnose.conditions import applies, facts_hold, hit_holds
-from qvl_doctor.diagnose.ending import EndingReader
 from qvl_doctor.diagnose.fixing import fill_text, fixes_of, values_of
+from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.ranking import order, roles, winners
 from qvl_doctor.diagnose.unrecognized import finding_of, first_unknown
 from qvl_doctor.model import Fact, Facts, Finding, Hit, Line, Record, Rule, as_text, fact_text
@@ -23,7 +23,7 @@ class Observed(NamedTuple):
 
     hits: Sequence[Hit]
     chains: Sequence[Sequence[Record]]
-    ending: EndingReader
+    life: Life
     facts: Facts
     phase: str
     records: int
@@ -31,25 +31,25 @@ class Observed(NamedTuple):
 
 def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], Facts]:
     """The findings of a run, causes first; its facts with what the judging adds."""
-    ending = seen.ending
-    facts = dict(seen.facts) | _state(ending, failed=False)
+    life = seen.life
+    facts = dict(seen.facts) | _state(life, failed=False)
     hits = [*seen.hits, *_on_facts_alone(rules, facts)]
-    kept = [hit for hit in hits if _speaks(hit, facts, ending)]
+    kept = [hit for hit in hits if _speaks(hit, facts, life)]
     best = winners(_verified(hit, facts) for hit in kept)
     by_rule: dict[str, list[Hit]] = {}
     for hit in sorted(best, key=lambda hit: hit.record.first_line if hit.record else 0):
         by_rule.setdefault(_name(hit), []).append(hit)
-    severity = {name: _severity(found, ending) for name, found in by_rule.items()}
+    severity = {name: _severity(found, life) for name, found in by_rule.items()}
     ordered = order(by_rule, severity)
     role = roles(ordered, severity)
     findings = [_finding(by_rule[name], role[name], severity[name], facts) for name in ordered]
     findings = _with_unknown(findings, by_rule, severity, seen, facts)
     failed = any(finding.severity == "fatal" for finding in findings)
-    facts |= _state(ending, failed=failed)
+    facts |= _state(life, failed=failed)
     return tuple(findings), facts
 
 
-def _speaks(hit: Hit, facts: Facts, ending: EndingReader) -> bool:
+def _speaks(hit: Hit, facts: Facts, life: Life) -> bool:
     """Whether a hit counts: facts and releases are as the rule asks, and it is not the noise of a shutdown that was asked for."""
     if not hit_holds(hit, facts):
         return False
@@ -57,9 +57,7 @@ def _speaks(hit: Hit, facts: Facts, ending: EndingReader) -> bool:
     if applies(hit.rule.applies, known) is False:
         return False
     logged = hit.record if not is_observation(hit.record) else None
-    return not (
-        ending.stopped and logged and logged.first_line >= ending.shutdown_line and hit.rule.severity == "fatal"
-    )
+    return not (life.stopped and logged and logged.first_line >= life.stop_line and hit.rule.severity == "fatal")
 
 
 def _name(hit: Hit) -> str:
@@ -91,15 +89,15 @@ def _on_facts_alone(rules: Iterable[Rule], facts: Facts) -> Iterable[Hit]:
                 break
 
 
-def _severity(hits: Sequence[Hit], ending: EndingReader) -> str:
+def _severity(hits: Sequence[Hit], life: Life) -> str:
     """The rule's severity, unless the run shows that it was not that bad: it became ready afterwards, or went on serving."""
     severity = hits[0].rule.severity
-    if severity != "fatal" or not ending.was_up:
+    if severity != "fatal" or not life.was_up:
         return severity
-    after = [hit for hit in hits if hit.record is None or _since(hit.record, ending.up_line)]
+    after = [hit for hit in hits if hit.record is None or _since(hit.record, life.up_line)]
     if not after:
         return "notice"  # it started all the same
-    deadly = bool(ending.death_line) or any(
+    deadly = bool(life.death_line) or any(
         hit.record and (hit.record.role in _DEADLY or is_observation(hit.record)) for hit in after
     )
     return severity if deadly else "notice"
@@ -143,30 +141,30 @@ def _with_unknown(
     findings: list[Finding], by_rule: dict[str, list[Hit]], severity: dict[str, str], seen: Observed, facts: Facts
 ) -> list[Finding]:
     """The findings and, where they explain nothing fatal, the failure that no rule knows."""
-    ending = seen.ending
+    life = seen.life
     explained = any(severity[name] == "fatal" and not by_rule[name][0].rule.symptom for name in by_rule)
     if explained:
         return findings
     known = [hit.record for hits in by_rule.values() for hit in hits if hit.record and not hit.rule.symptom]
     symptoms = [hit.record for hits in by_rule.values() for hit in hits if hit.record and hit.rule.symptom]
-    stop = ending.shutdown_line if ending.stopped else 0
+    stop = life.stop_line if life.stopped else 0
     release = fact_text(facts, "vllm")
-    chain = first_unknown(seen.chains, [*known, *symptoms], after=ending.up_line, before=stop)
+    chain = first_unknown(seen.chains, [*known, *symptoms], after=life.up_line, before=stop)
     if chain is None:
         return findings
     # At a server that was up, only what failed in its engine can have killed it: the API server's tracebacks are those
     # of requests.
-    request = ending.was_up and (not ending.death_line or chain[0].role not in {"worker", "engine"})
+    request = life.was_up and (not life.death_line or chain[0].role not in {"worker", "engine"})
     finding = finding_of(chain, release, "notice" if request else "fatal")
     if request:
         return [*findings, finding]
     return [finding, *(other._replace(role="symptom") if other.role == "cause" else other for other in findings)]
 
 
-def _state(ending: EndingReader, *, failed: bool) -> dict[str, Fact]:
-    """What the ending adds to the facts. Whether it was ready is known for sure only if it was."""
+def _state(life: Life, *, failed: bool) -> dict[str, Fact]:
+    """What the life adds to the facts. Whether it was ready is known for sure only if it was."""
     state = {
-        "ended": Fact(ending.ended(failed), "log", ending.last_line),
-        "stalled_s": Fact(0.0 if ending.was_up else ending.stalled_s, "log", ending.last_line),
+        "ended": Fact(life.ended(failed), "log", life.last_line),
+        "stalled_s": Fact(0.0 if life.was_up else life.stalled_s, "log", life.last_line),
     }
-    return state | {"ready": Fact("yes", "log", ending.up_line)} if ending.was_up else state
+    return state | {"ready": Fact("yes", "log", life.up_line)} if life.was_up else state

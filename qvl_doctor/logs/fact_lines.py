@@ -336,17 +336,11 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
     ("Loaded new LoRA adapter", (FactLine("Loaded new LoRA adapter", says={"lora": "yes"}),)),
     (
         "server",
-        (
-            FactLine("Starting vLLM", r"Starting vLLM (?:API )?server(?: \d+)? on (?P<server_url>[^\s,]{1,300})"),
-            FactLine("ready to accept requests", says={"ready": "yes"}),  # the front end in Rust
-        ),
+        (FactLine("Starting vLLM", r"Starting vLLM (?:API )?server(?: \d+)? on (?P<server_url>[^\s,]{1,300})"),),
     ),
-    ("Application startup complete", (FactLine("Application startup complete", says={"ready": "yes"}),)),
-    # Until 0.7.2 uvicorn opened the port itself, after it had said that the start-up was complete.
-    ("attempting to bind on address", (FactLine("error while attempting to bind", says={"ready": "no"}, keep="last"),)),
     (
         "Uvicorn running on",
-        (FactLine("Uvicorn running on", r"running on (?P<server_url>[a-z]+://[^\s,]{1,300})?", says={"ready": "yes"}),),
+        (FactLine("Uvicorn running on", r"running on (?P<server_url>[a-z]+://[^\s,]{1,300})"),),
     ),
     (
         'HTTP/1.1" ',
@@ -354,7 +348,7 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
             FactLine(
                 ' - "',
                 r'^\S{3,60} - "[A-Z]{3,7} \S{1,2000} HTTP/1\.1" \d{3}',
-                says={"ready": "yes", "access_log": "yes"},
+                says={"access_log": "yes"},
             ),
         ),
     ),
@@ -363,9 +357,8 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
         (
             FactLine("reqs, Swapped:", says={"engine": "V0"}),
             FactLine("reqs, Waiting:", says={"engine": "V1"}),
-            FactLine("Avg prompt throughput:", says={"ready": "yes", "throughput_log": "yes"}),
+            FactLine("Avg prompt throughput:", says={"throughput_log": "yes"}),
         ),
     ),
-    ("Processed prompts:", (FactLine("Processed prompts:", says={"ready": "yes"}),)),  # LLM.generate, without a server
     ("Falling back to V0", (FactLine("Falling back to V0", says={"engine": "V0"}),)),
 )

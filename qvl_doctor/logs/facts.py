@@ -13,6 +13,7 @@ from typing import Any
 
 from qvl_doctor.facts.table import COUNT, NUMBER, kind, unit
 from qvl_doctor.logs.fact_lines import LINES, FactLine
+from qvl_doctor.logs.milestones import ACTIVITY, ANSWER, BOUND, READY, Milestone, milestone_of
 from qvl_doctor.logs.package_lists import PackageReader
 from qvl_doctor.model import Fact, Record
 
@@ -26,6 +27,8 @@ _BLOCK_SIZES = (8, 16, 32, 64, 128, 256)
 _ENGINE_LINE = re.compile(r"Initializing an? (?:(?P<engine>V[01]) )?LLM engine \(v(?P<vllm>[^)\s]{1,80})\)")
 #: Facts that only the beginning of a start-up tells.
 _STARTS = ("vllm", "args", "platform", "architecture", "max_model_len")
+#: Marks of a server that had come up.
+_UP = frozenset((READY, ANSWER, ACTIVITY))
 _ENGINE_OF_FILE = {"core.py": "V1", "llm_engine.py": "V0"}
 
 #: Argument or field of the engine's configuration → fact. `auto` says nothing about what was chosen.
@@ -69,12 +72,18 @@ class FactReader:
         self._began: float | None = None
         self._clock: float | None = None
 
-    def feed(self, record: Record) -> None:
-        """Takes in what one record says."""
+    def feed(self, record: Record, mark: Milestone | None) -> None:
+        """Takes in what one record says, and the mark that it carries."""
         if record.clock is not None:
             self._clock = record.clock
             if self._began is None:
                 self._began = record.clock
+        if mark is not None and mark.kind in _UP:
+            self._set("ready", "yes", record.first_line, _LOG)
+            self._became_ready(record.first_line)
+        elif mark is not None and mark.kind == BOUND:
+            # Until 0.7.2 uvicorn opened the port itself, after it had said that the start-up was complete.
+            self._set("ready", "no", record.first_line, _LOG, "last")
         message = record.message
         if "vllm" not in self._known and len(self._sites) < _MAX_SITES:
             self._sites.setdefault((record.file or record.exception, record.file_line or len(record.message)), record)
@@ -128,8 +137,6 @@ class FactReader:
         line = _line_of(row.literal, record)
         for name, value in row.says.items():
             self._set(name, value, line, _LOG, "last" if row.keep == "last" else "first")
-            if (name, value) == ("ready", "yes"):
-                self._became_ready(line)
         for name, shown in found.items():
             if shown:
                 self._set(name, _converted(name, shown), line, _LOG, row.keep)
@@ -228,7 +235,7 @@ def read_facts(records: Iterable[Record]) -> dict[str, Fact]:
     """The facts of all the records of one start-up."""
     reader = FactReader()
     for record in records:
-        reader.feed(record)
+        reader.feed(record, milestone_of(record))
     return reader.facts()
 
 

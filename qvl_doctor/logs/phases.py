@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import NamedTuple
 
+from qvl_doctor.logs.milestones import READY, Milestone, milestone_of
 from qvl_doctor.model import PHASES, Facts, Phase, Record
 
 _PLACE = {phase: place for place, phase in enumerate(("", *PHASES))}
@@ -69,81 +69,6 @@ _PERHAPS_SERVING = frozenset(("execute_model", "execute_dummy_batch"))
 _METHOD = "while processing method "
 
 
-class _Mark(NamedTuple):
-    """Words that tell where a start-up is: the phase of the record that says them ("": any), and of what comes after it."""
-
-    words: str
-    phase: str
-    then: str
-
-
-#: Every release's wording. Where one record can hold two of them, the later step of the start-up stands first.
-_MARKS = tuple(
-    _Mark(*mark)
-    for mark in (
-        ("Application startup complete", "serving", "serving"),
-        ("Avg prompt throughput:", "serving", "serving"),
-        ("ready to accept requests", "serving", "serving"),
-        ("init engine (profile", "", "serving"),
-        ("Graph capturing finished in", "graph-capture", "graph-capture"),
-        ("Capturing cudagraphs for decoding", "graph-capture", "graph-capture"),
-        ("Capturing the model for CUDA graphs", "graph-capture", "graph-capture"),
-        ("Capturing CUDA graph", "graph-capture", "graph-capture"),
-        ("CPU blocks:", "kv-cache", "kv-cache"),
-        ("# GPU blocks:", "kv-cache", "kv-cache"),
-        ("KV cache size:", "kv-cache", "kv-cache"),
-        ("Maximum concurrency for", "kv-cache", "kv-cache"),
-        ("reserved for KV Cache is", "profile", "kv-cache"),
-        ("Memory profiling results:", "profile", "kv-cache"),
-        ("Available KV cache memory", "profile", "kv-cache"),
-        ("Memory profiling takes", "profile", "profile"),
-        ("Encoder cache will be initialized", "profile", "profile"),
-        ("torch.compile takes", "profile", "profile"),
-        ("torch.compile took", "profile", "profile"),
-        ("Loading model weights took", "load", "profile"),
-        ("Model loading took", "load", "profile"),
-        ("Loading weights took", "load", "load"),
-        ("Time spent downloading weights", "load", "load"),
-        ("checkpoint shards:", "load", "load"),
-        ("Loading model from scratch", "load", "load"),
-        ("Starting to load model ", "load", "load"),
-        ("LLM engine (v", "config", "config"),
-        ("Resolved architecture", "config", "config"),
-        ("vLLM API server version", "config", "config"),
-        ("█ version ", "config", "config"),
-        ("args: ", "config", "config"),
-        ("Automatically detected platform", "config", "config"),
-        ("Shutting down FastAPI HTTP server", "shutdown", "shutdown"),
-        ("Waiting for application shutdown", "shutdown", "shutdown"),
-        ("[shutdown] API server: shutdown triggered", "shutdown", "shutdown"),
-        ("[shutdown] EngineCore: trigger received", "shutdown", "shutdown"),
-        ("Received KeyboardInterrupt, shutting down", "shutdown", "shutdown"),
-    )
-)
-#: What a line must hold one of, before the marks are looked at one by one.
-_SIGNS = (
-    *(
-        "oad",
-        "KV ",
-        "KV cache",
-        "apturing",
-        "blocks:",
-        "hut",
-        "startup",
-        "took",
-        "takes",
-        "profil",
-        "throughput",
-        "Encoder",
-        "requests",
-    ),
-    *("args: ", "version", "platform", "engine (", "architecture", "concurrency"),
-)
-#: A request that was answered.
-_ACCESS = _Mark(' HTTP/1.1" ', "serving", "serving")
-_READY = ("Application startup complete", "ready to accept requests")
-
-
 class Progress:
     """How far each process of a start-up came, and all of them together (`reached`)."""
 
@@ -151,11 +76,10 @@ class Progress:
         self.reached = ""
         self._own: dict[str, str] = {}
 
-    def feed(self, record: Record) -> str:
+    def feed(self, record: Record, mark: Milestone | None) -> str:
         """The phase of this record. What it says about the progress holds from the next one on."""
-        mark = _mark(record.message)
         phase = _phase(record, self._so_far(record), mark)
-        if mark is not None and not record.frames:
+        if mark is not None and mark.then and not record.frames:
             self._advance(record, mark.then)
         return phase
 
@@ -173,10 +97,10 @@ class Progress:
 
 def phase_of(record: Record, so_far: str) -> str:
     """The phase that a record belongs to: from telling frames, else from its own words, else the phase reached so far."""
-    return _phase(record, so_far, _mark(record.message))
+    return _phase(record, so_far, milestone_of(record))
 
 
-def _phase(record: Record, so_far: str, mark: _Mark | None) -> str:
+def _phase(record: Record, so_far: str, mark: Milestone | None) -> str:
     perhaps = False
     for frame in reversed(record.frames):
         if frame.function in _FRAMES:
@@ -190,15 +114,6 @@ def _phase(record: Record, so_far: str, mark: _Mark | None) -> str:
         method = record.message.partition(_METHOD)[2].partition(" ")[0].strip(":.,")
         return _FRAMES.get(method, so_far)
     return mark.phase or so_far if mark is not None and not record.frames else so_far
-
-
-def _mark(message: str) -> _Mark | None:
-    if _ACCESS.words in message:
-        return _ACCESS if ' - "' in message else None
-    for sign in _SIGNS:
-        if sign in message:
-            return next((mark for mark in _MARKS if mark.words in message), None)
-    return None
 
 
 class Timeline:
@@ -217,16 +132,16 @@ class Timeline:
         self._captured: float | None = None
         self._clock: float | None = None
 
-    def feed(self, record: Record) -> str:
-        """Takes in one record and returns its phase."""
-        phase = self._progress.feed(record)
+    def feed(self, record: Record, mark: Milestone | None) -> str:
+        """Takes in one record with its mark and returns its phase."""
+        phase = self._progress.feed(record, mark)
         if "ready" in self._starts:
             return phase
         if record.clock is not None:
             self._clock = record.clock
             if not record.frames:
                 self._note(record, phase)
-        if phase == "serving" and self._clock is not None and any(words in record.message for words in _READY):
+        if phase == "serving" and self._clock is not None and mark is not None and mark.kind == READY:
             self._starts["ready"] = self._clock
         return phase
 
@@ -268,5 +183,5 @@ def read_timeline(records: Iterable[Record], facts: Facts) -> tuple[Phase, ...]:
     """The phases of one start-up and how long they took."""
     timeline = Timeline()
     for record in records:
-        timeline.feed(record)
+        timeline.feed(record, milestone_of(record))
     return timeline.phases(facts)

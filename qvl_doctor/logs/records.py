@@ -49,7 +49,8 @@ _DOTTED = re.compile(r"(?:[a-z_]\w*\.){2,}[A-Z]\w*: ")
 _STARTS = re.compile(
     r"Traceback \(most|(?:During handling of|The above exception)|Process [\w-]+:|usage: |\S+\.py:\d+: \w*Warning|\[W\d|"
     r"\S+:\d+:\d+ \[\d+\] NCCL|[\w -]{2,60}:\s+\d+%\||Loading \w+ checkpoint|Capturing |INFO|WARNING|ERROR|DEBUG|CRITICAL|"
-    r"[\w.-]+@[\w.-]+:\S*[#$] |\$ |➜ "  # somebody's prompt
+    r"[\w.-]+@[\w.-]+:\S*[#$] |\$ |➜ |"  # somebody's prompt
+    r"terminate called |\S+ exited with code |\S+\.service: |\S+: line \d+: |[\w. -]{1,40}: error: "  # what ends a process
 )
 _PROGRESS = re.compile(r".{0,120}?(?:\d+%\||\d+% Completed|\bit/s\]|\bs/it\]|\d+%\s)")
 _PYDANTIC = re.compile(

@@ -17,7 +17,7 @@ _ENOUGH = 2
 #: a traceback.
 _PREFIX = re.compile(
     r"\[?\d{4}-\d\d-\d\d[T ]|\(\w[\w ]* pid=\d|\[rank\d|\[pod/|(?:INFO|WARNING|ERROR|DEBUG|CRITICAL)[ :]|[\w.-]+ +\| "
-    r'|[^\W\d_]{3}\.? +\d+ \d\d:|Loading |Capturing |[{"`]|> '
+    r'|[^\W\d_]{3}\.? +\d+ \d\d:|Loading |Capturing |[{"`]|> |terminate called |Fatal Python error: '
 )
 _TRACEBACK = re.compile(r'Traceback \(most|\s*File "|\s*[\^~]+\s*$|(?:During handling of|The above exception)|\s*$')
 _FRAME = re.compile(r'File "[^"]+", line \d+, in [\w<>]+$')

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qvl_doctor.logs.facts import read_facts
+from qvl_doctor.logs.milestones import milestone_of
 from qvl_doctor.logs.phases import Progress, Timeline, phase_of, read_timeline
 from qvl_doctor.model import PHASES, Frame, Line, Record
 
@@ -75,6 +76,10 @@ V1_START = [
 ]
 
 
+def progress_of(progress: Progress, record: Record) -> str:
+    return progress.feed(record, milestone_of(record))
+
+
 def timeline(records: list[Record]) -> dict[str, float]:
     return {phase.phase: phase.seconds for phase in read_timeline(records, read_facts(records))}
 
@@ -114,7 +119,7 @@ def test_clock_that_runs_backwards_gives_no_length() -> None:
 
 def test_phase_of_each_record() -> None:
     progress = Progress()
-    assert [progress.feed(record) for record in V0_START] == [
+    assert [progress.feed(record, milestone_of(record)) for record in V0_START] == [
         *["config"] * 4,
         *["load"] * 3,
         *["profile"] * 3,
@@ -127,14 +132,16 @@ def test_phase_of_each_record() -> None:
 
 def test_timeline_tells_the_phase_too() -> None:
     progress, collector = Progress(), Timeline()
-    assert [collector.feed(record) for record in V0_START] == [progress.feed(record) for record in V0_START]
+    assert [collector.feed(record, milestone_of(record)) for record in V0_START] == [
+        progress.feed(record, milestone_of(record)) for record in V0_START
+    ]
 
 
 def test_nothing_is_known_before_something_tells() -> None:
     progress = Progress()
-    assert progress.feed(said("CUDA out of memory.", level="ERROR")) == ""
-    assert progress.feed(said("vLLM API server version 0.8.5")) == "config"
-    assert progress.feed(said("anything")) == "config"
+    assert progress_of(progress, said("CUDA out of memory.", level="ERROR")) == ""
+    assert progress_of(progress, said("vLLM API server version 0.8.5")) == "config"
+    assert progress_of(progress, said("anything")) == "config"
 
 
 @pytest.mark.parametrize(
@@ -182,8 +189,8 @@ def test_method_that_a_v0_worker_names() -> None:
 
 def test_what_an_exception_quotes_is_no_mark() -> None:
     progress = Progress()
-    progress.feed(said("vLLM API server version 0.8.5"))
-    progress.feed(said("Application startup complete.", "", "main", exception="ValueError"))
+    progress_of(progress, said("vLLM API server version 0.8.5"))
+    progress_of(progress, said("Application startup complete.", "", "main", exception="ValueError"))
     assert progress.reached == "config"
 
 
@@ -201,16 +208,16 @@ def test_answered_request_tells_that_it_serves() -> None:
 def test_workers_run_apart() -> None:
     progress = Progress()
     worker = {"role": "worker"}
-    progress.feed(said("Starting to load model a...", process="Worker_TP0 1", **worker))
-    progress.feed(said("Starting to load model a...", process="Worker_TP1 2", **worker))
-    progress.feed(said("Model loading took 1.0 GiB memory and 1.0 seconds", process="Worker_TP0 1", **worker))
-    assert progress.feed(said("boom", process="Worker_TP0 1", **worker)) == "profile"
-    assert progress.feed(said("boom", process="Worker_TP1 2", **worker)) == "load"
-    assert progress.feed(said("boom", process="Worker_TP2 3", **worker)) == "profile"
-    assert progress.feed(said("boom", process="EngineCore 4", role="engine")) == "profile"
-    progress.feed(said("GPU KV cache size: 1,024 tokens", process="EngineCore 4", role="engine"))
+    progress_of(progress, said("Starting to load model a...", process="Worker_TP0 1", **worker))
+    progress_of(progress, said("Starting to load model a...", process="Worker_TP1 2", **worker))
+    progress_of(progress, said("Model loading took 1.0 GiB memory and 1.0 seconds", process="Worker_TP0 1", **worker))
+    assert progress_of(progress, said("boom", process="Worker_TP0 1", **worker)) == "profile"
+    assert progress_of(progress, said("boom", process="Worker_TP1 2", **worker)) == "load"
+    assert progress_of(progress, said("boom", process="Worker_TP2 3", **worker)) == "profile"
+    assert progress_of(progress, said("boom", process="EngineCore 4", role="engine")) == "profile"
+    progress_of(progress, said("GPU KV cache size: 1,024 tokens", process="EngineCore 4", role="engine"))
     assert (
-        progress.feed(said("boom", process="Worker_TP1 2", **worker)) == "kv-cache"
+        progress_of(progress, said("boom", process="Worker_TP1 2", **worker)) == "kv-cache"
     )  # the engine waited for all of them
 
 
