@@ -25,7 +25,10 @@ def run(name: str, lang: str, folders: tuple[str, ...], *, no_color: bool = Fals
         return USAGE
     from rich.console import Console
 
-    from qvl_doctor.report.rule_page import rule_page
+    from qvl_doctor.report.rule_page import render
+    from qvl_doctor.rulebook.pages import shipped_topics, with_pages
 
-    Console(no_color=no_color or None, highlight=False, markup=False, emoji=False).print(rule_page(rule, lang))
+    console = Console(no_color=no_color or None, highlight=False, markup=False, emoji=False)
+    (whole,) = with_pages([rule])
+    render(whole, lang, console, rules, shipped_topics())
     return OK

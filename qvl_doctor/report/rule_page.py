@@ -1,57 +1,32 @@
-"""The page of a rule: what it means, how it looks in a log, what to change. For the terminal and as Markdown."""
+"""The page of a rule for the terminal: what it means, how the failure looks, what to change, and what it rests on."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console
 
 from qvl_doctor import messages
-from qvl_doctor.model import FixTemplate, Rule
+from qvl_doctor.model import Example, FixTemplate, Rule, Topic
+from qvl_doctor.observations import read_observations
 from qvl_doctor.report.console import put_pieces
-from qvl_doctor.report.evidence import focus
-from qvl_doctor.report.markdown import change_lines, code, escape, fence, links
 from qvl_doctor.report.page import Page
 from qvl_doctor.report.paste import Piece, pieces
-from qvl_doctor.report.typeset import window
+from qvl_doctor.report.related import related
 
 _PLACEHOLDER = re.compile(r'"\{(\w+)\}"|\{(\w+)\}')  # a number of a JSON value is a string in the template
-_MAX_EXAMPLES = 2
-_MAX_LINES = 6
-_MAX_LINE = 300
-_MAX_ROWS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class RulePage:
-    """A rule as a rich renderable. Print it with `soft_wrap=True`, so that what is to be pasted stays in one piece."""
+def render(rule: Rule, lang: str, console: Console, rules: Sequence[Rule] = (), topics: Sequence[Topic] = ()) -> None:
+    """Print the page of a rule. `rules` are all that there are, to name the related ones, and `topics` theirs.
 
-    rule: Rule
-    lang: str
-    rules: Sequence[Rule] = ()
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Rich's protocol for what can be printed."""
-        page = Page(options.max_width, options.encoding)
-        _put(page, self.rule, self.lang if page.can_show(self.rule.title[self.lang]) else "en", self.rules)
-        yield page.text
-
-
-def rule_page(rule: Rule, lang: str, rules: Sequence[Rule] = ()) -> RulePage:
-    """The page of a rule for the terminal; `rules` are all there are, to name the related ones."""
-    return RulePage(rule, lang, rules)
-
-
-def render(rule: Rule, lang: str, console: Console, rules: Sequence[Rule] = ()) -> None:
-    """Print the page of a rule to the console."""
-    console.print(rule_page(rule, lang, rules), soft_wrap=True)
-
-
-def markdown(rule: Rule, lang: str, rules: Sequence[Rule] = (), level: int = 2) -> str:
-    """The page of a rule as Markdown, its title a heading of `level`; ends in one line end."""
-    return "\n".join(_blocks(rule, lang, rules, level)).rstrip() + "\n"
+    Prose is wrapped to the width. Lines of logs, commands and addresses are left to the terminal to wrap, so that a copy of
+    them is in one piece.
+    """
+    page = Page(console.width, console.encoding)
+    _put(page, rule, lang if page.can_show(rule.title[lang]) else "en", rules, topics)
+    console.print(page.text, soft_wrap=True)
 
 
 def readable(text: str) -> str:
@@ -59,58 +34,63 @@ def readable(text: str) -> str:
     return _PLACEHOLDER.sub(lambda match: f"<{match[1] or match[2]}>", text)
 
 
-def _put(page: Page, rule: Rule, lang: str, rules: Sequence[Rule]) -> None:
+def _put(page: Page, rule: Rule, lang: str, rules: Sequence[Rule], topics: Sequence[Topic]) -> None:
     page.paragraph(readable(rule.title[lang]), 0, "bold")
-    page.flow([rule.id, *_notes(rule, lang)], 0, f" {page.glyphs.dot} ", "dim")
+    page.flow([rule.id, *_notes(rule, lang, topics)], 0, f" {page.glyphs.dot} ", "dim")
     page.gap()
     page.paragraph(readable(rule.why[lang]))
-    page.heading(messages.say("explain.looks", lang))
-    for line in _looks(rule):
-        text = page.clean(line)
-        width = page.width - 4
-        seen = window(text, width * _MAX_ROWS, focus(text, frozenset(), 0), page.glyphs.ellipsis)
-        for row, part in enumerate(page.lines_of(seen, width, _MAX_ROWS)):
-            page.add(("    " if row else "  ", ""), (part, ""))
+    _put_examples(page, rule, lang)
     page.heading(messages.say("report.fixes", lang))
     for number, fix in enumerate(rule.fixes, start=1):
         page.item(f"{number}.", readable(fix.text[lang]) + _only_for(fix, lang), label_style="bold")
         put_pieces(page, _template(fix), 5, lang)
-    related = list(_related(rule, lang, rules))
-    if related:
+    others = list(_related(rule, lang, rules))
+    if others:
         page.heading(messages.say("explain.related", lang))
-    for text in related:
+    for text in others:
         page.item(page.glyphs.dot, text)
+    if rule.checked:
+        page.heading(messages.say("explain.checked", lang))
+        page.paragraph(rule.checked)
     page.heading(messages.say("report.references", lang))
     for url in rule.references:
         page.add(("  " + url, "dim"))
 
 
-def _blocks(rule: Rule, lang: str, rules: Sequence[Rule], level: int) -> Iterator[str]:
-    yield from (f"{'#' * level} {escape(readable(rule.title[lang]))}", "")
-    yield from (" · ".join([code(rule.id), *map(escape, _notes(rule, lang))]), "")
-    for part in filter(str.strip, rule.why[lang].split("\n")):
-        yield from (escape(readable(part)), "")
-    yield from (f"**{messages.say('explain.looks', lang)}**", "")
-    yield from fence(line[:_MAX_LINE] for line in _looks(rule))
-    yield from ("", f"**{messages.say('report.fixes', lang)}**", "")
-    for number, fix in enumerate(rule.fixes, start=1):
-        yield f"{number}. {escape(readable(fix.text[lang]) + _only_for(fix, lang))}"
-        yield from change_lines(_template(fix), lang, len(f"{number}. "))
-    yield ""
-    related = list(_related(rule, lang, rules))
-    if related:
-        yield from (f"**{messages.say('explain.related', lang)}**", "", *(f"- {escape(text)}" for text in related), "")
-    yield from (f"**{messages.say('report.references', lang)}**", "", *(f"- {link}" for link in links(rule.references)))
+def _put_examples(page: Page, rule: Rule, lang: str) -> None:
+    """The rule's own examples, whole, with an empty line between them."""
+    examples = [lines for example in rule.matches if (lines := list(_looks(example)))]
+    if examples:
+        page.heading(messages.say("explain.looks", lang))
+    for number, lines in enumerate(examples):
+        if number:
+            page.gap()
+        for line in lines:
+            page.add(("  " + line, ""))
 
 
-def _notes(rule: Rule, lang: str) -> list[str]:
-    """Severity, confidence, releases: what stands below the title."""
-    notes = [messages.say(f"severity.{rule.severity}", lang)]
+def _looks(example: Example) -> Iterator[str]:
+    """An example as whoever has the failure meets it: lines of a log, what was seen, a command; else the facts that lead to it."""
+    yield from (line for line in example.log.splitlines() if line.strip())
+    yield from (record.message for record in read_observations(example.seen))
+    yield from example.command.splitlines()
+    if not (example.log or example.seen or example.command):
+        yield ", ".join(f"{name}: {value}" for name, value in example.facts.items())
+
+
+def _notes(rule: Rule, lang: str, topics: Sequence[Topic]) -> list[str]:
+    """What stands below the title: topic, severity, confidence, releases."""
+    notes = [topic.title[lang] for topic in topics if topic.name == rule.topic]
+    notes.append(messages.say(f"severity.{rule.severity}", lang))
     if rule.confidence != "certain":
         notes.append(messages.say(f"confidence.{rule.confidence}", lang))
     if rule.symptom:
         notes.append(messages.say("explain.symptom", lang))
-    return [*notes, messages.say("explain.applies", lang, ranges=_ranges(rule.applies))] if rule.applies else notes
+    if rule.applies:
+        notes.append(messages.say("explain.applies", lang, ranges=_ranges(rule.applies)))
+    if rule.seen_in:
+        notes.append(messages.say("explain.seen_in", lang, releases=", ".join(rule.seen_in)))
+    return notes
 
 
 def _only_for(fix: FixTemplate, lang: str) -> str:
@@ -125,23 +105,11 @@ def _ranges(applies: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in applies.items())
 
 
-def _looks(rule: Rule) -> Iterator[str]:
-    """The rule's own examples, shortened, with an empty line between them."""
-    for index, example in enumerate(rule.matches[:_MAX_EXAMPLES]):
-        lines = [line for line in example.log.splitlines() if line.strip()]
-        if index:
-            yield ""
-        # The exception stands last in a traceback: what is left out is the middle.
-        yield from lines if len(lines) <= _MAX_LINES else (*lines[:2], "  …", *lines[3 - _MAX_LINES :])
-
-
 def _related(rule: Rule, lang: str, rules: Sequence[Rule]) -> Iterator[str]:
     titles = {other.id: readable(other.title[lang]) for other in rules}
-    causes = [other.id for other in rules if rule.id in other.explains]
-    for key, ids in (("explain.causes", rule.explains), ("explain.caused_by", causes)):
-        for name in ids:
-            note = messages.say("report.brackets", lang, notes=titles[name]) if name in titles else ""
-            yield messages.say(key, lang, rule=name) + note
+    for name, how in related(rule, rules).items():
+        note = messages.say("report.brackets", lang, notes=titles[name]) if name in titles else ""
+        yield messages.say(f"explain.{how}", lang, rule=name) + note
 
 
 def _template(fix: FixTemplate) -> list[Piece]:

@@ -1,14 +1,17 @@
-"""The page of a rule, for the terminal and as Markdown."""
+"""The page of a rule, and which rules are related to it."""
 
 import io
+from pathlib import Path
 
 import pytest
+from program import RULES, apart
 from report_samples import text
 from rich.cells import cell_len
 from rich.console import Console
 
-from qvl_doctor.model import Example, FixTemplate, Rule
+from qvl_doctor.model import Example, FixTemplate, Rule, Topic
 from qvl_doctor.report import rule_page
+from qvl_doctor.report.related import related
 
 RULE = Rule(
     id="worst-case-too-long",
@@ -32,7 +35,11 @@ RULE = Rule(
     ),
     references=("https://github.com/vllm-project/vllm/issues/14816",),
     applies={"vllm": ">=0.6.5,<0.12"},
+    seen_in=("0.6.5–0.7.3", "0.8.2"),
+    checked="profiling.py of 0.7.2.",
+    topic="multimodal",
     explains=("request-failed", "not-there"),
+    before=("weaker",),
     confidence="likely",
     matches=(
         Example(
@@ -43,21 +50,26 @@ RULE = Rule(
         ),
     ),
 )
+TOPICS = (Topic("multimodal", text("Images", "图像")),)
 OTHERS = (
-    RULE._replace(id="request-failed", title=text("A request for {what} failed", "{what} 请求失败"), explains=()),
+    RULE._replace(
+        id="request-failed", title=text("A request for {what} failed", "{what} 请求失败"), explains=(), before=()
+    ),
     RULE._replace(id="deeper", title=text("Something deeper", "更深的原因"), explains=("worst-case-too-long",)),
+    RULE._replace(id="stronger", title=text("Something stronger", "更准的原因"), before=("worst-case-too-long",)),
+    RULE._replace(id="worst-case-unknown", title=text("The budget is not known", "预算未知"), explains=(), before=()),
+    RULE._replace(id="worst-case-elsewhere", topic="requests", explains=(), before=()),
 )
 
 PAGE = """\
 A full-size request needs <need> tokens, the budget is <have>
-worst-case-too-long · degraded: it serves, but badly · likely
-holds for vllm >=0.6.5,<0.12
+worst-case-too-long · Images · degraded: it serves, but badly · likely
+holds for vllm >=0.6.5,<0.12 · text of vLLM 0.6.5–0.7.3, 0.8.2
 
   The worst case is tokens per item × items: <reserved>.
 
 How it looks
-  WARNING 02-17 03:21:12 profiling.py:187] The context length (24576) of the
-    model is too short to hold the multi-modal embeddings in the worst case…
+  WARNING 02-17 03:21:12 profiling.py:187] The context length (24576) of the model is too short to hold the multi-modal embeddings in the worst case (81920 tokens in total, out of which {'image': 81920} are reserved for multi-modal embeddings).
 
 Fix
   1. Switch video off, for <images> images. (only for vllm <0.10)
@@ -71,100 +83,127 @@ Related rules
   · Brings about: request-failed (A request for <what> failed)
   · Brings about: not-there
   · Can be brought about by: deeper (Something deeper)
+  · Is reported instead of: weaker
+  · Gives way to: stronger (Something stronger)
+  · Similar: worst-case-unknown (The budget is not known)
+
+Checked against
+  profiling.py of 0.7.2.
 
 References
   https://github.com/vllm-project/vllm/issues/14816
-"""
-
-MARKDOWN = """\
-## 最大请求需要 \\<need\\> 个 token，而预算只有 \\<have\\>
-
-`worst-case-too-long` · 带病运行：能提供服务，但有问题 · 很可能 · 适用于 vllm \\>=0.6.5,\\<0.12
-
-最坏情况 = 每项 token 数 × 项数：\\<reserved\\>。
-
-**日志中的样子**
-
-```text
-WARNING 02-17 03:21:12 profiling.py:187] The context length (24576) of the model is too short to hold the multi-modal embeddings in the worst case (81920 tokens in total, out of which {'image': 81920} are reserved for multi-modal embeddings).
-```
-
-**修复方法**
-
-1. 关闭视频，\\<images\\> 张图。（仅适用于 vllm \\<0.10）
-   ```shell
-   --limit-mm-per-prompt '{"image": <images>, "video": 0}'
-   ```
-2. 提高预算。
-   ```shell
-   pip install 'vllm>=<needed>'
-   --max-model-len <max_model_len>
-   ```
-
-   删除： `--swap-space`
-
-**相关规则**
-
-- 会引发：request-failed（\\<what\\> 请求失败）
-- 会引发：not-there
-- 可能的起因：deeper（更深的原因）
-
-**参考**
-
-- <https://github.com/vllm-project/vllm/issues/14816>
-"""  # noqa: E501  a paragraph is a line
+"""  # noqa: E501  lines of a log are not wrapped
 
 
 def printed(rule: Rule, lang: str, width: int, encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, newline="")
-    rule_page.render(rule, lang, Console(file=file, width=width, no_color=True), OTHERS)
+    rule_page.render(rule, lang, Console(file=file, width=width, no_color=True), (RULE, *OTHERS), TOPICS)
     file.flush()
     return raw.getvalue().decode(encoding)
+
+
+def looks(*examples: Example) -> str:
+    page = printed(RULE._replace(matches=examples), "en", 80)
+    return page.partition("How it looks\n")[2].partition("\n\nFix\n")[0]
 
 
 def test_the_page() -> None:
     assert printed(RULE, "en", 80) == PAGE
 
 
-def test_the_page_as_markdown() -> None:
-    assert rule_page.markdown(RULE, "zh", OTHERS) == MARKDOWN
+def test_the_page_in_chinese() -> None:
+    page = printed(RULE, "zh", 80)
+    assert page.startswith("最大请求需要 <need> 个 token，而预算只有 <have>\nworst-case-too-long · 图像 · ")
+    assert "会引发：request-failed（<what> 请求失败）" in page
+    assert "How it looks" not in page
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize("width", [24, 40, 120])
-def test_fits(lang: str, width: int) -> None:
+def test_prose_fits_and_what_is_copied_stays_in_one_line(lang: str, width: int) -> None:
+    copied = ("WARNING 02-17", "--", "https://", "pip install", "remove:")
     for line in printed(RULE, lang, width).splitlines():
-        assert cell_len(line) <= width or line.lstrip().startswith(("--", "https://", "pip install", "remove:"))
-
-
-def test_a_console_that_wraps_loses_nothing() -> None:
-    file = io.StringIO()
-    Console(file=file, width=40, no_color=True).print(rule_page.rule_page(RULE, "en", OTHERS))
-    assert "".join(file.getvalue().split()) == "".join(printed(RULE, "en", 40).split())
+        assert cell_len(line) <= width or line.lstrip().startswith(copied)
 
 
 def test_an_old_encoding_gets_english() -> None:
     assert printed(RULE, "zh", 80, "ascii").startswith("A full-size request needs <need> tokens")
 
 
-def test_examples_stand_apart() -> None:
-    page = printed(
-        RULE._replace(matches=(Example("a", "one\n\ntwo"), Example("b", "three"), Example("c", "four"))), "en", 80
-    )
-    assert "How it looks\n  one\n  two\n\n  three\n\nFix" in page
-
-
-def test_a_long_example_keeps_its_ends() -> None:
-    log = "\n".join(
+def test_examples_are_whole_and_apart() -> None:
+    long = "\n".join(
         ["Traceback (most recent call last):", *(f"  line {number}" for number in range(40)), "KeyError: 'x'"]
     )
-    page = printed(RULE._replace(matches=(Example("x", log),)), "en", 80)
-    assert page[page.index("How it looks") : page.index("\n\nFix")].splitlines()[1:] == [
-        "  Traceback (most recent call last):",
-        "    line 0",
-        "    …",
-        "    line 38",
-        "    line 39",
-        "  KeyError: 'x'",
-    ]
+    shown = looks(Example("a", "one\n\ntwo"), Example("b", long), Example("c", "three"))
+    blocks = shown.split("\n\n")
+    assert blocks[0] == "  one\n  two"
+    assert blocks[1].splitlines() == [f"  {line}" for line in long.splitlines()]
+    assert blocks[2] == "  three"
+
+
+@pytest.mark.parametrize(
+    ("example", "shown"),
+    [
+        (Example("a", seen="MACHINE GPU 0: it is hot\nMANIFEST a pod"), "  GPU 0: it is hot\n  a pod"),
+        (Example("a", command="vllm serve m \\\n  --port 1"), "  vllm serve m \\\n    --port 1"),
+        (Example("a", facts={"nvml": "amd", "gpu_count": "1"}), "  nvml: amd, gpu_count: 1"),
+        (Example("a", "ValueError: x", facts={"vllm": "0.8.5"}), "  ValueError: x"),
+        (Example("a", "\x1b[31mred\x1b[0m"), "  \\x1b[31mred\\x1b[0m"),
+    ],
+)
+def test_an_example_is_shown_as_it_is_met(example: Example, shown: str) -> None:
+    assert looks(example) == shown
+
+
+def test_a_rule_without_anything_to_show_has_no_heading() -> None:
+    assert "How it looks" not in printed(RULE._replace(matches=()), "en", 80)
+    assert "Checked against" not in printed(RULE._replace(checked=""), "en", 80)
+
+
+def test_every_shipped_rule_shows_its_examples() -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=80, no_color=True)
+    for rule in RULES:
+        rule_page.render(rule, "en", console)
+        page = file.getvalue()
+        file.truncate(file.seek(0))
+        lines = [
+            line for example in rule.matches for line in (*example.log.splitlines(), *example.command.splitlines())
+        ]
+        assert [line for line in lines if line.strip() and f"  {line.rstrip()}\n" not in page] == [], rule.id
+
+
+class TestRelated:
+    def test_a_rule_is_named_once_by_what_says_most(self) -> None:
+        rule = RULE._replace(explains=("stronger",), before=("stronger", "deeper"))
+        assert related(rule, (rule, *OTHERS)) == {
+            "stronger": "causes",
+            "deeper": "caused_by",
+            "worst-case-unknown": "similar",
+        }
+
+    def test_a_rule_without_topic_is_similar_to_none(self) -> None:
+        rules = [rule._replace(topic="", explains=(), before=()) for rule in (RULE, *OTHERS)]
+        assert related(rules[0], rules) == {}
+
+    def test_no_more_than_three_are_similar(self) -> None:
+        rules = [RULE._replace(id=f"worst-case-{letter}", explains=(), before=()) for letter in "abcdef"]
+        assert related(rules[0], rules) == {f"worst-case-{letter}": "similar" for letter in "bcd"}
+
+    def test_among_the_shipped_rules(self) -> None:
+        rules = {rule.id: rule for rule in RULES}
+        assert list(related(rules["swap-space-frees-nothing"], RULES)) == [
+            "block-size-frees-nothing",
+            "swap-space-too-large",
+        ]
+        assert related(rules["tool-parser-unknown"], RULES)["reasoning-parser-unknown"] == "similar"
+
+
+def test_a_wheel_explains_as_the_tree_does(tmp_path: Path) -> None:
+    """From a wheel the examples were missing: its compiled rules have none."""
+    compiled = apart("explain", "kv-below-context", cwd=tmp_path).stdout.decode()
+    assert "How it looks\n  ERROR 02-16 10:03:50 engine.py:389] ValueError: The model's max seq len (60000)" in compiled
+    assert "Checked against" in compiled
+    assert "kv-below-context · KV cache and context length" in compiled
+    assert "Similar: plan-context-too-long" in compiled
