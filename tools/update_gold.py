@@ -14,11 +14,11 @@ from pathlib import Path
 from qvl_doctor import rulebook
 from qvl_doctor.diagnose import diagnose
 from qvl_doctor.logs.records import read_records
-from qvl_doctor.manifest.diagnosing import diagnose as diagnose_manifest
 from qvl_doctor.memory import gpus
 from qvl_doctor.model import Rule
 from qvl_doctor.report.as_json import dumps
 from qvl_doctor.sizing.case import Known
+from qvl_doctor.workflows.manifest import diagnose as diagnose_manifest
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 
@@ -58,7 +58,8 @@ def patched_of(manifest: Path) -> Path:
 def corrected(manifest: Path) -> str:
     """What becomes of a manifest on the card and with the release of the article."""
     known = Known(gpu=gpus.of_size(23.65), release="0.7.2")
-    return diagnose_manifest(manifest.name, manifest.read_text(encoding="utf-8"), rules(), known).file
+    text = manifest.read_text(encoding="utf-8")
+    return diagnose_manifest(text, source=manifest.name, known=known, rules=rules()).file
 
 
 def write(gold: Path, text: str) -> None:

@@ -1,23 +1,16 @@
-"""The command line as typer shows it: help, completion, mistakes. `logs` itself stands in cli/logs.py."""
+"""The command line as typer shows it: help, completion, mistakes. What each command does is told in the module of its name."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from qvl_doctor import __version__
-from qvl_doctor.cli import completing
-from qvl_doctor.cli import logs as logs_command
-from qvl_doctor.cli.options import LogsOptions
+from qvl_doctor.cli import completing, flags
+from qvl_doctor.cli.options import LogsOptions, ReportOptions
 from qvl_doctor.cli.rules import app as rules_app
-
-INTERRUPTED = 130
-
-Format = Literal["console", "json", "jsonl", "markdown"]
-Language = Literal["en", "zh"]
-FailOn = Literal["fatal", "degraded", "notice", "never"]
 
 _EXAMPLES = """
 Examples:
@@ -38,8 +31,6 @@ _LOGS = """Find the root cause in start-up or serving logs.
   kubectl logs POD --previous | qvl-doctor -
   qvl-doctor logs --pip pip-list.txt pod.log
   qvl-doctor logs --format jsonl logs/*.log > reports.jsonl
-
-Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 an input could not be read or is no vLLM log.
 """
 _PLAN = """Say whether a command will fit a card, before anything is started, and which flags make it fit.
 
@@ -48,9 +39,7 @@ _PLAN = """Say whether a command will fit a card, before anything is started, an
   qvl-doctor plan --gpu-memory 23.65GiB --vllm 0.7.2 --command deployment.yaml
   qvl-doctor plan --gpu H100 --model-dir ./my-model -- vllm serve ./my-model
 
-No GPU is needed and nothing is downloaded: sizes come from bundled cards of models, or from the files in --model-dir.
-Exit code: 0 it fits, 1 it does not or the command is wrong, 2 wrong usage, 3 the input could not be read.
-"""
+No GPU is needed and nothing is downloaded: sizes come from bundled cards of models, or from the files in --model-dir."""
 _CHECK = """Look at this machine before launch: packages, driver, GPU memory, shared memory, disk, port, the model's files, and the command.
 
 \b
@@ -61,8 +50,6 @@ _CHECK = """Look at this machine before launch: packages, driver, GPU memory, sh
 
 Each line of the checklist is ok, a warning, a problem, or says why it could not be checked. Nothing is changed.
 --export - writes to standard output; the report is then printed only if --output names a file for it.
-
-Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 a file could not be read.
 """
 _BUNDLE = """Pack what an issue needs into one archive: logs, this machine, the command, the reports. Secrets are masked, nothing is sent.
 
@@ -72,9 +59,6 @@ _BUNDLE = """Pack what an issue needs into one archive: logs, this machine, the 
   qvl-doctor bundle --env env.json -o case.zip logs/*.log
 
 Look through it before you attach it: host names, addresses, paths and prompts are not masked.
-
-Exit code: 0 written, whatever the reports say; 2 wrong usage; 3 an input could not be read: if it cannot be opened, nothing is written;
-if it breaks off, what could be read is packed.
 """
 _MANIFEST = """Check a Deployment, a Pod or a compose file before it is applied, or what the cluster says of a pod.
 
@@ -83,8 +67,6 @@ _MANIFEST = """Check a Deployment, a Pod or a compose file before it is applied,
   qvl-doctor manifest --gpu L4 --patch corrected.yaml deployment.yaml
   kubectl get pod POD -o yaml | qvl-doctor manifest -
   kubectl describe pod POD | qvl-doctor manifest -
-
-Exit code: 0 nothing at or above --fail-on, 1 something, 2 wrong usage, 3 there is no vLLM in the file.
 """
 _EXPLAIN = """Show a rule's page: what it means, why it happens, what to do.
 
@@ -119,203 +101,129 @@ def _root(
     del version
 
 
-@app.command(help=_LOGS)
+@app.command(help=flags.help_of("logs", _LOGS))
+@flags.with_report
 def logs(
     paths: Annotated[
         list[str],
         typer.Argument(metavar="FILE...", help="Logs: plain, .gz, .zst; - is standard input.", show_default=False),
     ],
-    form: Annotated[Format, typer.Option("--format", "-f", help="How to report.")] = "console",
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
-    lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
-    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit 1 from this severity on.")] = "degraded",
-    ignore: Annotated[
-        list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out; may be repeated.")
-    ] = None,
-    rules: Annotated[
-        list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own; may be repeated.")
-    ] = None,
-    override: Annotated[
-        bool, typer.Option("--override", help="Your rules may replace shipped ones of the same id.")
-    ] = False,
+    report: ReportOptions,
+    rules: flags.Rules = None,
+    override: flags.Override = False,
     pip: Annotated[
         str, typer.Option("--pip", metavar="FILE", help="Output of `pip list` or `pip freeze` of the same machine.")
     ] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more; Ctrl-C ends with the full report.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
-    no_redact: Annotated[bool, typer.Option("--no-redact", help="Do not mask API keys, tokens and passwords.")] = False,
-    command: Annotated[
-        str,
-        typer.Option(
-            "--command",
-            metavar="FILE",
-            help="The command that was started: shell text, a manifest, compose, docker run.",
-        ),
-    ] = "",
-    gpu: Annotated[str, typer.Option("--gpu", metavar="NAME", help="The card, where the log does not say it.")] = "",
-    model_dir: Annotated[
-        str, typer.Option("--model-dir", metavar="DIR", help="The model's folder, for its exact sizes.")
-    ] = "",
+    no_redact: flags.NoRedact = False,
+    command: flags.CommandFile = "",
+    gpu: flags.Gpu = "",
+    model_dir: flags.ModelDir = "",
     env: Annotated[str, typer.Option("--env", metavar="FILE", help="What `check --export` saw of the machine.")] = "",
 ) -> None:
     """Find the root cause in start-up or serving logs."""
+    from qvl_doctor.cli.logs import run
+
     options = LogsOptions(
-        tuple(paths),
-        form,
-        output,
-        lang or "",
-        fail_on,
-        tuple(ignore or ()),
-        tuple(rules or ()),
-        override,
-        pip,
-        follow,
-        quiet,
-        no_color,
-        no_redact,
-        command,
-        gpu,
-        model_dir,
-        env,
+        paths=tuple(paths),
+        report=report,
+        rules=tuple(rules or ()),
+        override=override,
+        pip=pip,
+        follow=follow,
+        no_redact=no_redact,
+        command=command,
+        gpu=gpu,
+        model_dir=model_dir,
+        env=env,
     )
-    try:
-        code = logs_command.run(options)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    raise typer.Exit(code)
+    raise typer.Exit(run(options))
 
 
-def _gpu_names() -> list[str]:
-    from qvl_doctor.memory import gpus
-
-    return [card.name for card in gpus.known()]
-
-
-@app.command(help=_PLAN)
+@app.command(help=flags.help_of("plan", _PLAN))
+@flags.with_report
 def plan(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="-- vllm serve ...", help="The command, behind --.", show_default=False),
-    ] = None,
-    gpu: Annotated[
-        str,
-        typer.Option("--gpu", metavar="NAME", help="The card: L4, A100-80GB, RTX 4090 …", autocompletion=_gpu_names),
-    ] = "",
-    gpu_memory: Annotated[
-        str, typer.Option("--gpu-memory", metavar="SIZE", help="Its memory as torch sees it: 23.65GiB.")
-    ] = "",
+    report: ReportOptions,
+    words: flags.Words = None,
+    gpu: flags.Gpu = "",
+    gpu_memory: flags.GpuMemory = "",
     vllm: Annotated[
         str, typer.Option("--vllm", metavar="RELEASE", help="The release: 0.7.2. Default: the newest that is known.")
     ] = "",
-    model_dir: Annotated[
-        str, typer.Option("--model-dir", metavar="DIR", help="The model's folder, for its exact sizes.")
-    ] = "",
-    command: Annotated[
-        str, typer.Option("--command", metavar="FILE", help="Read the command from a script, manifest or compose file.")
-    ] = "",
-    form: Annotated[Format, typer.Option("--format", "-f", help="How to report.")] = "console",
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
-    lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
-    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit 1 from this severity on.")] = "degraded",
-    ignore: Annotated[
-        list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
+    model_dir: flags.ModelDir = "",
+    command: flags.CommandFile = "",
 ) -> None:
-    """Say whether a command will fit a card."""
-    from qvl_doctor.cli.plan import PlanOptions, run
+    """Say whether a command will fit a GPU."""
+    from qvl_doctor.cli.plan import run
 
-    report = LogsOptions(
-        format=form,
-        output=output,
-        lang=lang or "",
-        fail_on=fail_on,
-        ignore=tuple(ignore or ()),
-        quiet=quiet,
-        no_color=no_color,
+    raise typer.Exit(
+        run(
+            report,
+            words=tuple(words or ()),
+            gpu=gpu,
+            gpu_memory=gpu_memory,
+            vllm=vllm,
+            model_dir=model_dir,
+            command=command,
+        )
     )
-    raise typer.Exit(run(PlanOptions(tuple(words or ()), gpu, gpu_memory, vllm, model_dir, command, report)))
 
 
-def _looks(incomplete: str) -> list[str]:
-    """Names behind those that are written already: `gpu,` goes on with `gpu,host`."""
-    from qvl_doctor.machine import PROBES
-
-    before, comma, last = incomplete.rpartition(",")
-    return [
-        f"{before}{comma}{name}" for name in PROBES if name.startswith(last.strip()) and name not in before.split(",")
-    ]
-
-
-@app.command(help=_CHECK)
+@app.command(help=flags.help_of("check", _CHECK))
+@flags.with_report
 def check(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[-- vllm serve ...]", help="The command, behind --.", show_default=False),
-    ] = None,
-    command: Annotated[
-        str, typer.Option("--command", metavar="FILE", help="A script, manifest or compose file with the command.")
-    ] = "",
-    python: Annotated[
-        str, typer.Option("--python", metavar="PATH", help="The interpreter that runs vLLM. Default: this one.")
-    ] = "",
-    vllm: Annotated[
-        str, typer.Option("--vllm", metavar="RELEASE", help="The release, where it is not installed here.")
-    ] = "",
-    model_dir: Annotated[str, typer.Option("--model-dir", metavar="DIR", help="The model's folder.")] = "",
+    report: ReportOptions,
+    words: flags.Words = None,
+    command: flags.CommandFile = "",
+    python: flags.Python = "",
+    vllm: flags.Release = "",
+    model_dir: flags.ModelDir = "",
     only: Annotated[
         str,
         typer.Option(
             "--only",
             metavar="NAMES",
             help="Some of packages,imports,gpu,host,model,command, with commas.",
-            autocompletion=_looks,
+            autocompletion=completing.looks,
         ),
     ] = "",
-    no_import_test: Annotated[
-        bool, typer.Option("--no-import-test", help="Do not import torch and vllm: faster.")
-    ] = False,
+    no_import_test: flags.NoImportTest = False,
     export: Annotated[
         str, typer.Option("--export", metavar="FILE", help="Write what was seen, secrets masked; - is standard output.")
     ] = "",
     source: Annotated[str, typer.Option("--from", metavar="FILE", help="Diagnose what --export wrote elsewhere.")] = "",
-    form: Annotated[Format, typer.Option("--format", "-f", help="How to report.")] = "console",
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
-    lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
-    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit 1 from this severity on.")] = "degraded",
-    ignore: Annotated[
-        list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
 ) -> None:
     """Say whether a command will start on this machine."""
-    from qvl_doctor.cli.check import CheckOptions, run
+    from qvl_doctor.cli.check import run
 
-    report = LogsOptions((), form, output, lang or "", fail_on, tuple(ignore or ()), quiet=quiet, no_color=no_color)
     raise typer.Exit(
         run(
-            CheckOptions(
-                tuple(words or ()), command, python, vllm, model_dir, only, no_import_test, export, source, report
-            )
+            report,
+            words=tuple(words or ()),
+            command=command,
+            python=python,
+            vllm=vllm,
+            model_dir=model_dir,
+            only=only,
+            import_test=not no_import_test,
+            export=export,
+            source=source,
         )
     )
 
 
-class _BehindDashes(TyperCommand):
-    """A command with inputs of its own: what stands behind `--` is kept apart from them."""
+class _AfterDashes(TyperCommand):
+    """A command with inputs of its own: what comes after `--` is kept apart from them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Takes the words behind the first `--` off, and leaves them in the context."""
+        """Takes the words after the first `--` off, and leaves them in the context."""
         at = args.index("--") if "--" in args else len(args)
-        ctx.meta["behind_dashes"] = tuple(args[at + 1 :])
+        ctx.meta["after_dashes"] = tuple(args[at + 1 :])
         parsed: list[str] = super().parse_args(ctx, args[:at])
         return parsed
 
 
-@app.command(help=_BUNDLE, cls=_BehindDashes)
+@app.command(help=flags.help_of("bundle", _BUNDLE), cls=_AfterDashes)
 def bundle(
     context: typer.Context,
     logs: Annotated[
@@ -333,66 +241,50 @@ def bundle(
         str,
         typer.Option("--env", metavar="FILE", help="What `check --export` saw, instead of looking at this machine."),
     ] = "",
-    command: Annotated[
-        str, typer.Option("--command", metavar="FILE", help="A script, manifest or compose file with the command.")
-    ] = "",
-    python: Annotated[
-        str, typer.Option("--python", metavar="PATH", help="The interpreter that runs vLLM. Default: this one.")
-    ] = "",
-    vllm: Annotated[
-        str, typer.Option("--vllm", metavar="RELEASE", help="The release, where it is not installed here.")
-    ] = "",
-    model_dir: Annotated[str, typer.Option("--model-dir", metavar="DIR", help="The model's folder.")] = "",
+    command: flags.CommandFile = "",
+    python: flags.Python = "",
+    vllm: flags.Release = "",
+    model_dir: flags.ModelDir = "",
     no_check: Annotated[bool, typer.Option("--no-check", help="Do not look at this machine.")] = False,
-    no_import_test: Annotated[
-        bool, typer.Option("--no-import-test", help="Do not import torch and vllm: faster.")
-    ] = False,
+    no_import_test: flags.NoImportTest = False,
     max_log: Annotated[
         str, typer.Option("--max-log", metavar="SIZE", help="Of a longer log the middle is left out.")
     ] = "20MiB",
     force: Annotated[bool, typer.Option("--force", help="Replace the archive if it is there already.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not say what was packed.")] = False,
-    lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
+    lang: flags.Language = None,
 ) -> None:
     """Pack what an issue needs into one archive."""
-    from qvl_doctor.cli.bundle import BundleOptions, run
+    from qvl_doctor.cli.bundle import run
 
-    words = context.meta.get("behind_dashes", ())
-    paths = tuple(logs or ())
     raise typer.Exit(
         run(
-            BundleOptions(
-                paths,
-                output,
-                env,
-                command,
-                words,
-                python,
-                vllm,
-                model_dir,
-                no_check,
-                no_import_test,
-                max_log,
-                force,
-                quiet,
-                lang or "",
-            )
+            logs=tuple(logs or ()),
+            output=output,
+            env=env,
+            command=command,
+            words=context.meta.get("after_dashes", ()),
+            python=python,
+            vllm=vllm,
+            model_dir=model_dir,
+            check=not no_check,
+            import_test=not no_import_test,
+            max_log=max_log,
+            force=force,
+            quiet=quiet,
+            lang=lang or "",
         )
     )
 
 
-@app.command(help=_MANIFEST)
+@app.command(help=flags.help_of("manifest", _MANIFEST))
+@flags.with_report
 def manifest(
     path: Annotated[str, typer.Argument(metavar="FILE", help="YAML or JSON; - is standard input.", show_default=False)],
-    vllm: Annotated[
-        str, typer.Option("--vllm", metavar="RELEASE", help="The release, where the image's tag does not say it.")
-    ] = "",
-    gpu: Annotated[
-        str, typer.Option("--gpu", metavar="NAME", help="The card: memory is checked, too.", autocompletion=_gpu_names)
-    ] = "",
-    gpu_memory: Annotated[
-        str, typer.Option("--gpu-memory", metavar="SIZE", help="Its memory as torch sees it: 23.65GiB.")
-    ] = "",
+    report: ReportOptions,
+    vllm: flags.Release = "",
+    gpu: flags.Gpu = "",
+    gpu_memory: flags.GpuMemory = "",
     patch: Annotated[
         str,
         typer.Option(
@@ -402,21 +294,11 @@ def manifest(
     log: Annotated[
         str, typer.Option("--log", metavar="FILE", help="A log of it: how long a start takes, for its probes.")
     ] = "",
-    form: Annotated[Format, typer.Option("--format", "-f", help="How to report.")] = "console",
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write the report to FILE.")] = "",
-    lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
-    fail_on: Annotated[FailOn, typer.Option("--fail-on", help="Exit 1 from this severity on.")] = "degraded",
-    ignore: Annotated[
-        list[str] | None, typer.Option("--ignore", metavar="RULE", help="Leave a rule's findings out.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict line.")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
 ) -> None:
     """Check a Kubernetes manifest or a compose file."""
-    from qvl_doctor.cli.manifest import ManifestOptions, run
+    from qvl_doctor.cli.manifest import run
 
-    report = LogsOptions((), form, output, lang or "", fail_on, tuple(ignore or ()), quiet=quiet, no_color=no_color)
-    raise typer.Exit(run(ManifestOptions(path, vllm, gpu, gpu_memory, patch, log, report)))
+    raise typer.Exit(run(report, path=path, vllm=vllm, gpu=gpu, gpu_memory=gpu_memory, patch=patch, log_file=log))
 
 
 @app.command(help=_EXPLAIN)
@@ -424,14 +306,14 @@ def explain(
     rule: Annotated[
         str, typer.Argument(metavar="RULE", help="A rule's id, as reports name it.", autocompletion=completing.rule_ids)
     ],
-    lang: Annotated[Language | None, typer.Option("--lang", help="Default: the locale's.")] = None,
-    rules: Annotated[list[str] | None, typer.Option("--rules", metavar="DIR", help="More rules, of your own.")] = None,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
+    lang: flags.Language = None,
+    rules: flags.Rules = None,
+    no_color: flags.NoColor = False,
 ) -> None:
     """Show a rule's page."""
     from qvl_doctor.cli.explain import run
 
-    raise typer.Exit(run(rule, lang or "", tuple(rules or ()), no_color=no_color))
+    raise typer.Exit(run(rule, lang=lang or "", folders=tuple(rules or ()), no_color=no_color))
 
 
 def run_typer(arguments: list[str]) -> int:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from qvl_doctor import __version__
 
-USAGE, UNREADABLE, INTERRUPTED = 2, 3, 130
+#: As a shell says that Ctrl-C ended a program, and (as in cli/exit_codes.py, which costs more to import) an output that takes nothing.
+INTERRUPTED, UNREADABLE = 130, 3
 
 
 def main() -> None:
@@ -42,6 +43,10 @@ def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
         sys.stderr.write(f"qvl-doctor: {error.strerror or error}\n")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = UNREADABLE
+    except Exception as error:  # noqa: BLE001 — whatever it is, it is our fault, and not a traceback's worth of the user's time
+        from qvl_doctor.cli.session import told_bug
+
+        code = told_bug(error)
     return code
 
 

@@ -1,4 +1,4 @@
-"""The options of `logs`, as one value, and the short way to read them that does without typer.
+"""The options of every report, those of `logs`, and the short way to read them that does without typer.
 
 Importing typer costs several times what diagnosing a log costs. `read_quickly` understands the plain spellings
 (`--format json`, `--format=json`, paths) and leaves everything else, mistakes and `--help` included, to typer. A test
@@ -12,27 +12,33 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 FORMATS = ("console", "json", "jsonl", "markdown")
-FAIL_ON = ("fatal", "degraded", "notice", "never")
+FAIL_ON = ("fatal", "degraded", "notice", "unknown", "never")
 #: Options that typer itself has; the word behind them names a shell.
 _TYPERS = ("--install-completion", "--show-completion")
 COMMANDS = ("logs", "plan", "check", "bundle", "manifest", "explain", "rules", "completion")
+
+
+class ReportOptions(NamedTuple):
+    """How a report is to look, where it goes, and what counts. Every command that prints one has these options."""
+
+    format: str = "console"
+    output: str = ""
+    lang: str = ""
+    fail_on: str = "degraded"
+    ignore: tuple[str, ...] = ()
+    quiet: bool = False
+    no_color: bool = False
 
 
 class LogsOptions(NamedTuple):
     """What `qvl-doctor logs` was asked for."""
 
     paths: tuple[str, ...] = ()
-    format: str = "console"
-    output: str = ""
-    lang: str = ""
-    fail_on: str = "degraded"
-    ignore: tuple[str, ...] = ()
+    report: ReportOptions = ReportOptions()
     rules: tuple[str, ...] = ()
     override: bool = False
     pip: str = ""
     follow: bool = False
-    quiet: bool = False
-    no_color: bool = False
     no_redact: bool = False
     command: str = ""
     gpu: str = ""
@@ -40,7 +46,7 @@ class LogsOptions(NamedTuple):
     env: str = ""
 
 
-#: Option → field of LogsOptions. A field that is a bool takes no value, one that is a tuple may come several times.
+#: Option → field of LogsOptions or ReportOptions. A field that is a bool takes no value, one that is a tuple may come several times.
 OPTIONS = {
     "--format": "format",
     "-f": "format",
@@ -65,8 +71,8 @@ OPTIONS = {
 #: The values that an option may have, where the list is closed.
 CHOICES = {"format": FORMATS, "lang": ("en", "zh"), "fail_on": FAIL_ON}
 
-
-_DEFAULTS = LogsOptions._field_defaults
+_OF_REPORTS = ReportOptions._field_defaults
+_DEFAULTS = {**LogsOptions._field_defaults, **_OF_REPORTS}
 
 
 def with_command(arguments: Sequence[str]) -> list[str]:
@@ -90,7 +96,8 @@ def read_quickly(arguments: Sequence[str]) -> LogsOptions | None:
             paths.append(word)
         elif not _take(word, rest, given):
             return None
-    return LogsOptions(paths=tuple(paths), **given) if paths else None
+    report = ReportOptions(**{name: given.pop(name) for name in _OF_REPORTS.keys() & given.keys()})
+    return LogsOptions(paths=tuple(paths), report=report, **given) if paths else None
 
 
 def _take(word: str, rest: deque[str], given: dict[str, Any]) -> bool:

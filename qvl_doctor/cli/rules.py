@@ -14,10 +14,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from qvl_doctor.cli import completing
+from qvl_doctor.cli.exit_codes import FOUND, OK, UNREADABLE, USAGE
 from qvl_doctor.model import Rule
 from qvl_doctor.rulebook import Mistake
 
-OK, FOUND, USAGE, UNREADABLE = 0, 1, 2, 3
 _MAX_LOG = 16 * 1024 * 1024
 _WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -278,7 +278,8 @@ def _as_dict(rule: Rule) -> dict[str, object]:
 
 def _log(path: str) -> str:
     """The lines of a log, decoded and without control characters; of an endless one, the beginning."""
-    from qvl_doctor.logs.source import InputError, LineSplitter, open_input, read_chunks
+    from qvl_doctor.errors import InputError
+    from qvl_doctor.logs.source import LineSplitter, open_input, read_chunks
     from qvl_doctor.messages import language, say
 
     if path == "-" and sys.stdin.isatty():

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from qvl_doctor.errors import ToldError
 from qvl_doctor.messages import both
-from qvl_doctor.model import Diagnosis, Finding, Shown, Text
+from qvl_doctor.model import Diagnosis, Finding, Shown, Text, fact_text
 
 EXAMINED, POD = "examined", "pod"
 STALLED_S = 120
@@ -34,6 +35,19 @@ def without(diagnosis: Diagnosis, rules: Collection[str]) -> Diagnosis:
     return concluded(diagnosis._replace(findings=kept), ignored=(*diagnosis.shown.ignored, *gone))
 
 
+def of_pod(diagnosis: Diagnosis) -> Diagnosis:
+    """A diagnosis of what Kubernetes says, without a log: it is about what is, not about what a start would be."""
+    ready = fact_text(diagnosis.facts, "pod_ready") == "yes"
+    phase = fact_text(diagnosis.facts, "pod_phase") or "?"
+    return concluded(diagnosis, kind=POD, ready=ready, reason=both("summary.pod_silent", phase=phase))
+
+
+def unread(source: str, error: ToldError) -> Diagnosis:
+    """The report on an input of which there is no diagnosis: nothing is claimed of it."""
+    reason = both(error.key, **error.values)
+    return concluded(Diagnosis(source, not_checked=(reason,)), reason=reason)
+
+
 def is_death(diagnosis: Diagnosis) -> bool:
     """Whether a server failed that had been started. That is so whatever findings are ignored."""
     return diagnosis.verdict == "failed" and diagnosis.kind != EXAMINED
@@ -55,6 +69,8 @@ def summary_of(shown: Shown, findings: Sequence[Finding]) -> Text:
     about = "examined_" if shown.kind == EXAMINED else ""
     if verdict in {"failed", "degraded"}:
         told = _telling(shown, findings)
+        if told and shown.reason and about and verdict == "degraded":
+            return both("summary.examined_degraded_unknown", title=told.title)
         if told:
             return both(f"summary.{about}{verdict}", title=told.title)
         served = "served_" if shown.up and verdict == "failed" else ""

@@ -1,15 +1,13 @@
 """What Kubernetes says about a pod: its status, its events, the text of `kubectl describe`.
 
-All three become the same values (`pod.py`), and from these one module (`telling.py`) makes facts and observations, so
+All three become the same values (`pod.py`), and from these one module (`observing.py`) makes facts and observations, so
 that a rule need not know which of them a user had. What a later event proves to be over is left out: a pod that found
 its node is not told that it waited.
 """
 
 from __future__ import annotations
 
-from qvl_doctor.diagnose.verdict import POD, concluded
-from qvl_doctor.messages import both
-from qvl_doctor.model import Diagnosis, Seen, fact_text
+from qvl_doctor.model import Seen
 
 _LONGEST = 16 * 1024 * 1024
 
@@ -34,10 +32,3 @@ def look(text: str, now: float | None = None, chosen: str = "") -> Seen | None:
     if not pods and not said:
         return None
     return tell([pod for pod in pods if pod.name == chosen] or pods, said, now)
-
-
-def retold(found: Diagnosis) -> Diagnosis:
-    """A diagnosis of what `look` saw, without a log: it is about what is, not about what a start would be."""
-    ready = fact_text(found.facts, "pod_ready") == "yes"
-    phase = fact_text(found.facts, "pod_phase") or "?"
-    return concluded(found, kind=POD, ready=ready, reason=both("kube.silent", phase=phase))

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import IO
 
-from qvl_doctor.logs.source import CHUNK, InputError
+from qvl_doctor.errors import InputError
+from qvl_doctor.logs.source import CHUNK
 from qvl_doctor.redaction.line import redact
 
 #: What kubectl says on standard error → the sentence in messages.yaml. The first that holds counts.

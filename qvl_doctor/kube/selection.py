@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
+from qvl_doctor.errors import InputError
 from qvl_doctor.kube.kubectl import Kubectl
 from qvl_doctor.kube.pod import Container, Event, Pod
 from qvl_doctor.kube.status import read_pods
 from qvl_doctor.kube.tree import Item, of_json
-from qvl_doctor.logs.source import InputError
 
 _NAME = re.compile(r"[a-zA-Z0-9](?:[\w.-]{0,251}[a-zA-Z0-9])?")
 _PODS = frozenset(("pod", "pods", "po"))

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, cast
 
+from qvl_doctor.errors import InputError
+
 CHUNK = 256 * 1024
 MAX_LINE = 16 * 1024
 _TAIL = 2 * 1024
@@ -32,14 +34,6 @@ _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])|#033\[[\d;]*m")
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-
-
-class InputError(Exception):
-    """An input that cannot be read. `key` names the sentence in messages.yaml that says why."""
-
-    def __init__(self, key: str, **values: str) -> None:
-        super().__init__(key)
-        self.key, self.values = key, values
 
 
 class RawLine(NamedTuple):

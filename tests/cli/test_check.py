@@ -22,13 +22,14 @@ from program import DOCTOR, RULES
 from program import run_text as run
 from rich.console import Console
 
-from qvl_doctor.cli.app import _looks, run_typer
-from qvl_doctor.cli.check import CheckOptions, judged
+from qvl_doctor.cli import completing
+from qvl_doctor.cli.app import run_typer
 from qvl_doctor.machine import PROBES, imports
 from qvl_doctor.machine.export import SCHEMA, Environment
 from qvl_doctor.model import Diagnosis, Fact, Seen
 from qvl_doctor.report import console
 from qvl_doctor.report.checklist import Looked, checklist, counts, groups
+from qvl_doctor.workflows import machine
 
 EVERYTHING = frozenset(PROBES)
 
@@ -105,7 +106,7 @@ def test_a_group_that_says_one_thing_is_one_line_and_what_was_left_out_is_counte
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_the_checklist_at_every_width(width: int, lang: str, encoding: str) -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    diagnosis = judged(Environment({"host": Seen({"shm_gib": Fact(8.0)})}), None, EVERYTHING, CheckOptions(), RULES)
+    diagnosis = machine.diagnose(Environment({"host": Seen({"shm_gib": Fact(8.0)})}), rules=RULES)
     view = Console(file=file, width=width, no_color=True, highlight=False, markup=False, emoji=False)
     console.render(diagnosis, lang, view)
     file.flush()
@@ -118,7 +119,7 @@ def test_the_checklist_at_every_width(width: int, lang: str, encoding: str) -> N
 
 
 def test_the_names_take_no_more_room_than_those_that_are_shown() -> None:
-    diagnosis = judged(Environment({"host": Seen({"shm_gib": Fact(8.0)})}), None, EVERYTHING, CheckOptions(), RULES)
+    diagnosis = machine.diagnose(Environment({"host": Seen({"shm_gib": Fact(8.0)})}), rules=RULES)
     file = io.StringIO()
     console.render(diagnosis, "en", Console(file=file, width=100))
     shown = file.getvalue()
@@ -161,9 +162,9 @@ def test_contradictions_are_told(arguments: list[str], says: str, capsys: pytest
 
 
 def test_names_of_looks_are_completed_behind_a_comma() -> None:
-    assert _looks("") == list(PROBES)
-    assert _looks("gpu,h") == ["gpu,host"]
-    assert "gpu,gpu" not in _looks("gpu,")
+    assert completing.looks("") == list(PROBES)
+    assert completing.looks("gpu,h") == ["gpu,host"]
+    assert "gpu,gpu" not in completing.looks("gpu,")
 
 
 def test_the_export_alone_goes_to_standard_output_and_comes_back(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from qvl_doctor.diagnose.verdict import STALLED_S, concluded, is_death, verdict_
 from qvl_doctor.messages import both, say
 from qvl_doctor.model import Diagnosis, Finding, Shown
 
-REASON = both("kube.silent", phase="Pending")
+REASON = both("summary.pod_silent", phase="Pending")
 KINDS = ("log", "examined", "pod", "live")
 HEALTHY = {
     "log": Shown("log", up=True),

@@ -17,11 +17,11 @@ from kube.programs import programs
 
 from qvl_doctor import rulebook
 from qvl_doctor.cli import kubectl_plugin
+from qvl_doctor.errors import InputError
 from qvl_doctor.kube.kubectl import Kubectl
 from qvl_doctor.kube.selection import selector_of
 from qvl_doctor.kube.times import moment
 from qvl_doctor.kube.tree import of_json
-from qvl_doctor.logs.source import InputError
 from qvl_doctor.manifest.inspection import release_of
 from qvl_doctor.messages import say
 

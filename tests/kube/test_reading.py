@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from program import RULES
 
 from qvl_doctor.diagnose.examining import examine
-from qvl_doctor.kube import look, retold
+from qvl_doctor.diagnose.verdict import of_pod
+from qvl_doctor.kube import look
 from qvl_doctor.kube.describe import read_described
 from qvl_doctor.kube.status import read_pods
 from qvl_doctor.kube.times import is_age, moment, seconds
@@ -53,7 +54,7 @@ def text_of(scene: str, file: str) -> str:
 
 def diagnosis(text: str) -> Diagnosis | None:
     seen = look(text)
-    return retold(examine("-", seen, RULES)) if seen else None
+    return of_pod(examine("-", seen, RULES)) if seen else None
 
 
 def cause(scene: str, file: str) -> str | None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from qvl_doctor.logs.source import CHUNK, MAX_LINE, InputError, LineSplitter, RawLine, open_input, read_chunks
+from qvl_doctor.errors import InputError
+from qvl_doctor.logs.source import CHUNK, MAX_LINE, LineSplitter, RawLine, open_input, read_chunks
 
 TEXT = "INFO 02-16 10:03:00 [x.py:1] hello\n启动完成\nlast line without an end"
 

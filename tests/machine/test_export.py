@@ -18,7 +18,6 @@ from program import run_text as run
 from rich.console import Console
 
 from qvl_doctor.cli.app import run_typer
-from qvl_doctor.cli.check import CheckOptions, judged
 from qvl_doctor.facts.kinds import fits
 from qvl_doctor.facts.table import names
 from qvl_doctor.machine import PROBES
@@ -26,6 +25,7 @@ from qvl_doctor.machine.export import SCHEMA, Environment, EnvironmentFileError,
 from qvl_doctor.model import Fact, Seen
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.report import as_json, console, markdown
+from qvl_doctor.workflows import machine
 
 SERVE = ("--", "vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct")
 EVERYTHING = frozenset(PROBES)
@@ -205,7 +205,7 @@ ODD = (
 @given(st.dictionaries(st.sampled_from(sorted(names())), ODD, max_size=8))
 def test_whatever_an_export_holds_the_report_survives(facts: dict[str, Any]) -> None:
     env = loads(json.dumps({"schema": SCHEMA, "facts": facts}))
-    diagnosis = judged(env, None, EVERYTHING, CheckOptions(source="env.json"), RULES)
+    diagnosis = machine.diagnose(env, file="env.json", rules=RULES)
     assert as_json.dumps(diagnosis)
     for lang in ("en", "zh"):
         assert markdown.render(diagnosis, lang)

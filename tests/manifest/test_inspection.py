@@ -11,10 +11,10 @@ from checking import unclaimed
 from program import RULES
 
 from qvl_doctor.launch.command import LaunchError
-from qvl_doctor.manifest.diagnosing import diagnose
 from qvl_doctor.manifest.inspection import look, release_of
 from qvl_doctor.memory import gpus
 from qvl_doctor.sizing.case import Known
+from qvl_doctor.workflows.manifest import diagnose
 
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 
@@ -48,7 +48,9 @@ def pod_of(found: Mapping[str, Any]) -> dict[str, Any]:
 def rules(*objects: Mapping[str, Any], start_s: float = 0.0, text: str = "") -> set[str]:
     text = text or yaml.safe_dump_all(objects, sort_keys=False)
     assert unclaimed(said for each in look(text, start_s=start_s) for said in each.seen.observations) == []
-    return {finding.rule for finding in diagnose("x.yaml", text, RULES, Known(), start_s).diagnosis.findings}
+    return {
+        finding.rule for finding in diagnose(text, source="x.yaml", start_s=start_s, rules=RULES).diagnosis.findings
+    }
 
 
 def test_a_sound_deployment_is_silent() -> None:
@@ -280,10 +282,10 @@ def test_what_a_controller_made_is_judged_where_it_was_made_from() -> None:
     old = {**deployment(image="vllm/vllm-openai:v0.6.0"), "kind": "ReplicaSet"}
     old["metadata"] = {"name": "qwen-1", "ownerReferences": [{"kind": "Deployment", "name": "qwen"}]}
     for objects in ([pod, made, old], [pod, made]):
-        found = diagnose("x.yaml", yaml.safe_dump({"kind": "List", "items": objects}), RULES, Known()).diagnosis
+        found = diagnose(yaml.safe_dump({"kind": "List", "items": objects}), source="x.yaml", rules=RULES).diagnosis
         assert [finding.rule for finding in found.findings] == ["image-without-release"]
         assert found.not_checked == ()
-    alone = diagnose("x.yaml", yaml.safe_dump(pod), RULES, Known()).diagnosis
+    alone = diagnose(yaml.safe_dump(pod), source="x.yaml", rules=RULES).diagnosis
     assert [finding.rule for finding in alone.findings] == ["image-without-release"]
     assert "made from Deployment/qwen" in alone.not_checked[0]["en"]
 
@@ -312,7 +314,7 @@ def test_a_model_that_a_variable_names(command: list[str], args: list[str]) -> N
     env = [{"name": "MODEL", "value": MODEL}]
     found = deployment(command=command, args=args, env=env, image="vllm/vllm-openai:v0.15.0")
     assert rules(found) == set()
-    assert diagnose("x", yaml.safe_dump(found), RULES, Known()).diagnosis.facts["model"].value == MODEL
+    assert diagnose(yaml.safe_dump(found), source="x", rules=RULES).diagnosis.facts["model"].value == MODEL
     small = {**CLAIM, "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "9Gi"}}}}
     assert rules(found, small) == {"volume-below-weights"}
     env[0]["value"] = "$OTHER"
@@ -337,14 +339,14 @@ def test_memory_is_computed_with_what_a_variable_holds_or_not_at_all(
     args = ["--model", "Qwen/Qwen2.5-VL-72B-Instruct", "--tensor-parallel-size", size, "--max-model-len", "32768"]
     env = [{"name": name, "value": value} for name, value in variables.items()]
     text = yaml.safe_dump(deployment(args=args, env=env, resources={"limits": {"nvidia.com/gpu": 4}}))
-    found = diagnose("x", text, RULES, Known(gpu=gpus.find("H100"))).diagnosis
+    found = diagnose(text, source="x", known=Known(gpu=gpus.find("H100")), rules=RULES).diagnosis
     assert {finding.rule for finding in found.findings} <= {"pod-without-shared-memory"}
     assert any(note in said["en"] for said in found.not_checked) if note else found.not_checked == ()
 
 
 def test_that_memory_was_asked_for_and_not_computed_is_told() -> None:
     text = yaml.safe_dump(deployment(args=["--model", "some/model"]))
-    found = diagnose("x", text, RULES, Known(gpu=gpus.find("H100"))).diagnosis
+    found = diagnose(text, source="x", known=Known(gpu=gpus.find("H100")), rules=RULES).diagnosis
     assert [said["en"] for said in found.not_checked] == [
         "Memory: there is no card of the model some/model; `qvl-doctor plan --model-dir` reads its files"
     ]
@@ -354,7 +356,7 @@ def test_a_fragment_is_not_told_what_it_lacks() -> None:
     text = yaml.safe_dump(
         {"spec": {"containers": [{"name": "vllm", "image": "vllm/vllm-openai:v0.11.0", "args": ["--model", MODEL]}]}}
     )
-    found = diagnose("x.yaml", text, RULES, Known()).diagnosis
+    found = diagnose(text, source="x.yaml", rules=RULES).diagnosis
     assert found.findings == ()
     assert "piece of a manifest" in found.not_checked[0]["en"]
 
@@ -445,14 +447,14 @@ def test_an_inference_service() -> None:
     text = yaml.safe_dump(service(*own[:3], gpus="1"))
     from qvl_doctor.memory import gpus
 
-    found = diagnose("x", text, RULES, Known(gpu=gpus.find("L4"), release="0.8.5")).diagnosis
+    found = diagnose(text, source="x", known=Known(gpu=gpus.find("L4"), release="0.8.5"), rules=RULES).diagnosis
     assert found.facts["weights_gib"].value == pytest.approx(15.6, abs=0.2)
 
 
 def test_several_commands_are_judged_each_for_itself() -> None:
     second = deployment(image="vllm/vllm-openai:v0.19.0", resources={})
     second["metadata"]["name"] = "second"
-    found = diagnose("x.yaml", yaml.safe_dump_all([deployment(), second], sort_keys=False), RULES, Known())
+    found = diagnose(yaml.safe_dump_all([deployment(), second], sort_keys=False), source="x.yaml", rules=RULES)
     assert [finding.rule for finding in found.diagnosis.findings] == ["pod-without-gpu"]
     assert "2 vLLM commands" in found.diagnosis.not_checked[0]["en"]
     assert found.diagnosis.facts["vllm"].value == "0.19.0"

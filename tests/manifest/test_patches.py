@@ -19,10 +19,10 @@ from qvl_doctor.launch.command import Edit, splice_text
 from qvl_doctor.launch.editing import edit
 from qvl_doctor.launch.patching import patched
 from qvl_doctor.launch.reading import read
-from qvl_doctor.manifest.diagnosing import Found, diagnose
 from qvl_doctor.memory import gpus
 from qvl_doctor.rulebook.changes import POD_PATCHES
 from qvl_doctor.sizing.case import Known
+from qvl_doctor.workflows.manifest import Found, diagnose
 
 ARTICLES = [pytest.param(path, id=path.stem) for path in manifests()]
 #: The newest schemas that the validator has, and old ones.
@@ -154,7 +154,7 @@ def test_compose() -> None:
 )
 def test_limits_in_the_form_of_the_release_keep_their_numbers(given: str, wanted: str) -> None:
     text = f"docker run --gpus all vllm/vllm-openai:v0.8.4 --model m \\\n  --limit-mm-per-prompt '{given}'\n"
-    found = diagnose("x.sh", text, RULES, Known())
+    found = diagnose(text, source="x.sh", rules=RULES)
     assert found.diagnosis.findings[0].rule == "limit-mm-key-value"
     assert found.file == (text.replace(given, wanted) if wanted else "")
 
@@ -205,7 +205,7 @@ def kept(path: Path) -> str:
 
 
 def found_in(text: str, **known: Any) -> Found:
-    return diagnose("x.yaml", text, RULES, Known(gpu=gpus.of_size(23.65), release="0.7.2", **known))
+    return diagnose(text, source="x.yaml", known=Known(gpu=gpus.of_size(23.65), release="0.7.2", **known), rules=RULES)
 
 
 @pytest.mark.parametrize("path", ARTICLES)
@@ -318,14 +318,14 @@ spec:
     args: [--model, Qwen/Qwen2.5-VL-32B-Instruct]
     resources: {limits: {nvidia.com/gpu: 1}}
 """
-    found = diagnose("x.yaml", text, RULES, Known(gpu=gpus.find("L4")))
+    found = diagnose(text, source="x.yaml", known=Known(gpu=gpus.find("L4")), rules=RULES)
     pod = yaml.safe_load(found.file)["spec"]
     (vllm,) = pod["containers"]
     ranks = int(vllm["args"][vllm["args"].index("--tensor-parallel-size") + 1])
     assert ranks > 1
     assert vllm["resources"]["limits"]["nvidia.com/gpu"] == ranks
     assert pod["volumes"][0]["emptyDir"]["medium"] == "Memory"
-    again = diagnose("x.yaml", found.file, RULES, Known(gpu=gpus.find("L4")))
+    again = diagnose(found.file, source="x.yaml", known=Known(gpu=gpus.find("L4")), rules=RULES)
     assert again.file == ""
     assert again.diagnosis.verdict == "healthy"
 
@@ -370,5 +370,5 @@ def test_the_whole_text_is_written_once_however_many_commands_it_has(monkeypatch
     text = BARE + "".join(
         f"  - {{name: v{number}, image: 'vllm/vllm-openai:v0.11.0', args: [--wat, '1']}}\n" for number in range(30)
     )
-    assert diagnose("x.yaml", text, RULES, Known()).file
+    assert diagnose(text, source="x.yaml", rules=RULES).file
     assert len(times) < 8

@@ -13,9 +13,8 @@ from program import RULES
 from rich.console import Console
 
 from qvl_doctor.cli.app import run_typer
-from qvl_doctor.manifest.diagnosing import diagnose
 from qvl_doctor.report import as_json, console, markdown
-from qvl_doctor.sizing.case import Known
+from qvl_doctor.workflows.manifest import diagnose
 
 SECRET = re.compile(r"PRIVATE\d\d")
 
@@ -120,7 +119,7 @@ TEXTS = {"deployment.yaml": DEPLOYMENT, "compose.yaml": COMPOSE, "run.sh": SCRIP
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_no_report_shows_a_secret_and_the_file_keeps_all(name: str) -> None:
-    found = diagnose(name, TEXTS[name], RULES, Known())
+    found = diagnose(TEXTS[name], source=name, rules=RULES)
     assert "limit-mm-key-value" in {finding.rule for finding in found.diagnosis.findings}
     terminal = io.StringIO()
     console.render(found.diagnosis, "en", Console(file=terminal, width=200))
@@ -153,7 +152,7 @@ def test_no_archive_and_no_other_command_shows_one(
 
 def test_a_mask_is_no_change_of_the_file() -> None:
     text = "docker run --gpus all -e HF_TOKEN=PRIVATE01 vllm/vllm-openai:v0.8.4 --model m \\\n  --limit-mm-per-prompt '{\"image\": 4}'\n"
-    changes = diagnose("run.sh", text, RULES, Known()).diagnosis.changes
+    changes = diagnose(text, source="run.sh", rules=RULES).diagnosis.changes
     assert [line.strip() for kind, line in changes if kind in {"added", "removed"}] == [
         "--limit-mm-per-prompt '{\"image\": 4}'",
         "--limit-mm-per-prompt 'image=4'",
@@ -169,7 +168,7 @@ def test_a_value_on_the_lines_below_a_broken_manifest_is_masked() -> None:
 
 def test_a_mask_is_never_written_into_the_file() -> None:
     text = "docker run --gpus all vllm/vllm-openai:v0.8.4 --model m --api-key PRIVATE01 \\\n  --port 8000 --api-key PRIVATE02\n"
-    found = diagnose("run.sh", text, RULES, Known())
+    found = diagnose(text, source="run.sh", rules=RULES)
     assert [finding.rule for finding in found.diagnosis.findings] == ["flag-given-twice"]
     assert SECRET.findall(found.file) == ["PRIVATE02"]
     assert "***" not in found.file
@@ -189,6 +188,6 @@ spec:
       value: {token}
     resources: {{limits: {{nvidia.com/gpu: 1}}}}
 """
-    changes = diagnose("x.yaml", text, RULES, Known()).diagnosis.changes
+    changes = diagnose(text, source="x.yaml", rules=RULES).diagnosis.changes
     assert [line.strip()[:6] for kind, line in changes if kind in {"added", "removed"}] == ["args: ", "args: "]
     assert token not in str(changes)

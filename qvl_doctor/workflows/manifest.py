@@ -1,15 +1,15 @@
-"""One diagnosis of a manifest: of each vLLM command in it, of what the cluster says of its pod, and the file corrected."""
+"""A manifest: each vLLM command in it, what the cluster says of its pod where it does, and the file corrected."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from difflib import unified_diff
 from typing import NamedTuple
 
-from qvl_doctor import kube
+from qvl_doctor import kube, rulebook
 from qvl_doctor.diagnose.examining import examine
-from qvl_doctor.diagnose.verdict import concluded
+from qvl_doctor.diagnose.verdict import concluded, of_pod, without
 from qvl_doctor.launch.command import Command, LaunchError
 from qvl_doctor.launch.observing import arguments_of
 from qvl_doctor.launch.patching import patched, unpatched
@@ -18,10 +18,12 @@ from qvl_doctor.manifest.inspection import Looked, look, owner_of, release_of
 from qvl_doctor.memory import model_cards
 from qvl_doctor.memory.solver import Case
 from qvl_doctor.messages import both
-from qvl_doctor.model import SEVERITIES, Diagnosis, Rule, Seen, Text
-from qvl_doctor.sizing.advice import advise, corrected
+from qvl_doctor.model import SEVERITIES, Diagnosis, Rule, Seen, Shown, Text
+from qvl_doctor.sizing.advice import corrected
 from qvl_doctor.sizing.case import Known, of_arguments
 from qvl_doctor.sizing.wording import facts_of
+from qvl_doctor.workflows.advice import advised
+from qvl_doctor.workflows.asked import no_manifest
 
 _CONTEXT = 2
 _MOST_LINES = 200
@@ -36,25 +38,45 @@ class Found(NamedTuple):
     file: str = ""
 
 
-def diagnose(source: str, text: str, rules: Sequence[Rule], known: Known, start_s: float = 0.0) -> Found:
+class _Asked(NamedTuple):
+    """What every look at a command needs."""
+
+    source: str
+    rules: Sequence[Rule]
+    ignore: Collection[str]
+    known: Known
+    start_s: float
+
+
+def diagnose(
+    text: str,
+    *,
+    source: str = "-",
+    known: Known = Known(),  # noqa: B008 — frozen
+    start_s: float = 0.0,
+    rules: Sequence[Rule] = (),
+    ignore: Collection[str] = (),
+) -> Found:
     """What a text of manifests says and, of `kubectl get -o yaml` and `kubectl describe`, what the cluster says.
 
-    `known` has the card and the release where the text names none. Raises LaunchError if the text is neither.
+    `known` has the GPU, and the release where the text names none; `start_s` is how long a start takes. Raises
+    InputError if the text is neither.
     """
+    asked = _Asked(source, rules or rulebook.shipped(packed=True), ignore, known, start_s)
     status = kube.look(text)
     try:
-        first = _round(source, text, status, rules, known, start_s)
-    except LaunchError:
+        first = _round(text, status, asked)
+    except LaunchError as error:
         if status is None:
-            raise
-        return Found(kube.retold(examine(source, status, rules)))
+            raise no_manifest(error, text, source) from None
+        return Found(without(of_pod(examine(source, status, asked.rules)), ignore))
     found = _together(source, first.singles, first.looked)
-    file = _settled(first, source, rules, known, start_s)
+    file = _settled(first, asked)
     if file:
         before, shown = (unpatched(look(each, known.release)[0].command) for each in (text, file))
         lines = _changes(before, shown) if "\n" in text.strip() else []  # of one line, the command says it better
         found = found._replace(patch=shown, changes=tuple(lines))
-    return Found(kube.retold(found) if status is not None else found, file)
+    return Found(of_pod(found) if status is not None else found, file)
 
 
 class _Round(NamedTuple):
@@ -65,18 +87,16 @@ class _Round(NamedTuple):
     file: str
 
 
-def _round(  # noqa: PLR0913, PLR0917 — what a diagnosis needs, and the text
-    source: str, text: str, status: Seen | None, rules: Sequence[Rule], known: Known, start_s: float
-) -> _Round:
-    looked = look(text, known.release, start_s)
+def _round(text: str, status: Seen | None, asked: _Asked) -> _Round:
+    looked = look(text, asked.known.release, asked.start_s)
     singles, after = [], []
     for index, each in enumerate(looked):
-        single = _single(source, each, status if index == 0 else None, rules, known)
+        single = _single(each, status if index == 0 else None, asked)
         changed = corrected(single.findings, each.command, each.release)
         later = release_of(changed.image or "")
         if later and later != each.release:  # what holds for one release need not hold for another
-            again = look(text, later, start_s)[index]
-            single = _with_image(single, _single(source, again, None, rules, known), later, changed.image or "")
+            again = look(text, later, asked.start_s)[index]
+            single = _with_image(single, _single(again, None, asked), later, changed.image or "")
             changed = replace(corrected(single.findings, again.command, later), image=changed.image)
         singles.append(single)
         after.append(changed)
@@ -84,36 +104,37 @@ def _round(  # noqa: PLR0913, PLR0917 — what a diagnosis needs, and the text
     return _Round(looked, singles, file if file != text else "")
 
 
-def _settled(first: _Round, source: str, rules: Sequence[Rule], known: Known, start_s: float) -> str:
+def _settled(first: _Round, asked: _Asked) -> str:
     """The corrected file, corrected until nothing is left: more GPUs for the command need more GPUs for the pod."""
     file = first.file
     for _ in range(_ROUNDS):
-        again = _round(source, file, None, rules, known, start_s) if file else None
+        again = _round(file, None, asked) if file else None
         if again is None or not again.file:
             break
         file = again.file
     return file
 
 
-def _single(source: str, each: Looked, status: Seen | None, rules: Sequence[Rule], known: Known) -> Diagnosis:
+def _single(each: Looked, status: Seen | None, asked: _Asked) -> Diagnosis:
     """The diagnosis of one command and what stands around it."""
-    seen, own = each.seen, replace(known, release=each.release)
+    seen, own = each.seen, replace(asked.known, release=each.release)
     card = model_cards.find(each.model) if each.model else None
     if card:
         own = replace(own, shape=card.shape, quantization=card.quantization)
     notes = _notes(each.command)
-    if known.gpu:
+    uncomputed = None
+    if own.gpu:
         arguments = {**arguments_of(each.command, each.release), **({"model": each.model} if each.model else {})}
         case = of_arguments(arguments, own, each.command.env)
         if isinstance(case, Case):
             seen |= Seen(facts_of(case, case.plan()))
         else:
-            notes.append(
-                both("manifest.no_card" if case.reason == "model" else f"sizing.{case.reason}", detail=case.detail)
-            )
-    found = advise(
-        examine(source, seen | (status or Seen()), rules), own, each.command, whole=False
-    )  # one text for all commands, later
+            key = "manifest.no_card" if case.reason == "model" else f"sizing.{case.reason}"
+            uncomputed = both(key, detail=case.detail)
+            notes.append(uncomputed)
+    found = concluded(examine(asked.source, seen | (status or Seen()), asked.rules), reason=uncomputed)
+    # One text for all commands, later.
+    found = advised(without(found, asked.ignore), own, each.command, whole=False)
     return found._replace(not_checked=tuple({note["en"]: note for note in (*found.not_checked, *notes)}.values()))
 
 
@@ -133,7 +154,7 @@ def _with_image(first: Diagnosis, again: Diagnosis, release: str, image: str) ->
             findings=findings,
             not_checked=(note, *first.not_checked),
             alternatives=again.alternatives,
-            shown=first.shown,
+            shown=again.shown,
         )
     )
 
@@ -172,9 +193,16 @@ def _together(source: str, singles: Sequence[Diagnosis], looked: Sequence[Looked
             not_checked=(several, *kept),
             command=worst.command,
             alternatives=worst.alternatives,
-            shown=worst.shown,
+            shown=_shown(singles),
         )
     )
+
+
+def _shown(singles: Sequence[Diagnosis]) -> Shown:
+    """What all commands show together: one that could not be computed leaves the whole uncertain."""
+    reason = next((each.shown.reason for each in singles if each.shown.reason), None)
+    ignored = {(one.rule, one.title["en"], one.evidence): one for each in singles for one in each.shown.ignored}
+    return singles[0].shown._replace(reason=reason, ignored=tuple(ignored.values()))
 
 
 def _changes(before: str, after: str) -> list[tuple[str, str]]:

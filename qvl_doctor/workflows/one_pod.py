@@ -1,4 +1,4 @@
-"""One diagnosis of a pod: what the cluster says of it, and the logs of its last two starts.
+"""A pod: what the cluster says of it, and the logs of its last two starts, as one diagnosis.
 
 The log of the start that ended last says why. Where that start is over and the next one runs, the older log is asked
 first; the newer one only if it shows a failure of its own, or if the older one is gone.
@@ -6,13 +6,14 @@ first; the newer one only if it shows a failure of its own, or if the older one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from qvl_doctor import rulebook
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.examining import examine
-from qvl_doctor.diagnose.verdict import POD, concluded
-from qvl_doctor.kube import retold
+from qvl_doctor.diagnose.verdict import POD, concluded, of_pod, without
+from qvl_doctor.errors import InputError
 from qvl_doctor.kube.kubectl import Kubectl
 from qvl_doctor.kube.observing import PAST_S, tell
 from qvl_doctor.kube.pod import Container, Pod
@@ -20,13 +21,11 @@ from qvl_doctor.kube.selection import Chosen, choose, container_of, events_of
 from qvl_doctor.kube.tree import as_json
 from qvl_doctor.launch.command import LaunchError
 from qvl_doctor.launch.observing import observe_command
-from qvl_doctor.logs.records import LogReader
-from qvl_doctor.logs.source import InputError
 from qvl_doctor.manifest.inspection import Looked, look
 from qvl_doctor.messages import both
-from qvl_doctor.model import Diagnosis, Fact, Line, Rule, Seen, Text
-from qvl_doctor.sizing.advice import advise
-from qvl_doctor.sizing.need import wanted
+from qvl_doctor.model import NOTHING, Diagnosis, Facts, Line, Rule, Seen, Text
+from qvl_doctor.workflows.advice import advised
+from qvl_doctor.workflows.log import feed
 
 _MAX_NAMED = 5
 _NO_GPU = "asks for no GPU in its resources"
@@ -43,8 +42,16 @@ class Asked(NamedTuple):
     now: float = 0.0
 
 
-def diagnose_pod(kubectl: Kubectl, asked: Asked, rules: Sequence[Rule], known: Mapping[str, Fact]) -> Diagnosis:
+def diagnose(
+    kubectl: Kubectl,
+    asked: Asked,
+    *,
+    packages: Facts = NOTHING,
+    rules: Sequence[Rule] = (),
+    ignore: Collection[str] = (),
+) -> Diagnosis:
     """The diagnosis of the pod that is meant. Raises InputError if there is none, or the cluster cannot be asked."""
+    rules = rules or rulebook.shipped(packed=True)
     chosen = choose(kubectl, asked.words, asked.selector)
     notes: list[Text] = []
     try:
@@ -54,9 +61,8 @@ def diagnose_pod(kubectl: Kubectl, asked: Asked, rules: Sequence[Rule], known: M
         notes.append(both("kube.no_events", reason=_reason(error)))
     if chosen.pod is None:
         notes.append(both("kube.no_pods_yet", owner=chosen.asked))
-        return retold(examine(chosen.asked, _here(tell([], events, asked.now)), rules, known))._replace(
-            not_checked=tuple(notes)
-        )
+        found = of_pod(examine(chosen.asked, _here(tell([], events, asked.now)), rules, packages))
+        return without(found, ignore)._replace(not_checked=tuple(notes))
     pod = chosen.pod
     container = container_of(pod, asked.container)
     if chosen.others:
@@ -65,27 +71,26 @@ def diagnose_pod(kubectl: Kubectl, asked: Asked, rules: Sequence[Rule], known: M
     seen = _here(tell([pod], events, asked.now))
     if looked:
         seen = _here(_spec(looked, pod, container)) | seen
-    look = _Look(kubectl, asked, pod, container, rules, known)
-    found = _settled(look.diagnosis(seen), pod, container, asked.now)
-    if wanted(found):
-        found = advise(found, None, looked.command if looked else None)
-    return found._replace(source=f"pod/{pod.name}", not_checked=(*notes, *look.notes, *found.not_checked))
+    reading = _Reading(kubectl, asked, pod, container, rules, packages)
+    found = without(_settled(reading.diagnosis(seen), pod, container, asked.now), ignore)
+    found = advised(found, None, looked.command if looked else None)
+    return found._replace(source=f"pod/{pod.name}", not_checked=(*notes, *reading.notes, *found.not_checked))
 
 
-class _Look:
-    """The look at one container: its logs, and what is to be said about reading them."""
+class _Reading:
+    """One container: its logs, and what is to be said about reading them."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 — what a look needs
+    def __init__(
         self,
         kubectl: Kubectl,
         asked: Asked,
         pod: Pod,
         container: Container,
         rules: Sequence[Rule],
-        known: Mapping[str, Fact],
+        packages: Facts,
     ) -> None:
         self._kubectl, self._asked, self._pod, self._container = kubectl, asked, pod, container
-        self._rules, self._known = rules, known
+        self._rules, self._known = rules, packages
         self.notes: list[Text] = []
 
     def diagnosis(self, seen: Seen) -> Diagnosis:
@@ -109,10 +114,9 @@ class _Look:
     def _read(self, note: str, *options: str) -> Diagnosing | None:
         """An engine that was fed a log as it came; None if that log says nothing."""
         tail = (f"--tail={self._asked.tail}",) if self._asked.tail >= 0 else ()
-        engine, reader = Diagnosing(self._rules, self._known), LogReader(redacting=self._asked.redacting)
-        for chunk in self._kubectl.stream("logs", self._pod.name, "-c", self._container.name, *options, *tail):
-            engine.feed(reader.feed(chunk))
-        engine.feed(reader.flush())
+        engine = Diagnosing(self._rules, self._known)
+        chunks = self._kubectl.stream("logs", self._pod.name, "-c", self._container.name, *options, *tail)
+        feed(chunks, engine, redacting=self._asked.redacting)
         trouble = self._kubectl.trouble
         if trouble:
             self.notes.append(both(note, reason=_reason(trouble)))
@@ -122,7 +126,7 @@ class _Look:
 def _settled(found: Diagnosis, pod: Pod, container: Container, now: float) -> Diagnosis:
     """The diagnosis with what the cluster says, where the log alone cannot know: a log of something that still runs has no end."""
     if not found.runs:
-        return retold(found)
+        return of_pod(found)
     found = concluded(found, kind=POD, ready=pod.ready)
     if found.verdict != "unknown" or container.now.state != "running" or not container.now.started or not now:
         return found

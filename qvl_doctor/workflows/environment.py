@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qvl_doctor.logs.source import InputError, read_text
+from qvl_doctor.errors import InputError
+from qvl_doctor.logs.source import read_text
 from qvl_doctor.machine.export import LONGEST, Environment, EnvironmentFileError, loads
 from qvl_doctor.messages import both
 from qvl_doctor.model import Fact, Facts, Seen, fact_text
@@ -12,7 +13,7 @@ _ON_A_CARD = ("total_gib", "gpu_total_gib")
 _SAME_CARD = 0.03
 
 
-def read_environment(path: str) -> Environment:
+def read(path: str) -> Environment:
     """What a file of `check --export` says. Raises InputError."""
     try:
         return loads(read_text(path, LONGEST))

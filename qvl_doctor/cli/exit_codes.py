@@ -1,0 +1,57 @@
+"""The exit codes of all commands. They are decided and worded here and nowhere else.
+
+`--help` is made of `exit_codes`, and a test holds the README against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from qvl_doctor.diagnose.verdict import EXAMINED, is_death
+from qvl_doctor.model import SEVERITIES, Diagnosis
+
+OK, FOUND, USAGE, UNREADABLE, UNKNOWN, BUG = 0, 1, 2, 3, 4, 70
+#: Of several inputs the first of these decides.
+_WORST_FIRST = (BUG, UNREADABLE, FOUND, UNKNOWN, OK)
+#: What each code means; a command that means something else by it, or has no such code (""), follows below.
+_CODES = {
+    OK: "nothing at or above --fail-on",
+    FOUND: "at least one finding at or above --fail-on, or the server died",
+    USAGE: "wrong usage",
+    UNREADABLE: "an input could not be read, or has nothing to do with vLLM",
+    UNKNOWN: "with --fail-on unknown: nothing certain can be said",
+    BUG: "a bug in qvl-doctor",
+}
+_UNFIT = "the GPU is named, but whether the command fits could not be computed"
+_OF_COMMANDS = {
+    "plan": {
+        OK: "it fits",
+        FOUND: "it does not fit, or something else is wrong with the command",
+        UNKNOWN: "whether it fits could not be computed",
+    },
+    "check": {FOUND: "at least one finding at or above --fail-on", UNKNOWN: _UNFIT},
+    "manifest": {UNREADABLE: "the file could not be read, or has no vLLM in it", UNKNOWN: _UNFIT},
+    "kubectl qvl-doctor": {UNREADABLE: "the cluster could not be asked, or has no such pod"},
+    "bundle": {OK: "written, whatever the reports say", FOUND: "", UNKNOWN: ""},
+}
+
+
+def exit_codes(command: str) -> dict[int, str]:
+    """The exit codes of a command, with what each says."""
+    return {code: said for code, said in {**_CODES, **_OF_COMMANDS.get(command, {})}.items() if said}
+
+
+def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
+    """The exit code of a report. A server that died is no success, whatever findings are ignored."""
+    if fail_on == "never":
+        return OK
+    limit = SEVERITIES.index("degraded" if fail_on == "unknown" else fail_on)
+    if is_death(diagnosis) or any(SEVERITIES.index(finding.severity) <= limit for finding in diagnosis.findings):
+        return FOUND
+    uncomputed = diagnosis.kind == EXAMINED and diagnosis.shown.reason is not None
+    return UNKNOWN if uncomputed or (fail_on == "unknown" and diagnosis.verdict == "unknown") else OK
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of a command whose inputs have these."""
+    return min(codes, key=_WORST_FIRST.index, default=OK)

@@ -1,0 +1,79 @@
+"""A command that has not been started: what is wrong with it, what memory it takes on a GPU, and what would fit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from qvl_doctor import rulebook
+from qvl_doctor.diagnose.examining import examine
+from qvl_doctor.diagnose.verdict import concluded, without
+from qvl_doctor.errors import UsageError
+from qvl_doctor.knowledge import flag_table
+from qvl_doctor.launch.command import Command
+from qvl_doctor.launch.observing import arguments_of, observe_command
+from qvl_doctor.messages import both
+from qvl_doctor.model import Diagnosis, Fact, Facts, Rule, Seen, Text
+from qvl_doctor.sizing.case import Known, Unsized, of_arguments
+from qvl_doctor.sizing.wording import facts_of
+from qvl_doctor.workflows.advice import advised
+from qvl_doctor.workflows.asked import commands_of, known_of
+
+#: Notes of a plan that are told as they are; for the others there are rules.
+_NOTES = {"card-size-nominal": "nominal", "memory-shared-with-host": "shared", "quantization-unknown": "quantization"}
+
+
+def diagnose(
+    command: str | Sequence[str],
+    *,
+    gpu: str = "",
+    gpu_memory: str = "",
+    vllm: str = "",
+    model_dir: str = "",
+    source: str = "-",
+    rules: Sequence[Rule] = (),
+    ignore: Collection[str] = (),
+) -> Diagnosis:
+    """Whether a command will start on a GPU: its words, or a text that holds it (a script, a manifest, a compose file).
+
+    `gpu` is a name ("L4"), `gpu_memory` its size as torch sees it ("23.65GiB"); one of them is needed. Without `vllm`
+    it is the newest release that is known. Raises UsageError.
+    """
+    release = vllm or flag_table.newest()
+    known = known_of(gpu, gpu_memory, model_dir, release)
+    if known.gpu is None:
+        raise UsageError("error_plan.no_gpu")
+    commands = commands_of(command, release, source if isinstance(command, str) else "--")
+    notes = [] if vllm else [both("plan.newest", release=release)]
+    if len(commands) > 1:
+        notes.append(both("plan.several", count=len(commands), where=commands[0].where or "1"))
+    found = plan_command(commands[0], known, rules or rulebook.shipped(packed=True), source, ignore)
+    return found._replace(not_checked=(*notes, *found.not_checked))
+
+
+def plan_command(
+    command: Command, known: Known, rules: Sequence[Rule], source: str = "-", ignore: Collection[str] = ()
+) -> Diagnosis:
+    """The diagnosis of a command on a GPU. Its facts are what the memory model computes.
+
+    What that cannot compute is the reason of an unknown verdict; the rest holds all the same.
+    """
+    seen = observe_command(command, known.release)
+    computed, uncomputed, notes = _computed(command, known)
+    facts = {**seen.facts, "vllm": Fact(known.release, "option"), **computed}
+    found = examine(source, Seen(facts, seen.observations), rules)
+    found = advised(without(concluded(found, reason=uncomputed), ignore), known, command)
+    told = [note for note in (*notes, *((uncomputed,) if uncomputed else ())) if note not in found.not_checked]
+    return found._replace(not_checked=(*told, *found.not_checked))
+
+
+def _computed(command: Command, known: Known) -> tuple[Facts, Text | None, list[Text]]:
+    """What the memory model says: facts, or why there are none; and notes on how it computed them."""
+    case = of_arguments(arguments_of(command, known.release), known, command.env)
+    if isinstance(case, Unsized):
+        return {}, both(f"sizing.{case.reason}", detail=case.detail), []
+    try:
+        made = case.plan()
+    except (ValueError, ArithmeticError) as error:
+        return {}, both("sizing.numbers", detail=str(error)[:120]), []
+    facts = {**facts_of(case, made), "gpu_name": Fact(case.gpu.name, "option")}
+    return facts, None, [both(f"plan.{_NOTES[note]}") for note in made.notes if note in _NOTES]
