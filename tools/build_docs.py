@@ -13,7 +13,7 @@ from pathlib import Path
 
 from qvl_doctor.model import Rule, Topic
 from qvl_doctor.report.markdown import escape
-from qvl_doctor.report.rule_page import readable
+from qvl_doctor.report.typeset import readable
 from qvl_doctor.rulebook import load
 from qvl_doctor.rulebook.topics import load_topics
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import count
 from typing import Annotated, NoReturn
@@ -73,26 +73,11 @@ def list_rules(
     if format is _Format.json:
         typer.echo(json.dumps([_as_dict(rule) for rule in found], ensure_ascii=False, indent=2))
         _end(mistakes)
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from qvl_doctor.messages import language
-    from qvl_doctor.report.rule_page import readable
 
     spoken = language(lang.value if lang else None, os.environ)
-    table = Table("rule", "severity", "examples", "title", box=None, pad_edge=False, header_style="")
-    table.columns[0].no_wrap = True
-    table.columns[2].justify = "right"
-    for name in names:
-        own = [rule for rule in found if rule.topic == name]
-        if name and own:
-            table.add_row()
-            table.add_row(Text(name, "bold"), "", "", Text(titles[name][spoken] if name in titles else "", "bold"))
-        for rule in own:
-            count = len(rule.matches) + len(rule.silent)
-            table.add_row(rule.id, rule.severity, str(count), Text(readable(rule.title[spoken])))
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    for line in _table(found, {name: titles.get(name, {}).get(spoken, "") for name in names}, spoken):
+        typer.echo(line)
     _end(mistakes)
 
 
@@ -230,6 +215,22 @@ def _read(folder: str, override: bool) -> tuple[tuple[Rule, ...], list[Mistake]]
     except rulebook.RuleError as error:
         own_ids = {rule.id for rule in own}
         return (*(rule for rule in found if rule.id not in own_ids), *own), [*mistakes, *wrong, *error.mistakes]
+
+
+def _table(rules: Sequence[Rule], topics: Mapping[str, str], lang: str) -> Iterator[str]:
+    """The rules by topic, each in one line however long its title is: for a terminal and for grep."""
+    from qvl_doctor.report.typeset import clean, readable
+
+    column = max((len(rule.id) for rule in rules), default=4)
+    yield f"{'rule':{column}}  severity  examples  title"
+    for name, title in topics.items():
+        own = [rule for rule in rules if rule.topic == name]
+        if name and own:
+            yield from ("", f"{title} ({name})" if title else name)
+        for rule in own:
+            count = len(rule.matches) + len(rule.silent)
+            shown = clean(readable(rule.title[lang]), sys.stdout.encoding)
+            yield f"{rule.id:{column}}  {rule.severity:8}  {count:8}  {shown}"
 
 
 def _listed(folder: str, override: bool) -> tuple[tuple[Rule, ...], Sequence[Mistake]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
@@ -14,8 +13,7 @@ from qvl_doctor.report.console import put_pieces
 from qvl_doctor.report.page import Page
 from qvl_doctor.report.paste import Piece, pieces
 from qvl_doctor.report.related import related
-
-_PLACEHOLDER = re.compile(r'"\{(\w+)\}"|\{(\w+)\}')  # a number of a JSON value is a string in the template
+from qvl_doctor.report.typeset import readable
 
 
 def render(rule: Rule, lang: str, console: Console, rules: Sequence[Rule] = (), topics: Sequence[Topic] = ()) -> None:
@@ -27,11 +25,6 @@ def render(rule: Rule, lang: str, console: Console, rules: Sequence[Rule] = (), 
     page = Page(console.width, console.encoding)
     _put(page, rule, lang if page.can_show(rule.title[lang]) else "en", rules, topics)
     console.print(page.text, soft_wrap=True)
-
-
-def readable(text: str) -> str:
-    """A template with its placeholders as one would write them by hand: <max_model_len>."""
-    return _PLACEHOLDER.sub(lambda match: f"<{match[1] or match[2]}>", text)
 
 
 def _put(page: Page, rule: Rule, lang: str, rules: Sequence[Rule], topics: Sequence[Topic]) -> None:

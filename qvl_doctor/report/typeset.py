@@ -36,6 +36,12 @@ _PLAIN = str.maketrans(
 # Chinese breaks between any two characters, except before what closes and after what opens.
 _CLOSING = frozenset("，。、；：？！）】》」』〉％”’…·,.;:?!)]}%")
 _OPENING = frozenset("（【《「『〈“‘([{")
+_PLACEHOLDER = re.compile(r'"\{(\w+)\}"|\{(\w+)\}')  # a number of a JSON value is a string in the template
+
+
+def readable(template: str) -> str:
+    """A text of a rule with its placeholders as one would write them by hand: <max_model_len>."""
+    return _PLACEHOLDER.sub(lambda match: f"<{match[1] or match[2]}>", template)
 
 
 def clean(text: str, encoding: str = "utf-8") -> str:

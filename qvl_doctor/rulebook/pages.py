@@ -43,9 +43,12 @@ def with_pages(rules: Iterable[Rule]) -> tuple[Rule, ...]:
 
 def shipped_topics() -> tuple[Topic, ...]:
     """The topics of the shipped rules, in their order."""
+    compiled = _compiled()["topics"]
+    if compiled:
+        return tuple(Topic(**topic) for topic in compiled)
     from qvl_doctor.rulebook.topics import load_topics
 
-    return tuple(Topic(**topic) for topic in _compiled()["topics"]) or load_topics(book.rules_folder())
+    return load_topics(book.rules_folder())
 
 
 def _compiled() -> dict[str, Any]:
