@@ -23,13 +23,14 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from qvl_doctor.knowledge.releases import newest, parse
 from qvl_doctor.memory import gpus, kv, model_cards
 from qvl_doctor.memory.budget import plan, plans
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.model_cards import Card
 from qvl_doctor.memory.quants import METHODS
-from qvl_doctor.memory.release_tables import GIB, NEWEST, parse
 from qvl_doctor.memory.settings import Settings, resolve
+from qvl_doctor.memory.units import GIB
 from qvl_doctor.memory.weights import weights
 
 Point = Mapping[str, Any]
@@ -145,7 +146,7 @@ def _case(point: Point, table: Table) -> Case | None:
     if card is None:
         table.missing["no card of this model"].append(name)
         return None
-    release = parse(str(point.get("vllm_version") or "").lstrip("~")) or NEWEST
+    release = parse(str(point.get("vllm_version") or "").lstrip("~")) or newest()
     flags = dict(point.get("flags") or {})
     flags.update(flags.pop("_assumed", None) or {})
     gpu = _gpu(point)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory import model_cards
 from qvl_doctor.memory.gpus import Gpu, find, of_size
-from qvl_doctor.memory.release_tables import Release
 from qvl_doctor.memory.settings import Settings, resolve
 from qvl_doctor.memory.shape import ModelShape
 

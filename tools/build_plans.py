@@ -11,11 +11,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory import gpus, model_cards
 from qvl_doctor.memory.budget import Plan
 from qvl_doctor.memory.encoder import largest_items
-from qvl_doctor.memory.release_tables import GIB, Release
 from qvl_doctor.memory.solver import Case, Solution, solve
+from qvl_doctor.memory.units import GIB
 from qvl_doctor.report.paste import pieces
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "plans.md"

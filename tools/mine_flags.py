@@ -145,7 +145,6 @@ def written(flags: Mapping[str, Any], inverse: str, newest: str, day: str) -> st
     head = {
         "source": f"argument parsers of vLLM's published sources, up to {newest}",
         "date": day,
-        "newest": newest,
         "inverse_from": inverse,
     }
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(entry)}" for name, entry in flags.items())

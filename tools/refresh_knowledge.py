@@ -98,7 +98,7 @@ class Tables:
         self._write("quantization", f"get_min_capability of {sdists}", {"methods": self.minima})
         self._write("pins", f"requirement files of {sdists}", {"releases": self.pins})
         self._write("model_types", mappings, {"model_types": types})
-        flags = mine_flags.written(self.flags["flags"], self.flags["inverse_from"], self.flags["newest"], self.day)
+        flags = mine_flags.written(self.flags["flags"], self.flags["inverse_from"], releases[-1], self.day)
         (self.knowledge / "flags.json").write_text(flags, encoding="utf-8")
         write_types(self.types, self.types_file)
         catalogue.write(self.messages, self.messages_file)
@@ -114,7 +114,6 @@ class Tables:
             )
         sources = Sources(folder)
         options[release] = mine_flags.options_of(sources)
-        self.flags["newest"] = max(options, key=version_key)
         if not self.flags["inverse_from"] and mine_flags.INVERSE_CLASS in sources.text("vllm/utils/argparse_utils.py"):
             self.flags["inverse_from"] = release
         self._replace("flags", self.flags["flags"], mine_flags.table(options))

@@ -186,11 +186,6 @@ def size(text: str) -> int | None:
     return int(text) if re.fullmatch(r"\s*[+-]?\d{1,30}\s*", text) else None
 
 
-def newest() -> str:
-    """The newest release that the table knows."""
-    return str(table("flags")["newest"])
-
-
 @cache
 def oldest() -> str:
     """The oldest release that the table knows."""

@@ -240,13 +240,15 @@ def read_facts(records: Iterable[Record]) -> dict[str, Fact]:
 
 
 def _engine(known: Mapping[str, Fact], sites: Iterable[Record]) -> str | None:
-    """V0 or V1 where only one of them can be: V1 came with 0.6.4, V0 went with 0.11.0, and each has files of its own."""
+    """V0 or V1 where only one of them can be: before V1 came, after V0 went, and each has files of its own."""
+    from qvl_doctor.knowledge.defaults import V0_WENT, V1_CAME
+    from qvl_doctor.knowledge.releases import plain
     from qvl_doctor.versions import satisfies
 
     if "vllm" in known:
-        if satisfies(str(known["vllm"].value), "<0.6.4"):
+        if satisfies(str(known["vllm"].value), f"<{plain(V1_CAME)}"):
             return "V0"
-        if satisfies(str(known["vllm"].value), ">=0.11.0"):
+        if satisfies(str(known["vllm"].value), f">={plain(V0_WENT)}"):
             return "V1"
     for record in sites:
         if record.process.startswith("EngineCore"):

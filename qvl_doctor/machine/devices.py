@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from qvl_doctor.machine.nvml import Nvml
-from qvl_doctor.memory.release_tables import GIB
+from qvl_doctor.memory.units import GIB
 
 _MOST_INSTANCES = 16
 _MOST_PROCESSES = 4

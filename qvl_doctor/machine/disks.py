@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 
-from qvl_doctor.memory.release_tables import GIB
+from qvl_doctor.memory.units import GIB
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MACHINE, observe
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from qvl_doctor.knowledge import defaults
+from qvl_doctor.knowledge.releases import plain
 from qvl_doctor.machine import disks, env_variables
 from qvl_doctor.machine.fit_gpus import ranks
 from qvl_doctor.machine.model_folder import Place, is_repository
@@ -12,9 +14,8 @@ from qvl_doctor.model import Fact, Facts, Record, Seen, as_number, fact_number, 
 from qvl_doctor.observations import MACHINE, observe
 from qvl_doctor.versions import satisfies
 
-_PORT = 8000
-#: Part of the machine's memory that vLLM lets its swap space take at most, and the releases that have one.
-_SWAP_SHARE, _SWAPS = 0.7, "<0.18"
+#: Part of the machine's memory that vLLM lets its swap space take at most.
+_SWAP_SHARE = 0.7
 #: Releases whose sleep mode refuses PyTorch's expandable segments, and those that refuse them with a KV connector.
 _SLEEP_REFUSES, _CONNECTOR_REFUSES = ">=0.8.0,<=0.20.0", ">=0.21"
 #: Releases that ask for the user's name when they are imported, and those of torch that fail if there is none.
@@ -26,7 +27,7 @@ _WAYS = {"NCCL_P2P_DISABLE": "peer to peer", "NCCL_SHM_DISABLE": "shared memory"
 def port_of(arguments: Mapping[str, Any]) -> int:
     """The port of the server that the command starts."""
     port = arguments.get("port")
-    return port if isinstance(port, int) and not isinstance(port, bool) else _PORT
+    return port if isinstance(port, int) and not isinstance(port, bool) else defaults.PORT
 
 
 def address(facts: Facts, arguments: Mapping[str, Any]) -> Iterator[Record]:
@@ -135,9 +136,9 @@ def _allocator(arguments: Mapping[str, Any], release: str, env: Mapping[str, str
 
 def _swap(arguments: Mapping[str, Any], facts: Facts, release: str) -> Iterator[Record]:
     ram, swap = fact_number(facts, "ram_gib"), as_number(arguments.get("swap_space"))
-    if ram is None or not release or not satisfies(release, _SWAPS):
+    if ram is None or not release or not satisfies(release, f"<{plain(defaults.SWAP_WENT)}"):
         return
-    asked = (4.0 if swap is None else swap) * ranks(arguments)[1]
+    asked = (defaults.SWAP_GIB if swap is None else swap) * ranks(arguments)[1]
     if asked > _SWAP_SHARE * ram:
         total = f"{ram:.2f} GiB total CPU memory is allocated for the swap space."
         yield observe(MACHINE, f"Too large swap space. {asked:.2f} GiB out of the {total}")

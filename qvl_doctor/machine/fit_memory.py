@@ -10,9 +10,9 @@ from qvl_doctor.memory import gpus
 from qvl_doctor.memory.budget import start_needs
 from qvl_doctor.memory.checkpoint import Checkpoint, read_checkpoint
 from qvl_doctor.memory.gpus import Gpu
-from qvl_doctor.memory.release_tables import GIB
 from qvl_doctor.memory.solver import Case
 from qvl_doctor.memory.tensors import CheckpointError
+from qvl_doctor.memory.units import GIB
 from qvl_doctor.memory.weights import weights
 from qvl_doctor.model import Fact, Facts, Record, Seen, fact_number, fact_text
 from qvl_doctor.observations import MACHINE, observe

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator, Mapping
 
 from qvl_doctor.files import listed, read_text
+from qvl_doctor.knowledge.defaults import PORT
 from qvl_doctor.machine import disks, env_variables, limits
-from qvl_doctor.memory.release_tables import GIB
+from qvl_doctor.memory.units import GIB
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import MACHINE, observe
 
@@ -27,7 +28,7 @@ _BIND = {errno.EADDRINUSE: "no", errno.EACCES: "not-permitted", errno.EADDRNOTAV
 
 
 def look(
-    port: int = 8000, host: str = "", root: str = "/", env: Mapping[str, str] | None = None, download_dir: str = ""
+    port: int = PORT, host: str = "", root: str = "/", env: Mapping[str, str] | None = None, download_dir: str = ""
 ) -> Seen:
     """What the host shows. `root` and `env` are for looking at another tree than this machine's."""
     env = os.environ if env is None else env

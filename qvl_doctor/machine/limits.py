@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from qvl_doctor.files import read_text
-from qvl_doctor.memory.release_tables import GIB
+from qvl_doctor.memory.units import GIB
 
 #: A control group of version 1 without a limit shows a number near 2^63.
 _UNLIMITED = 1 << 60

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from qvl_doctor.files import opened, read, read_json
-from qvl_doctor.memory.release_tables import GIB
 from qvl_doctor.memory.tensors import INDEX, LONGEST_INDEX, CheckpointError, read_header
+from qvl_doctor.memory.units import GIB
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MACHINE, observe
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from qvl_doctor.knowledge.defaults import ENGINE, V0_WENT
+from qvl_doctor.knowledge.releases import at, parse
 from qvl_doctor.launch.command import Command, gpus_needed, is_for_cpu
 from qvl_doctor.launch.yamltext.yaml_tree import Node, deep
 from qvl_doctor.manifest.surroundings import Scene, number, quantity_of
-from qvl_doctor.memory.release_tables import GIB, parse
+from qvl_doctor.memory.units import GIB
 from qvl_doctor.model import Record, as_number
 from qvl_doctor.observations import MANIFEST, observe
 
@@ -145,7 +147,9 @@ def _is_v0(scene: Scene) -> bool:
     """Whether the V0 engine surely runs: it was the default below 0.8, and could be asked for below 0.11."""
     release = parse(scene.release)
     asked = scene.command.env.get("VLLM_USE_V1")
-    return release is not None and ((release < (0, 8, 0) and asked != "1") or (release < (0, 11, 0) and asked == "0"))
+    return release is not None and (
+        (at(ENGINE, release) == "V0" and asked != "1") or (release < V0_WENT and asked == "0")
+    )
 
 
 def _gib(value: object) -> float:

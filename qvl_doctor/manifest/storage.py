@@ -8,7 +8,7 @@ from qvl_doctor.launch.pods.kserve import KINDS as KSERVE_KINDS
 from qvl_doctor.launch.pods.kserve import is_kserve
 from qvl_doctor.launch.yamltext.yaml_tree import Node, deep, entries, text_at
 from qvl_doctor.manifest.surroundings import Scene, number, quantity_of
-from qvl_doctor.memory.release_tables import GIB
+from qvl_doctor.memory.units import GIB
 from qvl_doctor.model import Record
 
 #: Where the Hub's library keeps models if no variable says otherwise: below the home of root, and of the user of vLLM's

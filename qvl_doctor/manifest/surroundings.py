@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from qvl_doctor.knowledge.defaults import PORT
 from qvl_doctor.launch.command import Command, size_of
 from qvl_doctor.launch.masking import masked_part
 from qvl_doctor.launch.pods.containers import Container
@@ -15,7 +16,7 @@ from qvl_doctor.launch.pods.kserve import PORT as KSERVE_PORT
 from qvl_doctor.launch.pods.kserve import is_kserve
 from qvl_doctor.launch.yamltext.yaml_tree import Node
 from qvl_doctor.memory import model_cards
-from qvl_doctor.memory.release_tables import GIB
+from qvl_doctor.memory.units import GIB
 from qvl_doctor.memory.weights import file_bytes
 from qvl_doctor.model import Record
 from qvl_doctor.observations import MANIFEST, observe
@@ -77,7 +78,7 @@ class Scene:
         return (
             size_of(self.command, "--http-port", KSERVE_PORT)
             if is_kserve(self.command)
-            else size_of(self.command, "--port", 8000)
+            else size_of(self.command, "--port", PORT)
         )
 
     @property

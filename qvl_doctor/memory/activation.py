@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from qvl_doctor.knowledge.releases import Release, Since, at
 from qvl_doctor.memory.constants import QUANTIZED_INPUT
 from qvl_doctor.memory.encoder import Dummies, dummies, output_width
 from qvl_doctor.memory.gpus import Gpu
@@ -23,11 +24,11 @@ from qvl_doctor.memory.profile_tensors import (
     tensor,
 )
 from qvl_doctor.memory.quants import DTYPE_BYTES
-from qvl_doctor.memory.release_tables import KIB, MIB, Release, Since, at, cdiv
 from qvl_doctor.memory.sampling import sampled_states, sampler_tensors
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import Experts, ModelShape, VisionShape
 from qvl_doctor.memory.towers_live import live
+from qvl_doctor.memory.units import KIB, MIB, cdiv
 from qvl_doctor.memory.vision import Item
 
 #: PyTorch's workspace for cuBLAS, allocated with the first product (aten/src/ATen/cuda/CublasHandlePool.cpp):

@@ -9,19 +9,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from qvl_doctor.knowledge.defaults import GRAPHS_INSIDE_SINCE
+from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory import constants
 from qvl_doctor.memory.activation import Activation, activation
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.kv import Pool, longest_request, pool, request_bytes
 from qvl_doctor.memory.quants import METHODS
-from qvl_doctor.memory.release_tables import GIB, Release, Since, at
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
+from qvl_doctor.memory.units import GIB
 from qvl_doctor.memory.weights import weights
 
-#: From here on vLLM takes its estimate of the CUDA graphs off the KV cache (VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS);
-#: before, they come on top.
-_GRAPHS_INSIDE: Since[bool] = (((0, 6, 0), False), ((0, 20, 0), True))
 #: From here on a start needs free memory for everything that is requested (request_memory).
 _CHECKS_FREE_SINCE: Release = (0, 9, 1)
 
@@ -157,7 +156,7 @@ def _verdict(made: Plan) -> str:
 
 def graphs_inside(settings: Settings) -> bool:
     """Whether the KV cache is made smaller for CUDA graphs."""
-    return settings.engine == "V1" and not settings.eager and at(_GRAPHS_INSIDE, settings.release)
+    return settings.engine == "V1" and not settings.eager and settings.release >= GRAPHS_INSIDE_SINCE
 
 
 def graphs(shape: ModelShape, settings: Settings, seen: Observed | None = None) -> int:

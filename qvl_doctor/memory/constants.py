@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from qvl_doctor.memory.release_tables import Release
+from qvl_doctor.knowledge.releases import Release
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qvl_doctor.memory.parameters import Piece, Shards, norm
-from qvl_doctor.memory.release_tables import cdiv, up
 from qvl_doctor.memory.shape import Experts, Latent, ModelShape
+from qvl_doctor.memory.units import cdiv, up
 
 #: vLLM pads the vocabulary to a multiple of this (vocab_parallel_embedding.py, DEFAULT_VOCAB_PADDING_SIZE).
 VOCAB_PADDING = 64

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from qvl_doctor.memory.release_tables import Release, Since, at, cdiv
+from qvl_doctor.knowledge.releases import Release, Since, at
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape, VisionShape
+from qvl_doctor.memory.units import cdiv
 from qvl_doctor.memory.vision import NOTHING, Item, image, limits, resize_video, video
 
 #: Frames of the largest video of Qwen2-VL and Qwen2.5-VL (qwen2_vl.py, _MAX_FRAMES_PER_VIDEO).

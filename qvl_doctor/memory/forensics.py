@@ -12,10 +12,10 @@ from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.kv import layer_token_bytes
 from qvl_doctor.memory.profile_tensors import TENSOR_PARALLEL, Factor, NamedTensor, tensor
 from qvl_doctor.memory.quants import DTYPE_BYTES, METHODS
-from qvl_doctor.memory.release_tables import KIB, MIB, up
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.towers import vision_pieces
+from qvl_doctor.memory.units import KIB, MIB, up
 
 #: How PyTorch rounds a request before it asks the driver (c10/cuda/CUDACachingAllocator.cpp: `get_allocation_size`): up
 #: to 1 MiB a buffer of 2 MiB, below 10 MiB one of 20 MiB, otherwise whole pieces of 2 MiB. The size in the message is

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from qvl_doctor.knowledge import table
-from qvl_doctor.memory.release_tables import GIB
+from qvl_doctor.memory.units import GIB
 
 #: Nobody's name for a card is longer.
 _LONGEST = 100

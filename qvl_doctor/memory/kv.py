@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory.decoder import stage_layers
 from qvl_doctor.memory.quants import DTYPE_BYTES
-from qvl_doctor.memory.release_tables import Release, cdiv
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import FULL, LayerKind, ModelShape
+from qvl_doctor.memory.units import cdiv
 
 #: V1 groups layers of different kinds from here on (--disable-hybrid-kv-cache-manager turns it off); before, all layers
 #: keep everything.

@@ -16,9 +16,9 @@ from typing import Any
 from qvl_doctor.memory.budget import Observed, graphs, graphs_inside
 from qvl_doctor.memory.encoder import largest_items
 from qvl_doctor.memory.gpus import Gpu
-from qvl_doctor.memory.release_tables import GIB, up
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
+from qvl_doctor.memory.units import GIB, up
 from qvl_doctor.memory.vision import limits
 
 #: The levels, cheapest first.

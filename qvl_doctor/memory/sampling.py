@@ -6,9 +6,9 @@ v1/worker/gpu/sample/sampler.py.
 
 from __future__ import annotations
 
+from qvl_doctor.knowledge.releases import Release, Since, at
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.profile_tensors import BATCH, DTYPE, SEQUENCES, NamedTensor, tensor
-from qvl_doctor.memory.release_tables import Release, Since, at
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 

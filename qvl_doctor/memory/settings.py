@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from qvl_doctor.knowledge import defaults
+from qvl_doctor.knowledge.releases import Release, at
 from qvl_doctor.memory.gpus import Gpu
-from qvl_doctor.memory.release_tables import GIB, NEWEST, Release, Since, at
 from qvl_doctor.memory.shape import ModelShape
+from qvl_doctor.memory.units import GIB
 
 #: `vllm serve` or the LLM class: the defaults of the batch differ.
 SERVER, OFFLINE = "server", "offline"
@@ -25,7 +27,7 @@ class Settings:
     - `kv_cache_bytes` and `kv_blocks`: kv_cache_memory_bytes and num_gpu_blocks_override, 0 where not set.
     """
 
-    release: Release = NEWEST
+    release: Release
     engine: str = "V1"
     max_model_len: int = 8192
     max_num_seqs: int = 256
@@ -34,7 +36,7 @@ class Settings:
     dtype: str = "bfloat16"
     kv_cache_dtype: str = "auto"
     quantization: str = ""
-    block_size: int = 16
+    block_size: int = defaults.BLOCK_SIZE
     tp: int = 1
     pp: int = 1
     eager: bool = False
@@ -48,50 +50,8 @@ class Settings:
     flashinfer: bool | None = None
     kv_cache_bytes: int = 0
     kv_blocks: int = 0
-    swap_gib: float = 4.0
+    swap_gib: float = defaults.SWAP_GIB
     offload_gib: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Defaults of one class of cards: batched tokens of `vllm serve` and of the LLM class, and sequences."""
-
-    served: int
-    offline: int
-    sequences: int
-
-
-_SMALL_CARD, _LARGE_CARD, _HUGE_CARD = Batch(2048, 8192, 256), Batch(8192, 16384, 1024), Batch(16384, 16384, 1024)
-_EARLY_SMALL, _EARLY_LARGE = Batch(2048, 8192, 1024), Batch(8192, 16384, 1024)
-
-#: The batch of the V1 engine on cards below 70 GiB (engine/arg_utils.py: _set_default_args_v1, from 0.14
-#: get_batch_defaults).
-SMALL_CARDS: Since[Batch] = (((0, 8, 0), _EARLY_SMALL), ((0, 8, 4), _SMALL_CARD))
-#: The same on cards from 70 GiB on; until 0.8.4 on cards whose name says H100 or H200, from 0.9.0 on not on an A100.
-LARGE_CARDS: Since[Batch] = (((0, 8, 0), _EARLY_LARGE), ((0, 8, 4), _LARGE_CARD))
-#: The same on cards from 160 GiB on.
-HUGE_CARDS: Since[Batch] = (((0, 8, 0), _LARGE_CARD), ((0, 28, 0), _HUGE_CARD))
-#: Below 0.8.5 the card's name decides, from 0.9.0 on an A100 does not count as large.
-_BY_NAME_UNTIL: Release = (0, 8, 5)
-_NOT_A100_SINCE: Release = (0, 9, 0)
-_SPARK_IS_SMALL_SINCE: Release = (0, 33, 0)
-
-#: gpu_memory_utilization (config/cache.py; the messages of 0.21 say "default since v0.21.0", the source of 0.20.0 has
-#: it already).
-UTILIZATION: Since[float] = (((0, 6, 0), 0.9), ((0, 20, 0), 0.92))
-#: Least batch of the V0 engine for a multimodal model (config.py, _MULTIMODAL_MODEL_MAX_NUM_BATCHED_TOKENS).
-MULTIMODAL_BATCH: Since[int] = (((0, 6, 0), 4096), ((0, 6, 3), 5120))
-#: Batch of the V0 engine with chunked prefill.
-CHUNKED_BATCH: Since[int] = (((0, 6, 0), 512), ((0, 6, 5), 2048))
-#: The V0 engine turns chunked prefill on for texts of more than so many tokens, so that the profile run does not run
-#: out of memory.
-_LONG_CONTEXT = 32768
-_LEAST_BATCH = 2048
-_SEQUENCES_V0 = 256
-
-#: The engine that a release uses by itself; V0 was removed with 0.11.
-ENGINE: Since[str] = (((0, 6, 0), "V0"), ((0, 8, 0), "V1"))
-_LAST_V0: Release = (0, 10, 99)
 
 
 def default_engine(release: Release, capability: float) -> str:
@@ -99,16 +59,16 @@ def default_engine(release: Release, capability: float) -> str:
 
     engine/arg_utils.py, _is_v1_supported_oracle.
     """
-    if at(ENGINE, release) == "V1" and 0 < capability < 8.0 and release <= _LAST_V0:
+    if at(defaults.ENGINE, release) == "V1" and 0 < capability < 8.0 and release < defaults.V0_WENT:
         return "V0"
-    return at(ENGINE, release)
+    return at(defaults.ENGINE, release)
 
 
-def resolve(shape: ModelShape, gpu: Gpu, release: Release = NEWEST, context: str = SERVER, **given: Any) -> Settings:
+def resolve(shape: ModelShape, gpu: Gpu, release: Release, context: str = SERVER, **given: Any) -> Settings:
     """Settings for a model on a card with every default of the release.
 
     `given` are fields of `Settings` that the command sets; None is not set. max_model_len defaults to the model's
-    positions, the batch and the sequences to the tables above, the dtype to the checkpoint's.
+    positions, the batch and the sequences to the tables of `knowledge/defaults.py`, the dtype to the checkpoint's.
     """
     asked = {
         name: value for name, value in given.items() if value is not None and not (name == "dtype" and value == "auto")
@@ -116,7 +76,7 @@ def resolve(shape: ModelShape, gpu: Gpu, release: Release = NEWEST, context: str
     engine = asked.get("engine") or default_engine(release, gpu.capability)
     length = asked.get("max_model_len") or shape.positions
     asked |= {"engine": engine, "max_model_len": length, "release": release}
-    asked.setdefault("utilization", at(UTILIZATION, release))
+    asked.setdefault("utilization", at(defaults.UTILIZATION, release))
     asked.setdefault("dtype", _dtype(shape, gpu))
     asked.setdefault("quantization", shape.quantization)
     asked["limits"] = {**_limits(shape), **asked.get("limits", {})}
@@ -146,11 +106,11 @@ def _batch_v0(shape: ModelShape, release: Release, length: int, asked: Mapping[s
     chunked = asked.get("chunked_prefill")
     if chunked is None:
         windows = any(layer.kind == "sliding" for layer in shape.layers)
-        chunked = length > _LONG_CONTEXT and not shape.vision and not shape.latent and not windows
-    tokens = at(CHUNKED_BATCH, release) if chunked else max(length, _LEAST_BATCH)
+        chunked = length > defaults.LONG_CONTEXT and not shape.vision and not shape.latent and not windows
+    tokens = at(defaults.CHUNKED_BATCH, release) if chunked else max(length, defaults.LEAST_BATCH_V0)
     if shape.vision:
-        tokens = max(tokens, at(MULTIMODAL_BATCH, release))
-    return {"chunked_prefill": chunked, "max_num_batched_tokens": tokens, "max_num_seqs": _SEQUENCES_V0}
+        tokens = max(tokens, at(defaults.MULTIMODAL_BATCH, release))
+    return {"chunked_prefill": chunked, "max_num_batched_tokens": tokens, "max_num_seqs": defaults.SEQUENCES_V0}
 
 
 def _batch_v1(gpu: Gpu, release: Release, context: str, length: int) -> dict[str, Any]:
@@ -159,19 +119,19 @@ def _batch_v1(gpu: Gpu, release: Release, context: str, length: int) -> dict[str
     return {"max_num_batched_tokens": min(tokens, batch.sequences * length), "max_num_seqs": batch.sequences}
 
 
-def batch_defaults(gpu: Gpu, release: Release) -> Batch:
+def batch_defaults(gpu: Gpu, release: Release) -> defaults.Batch:
     """The batch of the V1 engine on a card."""
-    if gpu.total_bytes >= 160 * GIB and release >= _NOT_A100_SINCE:
-        return at(HUGE_CARDS, release)
-    return at(LARGE_CARDS if _is_large(gpu, release) else SMALL_CARDS, release)
+    if gpu.total_bytes >= 160 * GIB and release >= defaults.NOT_A100_SINCE:
+        return at(defaults.HUGE_GPUS, release)
+    return at(defaults.LARGE_GPUS if _is_large(gpu, release) else defaults.SMALL_GPUS, release)
 
 
 def _is_large(gpu: Gpu, release: Release) -> bool:
     name = gpu.name.lower()
-    if release < _BY_NAME_UNTIL:
+    if release < defaults.BY_NAME_UNTIL:
         return "h100" in name or "h200" in name
-    if "a100" in name and release >= _NOT_A100_SINCE:
+    if "a100" in name and release >= defaults.NOT_A100_SINCE:
         return False
-    if gpu.capability == 12.1 and release >= _SPARK_IS_SMALL_SINCE:
+    if gpu.capability == 12.1 and release >= defaults.SPARK_IS_SMALL_SINCE:
         return False
     return gpu.total_bytes >= 70 * GIB

@@ -14,10 +14,10 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
+from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory.budget import Observed, Plan, plan
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.levers import AIR, FREE, OFFLOAD, Flags, Lever, Rung, joined, least_length, length_rung, levers
-from qvl_doctor.memory.release_tables import NEWEST, Release
 from qvl_doctor.memory.settings import SERVER, Settings, resolve
 from qvl_doctor.memory.shape import ModelShape
 
@@ -42,7 +42,7 @@ class Case:
 
     shape: ModelShape
     gpu: Gpu
-    release: Release = NEWEST
+    release: Release
     given: Mapping[str, Any] = field(default_factory=dict)
     observed: Observed | None = None
     logged: Settings | None = None

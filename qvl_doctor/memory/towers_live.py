@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qvl_doctor.memory.release_tables import Release, Since, at
+from qvl_doctor.knowledge.releases import Release, Since, at
 from qvl_doctor.memory.settings import Settings
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qvl_doctor.memory.release_tables import cdiv, up
 from qvl_doctor.memory.shape import ModelShape, VisionShape
+from qvl_doctor.memory.units import cdiv, up
 
 #: The limits of a family's preprocessor_config.json where neither a card nor the model's folder has them.
 DEFAULTS: Mapping[str, Mapping[str, int]] = {

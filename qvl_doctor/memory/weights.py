@@ -10,14 +10,15 @@ import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from qvl_doctor.knowledge.releases import newest
 from qvl_doctor.memory.decoder import decoder_pieces
 from qvl_doctor.memory.model_cards import Card
 from qvl_doctor.memory.quants import DTYPE_BYTES, METHODS, stored
-from qvl_doctor.memory.release_tables import MIB, up
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.tensors import Tensor, rank_sizes
 from qvl_doctor.memory.towers import vision_pieces
+from qvl_doctor.memory.units import MIB, up
 
 #: c10/cuda/CUDACachingAllocator: requests up to 1 MiB come out of 2 MiB segments, up to 10 MiB out of 20 MiB segments,
 #: larger ones get their own.
@@ -68,7 +69,7 @@ def file_bytes(card: Card) -> int:
         return card.parameters * DTYPE_BYTES["bfloat16"]
     if card.quantization not in METHODS:
         return 0
-    return weights(card.shape, Settings(quantization=card.quantization)).tensors
+    return weights(card.shape, Settings(newest(), quantization=card.quantization)).tensors
 
 
 def weight_sizes(shape: ModelShape, settings: Settings, stage: int = 0) -> Iterator[int]:

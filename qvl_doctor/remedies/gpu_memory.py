@@ -10,21 +10,18 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
+from qvl_doctor.knowledge import defaults
+from qvl_doctor.knowledge.releases import at, parse, plain
 from qvl_doctor.model import Facts, as_count, as_number, fact_count, fact_number, fact_text
 from qvl_doctor.remedies.tokens import family
 from qvl_doctor.versions import satisfies
 
 Values = Mapping[str, str]
 
-#: KV blocks are 16 tokens unless somebody says otherwise; no attention backend has smaller ones that divide nothing of
-#: it.
-_BLOCK = 16
 _SHORTEST = 256
 #: The first length to try where the profile run is too large: the value that ended the article's failure, and small on
 #: any card.
 _FIRST_LENGTH = 4096
-#: V0 without chunked prefill profiles a multimodal model with no fewer tokens than this.
-_FLOOR = 5120
 _HIGHEST = 0.95
 #: CUDA graphs where the log shows none yet: the median of many runs, rounded up. And what requests may take beyond the
 #: profile run.
@@ -74,7 +71,7 @@ def short_context(values: Values, facts: Facts) -> Values | None:  # noqa: ARG00
     if fact_text(facts, "chunked_prefill") == "yes":
         return None
     length = fact_count(facts, "max_model_len")
-    return None if length and length <= _FLOOR else {"max_model_len": str(_FIRST_LENGTH)}
+    return None if length and length <= defaults.MULTIMODAL_BATCH_USUAL else {"max_model_len": str(_FIRST_LENGTH)}
 
 
 def smaller_batch(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
@@ -114,7 +111,7 @@ def length_that_fits(values: Values, facts: Facts) -> Values | None:  # noqa: AR
         if not (asked and needed and available and 0 < available < needed):
             return None
         fits = int(asked * (available / needed) * 0.95)
-    length = fits // _BLOCK * _BLOCK
+    length = fits // defaults.BLOCK_SIZE * defaults.BLOCK_SIZE
     asked = as_count(values.get("asked"))
     return {"max_model_len": str(length)} if length >= _SHORTEST and not (asked and length > asked) else None
 
@@ -195,7 +192,7 @@ def _profile_products(values: Values, facts: Facts) -> Iterator[tuple[int, int]]
     for name, (longest, widths) in _WIDTHS.items():
         if known and known != name:
             continue
-        tokens = max(length, _FLOOR) if length else longest
+        tokens = max(length, defaults.MULTIMODAL_BATCH_USUAL) if length else longest
         for width in widths:
             if abs(tokens * 2 * width * 2 / ranks / 2**30 - tried) < 0.0051:
                 yield tokens, width // ranks
@@ -208,12 +205,12 @@ def _utilization(facts: Facts) -> float | None:
         return shown
     if "args" not in facts:
         return None
-    return 0.92 if _graphs_inside(facts) else 0.9
+    return at(defaults.UTILIZATION, parse(fact_text(facts, "vllm")) or defaults.UTILIZATION[0][0])
 
 
 def _graphs_inside(facts: Facts) -> bool:
-    """From 0.20 on the CUDA graphs are estimated and part of the budget."""
-    return "vllm" in facts and satisfies(fact_text(facts, "vllm"), ">=0.20") is True
+    """Whether the CUDA graphs are estimated and part of the budget."""
+    return satisfies(fact_text(facts, "vllm"), f">={plain(defaults.GRAPHS_INSIDE_SINCE)}") is True
 
 
 def _asked(values: Values, facts: Facts, group: str, fact: str) -> float | None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from qvl_doctor.knowledge.defaults import MULTIMODAL_BATCH_USUAL
 from qvl_doctor.model import Facts, as_count, fact_count, fact_map, fact_text
 
 Values = Mapping[str, str]
@@ -28,8 +29,6 @@ RECOMMENDED, LEAST = 1280, 256
 #: Room for text and answer beside the images: what a request needs at least, and what makes a comfortable length.
 _LEAST_TEXT = 512
 _TEXT = 8192
-#: V0 without chunked prefill never goes below this number of batched tokens with a multimodal model.
-_FLOOR = 5120
 
 _FAMILY = re.compile(r"qwen(2\.5|25|2|3)[-.]?vl")
 _OTHER = re.compile(r"embedding|rerank")
@@ -240,7 +239,7 @@ def _batch_decides(facts: Facts, have: int) -> bool:
     if fact_text(facts, "chunked_prefill") == "yes":
         return True
     length = fact_count(facts, "max_model_len")
-    return bool(length and length > max(have, _FLOOR))
+    return bool(length and length > max(have, MULTIMODAL_BATCH_USUAL))
 
 
 def _room_for_images(facts: Facts) -> int:

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from qvl_doctor.knowledge.defaults import V0_WENT
+from qvl_doctor.knowledge.releases import parse
 from qvl_doctor.launch.spelling import read_map
 from qvl_doctor.memory import gpus, model_cards
 from qvl_doctor.memory.budget import Observed
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.quants import METHODS
-from qvl_doctor.memory.release_tables import GIB, parse
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.solver import Case
 from qvl_doctor.memory.tensors import Tensor
+from qvl_doctor.memory.units import GIB
 from qvl_doctor.memory.weights import checkpoint_weights
 from qvl_doctor.model import Facts, fact_map, fact_number, fact_text
 
@@ -48,6 +50,8 @@ _QUANTIZATIONS = {"awq_marlin": "awq", "gptq_marlin": "gptq", "bitsandbytes": "b
 #: No start has more; larger numbers are mistakes, and would only cost time.
 _MOST = 1 << 40
 _MOST_RANKS = 1024
+#: The first release whose V1 engine the memory model knows, where it is asked for.
+_V1_MODELLED = (0, 7, 0)
 #: Facts that a log states with its own numbers, whatever the arguments were.
 _STATED = {
     "max_model_len": "max_model_len",
@@ -141,9 +145,9 @@ def of_arguments(arguments: Mapping[str, Any], known: Known, env: Mapping[str, s
     if unknown:
         return Unsized("variable", "--" + unknown.replace("_", "-"))
     given = given_of(arguments, quantization)
-    if (env or {}).get("VLLM_USE_V1") == "0" and release < (0, 11, 0):
+    if (env or {}).get("VLLM_USE_V1") == "0" and release < V0_WENT:
         given["engine"] = "V0"
-    elif (env or {}).get("VLLM_USE_V1") == "1" and release >= (0, 7, 0):
+    elif (env or {}).get("VLLM_USE_V1") == "1" and release >= _V1_MODELLED:
         given["engine"] = "V1"
     case = Case(shape, known.gpu, release, given)
     if known.tensors:

@@ -8,9 +8,9 @@ from typing import Any
 from qvl_doctor.memory.budget import Plan
 from qvl_doctor.memory.encoder import largest_items
 from qvl_doctor.memory.forensics import Suspect
-from qvl_doctor.memory.release_tables import GIB
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.solver import Case, Solution
+from qvl_doctor.memory.units import GIB
 from qvl_doctor.messages import both, say
 from qvl_doctor.model import LANGUAGES, Alternative, Fact, Fix, Text, joined, sentences
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 
 from qvl_doctor.errors import InputError, UsageError
+from qvl_doctor.knowledge.releases import parse
 from qvl_doctor.launch.command import Command, LaunchError
 from qvl_doctor.launch.reading import read
 from qvl_doctor.memory import gpus
 from qvl_doctor.memory.checkpoint import read_checkpoint
 from qvl_doctor.memory.gpus import Gpu
-from qvl_doctor.memory.release_tables import parse
 from qvl_doctor.memory.tensors import CheckpointError
 from qvl_doctor.messages import both
 from qvl_doctor.model import Text

@@ -8,7 +8,7 @@ from qvl_doctor import rulebook
 from qvl_doctor.diagnose.examining import examine
 from qvl_doctor.diagnose.verdict import concluded, without
 from qvl_doctor.errors import UsageError
-from qvl_doctor.knowledge import flag_table
+from qvl_doctor.knowledge import newest_vllm
 from qvl_doctor.launch.command import Command
 from qvl_doctor.launch.observing import arguments_of, observe_command
 from qvl_doctor.messages import both
@@ -38,7 +38,7 @@ def diagnose(
     `gpu` is a name ("L4"), `gpu_memory` its size as torch sees it ("23.65GiB"); one of them is needed. Without `vllm`
     it is the newest release that is known. Raises UsageError.
     """
-    release = vllm or flag_table.newest()
+    release = vllm or newest_vllm()
     known = known_of(gpu, gpu_memory, model_dir, release)
     if known.gpu is None:
         raise UsageError("error_plan.no_gpu")

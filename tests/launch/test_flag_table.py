@@ -148,7 +148,3 @@ def test_every_entry_can_be_asked_for_every_release() -> None:
             assert found, (name, release)
             assert not release or flag_table.has(name, release), (name, release)
             assert found.option.value_kind in KINDS
-
-
-def test_the_newest_release_is_that_of_the_other_tables() -> None:
-    assert flag_table.newest() == list(table("pins")["releases"])[-1]

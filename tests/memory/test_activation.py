@@ -10,12 +10,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from memory_shapes import ARTICLE_CARD, card, model, serve
 
+from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory.activation import activation, profile_tensors
 from qvl_doctor.memory.gpus import Gpu, of_size
-from qvl_doctor.memory.release_tables import GIB, Release
 from qvl_doctor.memory.sampling import runner_v2, sampler_tensors
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.towers_live import live
+from qvl_doctor.memory.units import GIB
 
 H100: Release = (0, 19, 0)
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from memory_shapes import ARTICLE_CARD, model, serve
 
+from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory import kv
 from qvl_doctor.memory.activation import activation, profile_tensors
 from qvl_doctor.memory.budget import FITS, NO_BLOCKS, PROFILE_OOM, Observed, plan
 from qvl_doctor.memory.encoder import dummies
-from qvl_doctor.memory.release_tables import GIB, Release
 from qvl_doctor.memory.settings import Settings
+from qvl_doctor.memory.units import GIB
 from qvl_doctor.memory.vision import image, video
 from qvl_doctor.memory.weights import weights
 

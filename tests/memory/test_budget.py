@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from memory_shapes import ARTICLE_CARD, card, model, serve
 
+from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory import constants
 from qvl_doctor.memory.budget import (
     FITS,
@@ -25,8 +26,8 @@ from qvl_doctor.memory.budget import (
     start_needs,
 )
 from qvl_doctor.memory.gpus import Gpu, of_size
-from qvl_doctor.memory.release_tables import GIB, Release
 from qvl_doctor.memory.settings import Settings, resolve
+from qvl_doctor.memory.units import GIB
 
 H100: Release = (0, 19, 0)
 SERVED: dict[str, Any] = {"max_model_len": 8192, "utilization": 0.95}

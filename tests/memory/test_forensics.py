@@ -10,7 +10,7 @@ from memory_shapes import ARTICLE_CARD, serve
 from qvl_doctor.memory import model_cards
 from qvl_doctor.memory.activation import profile_tensors
 from qvl_doctor.memory.forensics import CACHE_LAYER, Progress, explain, requested_bytes
-from qvl_doctor.memory.release_tables import GIB, MIB
+from qvl_doctor.memory.units import GIB, MIB
 
 VL = "Qwen2.5-VL-7B-Instruct"
 MODELS = (

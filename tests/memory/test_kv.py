@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_shapes import TINY, model, serve
 
+from qvl_doctor.knowledge.releases import Release, newest
 from qvl_doctor.memory import kv
 from qvl_doctor.memory.configs import read
-from qvl_doctor.memory.release_tables import GIB, Release
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import LayerKind, ModelShape
+from qvl_doctor.memory.units import GIB
 
 H100: Release = (0, 19, 0)
 
@@ -62,9 +63,13 @@ def test_almost_equal_kinds_take_the_larger_size_from_0_12_on() -> None:
 
 def test_releases_and_engines_without_groups_keep_everything() -> None:
     shape = model("gemma-3-27b-it")
-    for settings in (Settings(release=(0, 9, 0)), Settings(hybrid=False), Settings(engine="V0", release=(0, 8, 5))):
+    for settings in (
+        Settings(release=(0, 9, 0)),
+        Settings(newest(), hybrid=False),
+        Settings(engine="V0", release=(0, 8, 5)),
+    ):
         assert kv.groups(shape, settings) == (kv.Group(LayerKind(), 62),)
-    assert kv.groups(shape, Settings(hybrid=False)) != kv.groups(shape, Settings())
+    assert kv.groups(shape, Settings(newest(), hybrid=False)) != kv.groups(shape, Settings(newest()))
 
 
 def test_a_window_keeps_its_tokens_the_batch_and_one_block_more() -> None:
@@ -78,25 +83,29 @@ def test_a_window_keeps_its_tokens_the_batch_and_one_block_more() -> None:
 
 def test_mla_is_whole_on_every_rank_and_was_aligned_once() -> None:
     shape = model("DeepSeek-R1")
-    assert kv.layer_token_bytes(shape, Settings(tp=8)) == kv.layer_token_bytes(shape, Settings()) == 576 * 2
+    assert (
+        kv.layer_token_bytes(shape, Settings(newest(), tp=8))
+        == kv.layer_token_bytes(shape, Settings(newest()))
+        == 576 * 2
+    )
     assert kv.layer_token_bytes(shape, Settings(engine="V0", release=(0, 7, 2))) == 640 * 2
     assert kv.layer_token_bytes(shape, Settings(engine="V0", release=(0, 8, 0))) == 576 * 2
-    assert kv.layer_token_bytes(shape, Settings(kv_cache_dtype="fp8_ds_mla")) == 656
+    assert kv.layer_token_bytes(shape, Settings(newest(), kv_cache_dtype="fp8_ds_mla")) == 656
 
 
 def test_more_ranks_than_kv_heads_do_not_shrink_the_cache() -> None:
     shape = model("Qwen2.5-7B-Instruct")
     assert (
-        kv.token_bytes(shape, Settings(tp=4))
-        == kv.token_bytes(shape, Settings(tp=8))
-        == kv.token_bytes(shape, Settings()) // 4
+        kv.token_bytes(shape, Settings(newest(), tp=4))
+        == kv.token_bytes(shape, Settings(newest(), tp=8))
+        == kv.token_bytes(shape, Settings(newest())) // 4
     )
 
 
 def test_the_null_block_is_reserved_from_0_29_on() -> None:
     shape = model("Qwen3-8B")
     older, newer = (kv.request_bytes(shape, Settings(release=release), 4096) for release in ((0, 28, 0), (0, 29, 0)))
-    assert newer - older == kv.block_bytes(shape, Settings())
+    assert newer - older == kv.block_bytes(shape, Settings(newest()))
 
 
 def test_the_printed_size_is_concurrency_times_length_from_0_24_on() -> None:
@@ -108,9 +117,9 @@ def test_the_printed_size_is_concurrency_times_length_from_0_24_on() -> None:
 
 def test_an_empty_pool_holds_nothing() -> None:
     shape = model("Qwen3-8B")
-    assert kv.pool(shape, Settings(), -5 * GIB) == kv.Pool(0, 0, 0.0)
-    assert kv.longest_request(shape, Settings(), -5 * GIB) == 0
-    assert kv.pool(shape, Settings(kv_blocks=7), 0).blocks == 7
+    assert kv.pool(shape, Settings(newest()), -5 * GIB) == kv.Pool(0, 0, 0.0)
+    assert kv.longest_request(shape, Settings(newest()), -5 * GIB) == 0
+    assert kv.pool(shape, Settings(newest(), kv_blocks=7), 0).blocks == 7
 
 
 HEADS = st.sampled_from([1, 2, 4, 8])

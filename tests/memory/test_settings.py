@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_shapes import ARTICLE_CARD, card, model, serve
 
+from qvl_doctor.knowledge.releases import Release, at, newest, parse
 from qvl_doctor.memory.gpus import find, known, of_size
-from qvl_doctor.memory.release_tables import Release, at, cdiv, gib, parse, up
-from qvl_doctor.memory.settings import OFFLINE, UTILIZATION, resolve
+from qvl_doctor.memory.settings import OFFLINE, resolve
+from qvl_doctor.memory.units import cdiv, gib, up
 
 
 @pytest.mark.parametrize(
@@ -80,17 +81,17 @@ def test_the_engine_and_the_dtype_follow_the_release_and_the_card() -> None:
 
 
 def test_utilization_rises_with_0_20() -> None:
-    assert at(UTILIZATION, (0, 19, 1)) == 0.9
-    assert at(UTILIZATION, (0, 20, 0)) == 0.92
+    assert resolve(model("Qwen3-8B"), card("L4"), (0, 19, 1)).utilization == 0.9
+    assert resolve(model("Qwen3-8B"), card("L4"), (0, 20, 0)).utilization == 0.92
 
 
 def test_limits_are_those_of_the_family() -> None:
-    assert dict(resolve(model("gemma-3-4b-it"), ARTICLE_CARD).limits) == {"image": 1}
-    assert dict(resolve(model("Qwen3-VL-8B-Instruct"), ARTICLE_CARD, limits={"video": 0}).limits) == {
+    assert dict(resolve(model("gemma-3-4b-it"), ARTICLE_CARD, newest()).limits) == {"image": 1}
+    assert dict(resolve(model("Qwen3-VL-8B-Instruct"), ARTICLE_CARD, newest(), limits={"video": 0}).limits) == {
         "image": 1,
         "video": 0,
     }
-    assert dict(resolve(model("Qwen3-8B"), ARTICLE_CARD).limits) == {}
+    assert dict(resolve(model("Qwen3-8B"), ARTICLE_CARD, newest()).limits) == {}
 
 
 @pytest.mark.parametrize(

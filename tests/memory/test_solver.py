@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory import gpus, model_cards
 from qvl_doctor.memory.levers import Lever, joined, least_length
-from qvl_doctor.memory.release_tables import Release
 from qvl_doctor.memory.solver import Case, Solution, alternatives, holds, lacks, solve
 
 MODELS = (

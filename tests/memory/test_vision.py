@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_shapes import ARTICLE_CARD, model, serve
 
+from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory.encoder import dummies, largest_image, largest_items
-from qvl_doctor.memory.release_tables import Release
 from qvl_doctor.memory.vision import (
     Item,
     best_resolution,

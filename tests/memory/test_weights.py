@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_shapes import serve
 
-from qvl_doctor.memory.release_tables import GIB, MIB
+from qvl_doctor.memory.units import GIB, MIB
 from qvl_doctor.memory.weights import allocated, weights
 
 #: What "Model loading took" or "model weights take" says in public logs.

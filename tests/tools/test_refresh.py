@@ -114,7 +114,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, body in {
         "architectures": {"architectures": {}},
         "pins": {"releases": {}},
-        "flags": {"newest": "", "inverse_from": "", "flags": {}},
+        "flags": {"inverse_from": "", "flags": {}},
         "variables": {"variables": {}},
         "quantization": {"methods": {}},
         "traps": {"ceilings": [], "model_types": {}, "not_served": {}},
@@ -197,7 +197,7 @@ def test_every_table_follows_a_release(tables: Path, capsys: pytest.CaptureFixtu
         "0.10.0": {"transformers": ">=4.56.0,<5", "torch": "2.8.0", "python": ">=3.9", "cuda": "12.9"},
     }
     flags = table(tables, "flags")
-    assert (flags["newest"], flags["flags"]["--swap-space"]["in"]) == ("0.10.0", ["0.9.0", "0.9.0"])
+    assert flags["flags"]["--swap-space"]["in"] == ["0.9.0", "0.9.0"]
     assert flags["flags"]["--max-num-seqs"]["default_from"] == [["0.9.0", 256], ["0.10.0", 1024]]
     assert flags["flags"]["--max-num-seqs"]["also"] == {"-ms": ["0.9.0", "0.9.0"]}
     types = table(tables, "model_types")["model_types"]
@@ -306,4 +306,4 @@ def test_the_shipped_tables_can_be_carried_on() -> None:
         refresh_knowledge.spans(refresh_knowledge.expanded(tables.architectures, releases), releases)
         == tables.architectures
     )
-    assert tables.messages.releases[-1] == releases[-1] == tables.flags["newest"]
+    assert tables.messages.releases[-1] == releases[-1]
