@@ -1,8 +1,8 @@
 """The lines that tell how far a server came: ready, answering, dying, asked to stop, and the steps of its start-up. One table.
 
-Each line has the releases of vLLM that print it and the place in their source, or the program that prints it. Paths are
-those of the newest of these releases. `life.py` reads from these marks whether a server lives, `phases.py` where a
-start-up is, `facts.py` when it was ready.
+Each line has the releases of vLLM that print it ("0.8.5–": up to the newest that was read) and the place in their source,
+or the program that prints it. Paths are those of the newest of these releases. `life.py` reads from these marks whether
+a server lives, `phases.py` where a start-up is, `facts.py` when it was ready.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ class Milestone(NamedTuple):
     raw: bool = False
 
 
-#: The newest release that was read.
-_NOW = "0.33.0"
-#: Routes whose answer comes from the engine (entrypoints/**/api_router.py, 0.6.0–0.33.0). Not among them: /health, /ping,
+#: Routes whose answer comes from the engine (entrypoints/**/api_router.py). Not among them: /health, /ping,
 #: /version, /metrics, /v1/models, /tokenize and what only renders a prompt.
 _ROUTES = (
     r"(?:chat/completions(?:/batch)?|completions|embeddings|embed|responses|messages|rerank|score|pooling|classify|"
@@ -73,7 +71,7 @@ def _asked(words: str, releases: str, place: str, phase: str = "", pattern: str 
 _UVICORN, _STARLETTE, _ANY = "uvicorn", "uvicorn/lifespan/on.py", "every release"
 _V1, _V0, _MQ = "v1/engine", "engine/async_llm_engine.py", "engine/multiprocessing/client.py"
 _EXECUTOR, _LAUNCHER = "v1/executor/multiproc_executor.py", "entrypoints/launcher.py"
-_SHUTDOWN = "0.23.0–0.33.0"
+_SHUTDOWN = "0.23.0–"
 
 #: Every wording of every release. Where one record can hold two of them, the later step stands first.
 MILESTONES = (
@@ -83,7 +81,7 @@ MILESTONES = (
     Milestone(
         "erver is ready to accept requests",
         READY,
-        "0.14.0–0.33.0",
+        "0.14.0–",
         "entrypoints/launchers/grpc_server.py, and the front end in Rust from 0.22 on",
         "serving",
         "serving",
@@ -91,7 +89,7 @@ MILESTONES = (
     Milestone(
         "Processed prompts:",
         ANSWER,
-        "0.6.0–0.33.0",
+        "0.6.0–",
         "entrypoints/llm.py, tqdm",
         "serving",
         "serving",
@@ -100,33 +98,27 @@ MILESTONES = (
     Milestone(
         "Avg prompt throughput:",
         ACTIVITY,
-        "0.6.0–0.33.0",
+        "0.6.0–",
         "v1/metrics/loggers.py, V0: engine/metrics.py",
         "serving",
         "serving",
     ),
-    Milestone(
-        "init engine (profile", ENGINE, "0.6.5–0.33.0", "v1/engine/core.py, V0: engine/llm_engine.py", "", "serving"
-    ),
+    Milestone("init engine (profile", ENGINE, "0.6.5–", "v1/engine/core.py, V0: engine/llm_engine.py", "", "serving"),
     # It died.
-    _death("EngineCore encountered a fatal error", "0.8.5–0.33.0", f"{_V1}/core.py"),
-    _death("EngineCore failed to start", "0.8.5–0.33.0", f"{_V1}/core.py"),
+    _death("EngineCore encountered a fatal error", "0.8.5–", f"{_V1}/core.py"),
+    _death("EngineCore failed to start", "0.8.5–", f"{_V1}/core.py"),
     _death("EngineCoreProc failed to start", "0.6.4–0.6.6", f"{_V1}/core.py"),
-    _death("WorkerProc failed to start", "0.6.5–0.33.0", _EXECUTOR),
-    _death("ngine core initialization failed", "0.8.4–0.33.0", f"{_V1}/utils.py"),
-    _death("Input socket thread died during startup", "0.10.1–0.33.0", f"{_V1}/core.py"),
-    _death("DP Coordinator process failed", "0.19.0–0.33.0", f"{_V1}/coordinator.py"),
-    _gone("AsyncLLM output_handler failed", "0.8.5–0.33.0", f"{_V1}/async_llm.py"),
-    _gone("EngineDeadError", "0.6.0–0.33.0", f"{_V1}/exceptions.py, V0: {_V0} and engine/multiprocessing"),
-    _gone("EngineCore encountered an issue", "0.8.5–0.33.0", f"{_V1}/exceptions.py"),
-    _death(
-        "Worker", "0.8.5–0.33.0", f"{_EXECUTOR}, ray_executor_v2.py", r"Worker(?:Proc| proc) .{0,80}died unexpectedly"
-    ),
+    _death("WorkerProc failed to start", "0.6.5–", _EXECUTOR),
+    _death("ngine core initialization failed", "0.8.4–", f"{_V1}/utils.py"),
+    _death("Input socket thread died during startup", "0.10.1–", f"{_V1}/core.py"),
+    _death("DP Coordinator process failed", "0.19.0–", f"{_V1}/coordinator.py"),
+    _gone("AsyncLLM output_handler failed", "0.8.5–", f"{_V1}/async_llm.py"),
+    _gone("EngineDeadError", "0.6.0–", f"{_V1}/exceptions.py, V0: {_V0} and engine/multiprocessing"),
+    _gone("EngineCore encountered an issue", "0.8.5–", f"{_V1}/exceptions.py"),
+    _death("Worker", "0.8.5–", f"{_EXECUTOR}, ray_executor_v2.py", r"Worker(?:Proc| proc) .{0,80}died unexpectedly"),
     _death("Got fatal signal from worker processes", "0.7.0–0.8.4", f"{_V1}/core_client.py"),
     _death("got fatal signal from worker processes", "0.7.0–0.8.4", _EXECUTOR),
-    _death(
-        ") died with exit code", "0.9.1–0.33.0", "v1/utils.py", r"Process \S.{0,80} \(PID: \d+\) died with exit code"
-    ),
+    _death(") died with exit code", "0.9.1–", "v1/utils.py", r"Process \S.{0,80} \(PID: \d+\) died with exit code"),
     _death("Engine process failed to start", "0.6.2–0.10.2", "entrypoints/openai/api_server.py"),
     _death("RPCServer process died before responding", "0.6.0–0.6.1", "entrypoints/openai/api_server.py"),
     _death("ngine background task failed", "0.6.0–0.10.2", _V0),
@@ -137,7 +129,7 @@ MILESTONES = (
     _death("Worker", "0.6.0–0.10.2", "executor/multiproc_worker_utils.py", r"Worker \S{1,80} pid \d+ died, exit code"),
     _gone(
         "Engine core proc",
-        "0.10.1–0.33.0",
+        "0.10.1–",
         f"{_V1}/core_client.py, v1/utils.py",
         r"Engine core proc(?:ess)? \S{1,80} died unexpectedly",
     ),
@@ -182,11 +174,11 @@ MILESTONES = (
     _asked("Shutting down FastAPI HTTP server", "0.6.2–0.22.1", f"{_LAUNCHER}, after a signal only", "shutdown"),
     _asked("Gracefully stopping http server", "0.6.0–0.6.1", _LAUNCHER, "shutdown"),
     _asked("RPC Server was interrupted", "0.6.0–0.6.1", "entrypoints/openai/rpc/server.py", "shutdown"),
-    _asked("Received KeyboardInterrupt, shutting down", "0.9.1–0.33.0", "v1/utils.py", "shutdown"),
-    _asked("DPSupervisor received ", "0.22.0–0.33.0", "entrypoints/launchers/dp_supervisor.py", "shutdown"),
-    _asked("Received shutdown signal", "0.14.0–0.33.0", "entrypoints/launchers/grpc_server.py", "shutdown"),
-    _asked("Interrupted by user", "0.14.0–0.33.0", "entrypoints/launchers/grpc_server.py", "shutdown"),
-    _asked("Received SIG", "0.9.0–0.33.0", "front ends and launchers of others", pattern=r"Received SIG(?:TERM|INT)\b"),
+    _asked("Received KeyboardInterrupt, shutting down", "0.9.1–", "v1/utils.py", "shutdown"),
+    _asked("DPSupervisor received ", "0.22.0–", "entrypoints/launchers/dp_supervisor.py", "shutdown"),
+    _asked("Received shutdown signal", "0.14.0–", "entrypoints/launchers/grpc_server.py", "shutdown"),
+    _asked("Interrupted by user", "0.14.0–", "entrypoints/launchers/grpc_server.py", "shutdown"),
+    _asked("Received SIG", "0.9.0–", "front ends and launchers of others", pattern=r"Received SIG(?:TERM|INT)\b"),
     _asked("SIGTERM received", _ANY, "absl, in Ray", pattern=r"SIGTERM received"),
     _asked("CANCELLED", _ANY, "Slurm", pattern=r"\*{3} (?:JOB|STEP) \S+ ON \S+ CANCELLED AT "),
     _asked("Stopping ", _ANY, "systemd", pattern=r"^Stopping (?:\S+\.service|\S.{0,80}\.\.\.$)"),
@@ -204,57 +196,47 @@ MILESTONES = (
     Milestone("Application shutdown complete", STOPPING, _ANY, _STARLETTE),
     Milestone("Finished server process", STOPPING, _ANY, "uvicorn/server.py"),
     # It starts.
-    _step(
-        "Graph capturing finished in", "graph-capture", "graph-capture", "0.6.0–0.33.0", "v1/worker/gpu/model_runner.py"
-    ),
+    _step("Graph capturing finished in", "graph-capture", "graph-capture", "0.6.0–", "v1/worker/gpu/model_runner.py"),
     _step(
         "Capturing cudagraphs for decoding", "graph-capture", "graph-capture", "0.6.4–0.10.2", "worker/model_runner.py"
     ),
     _step(
         "Capturing the model for CUDA graphs", "graph-capture", "graph-capture", "0.6.0–0.6.3", "worker/model_runner.py"
     ),
-    _step(
-        "Capturing CUDA graph", "graph-capture", "graph-capture", "0.6.5–0.33.0", "v1/worker/gpu_model_runner.py, tqdm"
-    ),
+    _step("Capturing CUDA graph", "graph-capture", "graph-capture", "0.6.5–", "v1/worker/gpu_model_runner.py, tqdm"),
     _step("CPU blocks:", "kv-cache", "kv-cache", "0.6.0–0.11.0", "executor/executor_base.py"),
     _step("# GPU blocks:", "kv-cache", "kv-cache", "0.6.0–0.7.3", "v1/core/kv_cache_utils.py"),
-    _step("KV cache size:", "kv-cache", "kv-cache", "0.8.0–0.33.0", "v1/core/kv_cache_utils.py"),
-    _step("Maximum concurrency for", "kv-cache", "kv-cache", "0.6.3–0.33.0", "v1/core/kv_cache_utils.py"),
+    _step("KV cache size:", "kv-cache", "kv-cache", "0.8.0–", "v1/core/kv_cache_utils.py"),
+    _step("Maximum concurrency for", "kv-cache", "kv-cache", "0.6.3–", "v1/core/kv_cache_utils.py"),
     _step("reserved for KV Cache is", "profile", "kv-cache", "0.6.5–0.10.2", "worker/worker.py"),
     _step("Memory profiling results:", "profile", "kv-cache", "0.6.4", "worker/worker.py"),
-    _step("Available KV cache memory", "profile", "kv-cache", "0.9.1–0.33.0", "v1/worker/gpu_worker.py"),
+    _step("Available KV cache memory", "profile", "kv-cache", "0.9.1–", "v1/worker/gpu_worker.py"),
     _step("Memory profiling takes", "profile", "profile", "0.6.5–0.10.2", "worker/worker.py"),
-    _step(
-        "Encoder cache will be initialized", "profile", "profile", "0.7.0–0.33.0", "v1/worker/gpu/mm/encoder_runner.py"
-    ),
+    _step("Encoder cache will be initialized", "profile", "profile", "0.7.0–", "v1/worker/gpu/mm/encoder_runner.py"),
     _step("torch.compile takes", "profile", "profile", "0.6.5–0.17.1", "compilation/monitor.py"),
-    _step("torch.compile took", "profile", "profile", "0.18.0–0.33.0", "compilation/monitor.py"),
+    _step("torch.compile took", "profile", "profile", "0.18.0–", "compilation/monitor.py"),
     _step("Loading model weights took", "load", "profile", "0.6.0–0.9.2", "worker/model_runner.py"),
-    _step("Model loading took", "load", "profile", "0.8.0–0.33.0", "v1/worker/gpu/model_runner.py"),
-    _step("Loading weights took", "load", "load", "0.8.0–0.33.0", "model_executor/model_loader/default_loader.py"),
-    _step(
-        "Time spent downloading weights", "load", "load", "0.7.3–0.33.0", "model_executor/model_loader/weight_utils.py"
-    ),
-    _step("checkpoint shards:", "load", "load", "0.6.0–0.33.0", "model_executor/model_loader/weight_utils.py, tqdm"),
-    _step("Loading model from scratch", "load", "load", "0.9.1–0.33.0", "v1/worker/gpu/model_runner.py"),
-    _step("Starting to load model ", "load", "load", "0.6.0–0.33.0", "v1/worker/gpu_model_runner.py"),
-    _step("LLM engine (v", "config", "config", "0.6.0–0.33.0", "v1/engine/core.py, V0: engine/llm_engine.py"),
-    _step("Resolved architecture", "config", "config", "0.10.1–0.33.0", "config/model.py"),
+    _step("Model loading took", "load", "profile", "0.8.0–", "v1/worker/gpu/model_runner.py"),
+    _step("Loading weights took", "load", "load", "0.8.0–", "model_executor/model_loader/default_loader.py"),
+    _step("Time spent downloading weights", "load", "load", "0.7.3–", "model_executor/model_loader/weight_utils.py"),
+    _step("checkpoint shards:", "load", "load", "0.6.0–", "model_executor/model_loader/weight_utils.py, tqdm"),
+    _step("Loading model from scratch", "load", "load", "0.9.1–", "v1/worker/gpu/model_runner.py"),
+    _step("Starting to load model ", "load", "load", "0.6.0–", "v1/worker/gpu_model_runner.py"),
+    _step("LLM engine (v", "config", "config", "0.6.0–", "v1/engine/core.py, V0: engine/llm_engine.py"),
+    _step("Resolved architecture", "config", "config", "0.10.1–", "config/model.py"),
     _step("vLLM API server version", "config", "config", "0.6.0–0.14.1", "entrypoints/openai/api_server.py"),
-    _step("█ version ", "config", "config", "0.15.0–0.33.0", "entrypoints/common/startup.py"),
-    _step("args: ", "config", "config", "0.6.0–0.33.0", "entrypoints/common/startup.py"),
-    _step("Automatically detected platform", "config", "config", "0.7.0–0.33.0", "platforms/__init__.py"),
+    _step("█ version ", "config", "config", "0.15.0–", "entrypoints/common/startup.py"),
+    _step("args: ", "config", "config", "0.6.0–", "entrypoints/common/startup.py"),
+    _step("Automatically detected platform", "config", "config", "0.7.0–", "platforms/__init__.py"),
 )
 #: An access line, by method, path and status.
 _ANSWERED = Milestone(
-    "", ANSWER, "0.6.0–0.33.0", "uvicorn/protocols/http: 2xx of a route that needs the engine", "serving", "serving"
+    "", ANSWER, "0.6.0–", "uvicorn/protocols/http: 2xx of a route that needs the engine", "serving", "serving"
 )
-_SERVED = Milestone("", ACTIVITY, "0.6.0–0.33.0", "uvicorn/protocols/http: any other request", "serving", "serving")
+_SERVED = Milestone("", ACTIVITY, "0.6.0–", "uvicorn/protocols/http: any other request", "serving", "serving")
 #: What ends a main process for which nobody has words: an uncaught traceback that began in vLLM's own program.
-_UNCAUGHT = Milestone(
-    "", DEATH, "0.6.0–0.33.0", "Python: an uncaught exception of `vllm serve`, the API server or LLM(…)"
-)
-_INTERRUPTED = Milestone("", ASKED, "0.6.0–0.33.0", "Python: KeyboardInterrupt, CancelledError or SystemExit", "", "")
+_UNCAUGHT = Milestone("", DEATH, "0.6.0–", "Python: an uncaught exception of `vllm serve`, the API server or LLM(…)")
+_INTERRUPTED = Milestone("", ASKED, "0.6.0–", "Python: KeyboardInterrupt, CancelledError or SystemExit", "", "")
 _INTERRUPTS = frozenset(("KeyboardInterrupt", "CancelledError"))
 
 #: What a message must hold one of, before the marks are looked at one by one.

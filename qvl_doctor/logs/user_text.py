@@ -14,7 +14,10 @@ from qvl_doctor.logs.prefixes import Piece
 
 
 class UserText(NamedTuple):
-    """Where a text that users wrote begins in a message, how its last line ends (empty: on the same line), and who prints it."""
+    """Where a text that users wrote begins in a message, how its last line ends (empty: on the same line), and who prints it.
+
+    `releases` with an open end ("0.8.3–") are all up to the newest that was read.
+    """
 
     begins: str
     ends: str
@@ -29,46 +32,46 @@ USER_TEXTS = (
     UserText(
         r"Received request \S{1,200}: (?=prompt|params)",
         r"(?:lora_request|prompt_adapter_request): .{0,2000}\.$",
-        "0.6.0–0.33.0",
+        "0.6.0–",
         "entrypoints/logger.py, from 0.20 entrypoints/serve/utils/request_logger.py: log_inputs",
     ),
     UserText(
         r"Request \S{1,200} details: (?=prompt)",
         r"prompt_embeds shape: .{0,200}\.$",
-        "0.11.1–0.33.0",
+        "0.11.1–",
         "entrypoints/logger.py: log_inputs, at DEBUG",
     ),
     UserText(
         r"Generated response \S{1,200}(?: \(streaming (?:delta|complete)\))?: (?=output)",
         r"finish_reason: \S+$",
-        "0.10.1–0.33.0",
+        "0.10.1–",
         "entrypoints/logger.py: log_outputs",
     ),
     UserText(
         r"Request \S{1,200} JSON body: ",
         "",
-        "0.31.0–0.33.0",
+        "0.31.0–",
         "entrypoints/serve/utils/request_logger.py: log_request_body",
     ),
     UserText(
         rf"response_body=\{{{_NO_ERROR}",
         r"\}$",
-        "0.8.3–0.33.0",
+        "0.8.3–",
         "entrypoints/openai/api_server.py, from 0.20 entrypoints/serve/middleware/log_response.py",
     ),
     UserText(
         r"(?:Model output|model_output|Input prompt|delta_text|Parsed tool call|diffing old arguments):? ",
         "",
-        "0.6.0–0.33.0",
+        "0.6.0–",
         "tool_parsers/*.py and renderers/chat_utils, at DEBUG",
     ),
     UserText(
         r"(?:Failed to parse function calls from model output|Error in extracting tool call from response):? ",
         "",
-        "0.6.0–0.33.0",
+        "0.6.0–",
         "tool_parsers/*.py",
     ),
-    UserText(r"(?:Prompt|Generated text): (?=['\"])", "", "0.6.0–0.33.0", "examples/offline_inference/*.py"),
+    UserText(r"(?:Prompt|Generated text): (?=['\"])", "", "0.6.0–", "examples/offline_inference/*.py"),
     UserText(
         rf"(?i:(?:incoming |raw )?(?:request|response)[ _-](?:body|payload) ?[:=] ?){_NO_ERROR}",
         "",
