@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
@@ -12,9 +14,18 @@ from nvml.fixtures import nvml
 
 __all__ = ["kube", "kube_apply", "nvml"]  # fixtures: found by their names
 
-# The same examples on every run, and no clock: tests share their machine with others.
-hypothesis.settings.register_profile("project", deadline=None, derandomize=True, print_blob=True)
-hypothesis.settings.load_profile("project")
+# The same examples on every run, and no clock: tests share their machine with others. `.ci/run` tries more examples
+# (--hypothesis-profile=thorough).
+for _name, _examples in (("quick", 30), ("thorough", 300)):
+    hypothesis.settings.register_profile(
+        _name,
+        max_examples=_examples,
+        deadline=None,
+        derandomize=True,
+        print_blob=True,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+hypothesis.settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +57,15 @@ def _interrupts_are_heard() -> None:
 def root() -> Path:
     """The source tree."""
     return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def held_by_schema(root: Path) -> Callable[[object], None]:
+    """A function that fails for what is no JSON report."""
+    import jsonschema
+
+    schema = json.loads((root / "qvl_doctor/report/schema-v1.json").read_text(encoding="utf-8"))
+    return jsonschema.Draft202012Validator(schema).validate
 
 
 @pytest.fixture(scope="session")

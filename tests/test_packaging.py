@@ -89,9 +89,8 @@ def test_wheel_knows_the_rules_of_the_tree(root: Path, unpacked: Path) -> None:
 
 
 def test_wheel_diagnoses_as_the_tree_does(root: Path, fixtures: Path, unpacked: Path) -> None:
-    logs = sorted(fixtures.glob("*/*.log"))
-    wheel = run(unpacked, "logs", "--format", "jsonl", *logs)
-    tree = run(root, "logs", "--format", "jsonl", *logs)
+    logs = sorted(fixtures.glob("*/*.log"))[::5]
+    wheel, tree = (run(folder, "logs", "--format", "jsonl", *logs) for folder in (unpacked, root))
     assert wheel.returncode == tree.returncode == 1, wheel.stderr + tree.stderr
     assert len(wheel.stdout.splitlines()) == len(logs)
     assert wheel.stdout == tree.stdout

@@ -293,6 +293,7 @@ def test_a_long_log_keeps_its_head_and_its_tail_in_bounded_memory() -> None:
     assert f"{copied.left_out} lines" in text[at]
 
 
+@pytest.mark.slow
 def test_lines_of_one_letter_take_no_more_memory() -> None:
     copy = LogCopy(256 << 10, lambda _: None)
     tracemalloc.start()

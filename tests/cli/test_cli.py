@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -133,13 +134,13 @@ def test_200_mb_in_one_line_is_read_in_little_memory(tmp_path: Path) -> None:
 
 def test_closed_pipe_is_no_error(fixtures: Path) -> None:
     logs_ = f"{fixtures / FAILED} {fixtures / FAILED} {fixtures / HEALTHY}"
-    shell = f"{sys.executable} -m qvl_doctor logs --format jsonl {logs_} | head -c 20 >/dev/null"
+    shell = f"{shlex.join(DOCTOR)} logs --format jsonl {logs_} | head -c 20 >/dev/null"
     done = subprocess.run(shell, shell=True, capture_output=True, text=True, check=False, timeout=60)  # noqa: S602 — a pipe needs a shell
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_closed_standard_input_is_said() -> None:
-    shell = f"{sys.executable} -m qvl_doctor - <&-"
+    shell = f"{shlex.join(DOCTOR)} - <&-"
     done = subprocess.run(shell, shell=True, capture_output=True, text=True, check=False, timeout=60)  # noqa: S602 — only a shell closes it
     assert done.returncode == 3
     assert done.stderr.startswith("qvl-doctor: standard input: cannot be read")

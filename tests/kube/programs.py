@@ -15,7 +15,7 @@ def programs(folder: Path, *, stand_in: bool = True) -> Path:
     folder.mkdir(parents=True)
     _write(folder / "kubectl-qvl_doctor", [sys.executable, "-c", _PLUGIN.format(root=str(_ROOT))])
     if stand_in:
-        _write(folder / "kubectl", [sys.executable, str(Path(__file__).with_name("standin.py"))])
+        _write(folder / "kubectl", [sys.executable, "-S", str(Path(__file__).with_name("standin.py"))])
     return folder
 
 

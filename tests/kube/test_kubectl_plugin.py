@@ -6,14 +6,14 @@ import json
 import os
 import sys
 import time
-from functools import lru_cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from kube.cases import CASES, MISTAKES
 from kube.programs import programs
+from program import RULES
 
 from qvl_doctor import rulebook
 from qvl_doctor.cli import kubectl_plugin
@@ -72,10 +72,7 @@ def asked_at(calls: Path) -> float:
 @pytest.fixture
 def _rules_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading the rules takes longer than everything else here."""
-    monkeypatch.setattr(rulebook, "shipped", _shipped)
-
-
-_shipped = lru_cache(rulebook.shipped)
+    monkeypatch.setattr(rulebook, "shipped", lambda **_: RULES)
 
 
 @pytest.fixture
@@ -94,14 +91,14 @@ def test_every_case_is_expected() -> None:
 
 
 @pytest.mark.parametrize("case", EXPECTED)
-def test_one_diagnosis_of_pod_events_and_logs(case: str, plugin: Plugin, root: Path) -> None:
+def test_one_diagnosis_of_pod_events_and_logs(
+    case: str, plugin: Plugin, held_by_schema: Callable[[object], None]
+) -> None:
     verdict, cause, symptoms = EXPECTED[case]
     looked = plugin(case, words_of(case), "--format", "json")
     assert "not recorded" not in looked.out + looked.err
     assert looked.code == (verdict == "failed")
-    jsonschema.validate(
-        looked.report, json.loads((root / "qvl_doctor/report/schema-v1.json").read_text(encoding="utf-8"))
-    )
+    held_by_schema(looked.report)
     assert looked.report["verdict"] == verdict
     found = [(each["rule"], each["role"]) for each in looked.report["findings"]]
     assert [rule for rule, role in found if role == "cause"] == ([cause] if cause else [])
@@ -189,11 +186,12 @@ def test_odd_names_are_not_handed_to_kubectl(words: tuple[str, ...], plugin: Plu
 
 def script(folder: Path, text: str) -> str:
     path = folder / "kubectl"
-    path.write_text(f"#!{sys.executable}\n{text}")
+    path.write_text(f"#!{sys.executable} -S\n{text}")
     path.chmod(0o755)
     return str(path)
 
 
+@pytest.mark.usefixtures("_rules_once")
 def test_no_kubectl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert kubectl_plugin.run_typer(["vllm-0"]) == 3

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qvl_doctor.knowledge import flag_table, table
@@ -107,7 +107,6 @@ def changed_in(text: str, command: Command, change: dict[str, Any], release: str
     return changed, written
 
 
-@settings(max_examples=40)
 @given(commands())
 def test_what_is_written_reads_as_the_same_command(command: Command) -> None:
     assert read(shell_line(command, reveal=True)) == [command]
@@ -117,21 +116,18 @@ def test_what_is_written_reads_as_the_same_command(command: Command) -> None:
     assert again == Command(command.program, command.model, command.flags)
 
 
-@settings(max_examples=40)
 @given(commands())
 def test_a_docker_line_starts_the_same_server(command: Command) -> None:
     (again,) = read(docker_line(command, "img", reveal=True))
     assert (again.model, again.flags, again.env, again.image) == (command.model, command.flags, command.env, "img")
 
 
-@settings(max_examples=40)
 @given(commands(), changes(), st.sampled_from(RELEASES))
 def test_a_change_made_twice_is_made_once(command: Command, change: dict[str, Any], release: str) -> None:
     once = edit(command, change, release)
     assert edit(once, change, release) == once
 
 
-@settings(max_examples=40)
 @given(commands(), changes(), st.sampled_from(RELEASES))
 def test_what_a_change_does_not_name_stays(command: Command, change: dict[str, Any], release: str) -> None:
     once = edit(command, change, release)
@@ -146,7 +142,6 @@ def test_what_a_change_does_not_name_stays(command: Command, change: dict[str, A
     }
 
 
-@settings(max_examples=40)
 @given(commands(), changes(), st.sampled_from(RELEASES))
 def test_a_patched_manifest_differs_only_where_it_was_changed(
     command: Command, change: dict[str, Any], release: str
@@ -167,7 +162,6 @@ def test_a_patched_manifest_differs_only_where_it_was_changed(
     assert loaded["spec"]["containers"][0].get("command", container["command"]) == container["command"]
 
 
-@settings(max_examples=40)
 @given(commands(), changes(), st.sampled_from(RELEASES))
 def test_a_patched_script_keeps_its_lines(command: Command, change: dict[str, Any], release: str) -> None:
     text = in_script(command)
@@ -176,7 +170,6 @@ def test_a_patched_script_keeps_its_lines(command: Command, change: dict[str, An
     assert written.endswith("wait # last\n") or changed.env.keys() > command.env.keys()
 
 
-@settings(max_examples=40)
 @given(commands(), changes(), st.sampled_from(RELEASES))
 def test_nothing_raises(command: Command, change: dict[str, Any], release: str) -> None:
     changed = edit(command, change, release)

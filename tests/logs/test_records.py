@@ -1,7 +1,7 @@
 """One record per event: tracebacks whole, chains in order, processes apart, broken lines put together."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qvl_doctor.logs.records import MAX_LINES, LogReader, read_records
@@ -204,7 +204,6 @@ def test_cri_partial_lines_are_joined() -> None:
         max_size=40,
     )
 )
-@settings(max_examples=200, deadline=None)
 def test_any_text_is_read_and_no_line_is_counted_twice(lines: list[str]) -> None:
     text = "\n".join(lines)
     reader = LogReader()
@@ -214,7 +213,6 @@ def test_any_text_is_read_and_no_line_is_counted_twice(lines: list[str]) -> None
 
 
 @given(st.binary(max_size=400), st.integers(1, 50))
-@settings(deadline=None)
 def test_chunks_do_not_matter(data: bytes, size: int) -> None:
     def read(chunks: list[bytes]) -> list[Record]:
         reader = LogReader()

@@ -372,6 +372,7 @@ def test_whatever_the_list_says_only_cards_that_are_there_are_visible(said: str)
     assert len(set(found.cards)) == len(found.cards)
 
 
+@pytest.mark.slow
 def test_the_genuine_library_without_a_driver(genuine_nvml: str) -> None:  # noqa: F811
     done = apart("check", "--only", "gpu", "--format", "json", env={"LD_LIBRARY_PATH": genuine_nvml})
     found = json.loads(done.stdout)

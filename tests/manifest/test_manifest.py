@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from program import run_text
+from program import DOCTOR, run_text
 
 from qvl_doctor.launch.command import LaunchError
 from qvl_doctor.manifest.inspection import look
@@ -253,9 +252,7 @@ def test_names_style_no_terminal_and_pipes_in_a_folder_are_not_waited_for(tmp_pa
         ["logs", "--model-dir", str(model), str(tmp_path / "none\x1b[31m")],
         ["plan", "--gpu", "L4", "--model-dir", str(model), "--", "vllm", "serve", "x"],
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "qvl_doctor", *words], capture_output=True, text=True, check=False, timeout=30
-        )
+        done = run_text(*words)
         assert done.returncode in {2, 3}
         assert "\x1b" not in done.stdout + done.stderr
     assert "config.json: is no file" in done.stderr
@@ -268,9 +265,12 @@ def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
     with gzip.open(file, "wb", compresslevel=1) as stream:
         for _ in range(64):
             stream.write(b"# \n" * (1 << 18))
-    script = "import resource,runpy,sys; resource.setrlimit(resource.RLIMIT_DATA, (160 << 20,) * 2); sys.argv[1:] = %r; runpy.run_module('qvl_doctor', run_name='__main__')"  # noqa: E501
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_DATA, (160 << 20,) * 2)"
+    python, option, start = DOCTOR
     for arguments in (["manifest", str(file)], ["plan", "--gpu", "L4", "--command", str(file)]):
-        done = subprocess.run([sys.executable, "-c", script % arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [python, option, f"{limit}{start}", *arguments], capture_output=True, text=True, check=False
+        )
         assert done.returncode in {2, 3}
         assert "bomb.gz" in done.stderr
         assert "Traceback" not in done.stderr
@@ -278,8 +278,7 @@ def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
 
 def test_a_manifest_that_powershell_wrote() -> None:
     """Its `>` writes UTF-16."""
-    words = [sys.executable, "-m", "qvl_doctor", "manifest", "--format", "json", "-"]
-    done = subprocess.run(words, input=ARTICLE.encode("utf-16"), capture_output=True, check=False)
+    done = run_text("manifest", "--format", "json", "-", stdin=ARTICLE.encode("utf-16"))
     assert json.loads(done.stdout)["facts"]["vllm"] == "0.7.2"
 
 

@@ -9,10 +9,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from program import RULES
+from program import RULES, run_text
 from rich.console import Console
 
-from qvl_doctor.cli.app import run_typer
 from qvl_doctor.report import as_json, console, markdown
 from qvl_doctor.workflows.manifest import diagnose
 
@@ -131,23 +130,23 @@ def test_no_report_shows_a_secret_and_the_file_keeps_all(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_no_archive_and_no_other_command_shows_one(
-    name: str, tmp_path: Path, fixtures: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_archive_and_no_other_command_shows_one(name: str, tmp_path: Path, fixtures: Path) -> None:
     (tmp_path / name).write_text(TEXTS[name], encoding="utf-8")
     log, archive, env = str(fixtures / "article" / "oom-9.03.log"), tmp_path / "x.zip", tmp_path / "env.json"
     command = ("--command", str(tmp_path / name))
-    for words in (
-        ["bundle", "--no-check", *command, "-o", str(archive), log],
-        ["logs", *command, "--format", "json", log],
-        ["check", "--only", "command", *command, "--export", str(env), "--format", "json"],
-    ):
-        run_typer(words)
+    runs = [
+        run_text(*words)
+        for words in (
+            ["bundle", "--no-check", *command, "-o", str(archive), log],
+            ["logs", *command, "--format", "json", log],
+            ["check", "--only", "command", *command, "--export", str(env), "--format", "json"],
+        )
+    ]
+    printed = "".join(done.stdout + done.stderr for done in runs)
     with zipfile.ZipFile(archive) as held:
         packed = "".join(held.read(each).decode() for each in held.namelist())
-    printed = capsys.readouterr()
-    assert "command" in printed.out
-    assert SECRET.findall(packed + printed.out + printed.err + env.read_text(encoding="utf-8")) == []
+    assert "command" in printed
+    assert SECRET.findall(packed + printed + env.read_text(encoding="utf-8")) == []
 
 
 def test_a_mask_is_no_change_of_the_file() -> None:

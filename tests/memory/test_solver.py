@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qvl_doctor.knowledge.releases import Release
@@ -96,7 +96,6 @@ def loss(levers: tuple[Lever, ...], pulled: dict[str, int]) -> tuple[int, ...]:
 
 
 @given(case=cases())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_offered_holds(case: Case) -> None:
     best = solve(case)
     if holds(case, case.settings):
@@ -113,7 +112,6 @@ def test_what_is_offered_holds(case: Case) -> None:
 
 
 @given(case=cases(), data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_nothing_that_loses_less_would_have_done(case: Case, data: st.DataObject) -> None:
     best = solve(case)
     levers = case.levers()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from program import RULES
 
-from qvl_doctor import rulebook
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.examining import examine
 from qvl_doctor.launch.checking import check
@@ -130,4 +130,4 @@ def test_a_command_gives_the_facts_of_a_log_with_its_arguments() -> None:
 
 
 def test_the_shipped_rules_examine_without_a_log() -> None:
-    assert examine("-", Seen(), rulebook.shipped()).verdict == "healthy"
+    assert examine("-", Seen(), RULES).verdict == "healthy"
