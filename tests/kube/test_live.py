@@ -20,7 +20,7 @@ from kube.test_reading import EXPECTED, diagnosis
 
 from qvl_doctor.messages import say
 
-pytestmark = [pytest.mark.kube, pytest.mark.slow, pytest.mark.xdist_group("kube")]
+pytestmark = [pytest.mark.kube, pytest.mark.slow]
 
 #: Scenes in which the words are the cluster's own.
 REAL = ("no-gpu", "tainted", "too-large", "no-such-label", "claim-missing", "over-quota", "healthy", "oom-killed")

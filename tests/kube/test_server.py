@@ -8,7 +8,7 @@ import pytest
 from kube.kubelet import Kubelet
 from kube.server import ControlPlane
 
-pytestmark = [pytest.mark.kube, pytest.mark.xdist_group("kube")]
+pytestmark = pytest.mark.kube
 
 POD = """
 apiVersion: v1

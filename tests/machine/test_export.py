@@ -259,13 +259,13 @@ def test_a_file_that_is_no_environment(text: str, tmp_path: Path) -> None:
 
 #: Controls are taken out when a file is read: they could style a terminal.
 PRINTED = st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"])
+#: No fact's unit: `x_s` would have to be a number of seconds.
+NAMES = st.text(st.characters(codec="ascii", categories=["Ll"]), max_size=8).map("x_{}_x".format)
 VALUES = st.text(PRINTED, max_size=20) | st.integers(-(2**40), 2**40) | st.booleans()
 
 
 @given(
-    st.dictionaries(
-        st.text(st.characters(codec="ascii", categories=["Ll"]), max_size=8).map("x_{}_x".format), VALUES, max_size=5
-    ),
+    st.dictionaries(NAMES, VALUES, max_size=5),
     st.lists(st.text(PRINTED, max_size=30), max_size=3),
 )
 def test_an_export_is_read_back_as_it_was(facts: dict[str, Any], said: list[str]) -> None:

@@ -252,7 +252,6 @@ spec:
 
 
 @pytest.mark.kube
-@pytest.mark.xdist_group("kube")
 def test_what_an_api_server_refuses_is_taken_after_the_correction(
     kube_apply: Callable[[str], tuple[bool, str]],
 ) -> None:
@@ -288,7 +287,6 @@ def _with_only(mended: str, wrong: str) -> str:
 
 
 @pytest.mark.kube
-@pytest.mark.xdist_group("kube")
 @pytest.mark.parametrize("path", ARTICLES)
 def test_an_api_server_takes_the_articles_corrected_manifests(
     path: Path, kube_apply: Callable[[str], tuple[bool, str]]
