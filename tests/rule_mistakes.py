@@ -295,7 +295,7 @@ MISTAKES = {
     "a patch that does not exist": (
         "pod: shm-volume",
         "pod: shm-volumes",
-        "readiness-probe, probe-ports, probe-paths; did you mean 'shm-volume'?",
+        "startup-probe, volume-medium; did you mean 'shm-volume'?",
     ),
     "a command of two lines": (
         "run: ray status",

@@ -9,12 +9,6 @@ from typing import Any
 from qvl_doctor.rulebook.mistakes import Mistake, listed, nearest, short
 from qvl_doctor.rulebook.nodes import Node
 
-#: The patches of a Kubernetes pod that exist.
-POD_PATCHES = (
-    *("shm-volume", "volume-medium", "cache-volume", "gpu-resource", "enable-service-links-false", "restart-always"),
-    *("startup-probe", "readiness-probe", "probe-ports", "probe-paths"),
-)
-
 #: A flag may be what a pattern captured or a remedy found: `{flag}`.
 _FLAG = re.compile(r"--[a-z][a-z0-9]*(-[a-z0-9]+)*|\{[a-z_][a-z0-9_]*\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -101,9 +95,10 @@ def _pip(node: Node, field: str) -> Iterator[Mistake]:
 
 
 def _pod(node: Node, field: str) -> Iterator[Mistake]:
-    if node.value not in POD_PATCHES:
-        near = nearest(node.value, POD_PATCHES)
-        yield Mistake(node.line, field, "no-patch", {"legal": listed(POD_PATCHES)}, near)
+    from qvl_doctor.launch.pods.patches import PATCHES
+
+    if node.value not in PATCHES:
+        yield Mistake(node.line, field, "no-patch", {"legal": listed(PATCHES)}, nearest(node.value, PATCHES))
 
 
 def _line(node: Node, field: str) -> Iterator[Mistake]:

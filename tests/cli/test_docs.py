@@ -64,6 +64,14 @@ def test_links_lead_somewhere(name: str, root: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_files_that_are_named_are_there(name: str, root: Path) -> None:
+    text = (root / name).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:qvl_doctor|rules|tests|tools|docs|benchmarks|fixtures)/[\w./-]+)`", text)
+    made_up = ("TOPIC", "NAME", "my-failure")
+    assert [path for path in named if not ((root / path).exists() or any(word in path for word in made_up))] == []
+
+
 def test_every_fixture_has_its_source(root: Path, fixtures: Path) -> None:
     named = set(re.findall(r"^\| (\S+\.log) \|", (fixtures / "SOURCES.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert named == {log.relative_to(fixtures).as_posix() for log in root.glob("fixtures/*/*.log")}

@@ -18,9 +18,9 @@ from update_gold import corrected, manifests, patched_of
 from qvl_doctor.launch.command import Edit, splice_text
 from qvl_doctor.launch.editing import edit
 from qvl_doctor.launch.patching import patched
+from qvl_doctor.launch.pods.patches import PATCHES
 from qvl_doctor.launch.reading import read
 from qvl_doctor.memory import gpus
-from qvl_doctor.rulebook.changes import POD_PATCHES
 from qvl_doctor.sizing.case import Known
 from qvl_doctor.workflows.manifest import Found, diagnose
 
@@ -65,7 +65,7 @@ def container(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_patch_of_the_list_is_made() -> None:
-    for name in POD_PATCHES:
+    for name in PATCHES:
         text = BARE.replace("containers:", "volumes: [{name: s, emptyDir: {medium: Ram}}]\n  containers:", 1)
         assert with_patches(text, name) != yaml.safe_load(text), name
 
@@ -339,7 +339,7 @@ def test_json_stays_json() -> None:
 PIECES = st.lists(st.sampled_from(BROKEN.splitlines(keepends=True)), max_size=30).map("".join)
 
 
-@given(PIECES, st.lists(st.sampled_from(POD_PATCHES), max_size=4))
+@given(PIECES, st.lists(st.sampled_from(PATCHES), max_size=4))
 def test_patches_never_make_yaml_of_something_else(text: str, names: list[str]) -> None:
     """Whatever can be read can be read after the change, with the same commands in it."""
     from qvl_doctor.launch.command import LaunchError

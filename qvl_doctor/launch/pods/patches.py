@@ -223,6 +223,8 @@ _KUBERNETES = {
     "cache-volume": _cache_volume,
     "enable-service-links-false": _no_links,
 }
+#: The names of all patches: what a rule may ask for.
+PATCHES = tuple(sorted(_KUBERNETES))
 
 # ---- Compose
 
