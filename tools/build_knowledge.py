@@ -215,6 +215,15 @@ def minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
+def spans(names: Mapping[str, Iterable[str]], releases: Sequence[str]) -> Table:
+    """Name -> [first release] or [first, last] for those that the newest release has no more: the reverse of `expanded`."""
+    found: dict[str, list[str]] = {}
+    for each in releases:
+        for name in names[each]:
+            found.setdefault(name, []).append(each)
+    return {name: [has[0]] if has[-1] == releases[-1] else [has[0], has[-1]] for name, has in sorted(found.items())}
+
+
 def write(path: Path, header: Mapping[str, str], body: Mapping[str, Any]) -> None:
     """One entry a line, so that a refresh can be reviewed."""
     lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in header.items()]

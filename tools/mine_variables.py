@@ -131,8 +131,7 @@ def of_segments(table: Mapping[str, Sequence[Sequence[Any]]], releases: Sequence
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read all releases, write both tables."""
-    from build_knowledge import write
-    from refresh_knowledge import spans
+    from build_knowledge import spans, write
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vllm", nargs="+", type=Path, required=True, metavar="SDIST")

@@ -15,7 +15,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ import mine_flags
 import mine_model_types
 import mine_release
 import mine_variables
-from build_knowledge import Compatibility, Table, model_types_table, write
+from build_knowledge import Compatibility, Table, model_types_table, spans, write
 from catalogue import Catalogue
 from fetch_sdist import FetchError, download, fetch
 from mine_messages import messages_of
@@ -145,15 +145,6 @@ def expanded(table: Table, releases: Sequence[str]) -> dict[str, frozenset[str]]
         release: frozenset(name for name, span in table.items() if _within(release, span, releases))
         for release in releases
     }
-
-
-def spans(names: Mapping[str, Iterable[str]], releases: Sequence[str]) -> Table:
-    """Name -> [first release] or [first, last] for those that the newest release has no more: the reverse of `expanded`."""
-    found: dict[str, list[str]] = {}
-    for release in releases:
-        for name in names[release]:
-            found.setdefault(name, []).append(release)
-    return {name: [has[0]] if has[-1] == releases[-1] else [has[0], has[-1]] for name, has in sorted(found.items())}
 
 
 def options_of_releases(flags: Table, releases: Sequence[str]) -> dict[str, mine_flags.Options]:

@@ -74,7 +74,7 @@ def summary_of(shown: Shown, findings: Sequence[Finding]) -> Text:
         if told:
             return both(f"summary.{about}{verdict}", title=told.title)
         served = "served_" if shown.up and verdict == "failed" else ""
-        return both(f"summary.{about}{served}{verdict}_ignored")
+        return both(f"summary.{about or served}{verdict}_ignored")
     if verdict == "unknown":
         return _unknown(shown, findings)
     if shown.kind == EXAMINED:

@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import build_knowledge
 import catalogue
 import fetch_sdist
 import mine_flags
@@ -300,10 +301,10 @@ def test_the_shipped_tables_can_be_carried_on() -> None:
         mine_flags.table(refresh_knowledge.options_of_releases(tables.flags["flags"], releases))
         == tables.flags["flags"]
     )
-    assert refresh_knowledge.spans(refresh_knowledge.expanded(tables.variables, releases), releases) == tables.variables
+    assert build_knowledge.spans(refresh_knowledge.expanded(tables.variables, releases), releases) == tables.variables
     assert mine_variables.segments(mine_variables.of_segments(tables.minima, releases)) == tables.minima
     assert (
-        refresh_knowledge.spans(refresh_knowledge.expanded(tables.architectures, releases), releases)
+        build_knowledge.spans(refresh_knowledge.expanded(tables.architectures, releases), releases)
         == tables.architectures
     )
     assert tables.messages.releases[-1] == releases[-1]
