@@ -51,6 +51,13 @@ class Line(NamedTuple):
     text: str
 
 
+class Observation(NamedTuple):
+    """What was seen outside a log: the key of its sentence in `observations/sentences.py`, and the values that are known."""
+
+    key: str
+    values: Mapping[str, str] = NOTHING
+
+
 class Record(NamedTuple):
     """One event of a log: a log call, an uncaught traceback, or a line of something else.
 
@@ -74,6 +81,8 @@ class Record(NamedTuple):
     cut: bool = False
     #: The pod or container that wrote it, where the lines of several stand in one input.
     origin: str = ""
+    #: Set where this is no record of a log.
+    observation: Observation | None = None
 
     @property
     def first_line(self) -> int:
@@ -163,10 +172,15 @@ class Condition(NamedTuple):
     level: str = ""
     facts: Mapping[str, str] = NOTHING
     literals: tuple[str, ...] = ()
+    #: The key of what was seen outside a log, and what is asked of its values.
+    observation: str = ""
+    values: Mapping[str, str] = NOTHING
 
     @property
     def weight(self) -> int:
-        return sum(map(bool, (self.message, self.exception, self.frame, self.level))) + len(self.facts)
+        """How much is asked: a key is as much as a message and its level."""
+        asked = sum(map(bool, (self.message, self.exception, self.frame, self.level)))
+        return asked + 2 * bool(self.observation) + len(self.values) + len(self.facts)
 
 
 class FixTemplate(NamedTuple):
@@ -181,8 +195,8 @@ class FixTemplate(NamedTuple):
 class Example(NamedTuple):
     """A log excerpt in a rule, with what it must (or must not) lead to.
 
-    `seen` are observations, one a line with their level in front; `command` is a command to launch. Both stand beside
-    the log or alone.
+    `observation` is the key of what was seen outside a log, with its `values`; `command` is a command to launch. Both
+    stand beside the log or alone.
     """
 
     name: str
@@ -190,7 +204,8 @@ class Example(NamedTuple):
     facts: Mapping[str, Any] = NOTHING
     captures: Mapping[str, str] | None = None
     fixes: tuple[str, ...] | None = None
-    seen: str = ""
+    observation: str = ""
+    values: Mapping[str, str] = NOTHING
     command: str = ""
 
 

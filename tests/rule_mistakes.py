@@ -9,7 +9,7 @@ MISTAKES = {
     "a misspelt key of a match item": (
         "    level: ERROR",
         "    mesage: ERROR",
-        "match[0]: a match item takes exception, facts, frame, level, message; not 'mesage'; did you mean 'message'?",
+        "match[0]: a match item takes exception, facts, frame, level, message, observation, values; not 'mesage'; did you mean 'message'?",
     ),
     "a misspelt key of the rule": ("applies: {vllm: '>", "aplies: {vllm: '>", "not 'aplies'; did you mean 'applies'?"),
     "an unknown key of a fix": (
@@ -348,10 +348,45 @@ MISTAKES = {
         "match[1].message: has no literal words; it needs 3, or 25 literal characters in a row",
     ),
     "a text that is not written yet": ("en: Ask less.", "en: TODO", "fixes[1].en: is not written yet"),
-    "an observation without a level": (
+    "an observation that is none": (
+        "  - message: 'asked",
+        "  - observation: clock_worng\n  - message: 'asked",
+        "match[1].observation: there is no observation 'clock_worng'; did you mean 'clock_wrong'?",
+    ),
+    "an observation that is a list": (
         "        INFO all is well\n",
-        "        INFO all is well\n      seen: the disk is full\n",
-        "tests.silent[0].seen: line 1: begins with COMMAND or MANIFEST or MACHINE, not 'the'",
+        "        INFO all is well\n      observation: [clock_wrong]\n",
+        "tests.silent[0].observation: there is no observation",
+    ),
+    "a value that the sentence has not": (
+        "  - message: 'asked",
+        "  - observation: clock_wrong\n    values: {days: '1970.*'}\n  - message: 'asked",
+        "match[1].values: the sentence of clock_wrong has no {days}; did you mean 'day'?; it has day",
+    ),
+    "a value that the sentence cannot be said without": (
+        "        INFO all is well\n",
+        "        INFO all is well\n      observation: open_files_few\n      values: {files: '4096'}\n",
+        "tests.silent[0].values: the sentence of open_files_few is not said without wanted",
+    ),
+    "a text to search in an observation": (
+        "  - message: 'asked",
+        "  - observation: clock_wrong\n    message: the clock shows a day long ago\n  - message: 'asked",
+        "match[1].message: an observation is matched by its key and its values",
+    ),
+    "values of nothing": (
+        "  - message: 'asked",
+        "  - values: {day: '1970.*'}\n    message: 'asked",
+        "match[1].values: values are those of an observation; name it with 'observation: KEY'",
+    ),
+    "the level of an observation": (
+        "level: ERROR|WARNING",
+        "level: MACHINE",
+        "match[0].level: no line of a log has this level",
+    ),
+    "a title that only some observations fill": (
+        "  - message: 'asked",
+        "  - observation: flag_dotted_too_early\n  - message: 'asked",
+        "title: match[1] does not capture {asked}, and a title needs it whenever the rule speaks",
     ),
     "releases in the wrong order": (
         "references:",

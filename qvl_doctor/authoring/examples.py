@@ -15,7 +15,8 @@ from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.facts.table import COUNT, MAP, NUMBER, kind
 from qvl_doctor.logs.records import read_records
 from qvl_doctor.model import LANGUAGES, Diagnosis, Example, Fact, Finding, Hit, Record, Rule, Seen, as_text
-from qvl_doctor.observations import read_observations
+from qvl_doctor.observations import key_of, observe
+from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.report.paste import pieces
 from qvl_doctor.rulebook.ids import UNRECOGNIZED
 
@@ -70,6 +71,13 @@ def check_examples(
     ]
 
 
+def unjudged(rules: Iterable[Rule]) -> list[Problem]:
+    """Sentences of the table on which no rule's example speaks: whoever says one would not be heard."""
+    heard = {key_of(each) for rule in rules for example in rule.matches for each in seen_of(example).observations}
+    path = "observations/sentences.py"
+    return [Problem(path, key, "no example of a rule has it") for key in SENTENCES if key not in heard]
+
+
 def slow_patterns(rules: Iterable[Rule], tell: Callable[[Rule], None] = lambda _: None) -> list[Problem]:
     """Patterns that take too long on a text made to hurt them. `tell` hears of each rule before it is looked at."""
     return [
@@ -88,8 +96,8 @@ def facts_of(example: Example) -> dict[str, Fact]:
 
 
 def seen_of(example: Example) -> Seen:
-    """What an example says was seen beside the log: observations, and the command. A command that cannot be read says nothing."""
-    seen = Seen(observations=tuple(read_observations(example.seen)))
+    """What an example says was seen beside the log: an observation, and the command. A command that cannot be read says nothing."""
+    seen = Seen(observations=(observe(example.observation, **example.values),) if example.observation else ())
     if not example.command:
         return seen
     from qvl_doctor.launch.command import LaunchError

@@ -100,7 +100,7 @@ def check_rules(
     Exit code: 0 all hold, 1 something does not, 2 wrong usage.
     """
     from qvl_doctor import rulebook
-    from qvl_doctor.authoring.examples import Problem, check_examples, slow_patterns
+    from qvl_doctor.authoring.examples import Problem, check_examples, slow_patterns, unjudged
     from qvl_doctor.cli.progress import doing
     from qvl_doctor.rulebook.checks import check_mistakes
 
@@ -120,6 +120,7 @@ def check_rules(
 
         problems: list[Mistake | Problem] = [*wrong, *check_examples(chosen, everyone, telling("examples"))]
         problems += slow_patterns(chosen, telling("patterns"))
+    problems += unjudged(ours) if ours and not names else []
     for problem in problems:
         typer.echo(str(problem))
     examples = sum(len(rule.matches) + len(rule.silent) for rule in chosen)

@@ -17,6 +17,11 @@ def facts_hold(asked: Mapping[str, str], facts: Facts, phase: str = "") -> bool:
     return all(_as_asked(wanted, known.get(name)) is True for name, wanted in asked.items())
 
 
+def values_hold(asked: Mapping[str, str], values: Mapping[str, str]) -> bool:
+    """Whether every value that is asked for is known and as asked."""
+    return all(_as_asked(wanted, values.get(name)) is True for name, wanted in asked.items())
+
+
 def applies(asked: Mapping[str, str], known: Mapping[str, str]) -> bool | None:
     """True, False, or None where a range asks for what is not known or lies on its boundary: then the rule speaks, unverified.
 

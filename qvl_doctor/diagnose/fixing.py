@@ -11,6 +11,8 @@ from qvl_doctor.diagnose.conditions import applies
 from qvl_doctor.diagnose.upgrades import within_limits
 from qvl_doctor.launch.spelling import spell_flags
 from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text, as_text, fact_text, sentences
+from qvl_doctor.rulebook import complete
+from qvl_doctor.rulebook.texts import placeholders
 
 _PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
@@ -27,6 +29,17 @@ def values_of(hit: Hit, facts: Facts) -> dict[str, str]:
     }
     values.update(hit.captures)
     return _remedied(hit.rule.remedy, values, facts) or values
+
+
+def shown_captures(hit: Hit) -> dict[str, str]:
+    """The captures that a rule's words, changes and conditions ask for; all where a remedy may ask for more."""
+    rule = complete(hit.rule)
+    if rule.remedy or any(fix.remedy for fix in rule.fixes):
+        return dict(hit.captures)
+    words = [*rule.title.values(), *rule.why.values(), *(each for fix in rule.fixes for each in fix.text.values())]
+    asked = placeholders([*words, *(dict(fix.change) for fix in rule.fixes)])
+    conditions = {*rule.applies, *(name for fix in rule.fixes for name in fix.applies)}
+    return {name: value for name, value in hit.captures.items() if name in asked | conditions}
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from qvl_doctor.diagnose.conditions import applies, facts_hold, hit_holds
-from qvl_doctor.diagnose.fixing import fill_text, fixes_of, values_of
+from qvl_doctor.diagnose.fixing import fill_text, fixes_of, shown_captures, values_of
 from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.ranking import order, roles, winners
 from qvl_doctor.diagnose.unrecognized import finding_of, first_unknown
 from qvl_doctor.model import Fact, Facts, Finding, Hit, Line, Record, Rule, as_text, fact_text
-from qvl_doctor.observations import MANIFEST, is_observation
+from qvl_doctor.observations import is_observation
+from qvl_doctor.observations.sentences import MANIFEST
 from qvl_doctor.rulebook import complete
 
 _MAX_EVIDENCE = 6
@@ -61,10 +62,14 @@ def _speaks(hit: Hit, facts: Facts, life: Life) -> bool:
 
 
 def _name(hit: Hit) -> str:
-    """What becomes one finding: a rule; of observations, a rule on one thing, because a command has many flags."""
-    return (
-        f"{hit.rule.id} {sorted(hit.captures.items())}" if is_observation(hit.record) and hit.captures else hit.rule.id
-    )
+    """What becomes one finding: a rule; of observations, a rule on one thing, because a command has many flags.
+
+    Things differ by the values that the rule's words show: of three pods that crash alike nobody is told three times.
+    """
+    if not is_observation(hit.record):
+        return hit.rule.id
+    shown = sorted(shown_captures(hit).items())
+    return f"{hit.rule.id} {shown}" if shown else hit.rule.id
 
 
 def _verified(hit: Hit, facts: Facts) -> Hit:
@@ -77,7 +82,7 @@ def _on_facts_alone(rules: Iterable[Rule], facts: Facts) -> Iterable[Hit]:
         for item in rule.match:
             if (
                 item.facts
-                and not (item.message or item.exception or item.frame or item.level)
+                and not (item.message or item.exception or item.frame or item.level or item.observation)
                 and facts_hold(item.facts, facts)
             ):
                 known = [(name, facts[name]) for name in item.facts if name in facts and facts[name].line]

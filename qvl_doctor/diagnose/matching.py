@@ -8,11 +8,12 @@ one substring test a batch. Patterns of the shipped rules are compiled by `re`; 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from qvl_doctor.model import Condition, Hit, Line, Record, Rule
-from qvl_doctor.observations import LEVELS, is_observation
+from qvl_doctor.diagnose.conditions import values_hold
+from qvl_doctor.model import Condition, Hit, Line, Observation, Record, Rule
+from qvl_doctor.observations.sentences import SENTENCES
 
 TIME_LIMIT_S = 0.1
 _MAX_EVIDENCE = 4
@@ -31,30 +32,30 @@ class Matcher:
     """Records in, hits out: every condition that holds for a record, facts apart."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        pairs = [
+        rules = tuple(rules)
+        self._pairs = [
             _Pair(item.literals[0] if item.literals else "", rule, item)
             for rule in rules
             for item in rule.match
             if item.message or item.exception or item.frame
         ]
-        # Most batches are lines of a log: what is about observations alone need not be looked for there.
-        self._of_logs = [pair for pair in pairs if pair.condition.level not in LEVELS]
-        self._of_observations = [pair for pair in pairs if pair.condition.level in LEVELS]
+        self._by_key: dict[str, list[tuple[Rule, Condition]]] = {}
+        for rule in rules:
+            for item in rule.match:
+                if item.observation:
+                    self._by_key.setdefault(item.observation, []).append((rule, item))
         self._compiled: dict[tuple[str, bool], Any] = {}
 
     def feed(self, records: Iterable[Record], phase: Callable[[Record], str] = lambda _: "") -> list[Hit]:
         """The hits of a batch of records, in their order. `phase` tells where in the start-up a record belongs."""
         batch = list(records)
-        texts = [
-            f"{record.message}\n{record.unwrapped}".lower() if record.unwrapped else record.message.lower()
-            for record in batch
-        ]
+        texts = [_searched(record) for record in batch]
         whole = "\n".join(texts)
-        live = [pair for pair in self._of_logs if pair.first in whole]
-        if any(map(is_observation, batch)):
-            live += [pair for pair in self._of_observations if pair.first in whole]
+        live = [pair for pair in self._pairs if pair.first in whole]
         hits: list[Hit] = []
         for record, said in zip(batch, texts, strict=True):
+            if record.observation:
+                hits += self._observed(record, record.observation)
             for pair in live:
                 if pair.first not in said:
                     continue
@@ -64,6 +65,12 @@ class Matcher:
                         Hit(pair.rule, pair.condition, record, captures, evidence(record, captures), phase(record))
                     )
         return hits
+
+    def _observed(self, record: Record, seen: Observation) -> Iterator[Hit]:
+        """The rules on the key of an observation. Nothing is taken apart: what they capture is its values."""
+        for rule, item in self._by_key.get(seen.key, ()):
+            if values_hold(item.values, seen.values):
+                yield Hit(rule, item, record, seen.values, record.lines)
 
     def _holds(self, pair: _Pair, record: Record, said: str) -> Mapping[str, str] | None:
         """The named groups if the condition holds, else None."""
@@ -116,6 +123,14 @@ class Matcher:
         if _NAMES.fullmatch(pattern):  # `ValueError|KeyError`, as most are, needs no pattern of its own
             return text.lower() in pattern.lower().split("|")
         return self._pattern(pattern, own).fullmatch(text) is not None
+
+
+def _searched(record: Record) -> str:
+    """The text of a record in which patterns are looked for, in lower case; of a sentence of our own there is none."""
+    seen = record.observation
+    if seen and not SENTENCES[seen.key].theirs:
+        return ""
+    return f"{record.message}\n{record.unwrapped}".lower() if record.unwrapped else record.message.lower()
 
 
 def evidence(record: Record, captures: Mapping[str, str]) -> tuple[Line, ...]:

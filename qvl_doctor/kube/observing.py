@@ -1,4 +1,4 @@
-"""Pods and events → facts and observations: fixed sentences that rules match, about what is true now.
+"""Pods and events → facts and observations about what is true now.
 
 What has passed is left out. A pod on a node did not fail to be scheduled, a container that runs was pulled, a probe
 that failed while the model loaded and ended nothing is how every start looks.
@@ -11,24 +11,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from qvl_doctor.kube.pod import Container, Event, Pod, Probe, Start
 from qvl_doctor.model import Fact, Record, Seen
-from qvl_doctor.observations import MANIFEST, observe
+from qvl_doctor.observations import observe
 
 MAX_TOLD = 200
 #: From here on a container that runs and is not ready is worth a word, and a death before a container that is ready no
 #: longer is.
 LONG_S = 1200
 PAST_S = 3600
+#: Exit code → what is told of it, and the signal.
 _SIGNALS: Mapping[int, tuple[str, str]] = {
-    129: ("was stopped", "SIGHUP"),
-    130: ("was stopped", "SIGINT"),
-    132: ("crashed", "SIGILL"),
-    134: ("crashed", "SIGABRT"),
-    135: ("crashed", "SIGBUS"),
-    136: ("crashed", "SIGFPE"),
-    137: ("was killed", "SIGKILL"),
-    139: ("crashed", "SIGSEGV"),
-    143: ("was stopped", "SIGTERM"),
+    129: ("container_stopped", "SIGHUP"),
+    130: ("container_stopped", "SIGINT"),
+    132: ("container_crashed", "SIGILL"),
+    134: ("container_crashed", "SIGABRT"),
+    135: ("container_crashed", "SIGBUS"),
+    136: ("container_crashed", "SIGFPE"),
+    137: ("container_killed", "SIGKILL"),
+    139: ("container_crashed", "SIGSEGV"),
+    143: ("container_stopped", "SIGTERM"),
 }
+#: What the kubelet writes before the resource that it lacks for a pod.
+_OUT_OF = "OutOf"
 #: Reasons that say no more than the exit code does; with them a container is waiting because that is how starts begin.
 _PLAIN = frozenset(("", "Error", "Completed"))
 _USUAL = frozenset(("", "ContainerCreating", "PodInitializing"))
@@ -83,13 +86,16 @@ def tell(pods: Sequence[Pod], events: Sequence[Event], now: float | None = None)
 
 
 def _of_pod(pod: Pod, events: Sequence[Event], clock: float) -> Iterator[Record]:
-    who = f"pod {pod.name}"
     if pod.unscheduled and not pod.node:
-        yield observe(MANIFEST, f"{who} is not scheduled: {pod.unscheduled}", pod.line)
+        yield observe("pod_not_scheduled", pod.line, pod=pod.name, message=pod.unscheduled)
+    message = pod.message or None
     if pod.reason == "Evicted":
-        yield observe(MANIFEST, f"{who} was evicted{_behind(pod.message)}", pod.line)
+        yield observe("pod_evicted", pod.line, pod=pod.name, message=message)
+    elif pod.phase in {"Failed", "Unknown"} and pod.reason.startswith(_OUT_OF):
+        resource = pod.reason.removeprefix(_OUT_OF)
+        yield observe("pod_refused_by_node", pod.line, pod=pod.name, resource=resource, message=message)
     elif pod.phase in {"Failed", "Unknown"} and pod.reason:
-        yield observe(MANIFEST, f"{who} failed: {pod.reason}{_behind(pod.message)}", pod.line)
+        yield observe("pod_failed", pod.line, pod=pod.name, reason=pod.reason, message=message)
     for container in pod.containers:
         yield from _of_container(pod, container, events, clock)
     said = [event for event in events if _tells(pod, event)]
@@ -97,36 +103,31 @@ def _of_pod(pod: Pod, events: Sequence[Event], clock: float) -> Iterator[Record]
     if pod.phase == "Pending" and pod.node and not said:
         for container in pod.containers:
             if not container.init and container.now.state == "waiting" and container.now.reason == "ContainerCreating":
-                yield observe(
-                    MANIFEST,
-                    f"{who}: container {container.name} is not created yet (ContainerCreating)",
-                    container.now.line,
-                )
+                yield observe("container_not_created", container.now.line, pod=pod.name, container=container.name)
 
 
 def _of_container(pod: Pod, container: Container, events: Sequence[Event], clock: float) -> Iterator[Record]:
-    who = f"pod {pod.name}: {'init container' if container.init else 'container'} {container.name}"
+    who = _who(pod, container)
     now, death = container.now, container.death
     if now.state == "waiting" and now.reason not in _USUAL:
-        yield observe(MANIFEST, f"{who} is waiting: {now.reason}{_behind(now.message)}", now.line)
+        yield observe("container_waiting", now.line, **who, reason=now.reason, message=now.message or None)
     if death.state and _matters(pod, container, death, clock):
-        yield observe(MANIFEST, f"{who} {_end(pod, container, death)}", death.line)
+        yield _end(pod, container, death)
         if death.message and death.reason not in _NOT_STARTED:
-            yield observe(MANIFEST, f"{who} said at its end: {death.message}", death.line)
+            yield observe("container_last_words", death.line, **who, message=death.message)
     since = clock - now.started if now.state == "running" and now.started and clock else 0.0
     if since >= LONG_S and not container.ready and not container.init:
         refused = next(
-            (f"; {event.message}" for event in reversed(events) if event.message.startswith("Readiness probe")), ""
+            (event.message for event in reversed(events) if event.message.startswith("Readiness probe")), None
         )
-        yield observe(
-            MANIFEST,
-            f"{who} runs for {since:.0f} s and is not ready; restarts: {container.restarts}{refused}",
-            now.line,
-        )
+        more = {**who, "seconds": f"{since:.0f}", "restarts": str(container.restarts)}
+        yield observe("container_not_ready", now.line, **more, message=refused)
 
 
-def _behind(message: str) -> str:
-    return f": {message}" if message else ""
+def _who(pod: Pod, container: Container) -> dict[str, str]:
+    """The values that name a container."""
+    kind = "init-container" if container.init else "container"
+    return {"pod": pod.name, "kind": kind, "container": container.name}
 
 
 def _matters(pod: Pod, container: Container, death: Start, clock: float) -> bool:
@@ -140,27 +141,29 @@ def _matters(pod: Pod, container: Container, death: Start, clock: float) -> bool
     return not (container.ready and now.started and clock - now.started >= PAST_S)
 
 
-def _end(pod: Pod, container: Container, death: Start) -> str:
+def _end(pod: Pod, container: Container, death: Start) -> Record:
     """How a container ended: by what, after how long, and what fits the one or the other."""
     code = death.exit_code if death.exit_code is not None else 128 + death.signal if death.signal else -1
-    lasted = death.lasted
-    after = f" {lasted:.0f} s after its start" if lasted is not None else ""
-    restarts = f"; restarts: {container.restarts}"
+    ended: dict[str, str] = {**_who(pod, container), "code": str(code), "restarts": str(container.restarts)}
     if death.reason in _NOT_STARTED:
-        return f"could not be started ({death.reason}, exit code {code}){restarts}{_behind(death.message)}"
+        message = death.message or None
+        return observe("container_not_started", death.line, **ended, reason=death.reason, message=message)
+    lasted = None if death.lasted is None else f"{death.lasted:.0f}"
     if death.reason == "OOMKilled":
-        limit = f"; its memory limit is {container.memory_limit}" if container.memory_limit else ""
-        return f"was killed at its memory limit (OOMKilled, exit code {code}){after}{limit}{restarts}"
-    verb, signal = _SIGNALS.get(code, ("ended with", ""))
-    how = f"{verb} (exit code {code}, {signal})" if signal else f"ended with exit code {code}"
-    reason = "" if death.reason in _PLAIN else f" ({death.reason})"
+        limit = container.memory_limit or None
+        return observe("container_killed_at_limit", death.line, **ended, seconds=lasted, limit=limit)
+    key, signal = _SIGNALS.get(code, ("container_ended", ""))
     probe = _gave_up(pod, container, death) if code in _BY_PROBE and (signal or container.restarts) else None
-    fits = (
-        f", about when its {probe.kind} probe gives up ({probe.delay} s + {probe.failures} x {probe.period} s)"
-        if probe
-        else ""
+    return observe(
+        key,
+        death.line,
+        **ended,
+        signal=signal or None,
+        reason=None if death.reason in _PLAIN else death.reason,
+        seconds=lasted,
+        probe=probe.kind if probe else None,
+        arithmetic=f"{probe.delay} s + {probe.failures} x {probe.period} s" if probe else None,
     )
-    return f"{how}{reason}{after}{fits}{restarts}"
 
 
 def _gave_up(pod: Pod, container: Container, death: Start) -> Probe | None:
@@ -240,12 +243,15 @@ def _is_probe(event: Event) -> bool:
 
 
 def _event(event: Event) -> Record:
-    times = f" ({event.times} times)" if event.times > 1 else ""
     return observe(
-        MANIFEST,
-        f"{event.kind.lower()} {event.name}: event {event.reason}{times}: {event.message}",
+        "event",
         event.line,
         event.text,
+        kind=event.kind.lower(),
+        name=event.name,
+        reason=event.reason,
+        times=event.times if event.times > 1 else None,
+        message=event.message,
     )
 
 

@@ -14,45 +14,51 @@ from qvl_doctor.launch.masking import masked_part, secret
 from qvl_doctor.launch.spelling import SMART_QUOTES, plain_values, read_map
 from qvl_doctor.logs.facts import settings
 from qvl_doctor.model import Fact, Record, Seen
-from qvl_doctor.observations import COMMAND, observe
+from qvl_doctor.observations import names, needed, observe
+from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.redaction.text import redact_value
 
-#: Problem of `checking` → what is said of it. What vLLM's own parser refuses is said in the parser's words, which the
-#: rules on logs know.
-SENTENCES: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("unknown", "removed", "not-yet", "no-negative", "typed-dash"), "error: unrecognized arguments: {flag} {value}"
-    ),
-    **dict.fromkeys(("stray-word", "unexpected-value", "positional-model"), "error: unrecognized arguments: {value}"),
-    "ambiguous": "error: ambiguous option: {flag} could match {expected}",
-    "missing-value": "error: argument {flag}: expected one argument",
-    "wrong-type": "error: argument {flag}: invalid {expected} value: '{value}'",
-    "wrong-choice": "error: argument {flag}: invalid choice: '{value}' (choose from {expected})",
-    **dict.fromkeys(
-        ("bad-json", "smart-quotes", "pairs-refused"),
-        "error: argument {flag}: Value {value} cannot be converted to <function loads",
-    ),
-    "json-refused": "error: argument {flag}: Each item should be in the form KEY=VALUE",
-    "no-model": "error: the following arguments are required: model_tag",
-    "model-option": "you should provide the model as a positional argument instead of via the `--model` option.",
-    "deprecated": "argument '{name}' is deprecated",
+#: Problem of `checking` → the key of what is said of it. What vLLM's own parser refuses is said in the parser's words.
+KEYS: Mapping[str, str] = {
+    **dict.fromkeys(("unknown", "removed", "not-yet", "no-negative", "typed-dash"), "flag_not_recognized"),
+    **dict.fromkeys(("stray-word", "unexpected-value", "positional-model"), "word_not_recognized"),
+    "ambiguous": "flag_ambiguous",
+    "missing-value": "value_missing",
+    "wrong-type": "value_of_wrong_type",
+    "wrong-choice": "value_no_choice",
+    **dict.fromkeys(("bad-json", "smart-quotes", "pairs-refused"), "value_no_json"),
+    "json-refused": "value_no_pairs",
+    "no-model": "model_not_given",
+    "model-option": "model_given_as_option",
+    "deprecated": "flag_deprecated",
     # The rest no parser says.
-    "taken-as": "flag `{flag}` is read as a short form of `{replacement}` by vLLM {release}",
-    "dotted-not-yet": "flag `{flag}` takes no dotted keys in vLLM {release} yet, they came with {first}",
-    "no-keys": "flag `{flag}` has dotted keys, but its value is no JSON",
-    "repeated": "flag `{flag}` stands twice in the command; its first value `{value}` is lost, `{replacement}` counts",
-    "json-and-dotted": "flag `{flag}` is given as JSON and with dotted keys at once; its JSON `{value}` is lost",
-    "words-in-one": "the words of flag `{flag}` and its value stand in one word of the command: `{value}`",
-    "comment-after-backslash": "a comment follows a backslash at the end of a line: the command ends there",
-    "comment-at-end": "a comment ends a line of the command that should go on: what follows is lost",
-    "comment-between": "a comment line stands between the lines of the command: what follows is lost",
-    "line-between": "an empty line stands between the lines of the command: what follows is lost",
-    "blank-after-backslash": "a blank follows a backslash at the end of a line: the command ends there",
-    "backslash-lost": "a line of the command does not end in a backslash, but the next one begins with a flag",
-    "newline-lost": "a backslash stands in the middle of a line of the command: its line break was lost",
-    "not-a-text": "the value `{value}` in the list of arguments is not a text: Kubernetes refuses numbers and truth values without quotes",
-    "variable-not-text": "the value `{value}` of the variable {flag} is not a text: Kubernetes refuses numbers and truths without quotes",
-    "not-a-list": "the command or its arguments are not a list of texts, as Kubernetes wants it",
+    "taken-as": "flag_abbreviated",
+    "dotted-not-yet": "flag_dotted_too_early",
+    "no-keys": "flag_dotted_without_json",
+    "repeated": "flag_given_twice",
+    "json-and-dotted": "flag_json_and_dotted",
+    "words-in-one": "flag_and_value_in_one_word",
+    "comment-after-backslash": "comment_after_backslash",
+    "comment-at-end": "comment_at_end",
+    "comment-between": "comment_between",
+    "line-between": "line_between",
+    "blank-after-backslash": "blank_after_backslash",
+    "backslash-lost": "backslash_lost",
+    "newline-lost": "newline_lost",
+    "not-a-text": "argument_not_text",
+    "variable-not-text": "variable_not_text",
+    "not-a-list": "arguments_not_a_list",
+}
+#: What a sentence calls the parts of a problem, where its name is another one.
+_NAMES: Mapping[str, Mapping[str, str]] = {
+    "flag_ambiguous": {"candidates": "expected"},
+    "value_of_wrong_type": {"kind": "expected"},
+    "value_no_choice": {"choices": "expected"},
+    "flag_abbreviated": {"long": "replacement"},
+    "flag_given_twice": {"lost": "value", "kept": "replacement"},
+    "flag_json_and_dotted": {"lost": "value"},
+    "flag_and_value_in_one_word": {"word": "value"},
+    "variable_not_text": {"variable": "flag"},
 }
 #: How argparse names the kinds of value that it refuses.
 _KINDS = {"size": "human_readable_int", "size-or-auto": "human_readable_int", "truth": "bool"}
@@ -117,10 +123,12 @@ def observe_problems(command: Command, problems: Iterable[Problem], release: str
         if source and shown and source.shape in _YAML:
             start = sum(len(each) + 1 for each in lines[: line - 1])
             shown = masked_part(source.text, start, start + len(shown))
-        yield observe(COMMAND, _sentence(problem, command, release), line, shown.strip())
+        key, values = _said(problem, command, release)
+        yield observe(key, line, shown.strip(), **values)
 
 
-def _sentence(problem: Problem, command: Command, release: str) -> str:
+def _said(problem: Problem, command: Command, release: str) -> tuple[str, dict[str, str | None]]:
+    """The key of a problem's sentence, and its values with secrets masked."""
     told = {name: str(getattr(problem, name)) for name in _FIELDS}
     told |= {
         name: secret(problem.flag or _flag_before(problem.value, command), told[name])
@@ -132,7 +140,11 @@ def _sentence(problem: Problem, command: Command, release: str) -> str:
     if problem.kind != "stray-word" and not values["value"]:
         values["value"] = secret(problem.flag, command.value(problem.flag) or "")
     kind = "json-refused" if problem.kind == "wrong-type" and problem.expected == "pairs" else problem.kind
-    return SENTENCES[kind].format(**values, release=release or "of any release", name=problem.flag.lstrip("-"))
+    key = KEYS[kind]
+    values |= {"release": release, "name": problem.flag.lstrip("-")}
+    text, own = SENTENCES[key].text, _NAMES.get(key, {})
+    given = {name: values[own.get(name, name)] for name in names(text)}
+    return key, {name: value if value or name in needed(text) else None for name, value in given.items()}
 
 
 def _flag_before(word: str, command: Command) -> str:

@@ -8,11 +8,16 @@ from typing import NamedTuple
 
 
 class Visible(NamedTuple):
-    """Numbers of the cards in CUDA's order, the UUID of the one instance if an instance was named, and what is wrong with the list."""
+    """Numbers of the cards in CUDA's order, the UUID of the one instance if an instance was named, and what is wrong with the list.
+
+    `problem` is the key of an observation; then `name` is the entry that is wrong, and `there` says of how many it is none.
+    """
 
     cards: tuple[int, ...]
     instance: str = ""
     problem: str = ""
+    name: str = ""
+    there: int | None = None
 
 
 def choose(said: str | None, cards: Mapping[int, str], instances: Mapping[str, int]) -> Visible:
@@ -33,10 +38,9 @@ def _listed(names: Sequence[str], find: Callable[[str], int | None], there: int)
         card = find(name)
         if card is None:
             stopped = not name or name.startswith("-")  # "" and -1 are how one says: none of the others
-            problem = "" if stopped else f"names {name[:80]}, which is none of the {there} GPUs here"
-            return Visible(tuple(found), "", problem)
+            return Visible(tuple(found), "", "" if stopped else "cuda_device_unknown", name[:80], there)
         if card in found:
-            return Visible((), "", f"names {name[:80]} twice, and CUDA then shows no GPU at all")
+            return Visible((), "", "cuda_device_twice", name[:80])
         found.append(card)
     return Visible(tuple(found))
 
@@ -58,6 +62,4 @@ def _instance(name: str, instances: Mapping[str, int]) -> Visible:
     found = [uuid for uuid in instances if uuid.startswith(name)]
     if len(found) == 1:
         return Visible((instances[found[0]],), found[0])
-    return Visible(
-        (), "", "" if "/" in name else f"names {name[:80]}, which is none of the {len(instances)} instances here"
-    )
+    return Visible((), "", "" if "/" in name else "cuda_instance_unknown", name[:80], len(instances))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from qvl_doctor.machine.nvml import Nvml
 from qvl_doctor.memory.units import GIB
+from qvl_doctor.model import Observation
 
 _MOST_INSTANCES = 16
 _MOST_PROCESSES = 4
@@ -40,7 +41,7 @@ class Card(NamedTuple):
     device: Device
     handle: Any
     capability: str = ""
-    faults: tuple[str, ...] = ()
+    faults: tuple[Observation, ...] = ()
     divided: bool = False
     instances: tuple[Device, ...] = ()
 
@@ -96,28 +97,28 @@ def _holders(nvml: Nvml, handle: Any) -> Iterator[str]:
         yield f"{len(found) - _MOST_PROCESSES} more"
 
 
-def _faults(nvml: Nvml, handle: Any) -> Iterator[str]:
-    """What the card reports of its own health, as ends of a sentence."""
+def _faults(nvml: Nvml, handle: Any) -> Iterator[Observation]:
+    """What the card reports of its own health."""
     kinds = (
         getattr(nvml.binding, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED", 1),
         getattr(nvml.binding, "NVML_VOLATILE_ECC", 0),
     )
     errors = nvml.ask("nvmlDeviceGetTotalEccErrors", handle, *kinds)
     if errors:
-        yield f"{errors} memory errors that ECC could not correct since the driver was loaded"
+        yield Observation("gpu_ecc_errors", {"count": str(errors)})
     rows = nvml.ask("nvmlDeviceGetRemappedRows", handle)
     if rows and rows[3]:
-        yield "broken memory rows could not be replaced by spare ones"
+        yield Observation("gpu_memory_not_replaced")
     elif (rows and rows[2]) or nvml.ask("nvmlDeviceGetRetiredPagesPendingStatus", handle):
-        yield "broken memory waits for a reset to be taken out of use"
+        yield Observation("gpu_memory_waits_for_reset")
     reasons = nvml.ask("nvmlDeviceGetCurrentClocksEventReasons", handle)
     if reasons is None:
         reasons = nvml.ask("nvmlDeviceGetCurrentClocksThrottleReasons", handle) or 0
     held = dict.fromkeys(said for bit, said in _CLOCKS.items() if reasons & bit)
     if held:
-        yield f"its clocks are held down by {' and '.join(held)}"
+        yield Observation("gpu_clocks_held_down", {"reason": " and ".join(held)})
     if nvml.ask("nvmlDeviceGetPersistenceMode", handle) == 0:
-        yield "persistence mode is off"
+        yield Observation("gpu_persistence_off")
 
 
 def links(nvml: Nvml, cards: Sequence[Card]) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from qvl_doctor.memory.units import GIB
 from qvl_doctor.model import Record
-from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.observations import observe
 
 #: Variables that say where the Hub's files go, in the order in which its library looks, and what it adds to each.
 _HUB = (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub"), ("XDG_CACHE_HOME", "huggingface/hub"))
@@ -90,7 +90,7 @@ def full(path: str) -> str:
 
 def no_room(path: str, lacks: str) -> Record:
     """What the system says when a file system is full."""
-    return observe(MACHINE, f"[Errno 28] No space left on device: the file system of {path[:300]} has no free {lacks}")
+    return observe("disk_full", path=path[:300], lacks=lacks)
 
 
 def existing(path: str) -> str:
@@ -112,14 +112,9 @@ def temporary(env: Mapping[str, str]) -> str:
 def observations(env: Mapping[str, str], facts: Mapping[str, object]) -> Iterator[Record]:
     """What is wrong with those folders for every start, in the words of Python, the system and ZeroMQ."""
     if facts.get("tmp_writable") == "no":
-        yield observe(
-            MACHINE,
-            "[Errno 2] No usable temporary directory found in /tmp, /var/tmp, /usr/tmp and the folder of the start",
-        )
+        yield observe("no_temporary_folder")
     sockets = env.get("VLLM_RPC_BASE_PATH") or temporary(env)
     if len(sockets.encode("utf-8", "replace")) + _NAME > _LONGEST_SOCKET:
-        yield observe(
-            MACHINE, f"ipc path '{sockets[:300]}' with the name of a socket is longer than {_LONGEST_SOCKET} characters"
-        )
+        yield observe("socket_path_long", path=sockets[:300], longest=_LONGEST_SOCKET)
     if "tmp_full" in facts:
         yield no_room(temporary(env), str(facts["tmp_full"]))

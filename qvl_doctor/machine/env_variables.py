@@ -10,7 +10,7 @@ from qvl_doctor import knowledge
 from qvl_doctor.files import listed
 from qvl_doctor.machine import disks
 from qvl_doctor.model import Record
-from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.observations import observe
 from qvl_doctor.versions import satisfies
 
 _PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
@@ -56,22 +56,16 @@ def observations(env: Mapping[str, str]) -> Iterator[Record]:
     """What is wrong with the environment for every start."""
     port = env.get("VLLM_PORT", "")
     if "://" in port:
-        yield observe(
-            MACHINE,
-            f"VLLM_PORT '{port[:80]}' appears to be a URI. This may be caused by a Kubernetes service discovery issue.",
-        )
+        yield observe("port_is_uri", port=port[:80])
     if env.get("CUDA_VISIBLE_DEVICES", "0").strip() in {"", "-1", "NoDevFiles"}:
-        yield observe(
-            MACHINE, "CUDA_VISIBLE_DEVICES is set to empty string, which means current platform support is disabled"
-        )
+        yield observe("cuda_devices_hidden")
     proxies = [name for name in _PROXIES if env.get(name)]
     excluded = f"{env.get('no_proxy', '')},{env.get('NO_PROXY', '')}"
     if proxies and not any(name in excluded for name in ("localhost", "127.0.0.1", "*")):
-        said = f"{proxies[0]} is set and NO_PROXY does not name it"
-        yield observe(MACHINE, f"the environment sends requests to localhost through a proxy: {said}")
+        yield observe("localhost_through_proxy", variable=proxies[0])
     endpoint = env.get("HF_ENDPOINT", "")
     if endpoint and not endpoint.startswith(("http://", "https://")):
-        yield observe(MACHINE, f"HF_ENDPOINT is no URL, it has no scheme: {endpoint[:120]}")
+        yield observe("hub_endpoint_without_scheme", endpoint=endpoint[:120])
 
 
 def unknown_variables(env: Mapping[str, str], release: str, *, refused: bool = False) -> Iterator[Record]:
@@ -85,9 +79,9 @@ def unknown_variables(env: Mapping[str, str], release: str, *, refused: bool = F
     names = [name for name in sorted(env) if name.startswith("VLLM_") and not _SERVICE.fullmatch(name)]
     unread = [name for name in names if not knowledge.reads_variable(name, release)]
     unknown = [name for name in unread if knowledge.variable(name) or knowledge.variable_near(name, release)]
+    key = "variable_refused" if refused and satisfies(release, _SAYS_UNKNOWN) else "variable_unknown"
     for name in unknown[:_MOST_VARIABLES]:
-        ends = ", and --fail-on-environ-validation refuses it" if refused and satisfies(release, _SAYS_UNKNOWN) else ""
-        yield observe(MACHINE, f"Unknown vLLM environment variable detected: {name[:100]}{ends}")
+        yield observe(key, variable=name[:100])
 
 
 def interfaces(env: Mapping[str, str], root: str) -> Iterator[Record]:
@@ -97,15 +91,11 @@ def interfaces(env: Mapping[str, str], root: str) -> Iterator[Record]:
         return
     wanted = env.get("NCCL_SOCKET_IFNAME", "").strip()
     if wanted and not any(_named(wanted, name) for name in there):
-        shown = ", ".join(there[:8])
-        yield observe(
-            MACHINE,
-            f"Bootstrap : no socket interface found for NCCL_SOCKET_IFNAME={wanted[:60]}; there are {shown[:200]}",
-        )
+        yield observe("interface_not_found_by_nccl", name=wanted[:60], there=", ".join(there[:8])[:200])
     gloo = [name.strip() for name in env.get("GLOO_SOCKET_IFNAME", "").split(",") if name.strip()]
     for name in gloo[:4]:
         if name not in there:
-            yield observe(MACHINE, f"Unable to find address for: {name[:60]}")
+            yield observe("interface_not_found_by_gloo", name=name[:60])
 
 
 def _named(wanted: str, name: str) -> bool:

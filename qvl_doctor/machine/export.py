@@ -16,7 +16,9 @@ from qvl_doctor.facts.kinds import fits
 from qvl_doctor.logs.records import read_records
 from qvl_doctor.logs.source import clean
 from qvl_doctor.model import NOTHING, Fact, Record, Seen
-from qvl_doctor.observations import LEVELS, observe
+from qvl_doctor.observations import names, needed, observe
+from qvl_doctor.observations.recalling import recalled
+from qvl_doctor.observations.sentences import LEVELS, SENTENCES
 from qvl_doctor.redaction.line import MASK, redact
 
 SCHEMA = "qvl-doctor/env/1"
@@ -66,7 +68,7 @@ def dumps(env: Environment) -> str:
         "probes": {name: sorted(look.facts) for name, look in env.looks.items()},
         "facts": {name: masked(fact.value, name) for name, fact in sorted(env.seen().facts.items())},
         "observations": [
-            {"probe": name, "level": each.level, "said": _said(each), "line": each.first_line}
+            {"probe": name, "level": each.level, "said": _said(each), "line": each.first_line, **_keyed(each)}
             for name, look in env.looks.items()
             for each in look.observations
         ],
@@ -172,12 +174,31 @@ def _records(found: list[dict[str, Any]], probe: str | None = None) -> tuple[Rec
 def _observed(found: list[dict[str, Any]], lines: list[int]) -> Iterator[Record]:
     for each, line in zip(found, lines, strict=True):
         if isinstance(each.get("level"), str) and each["level"] in LEVELS:
-            yield observe(each["level"], clean(each["said"][:_LONGEST_TEXT]), line)
+            yield _by_key(each, line) or recalled(each["level"], clean(each["said"][:_LONGEST_TEXT]), line)
+
+
+def _by_key(found: Mapping[str, Any], line: int) -> Record | None:
+    """The observation by its key; None if this version has no such sentence, or lacks a value for it: then its text counts."""
+    key, given = found.get("key"), _mapping(found, "values")
+    sentence = SENTENCES.get(key) if isinstance(key, str) else None
+    if not isinstance(key, str) or sentence is None or sentence.level != found["level"]:
+        return None
+    asked = names(sentence.text)
+    values = {
+        name: clean(text[:_LONGEST_TEXT]) for name, text in given.items() if name in asked and isinstance(text, str)
+    }
+    return observe(key, line, **values) if needed(sentence.text) <= values.keys() else None
 
 
 def _logged(found: list[dict[str, Any]]) -> Iterator[Record]:
     said = "\n".join(each["said"] for each in found if not each.get("level"))
     yield from read_records(redact(said[: 1 << 20]))
+
+
+def _keyed(record: Record) -> dict[str, Any]:
+    """Key and values beside the text, which older versions read."""
+    seen = record.observation
+    return {"key": seen.key, "values": dict(seen.values)} if seen else {}
 
 
 def _said(record: Record) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from qvl_doctor import knowledge
 from qvl_doctor.machine import env_variables
 from qvl_doctor.model import Record
-from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.observations import observe
 from qvl_doctor.versions import satisfies
 
 Config = Mapping[str, Any]
@@ -94,14 +94,9 @@ def _heads(config: Config, ranks: int, arguments: Mapping[str, Any]) -> Iterator
     text = text_config(config)
     heads, kv_heads = _whole(text, "num_attention_heads"), _whole(text, "num_key_value_heads")
     if heads and heads % ranks:
-        yield observe(
-            MACHINE, f"Total number of attention heads ({heads}) must be divisible by tensor parallel size ({ranks})."
-        )
+        yield observe("heads_not_divisible", heads=heads, ranks=ranks)
     elif heads and kv_heads and _shared(config) and (kv_heads % ranks if ranks < kv_heads else ranks % kv_heads):
-        yield observe(
-            MACHINE,
-            f"the model's {kv_heads} key and value heads can neither be divided by nor repeated for {ranks} GPUs",
-        )
+        yield observe("kv_heads_not_shared", heads=kv_heads, ranks=ranks)
     vision = config.get("vision_config")
     if (
         config.get("model_type") == "qwen2_5_vl"
@@ -110,7 +105,7 @@ def _heads(config: Config, ranks: int, arguments: Mapping[str, Any]) -> Iterator
     ):
         width = _whole(vision, "intermediate_size") or _QWEN25_VISION
         if width % ranks and not arguments.get("language_model_only"):
-            yield observe(MACHINE, f"the width {width} of the vision encoder's layers is not divisible by {ranks} GPUs")
+            yield observe("vision_not_divisible", whole=width, parts=ranks)
 
 
 def _shared(config: Config) -> bool:
@@ -134,10 +129,7 @@ def _length(text: Config, asked: int, env: Mapping[str, str]) -> Iterator[Record
     longest = found[key] * _factor(text)
     if asked > max(longest, found.get("model_max_length", 0)):
         most = f"{longest:g}" if longest != int(longest) else f"{int(longest)}"
-        said = (
-            f"is greater than the derived max_model_len ({key}={most} or model_max_length=None in model's config.json)."
-        )
-        yield observe(MACHINE, f"User-specified max_model_len ({asked}) {said}")
+        yield observe("length_above_model", asked=asked, key=key, longest=most)
 
 
 def _factor(text: Config) -> float:
@@ -167,22 +159,17 @@ def _quantization(config: Config, arguments: Mapping[str, Any], release: str, ca
         and not knowledge.quantization_known(method)
         and satisfies(release, f"<={newest}")
     ):
-        yield observe(
-            MACHINE,
-            f"the quantization method {method.replace(' ', '_')[:60]} of config.json is in no release of vLLM up to {newest}",
-        )
+        yield observe("quantization_in_no_release", method=method.replace(" ", "_")[:60], newest=newest)
         return
     current = _as_number(capability)
     least = knowledge.quantization_minimum(method, release)
     if least and current and current < least:
-        said = f"Minimum capability: {least}. Current capability: {current}."
-        yield observe(MACHINE, f"The quantization method {method[:40]} is not supported for the current GPU. {said}")
+        yield observe("quantization_on_old_gpu", method=method[:40], least=least, current=current)
         return
     scheme = _scheme(config, given) if method == "compressed-tensors" else ""
     least = knowledge.quantization_minimum(f"{method} {scheme}", release) if scheme else None
     if least and current and current < least:
-        said = f"Min capability: {least}. Current capability: {current}."
-        yield observe(MACHINE, f"Quantization scheme is not supported for the current GPU. {said}")
+        yield observe("quantization_scheme_on_old_gpu", least=least, current=current)
 
 
 def _scheme(config: Config, given: Config) -> str:

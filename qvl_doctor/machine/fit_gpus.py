@@ -10,7 +10,7 @@ from typing import Any
 
 from qvl_doctor import knowledge
 from qvl_doctor.model import Facts, Record, fact_count, fact_text
-from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.observations import observe
 from qvl_doctor.versions import release, satisfies
 
 #: Sizes of a tensor-parallel group for which vLLM has an all-reduce of its own (custom_all_reduce.py), and one more
@@ -27,19 +27,14 @@ def of_packages(facts: Facts, env: Mapping[str, str], *, amd: bool = False) -> I
     name, count = fact_text(facts, "gpu_name"), fact_count(facts, "gpu_count")
     if count and torch and "cpu" not in fact_text(facts, "vllm"):
         if cuda == "None":
-            yield observe(
-                MACHINE, f"Torch not compiled with CUDA enabled: torch {torch} is here beside {count} GPUs of NVIDIA"
-            )
+            yield observe("torch_without_cuda", torch=torch, gpus=count)
         elif cuda == "rocm" and not amd:
-            yield observe(MACHINE, f"torch {torch} is built for ROCm, and the {count} GPUs here are NVIDIA's")
+            yield observe("torch_for_rocm", version=torch, gpus=count)
     yield from _python(facts)
     yield from _driver(facts, env)
-    said = f"{name} with CUDA capability sm_{fact_text(facts, 'compute_capability').replace('.', '')}"
-    if name and _no_code(fact_text(facts, "compute_capability"), cuda, torch):
-        yield observe(
-            MACHINE,
-            f"{said} is not compatible with the current PyTorch installation: torch {torch} is built for CUDA {cuda}.",
-        )
+    capability = fact_text(facts, "compute_capability")
+    if name and _no_code(capability, cuda, torch):
+        yield observe("torch_without_code", gpu=name, capability=capability.replace(".", ""), torch=torch, cuda=cuda)
 
 
 def _python(facts: Facts) -> Iterator[Record]:
@@ -47,9 +42,7 @@ def _python(facts: Facts) -> Iterator[Record]:
     pin = knowledge.pin(fact_text(facts, "vllm")) if fact_text(facts, "vllm_installed") == "no" else None
     held = fact_text(facts, "python")
     if pin and held and satisfies(held, pin.python) is False:
-        yield observe(
-            MACHINE, f"vllm {fact_text(facts, 'vllm')} requires a different Python: {held} not in '{pin.python}'"
-        )
+        yield observe("python_refused", version=fact_text(facts, "vllm"), held=held, range=pin.python)
 
 
 def _driver(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:
@@ -71,14 +64,10 @@ def _driver(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:
         return
     if mine[0] < wanted[0]:
         if env.get("VLLM_ENABLE_CUDA_COMPATIBILITY", "0") in {"", "0"}:
-            found = f"found version {mine[0]}{mine[1] if len(mine) > 1 else 0:02}0"
-            yield observe(
-                MACHINE, f"The NVIDIA driver on your system is too old ({found}). {what} is built for CUDA {needs}."
-            )
+            found = f"{mine[0]}{mine[1] if len(mine) > 1 else 0:02}0"
+            yield observe("driver_too_old", found=found, what=what, needs=needs)
     elif "torch" in facts and mine[:2] < wanted[:2]:
-        yield observe(
-            MACHINE, f"the driver knows CUDA {has}, and {what} is built for CUDA {needs}: they run together with limits"
-        )
+        yield observe("driver_behind_cuda", has=has, what=what, needs=needs)
 
 
 def _no_code(capability: str, cuda: str, torch: str) -> bool:
@@ -112,11 +101,9 @@ def _number(arguments: Mapping[str, Any], facts: Facts, vllm: str) -> Iterator[R
         return
     if asked > visible:
         if "mig" in facts:
-            yield observe(MACHINE, f"the command asks for {asked} GPUs, and a process sees one MIG instance")
+            yield observe("one_mig_instance", asked=asked)
         else:
-            yield observe(
-                MACHINE, f"World size ({asked}) is larger than the number of available GPUs ({visible}) in this node."
-            )
+            yield observe("gpus_too_few", asked=asked, visible=visible)
     elif tensor > 1 and not arguments.get("disable_custom_all_reduce"):
         yield from _all_reduce(tensor, fact_text(facts, "gpu_links"), vllm)
 
@@ -126,42 +113,29 @@ def _all_reduce(tensor: int, joined: str, vllm: str) -> Iterator[Record]:
     if tensor == _ALL_REDUCE_MORE and satisfies(vllm, ">=0.27") is not False:
         return
     if tensor not in _ALL_REDUCE:
-        yield observe(MACHINE, f"Custom allreduce is disabled due to an unsupported world size: {tensor}.")
+        yield observe("all_reduce_of_no_size", ranks=tensor)
     elif tensor > 2 and joined in {"p2p", "no-p2p"}:
-        yield observe(
-            MACHINE, "Custom allreduce is disabled because it's not supported on more than two PCIe-only GPUs."
-        )
+        yield observe("all_reduce_over_pcie")
     elif joined == "no-p2p":
-        yield observe(
-            MACHINE, "Custom allreduce is disabled because your platform lacks GPU P2P capability or P2P test failed."
-        )
+        yield observe("all_reduce_without_p2p")
 
 
 def _types(arguments: Mapping[str, Any], facts: Facts, capability: str, vllm: str) -> Iterator[Record]:
     """Types that a card does not compute in: bfloat16 from 8.0 on, FP8 from 8.9 on."""
     name, digits = fact_text(facts, "gpu_name"), capability.replace(".", "")
     if arguments.get("dtype") == "bfloat16" and satisfies(capability, "<8.0"):
-        said = "Bfloat16 is only supported on GPUs with compute capability of at least 8.0."
-        yield observe(MACHINE, f"{said} Your {name} GPU has compute capability {capability}.")
+        yield observe("bfloat16_not_computed", gpu=name, capability=capability)
     if not satisfies(capability, "<8.9"):
         return
     if arguments.get("quantization") == "fp8" and release(vllm):
         least = "7.5" if satisfies(vllm, ">=0.14") else "8.0"
         if satisfies(capability, f"<{least}"):
-            said = "The quantization method fp8 is not supported for the current GPU."
-            yield observe(
-                MACHINE, f"{said} Minimum capability: {least.replace('.', '')}. Current capability: {digits}."
-            )
+            yield observe("quantization_on_old_gpu", method="fp8", least=least.replace(".", ""), current=digits)
         else:
-            yield observe(
-                MACHINE, f"FP8 weights on {name} with compute capability {capability}: they save memory, not time"
-            )
+            yield observe("fp8_weights_not_computed", gpu=name, capability=capability)
     kept = str(arguments.get("kv_cache_dtype") or "")
     if kept.startswith("fp8") and satisfies(vllm, ">=0.11"):  # until then the V0 engine took over, and its kernels can
-        yield observe(
-            MACHINE,
-            f"KV cache in {kept[:20]} on {name} with compute capability {capability}: few attention kernels can",
-        )
+        yield observe("fp8_cache_hardly_read", kept=kept[:20], gpu=name, capability=capability)
 
 
 def _int(value: Any) -> int:

@@ -11,7 +11,7 @@ from qvl_doctor.machine import disks, env_variables
 from qvl_doctor.machine.fit_gpus import ranks
 from qvl_doctor.machine.model_folder import Place, is_repository
 from qvl_doctor.model import Fact, Facts, Record, Seen, as_number, fact_number, fact_text
-from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.observations import key_of, observe
 from qvl_doctor.versions import satisfies
 
 #: Part of the machine's memory that vLLM lets its swap space take at most.
@@ -36,21 +36,16 @@ def address(facts: Facts, arguments: Mapping[str, Any]) -> Iterator[Record]:
         return
     state, port, host = facts["port_free"].value, port_of(arguments), str(arguments.get("host") or "0.0.0.0")[:60]  # noqa: S104
     if state == "no":
-        yield observe(MACHINE, f"[Errno 98] Address already in use: port {port}")
+        yield observe("port_in_use", port=port)
     elif state == "not-permitted":
-        yield observe(
-            MACHINE, f"[Errno 13] error while attempting to bind on address ('{host}', {port}): permission denied"
-        )
+        yield observe("port_not_permitted", host=host, port=port)
     elif state == "no-such-address":
-        yield observe(
-            MACHINE,
-            f"[Errno 99] error while attempting to bind on address ('{host}', {port}): cannot assign requested address",
-        )
+        yield observe("address_not_here", host=host, port=port)
 
 
-def is_about_address(message: str) -> bool:
+def is_about_address(record: Record) -> bool:
     """Whether an observation is one of `address`."""
-    return message.startswith(("[Errno 98]", "[Errno 13]", "[Errno 99]"))
+    return key_of(record) in {"port_in_use", "port_not_permitted", "address_not_here"}
 
 
 def model(name: str, found: Place, env: Mapping[str, str], *, complete: bool) -> Iterator[Record]:
@@ -58,11 +53,9 @@ def model(name: str, found: Place, env: Mapping[str, str], *, complete: bool) ->
     if "://" in name or complete or env_variables.from_modelscope(env):
         return
     if not found.folder and not is_repository(name) and not _is_reference(name):
-        yield observe(MACHINE, f"Repo id must be in the form 'repo_name' or 'namespace/repo_name': '{name[:290]}'")
+        yield observe("model_name_refused", name=name[:290])
     elif (found.snapshot or (not found.folder and is_repository(name))) and env_variables.offline(env):
-        lacks = "is in the cache only in part" if found.folder else "is not in the cache"
-        said = "outgoing traffic has been disabled by HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE"
-        yield observe(MACHINE, f"{said}, and {name[:120]} {lacks}")
+        yield observe("model_cached_in_part" if found.folder else "model_not_cached", model=name[:120])
 
 
 def user(facts: Facts, release: str) -> Iterator[Record]:
@@ -71,9 +64,9 @@ def user(facts: Facts, release: str) -> Iterator[Record]:
         return
     number = facts["user_id_without_name"].value
     if release and satisfies(release, _ASKS_NAME) and satisfies(fact_text(facts, "torch"), _TORCH_FAILS):
-        yield observe(MACHINE, f"KeyError: 'getpwuid(): uid not found: {number}'")
+        yield observe("user_of_no_name", uid=number)
     else:
-        yield observe(MACHINE, f"the user {number} has no name: neither USER nor /etc/passwd says one")
+        yield observe("user_without_name", uid=number)
 
 
 def _is_reference(name: str) -> bool:
@@ -92,9 +85,7 @@ def look(
     found = [*_allocator(arguments, release, env), *_swap(arguments, facts, release)]
     found += [*_downloads(facts, arguments, env), *_compiles(arguments, facts, release, env)] if folders else []
     if facts.get("wsl") and release and _without_pinned_memory(release, env):
-        found.append(
-            observe(MACHINE, "Using 'pin_memory=False' as WSL is detected. This may slow down the performance.")
-        )
+        found.append(observe("pinned_memory_off"))
     return Seen(more, tuple(found))
 
 
@@ -104,7 +95,7 @@ def _downloads(facts: Facts, arguments: Mapping[str, Any], env: Mapping[str, str
         return
     for name, path in (("cache", disks.hub_cache(env)), ("download", str(arguments.get("download_dir") or ""))):
         if fact_text(facts, f"{name}_writable") == "no":
-            yield observe(MACHINE, f"PermissionError at {path.replace(' ', '_')[:280]} when downloading the model")
+            yield observe("download_not_permitted", path=path.replace(" ", "_")[:280])
             return
         if fact_text(facts, f"{name}_full"):
             yield disks.no_room(disks.existing(path), fact_text(facts, f"{name}_full"))
@@ -118,7 +109,7 @@ def _compiles(arguments: Mapping[str, Any], facts: Facts, release: str, env: Map
     off = arguments.get("enforce_eager") or env.get("VLLM_USE_V1") == "0" or env.get("VLLM_DISABLE_COMPILE_CACHE")
     level = arguments.get("optimization_level")
     if not off and level in {None, 2, 3} and not arguments.get("compilation_config"):
-        yield observe(MACHINE, f"vLLM cannot write its cache folder: {disks.vllm_cache(env)[:290]}")
+        yield observe("cache_not_writable", path=disks.vllm_cache(env)[:290])
 
 
 def _allocator(arguments: Mapping[str, Any], release: str, env: Mapping[str, str]) -> Iterator[Record]:
@@ -126,12 +117,11 @@ def _allocator(arguments: Mapping[str, Any], release: str, env: Mapping[str, str
         return
     sleep, transfer = bool(arguments.get("enable_sleep_mode")), arguments.get("kv_transfer_config")
     if sleep and satisfies(release, _SLEEP_REFUSES):
-        yield observe(MACHINE, "Expandable segments are not compatible with memory pool.")
+        yield observe("segments_with_sleep_mode")
     connector = transfer.get("kv_connector") if isinstance(transfer, Mapping) else None
     exempt = sleep or bool(arguments.get("enable_cumem_allocator"))
     if connector and not exempt and satisfies(release, _CONNECTOR_REFUSES):
-        said = "is incompatible with PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True unless enable_sleep_mode is also enabled."
-        yield observe(MACHINE, f"KV connector {str(connector)[:60]} {said}")
+        yield observe("segments_with_connector", connector=str(connector)[:60])
 
 
 def _swap(arguments: Mapping[str, Any], facts: Facts, release: str) -> Iterator[Record]:
@@ -140,8 +130,7 @@ def _swap(arguments: Mapping[str, Any], facts: Facts, release: str) -> Iterator[
         return
     asked = (defaults.SWAP_GIB if swap is None else swap) * ranks(arguments)[1]
     if asked > _SWAP_SHARE * ram:
-        total = f"{ram:.2f} GiB total CPU memory is allocated for the swap space."
-        yield observe(MACHINE, f"Too large swap space. {asked:.2f} GiB out of the {total}")
+        yield observe("swap_space_large", asked=f"{asked:.2f}", total=f"{ram:.2f}")
 
 
 def _without_pinned_memory(release: str, env: Mapping[str, str]) -> bool:

@@ -15,7 +15,7 @@ from qvl_doctor.memory.tensors import CheckpointError
 from qvl_doctor.memory.units import GIB
 from qvl_doctor.memory.weights import weights
 from qvl_doctor.model import Fact, Facts, Record, Seen, fact_number, fact_text
-from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.observations import observe
 from qvl_doctor.sizing.case import Known, Unsized, of_arguments
 from qvl_doctor.sizing.wording import facts_of
 
@@ -76,5 +76,6 @@ def _free_memory(case: Case, facts: Facts) -> Iterator[Record]:
         return
     wanted = start_needs(case.settings, case.gpu) / GIB
     if wanted and free < wanted:
-        asked = f"desired GPU memory utilization ({case.settings.utilization:g}, {wanted:.2f} GiB)"
-        yield observe(MACHINE, f"Free memory on device ({free:.2f}/{total:.2f} GiB) on startup is less than {asked}.")
+        utilization = f"{case.settings.utilization:g}"
+        sizes = {"free": f"{free:.2f}", "total": f"{total:.2f}", "wanted": f"{wanted:.2f}"}
+        yield observe("gpu_memory_not_free", **sizes, utilization=utilization)

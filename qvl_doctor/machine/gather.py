@@ -74,7 +74,7 @@ def held_against(asked: Asked, looks: Mapping[str, Seen], before: Mapping[str, s
         host_facts = {name: fact for name, fact in found["host"].facts.items() if name != "port_free"}
         found["host"] = Seen(
             host_facts,
-            tuple(each for each in found["host"].observations if not fit_host.is_about_address(each.message)),
+            tuple(each for each in found["host"].observations if not fit_host.is_about_address(each)),
         )
     facts = {name: fact for look in found.values() for name, fact in look.facts.items()}
     found["command"] = _guarded("command", lambda known: _command(arguments, asked, known), facts)

@@ -10,7 +10,7 @@ from qvl_doctor.machine.cuda_visible import Visible, choose
 from qvl_doctor.machine.devices import Card, Device, links, read_card
 from qvl_doctor.machine.nvml import ABSENT, Nvml, instead, start
 from qvl_doctor.model import Fact, Record, Seen
-from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.observations import observe
 
 #: So much is gone on a card that nobody uses: the driver's own.
 _IDLE_GIB = 1.0
@@ -46,7 +46,7 @@ def _without(word: str, env: Mapping[str, str]) -> Iterator[Record]:
     """Why there is no driver, where the container's own variable says it."""
     given = env.get("NVIDIA_VISIBLE_DEVICES", "").strip()
     if word in ABSENT and given in {"none", "void"}:
-        yield observe(MACHINE, f"NVIDIA_VISIBLE_DEVICES is {given}: this container was given no GPU")
+        yield observe("container_without_gpus", given=given)
 
 
 def _seen(nvml: Nvml, env: Mapping[str, str], asked: Asked) -> Seen:
@@ -62,7 +62,7 @@ def _seen(nvml: Nvml, env: Mapping[str, str], asked: Asked) -> Seen:
     found = {number: read_card(nvml, number) for number in range(count)}
     cards = {number: card for number, card in found.items() if isinstance(card, Card)}
     lost = [
-        observe(MACHINE, f"GPU {number} cannot be asked: {card}")
+        observe("gpu_not_answering", index=number, reason=card)
         for number, card in found.items()
         if isinstance(card, str)
     ]
@@ -123,44 +123,43 @@ def _version(capability: str) -> tuple[int, ...]:
 def _about_list(env: Mapping[str, str], visible: Visible, count: int) -> Iterator[Record]:
     said = env.get("CUDA_VISIBLE_DEVICES", "").strip()
     if visible.problem:
-        yield observe(MACHINE, f"CUDA_VISIBLE_DEVICES={said[:200]} {visible.problem}: {len(visible.cards)} visible")
+        left = len(visible.cards)
+        yield observe(visible.problem, given=said[:200], name=visible.name, there=visible.there, visible=left)
     if not count or (visible.problem and not visible.cards):
-        yield observe(MACHINE, f"No CUDA GPUs are available ({count} are here, none is visible)")
+        yield observe("gpus_not_visible", there=count)
     if said.startswith(("GPU-", "MIG-")):
-        first = said.split(",")[0].strip()
-        yield observe(MACHINE, f"CUDA_VISIBLE_DEVICES: invalid literal for int() with base 10: '{first[:80]}'")
+        yield observe("cuda_devices_by_uuid", name=said.split(",")[0].strip()[:80])
 
 
 def _kinds(env: Mapping[str, str], cards: Mapping[int, Card]) -> Iterator[Record]:
     """VLLM's own warning: it goes by NVML's order, CUDA by speed unless told otherwise."""
     names = [card.device.name for card in cards.values()]
     if len(set(names)) > 1 and env.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
-        yield observe(MACHINE, f"Detected different devices in the system: {', '.join(names[:16])}.")
+        yield observe("gpus_of_two_kinds", gpus=", ".join(names[:16]))
 
 
 def _about(card: Card, *, alone: bool) -> Iterator[Record]:
     """What is to be said of a card. `alone`: there is none beside it that can be used."""
-    label = f"GPU {card.device.number}"
-    title = f"{label} ({card.device.name})"
+    index, name = str(card.device.number), card.device.name
     for fault in card.faults:
-        yield observe(MACHINE, f"{title}: {fault}")
+        yield observe(fault.key, index=index, gpu=name, **fault.values)
     if not card.divided:
-        yield from _memory(label, card.device)
+        yield from _memory(index, card.device)
         return
     if not card.instances and alone:
-        yield observe(MACHINE, f"{title}: MIG is switched on, and no instance is there for this process")
+        yield observe("gpu_without_instance", index=index, gpu=name)
         return
     listed = ", ".join(f"{each.name} ({each.uuid})" for each in card.instances[:8]) or "none"
-    yield observe(MACHINE, f"{title}: MIG is switched on, its memory is divided into instances: {listed}")
+    yield observe("gpu_in_instances", index=index, gpu=name, instances=listed)
     for each in card.instances:
-        yield from _memory(f"{label}, instance {each.number}", each)
+        yield from _memory(f"{index}, instance {each.number}", each)
 
 
-def _memory(label: str, device: Device) -> Iterator[Record]:
-    title = f"{label} ({device.name})"
+def _memory(index: str, device: Device) -> Iterator[Record]:
     if device.failure:
-        yield observe(MACHINE, f"{title}: its memory cannot be read: {device.failure}")
+        yield observe("gpu_memory_unread", index=index, gpu=device.name, reason=device.failure)
     taken = device.total - device.free
     if device.total and taken >= _IDLE_GIB:
-        by = f", by {', '.join(device.holders)}" if device.holders else ""
-        yield observe(MACHINE, f"{title}: {taken:.2f} GiB of {device.total:.2f} GiB are taken before vLLM starts{by}")
+        sizes = {"taken": f"{taken:.2f}", "total": f"{device.total:.2f}"}
+        holders = ", ".join(device.holders) or None
+        yield observe("gpu_taken", index=index, gpu=device.name, **sizes, holders=holders)

@@ -14,7 +14,7 @@ from qvl_doctor.knowledge.defaults import PORT
 from qvl_doctor.machine import disks, env_variables, limits
 from qvl_doctor.memory.units import GIB
 from qvl_doctor.model import Fact, Record, Seen
-from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.observations import observe
 
 _ANYBODY = "0.0.0.0"  # noqa: S104  # what vLLM binds to by default
 #: Nothing that this program knows of was released before: a clock that shows less is wrong.
@@ -51,14 +51,12 @@ def look(
 
 def _odd(facts: Mapping[str, object]) -> Iterator[Record]:
     if time.time() < _EARLIEST:
-        yield observe(MACHINE, f"the clock of this machine shows {time.strftime('%Y-%m-%d', time.gmtime())}")
+        yield observe("clock_wrong", day=time.strftime("%Y-%m-%d", time.gmtime()))
     files, hard = facts.get("open_files_soft_limit"), facts.get("open_files_limit")
     if (
         isinstance(files, int) and isinstance(hard, int) and files < _OPEN_FILES and hard < _OPEN_FILES
     ):  # then it stays as it is
-        yield observe(
-            MACHINE, f"at most {files} files may be open at once, and vLLM cannot raise its limit to {_OPEN_FILES}"
-        )
+        yield observe("open_files_few", files=files, wanted=_OPEN_FILES)
 
 
 def _size(path: str) -> tuple[float, float] | None:

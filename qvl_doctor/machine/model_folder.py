@@ -11,7 +11,7 @@ from qvl_doctor import knowledge
 from qvl_doctor.files import listed, read_json, read_object, read_text
 from qvl_doctor.machine import disks, text_files, weight_files
 from qvl_doctor.model import Fact, Record, Seen
-from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.observations import key_of, observe
 from qvl_doctor.versions import satisfies
 
 #: The classes that generate; those that classify or embed vLLM makes of them itself.
@@ -96,7 +96,7 @@ def look(
 
 
 def _not_permitted(path: str) -> Record:
-    return observe(MACHINE, f"the model's folder cannot be read: [Errno 13] Permission denied: '{path[:300]}'")
+    return observe("model_folder_not_readable", path=path[:300])
 
 
 def _without_config(folder: str, names: Sequence[str], problem: str) -> tuple[str, Record | None]:
@@ -105,23 +105,17 @@ def _without_config(folder: str, names: Sequence[str], problem: str) -> tuple[st
     if problem == "unreadable":
         return "not-permitted", _not_permitted(path)
     if problem != "missing":
-        return "broken-config", observe(
-            MACHINE, f"It looks like the config file at '{path[:290]}' is not a valid JSON file."
-        )
+        return "broken-config", observe("config_no_json", path=path[:290])
     if "adapter_config.json" in names:
         base = str(read_object(os.path.join(folder, "adapter_config.json")).get("base_model_name_or_path") or "")
-        of = f" for {base[:150]}" if re.fullmatch(r"[\w./-]{1,150}", base) else ""
-        return "adapter", observe(
-            MACHINE, f"the folder {folder[:200]} holds a LoRA adapter{of}, and no config.json of a model"
-        )
+        named = base if re.fullmatch(r"[\w./-]{1,150}", base) else None
+        return "adapter", observe("adapter_as_model", folder=folder[:200], base=named)
     if "params.json" in names or any(name.endswith(".gguf") for name in names):
         return "other-format", None  # Mistral's own format, or files that are named one by one
     inner = next(_inner(folder, names), "")
     if inner:
-        return "too-high", observe(
-            MACHINE, f"the folder {folder[:200]} holds no config.json, but its folder {inner[:200]} does"
-        )
-    return "no-config", observe(MACHINE, f"{folder[:300]} does not appear to have a file named config.json.")
+        return "too-high", observe("model_folder_too_high", folder=folder[:200], inner=inner[:200])
+    return "no-config", observe("config_missing", folder=folder[:300])
 
 
 def _inner(folder: str, names: Sequence[str]) -> Iterator[str]:
@@ -162,12 +156,12 @@ def _files(
     wrong = weights.observations if _usual_format(asked.arguments) else ()
     if asked.downloads:
         # What is there is not fetched again, so a broken file stays broken.
-        yield from (each for each in wrong if "is broken:" in each.message)
+        yield from (each for each in wrong if key_of(each) == "weight_file_broken")
         return
     yield from wrong
     yield from text_files.observations(folder, names, config, asked.arguments, asked.transformers)
     if not weights.files and not wrong and _usual_format(asked.arguments):
-        yield observe(MACHINE, f"Cannot find any model weights with `{folder[:300]}`")
+        yield observe("weights_missing", folder=folder[:300])
 
 
 def _usual_format(arguments: Mapping[str, Any]) -> bool:
@@ -178,12 +172,11 @@ def _usual_format(arguments: Mapping[str, Any]) -> bool:
 def _support(architecture: str, model_type: str, vllm: str, transformers: str) -> Iterator[Record]:
     span = knowledge.architecture(architecture) if architecture else None
     if vllm and span and not knowledge.serves(span, vllm):
-        yield observe(MACHINE, f"Model architectures ['{architecture}'] are not supported for now.")
+        yield observe("architecture_unknown", architecture=architecture)
     known = knowledge.model_type(model_type) if model_type else None
     first = getattr(known, "transformers", "") if known else ""
     if transformers and first and satisfies(transformers, f"<{first}"):
-        said = f"The checkpoint you are trying to load has model type `{model_type}` but Transformers does not recognize this architecture."
-        yield observe(MACHINE, said)
+        yield observe("model_type_unknown", model_type=model_type)
 
 
 def _in_no_release(config: Mapping[str, Any], architecture: str, vllm: str) -> Iterator[Record]:
@@ -192,7 +185,7 @@ def _in_no_release(config: Mapping[str, Any], architecture: str, vllm: str) -> I
     if not vllm or config.get("auto_map") or not architecture.endswith(_HEADS) or knowledge.architecture(architecture):
         return
     if satisfies(vllm, f"<={newest}"):
-        yield observe(MACHINE, f"the architecture {architecture} is in no release of vLLM up to {newest}")
+        yield observe("architecture_in_no_release", architecture=architecture, newest=newest)
 
 
 def _untyped(config: Mapping[str, Any], folder: str, arguments: Mapping[str, Any]) -> Iterator[Record]:
@@ -205,10 +198,7 @@ def _untyped(config: Mapping[str, Any], folder: str, arguments: Mapping[str, Any
     ):
         return
     if not any(name in folder for name in knowledge.table("model_types")["model_types"]):
-        yield observe(
-            MACHINE,
-            f"Unrecognized model in {folder.replace(' ', '_')[:290]}. Should have a `model_type` key in its config.json",
-        )
+        yield observe("model_type_missing", folder=folder.replace(" ", "_")[:290])
 
 
 def _remote_code(
@@ -219,7 +209,4 @@ def _remote_code(
     if not isinstance(code, dict) or not code.get("AutoConfig") or arguments.get("trust_remote_code"):
         return
     if model_type and knowledge.model_type(model_type) is None:
-        yield observe(
-            MACHINE,
-            f"The repository {folder[:300]} contains custom code which must be executed to correctly load the model.",
-        )
+        yield observe("model_with_code", folder=folder[:300])

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from qvl_doctor import knowledge
 from qvl_doctor.facts.table import PACKAGES
 from qvl_doctor.model import Fact, Record, Seen, fact_text
-from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.observations import observe
 from qvl_doctor.redaction.line import redact
 from qvl_doctor.versions import satisfies
 
@@ -127,11 +127,10 @@ def builds_apart(facts: Mapping[str, Fact]) -> Iterator[Record]:
     if not vision[:1].isdigit():
         return
     if torch == "None":
-        said = f"torchvision {fact_text(facts, 'torchvision')} is built for CUDA {vision}"
-        yield observe(MACHINE, f"{said}, and torch {fact_text(facts, 'torch')} for none")
+        held = {name: fact_text(facts, name) for name in ("torchvision", "torch")}
+        yield observe("torchvision_with_cuda_alone", **held, cuda=vision)
     elif torch[:1].isdigit() and torch.split(".")[0] != vision.split(".")[0]:
-        said = "Detected that PyTorch and torchvision were compiled with different CUDA major versions."
-        yield observe(MACHINE, f"{said} PyTorch has CUDA Version={torch} and torchvision has CUDA Version={vision}.")
+        yield observe("torchvision_of_other_cuda", torch=torch, torchvision=vision)
 
 
 def _transformers(facts: Mapping[str, Fact]) -> Iterator[Record]:
@@ -141,15 +140,14 @@ def _transformers(facts: Mapping[str, Fact]) -> Iterator[Record]:
     ceiling = next((part for part in wanted.split(",") if part.startswith("<")), "")
     own = knowledge.pin(vllm) if ceiling else None
     if own and ceiling not in own.transformers.split(",") and satisfies(held, ceiling) is False:
-        yield observe(MACHINE, f"vLLM {vllm} does not run with transformers {held}: it takes {wanted}")
+        yield observe("transformers_unfit", version=vllm, held=held, range=wanted)
 
 
 def _shadowed(versions: Mapping[str, list[str]]) -> Iterator[Record]:
     """The old package pynvml has a module of the name of NVIDIA's own and wins over it; vLLM's own words for that."""
     major = (versions.get("pynvml") or ["12"])[0].split(".")[0]
     if "nvidia_ml_py" in versions and major.isdecimal() and int(major) < 12:
-        said = "You are using a deprecated `pynvml` package. Please uninstall `pynvml` or upgrade to at least version 12.0."
-        yield observe(MACHINE, said)
+        yield observe("pynvml_deprecated")
 
 
 def _overwritten(versions: Mapping[str, list[str]]) -> Iterator[Record]:
@@ -161,13 +159,13 @@ def _overwritten(versions: Mapping[str, list[str]]) -> Iterator[Record]:
             if (name := f"nvidia_{library}_cu{cuda}") in versions
         ]
         if len(held) > 1:
-            yield observe(MACHINE, f"packages {held[0]} and {held[1]} have the same files")
+            yield observe("packages_share_files", one=held[0], other=held[1])
 
 
 def _twice(versions: Mapping[str, list[str]]) -> Iterator[Record]:
     for name, held in sorted(versions.items()):
         if len(set(held)) > 1 and name in PACKAGES:
-            yield observe(MACHINE, f"package {name} is installed twice, as {' and '.join(sorted(set(held)))}")
+            yield observe("package_twice", package=name, versions=" and ".join(sorted(set(held))))
 
 
 def _violations(
@@ -178,15 +176,21 @@ def _violations(
     for wish in wishes:
         held = versions.get(wish.package)
         if held is None:
-            yield observe(MACHINE, f"package {wish.by} requires {wish.asked}, which is not installed")
+            yield observe("requirement_not_installed", package=wish.by, version=wish.version, asked=wish.asked)
         elif not wish.allows(held[0]):
             others = [
-                f"{each.by} asks for {each.asked}"
+                f"{each.by} {each.version} ({each.asked})"
                 for each in wishes
-                if each.package == wish.package and each.by != wish.by
+                if each.package == wish.package and each[:2] != wish[:2]
             ]
-            beside = f"; {', '.join(others[:_MOST_OTHERS])}" if others else ""
-            yield observe(MACHINE, f"package {wish.by} requires {wish.asked}, but {held[0]} is installed{beside}")
+            yield observe(
+                "requirement_not_met",
+                package=wish.by,
+                version=wish.version,
+                asked=wish.asked,
+                held=held[0],
+                others=", ".join(others[:_MOST_OTHERS]) or None,
+            )
 
 
 def _markers(python: str) -> dict[str, str]:
@@ -196,9 +200,10 @@ def _markers(python: str) -> dict[str, str]:
 
 
 class _Wish(NamedTuple):
-    """One requirement that holds here: who asks ("vllm 0.11.0"), for which package, in which words, and which versions will do."""
+    """One requirement that holds here: who asks (`vllm`, `0.11.0`), for which package, in which words, and which versions will do."""
 
     by: str
+    version: str
     package: str
     asked: str
     allows: Callable[[str], bool]
@@ -226,7 +231,8 @@ def _wishes(rows: Iterable[tuple[str, str, list[str]]], python: str) -> Iterator
             except InvalidRequirement:
                 continue
             yield _Wish(
-                f"{name} {version}",
+                name,
+                version,
                 _plain(asked.name),
                 f"{asked.name}{asked.specifier}",
                 partial(allows, asked.specifier),

@@ -8,7 +8,7 @@ from typing import Any
 
 from qvl_doctor.files import Json, read_json
 from qvl_doctor.model import Record
-from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.observations import observe
 from qvl_doctor.versions import satisfies
 
 _TOKENIZERS = frozenset(
@@ -116,18 +116,12 @@ def observations(
     own_tokenizer = arguments.get("tokenizer") or arguments.get("skip_tokenizer_init")
     if facts["tokenizer_files"] == "no" and not own_tokenizer and not _remote(folder, there):
         if transformers and satisfies(transformers, ">=5"):
-            yield observe(
-                MACHINE,
-                f"the folder {folder[:300]} holds no file of a tokenizer, and Transformers 5 takes an empty one then",
-            )
+            yield observe("tokenizer_of_no_file", folder=folder[:300])
         else:
-            yield observe(
-                MACHINE,
-                f"{folder[:300]} does not appear to have a file named tokenizer.json, nor one of another tokenizer.",
-            )
+            yield observe("tokenizer_missing", folder=folder[:300])
     model_type = str(config.get("model_type") or "")
     if model_type in _PROCESSED and facts["processor_files"] == "no" and _wants_processor(config, arguments):
-        yield observe(MACHINE, f"Can't load image processor for '{folder[:300]}': there is no {_PROCESSORS[0]}")
+        yield observe("processor_missing", folder=folder[:300])
     for name in _READ:
         if name in there and read_json(os.path.join(folder, name)).problem == "broken":
             yield _broken(folder, name)
@@ -136,14 +130,11 @@ def observations(
         if found.problem == "broken":
             yield _broken(folder, "tokenizer.json")
     if facts["chat_template"] == "no" and facts["tokenizer_files"] == "yes" and _chats(config, arguments):
-        said = "so you must provide a chat template if the tokenizer does not define one."
-        yield observe(MACHINE, f"As of transformers v4.44, default chat template is no longer allowed, {said}")
+        yield observe("chat_template_missing")
 
 
 def _broken(folder: str, name: str) -> Record:
-    return observe(
-        MACHINE, f"It looks like the config file at '{os.path.join(folder, name)[:290]}' is not a valid JSON file."
-    )
+    return observe("config_no_json", path=os.path.join(folder, name)[:290])
 
 
 def _remote(folder: str, there: frozenset[str]) -> bool:

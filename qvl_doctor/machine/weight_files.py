@@ -12,7 +12,7 @@ from qvl_doctor.files import opened, read, read_json
 from qvl_doctor.memory.tensors import INDEX, LONGEST_INDEX, CheckpointError, read_header
 from qvl_doctor.memory.units import GIB
 from qvl_doctor.model import Record
-from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.observations import observe
 
 #: Endings that some loader of vLLM takes; an index beside the second kind counts only where none of the first is there.
 SAFETENSORS, PICKLED = ".safetensors", (".bin", ".pt", ".pth")
@@ -25,6 +25,8 @@ POINTER = b"version https://git-lfs"
 _LONGEST_POINTER = 1024
 _MOST_SHOWN = 8
 _MOST_HEADERS = 1000
+#: What stands between file and tensor in the place of a mistake.
+_TENSOR = ", tensor "
 _SHARD = re.compile(r"(.{1,100}-)(\d{5})(-of-)(\d{5})(\.\w{2,12})")
 
 
@@ -45,12 +47,10 @@ def look(folder: str, names: Sequence[str]) -> Weights:
     sizes = [_size(os.path.join(folder, name)) for name in found]
     observations = [*problems]
     if missing and not _consolidated(names):
-        observations.append(observe(MACHINE, f"Weight files referenced in index but missing: {_shown(missing)}"))
+        observations.append(observe("weight_files_missing", files=_shown(missing)))
     absent = [] if _indexed(names) else _absent(kept)
     if absent:
-        observations.append(
-            observe(MACHINE, f"the numbers of the weight files have gaps, and these are missing: {_shown(absent)}")
-        )
+        observations.append(observe("weight_files_with_gaps", files=_shown(absent)))
     for name in found[:_MOST_HEADERS]:
         observations += _broken(folder, name)
     return Weights(len(found), sum(sizes) / GIB, bool(found) and not missing and not absent, tuple(observations))
@@ -91,7 +91,7 @@ def _wanted(folder: str, names: Sequence[str]) -> tuple[list[str], list[Record]]
     if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
         if _is_pointer(os.path.join(folder, index)) or found.problem == "long":
             return safetensors, []
-        return safetensors, [observe(MACHINE, f"{index} cannot be read: its weight_map is missing or broken")]
+        return safetensors, [observe("weight_index_broken", file=index)]
     # A name that leads out of the folder is no file of the checkpoint; vLLM would not find it either.
     return sorted({name for name in listed.values() if os.path.basename(name) == name and name}), []
 
@@ -108,10 +108,10 @@ def _broken(folder: str, name: str) -> Iterator[Record]:
     try:
         found = os.stat(path)
     except OSError as error:
-        yield observe(MACHINE, f"weight file {name} is broken: {error.strerror or 'cannot be read'}")
+        yield _is_broken(name, error.strerror or "cannot be read")
         return
     if not stat.S_ISREG(found.st_mode):
-        yield observe(MACHINE, f"weight file {name} is broken: is no regular file")
+        yield _is_broken(name, "is no regular file")
         return
     if found.st_size <= _LONGEST_POINTER and _is_pointer(path):
         return  # said once for all files of the folder
@@ -120,12 +120,17 @@ def _broken(folder: str, name: str) -> Iterator[Record]:
             if name.endswith(SAFETENSORS):
                 read_header(file, found.st_size, name)
             elif found.st_size == 0:
-                yield observe(MACHINE, f"weight file {name} is broken: is empty")
+                yield _is_broken(name, "is empty")
     except CheckpointError as error:
         if "is not known" not in error.problem:  # a type of a newer format is no mistake of the file's
-            yield observe(MACHINE, f"weight file {error.where} is broken: {error.problem}")
+            where, _, tensor = error.where.partition(_TENSOR)
+            yield _is_broken(where, error.problem, tensor or None)
     except OSError as error:
-        yield observe(MACHINE, f"weight file {name} is broken: {error.strerror or 'cannot be read'}")
+        yield _is_broken(name, error.strerror or "cannot be read")
+
+
+def _is_broken(file: str, problem: str, tensor: str | None = None) -> Record:
+    return observe("weight_file_broken", file=file[:120], tensor=tensor, problem=problem)
 
 
 def pointers(folder: str, names: Sequence[str]) -> Iterator[Record]:
@@ -134,8 +139,8 @@ def pointers(folder: str, names: Sequence[str]) -> Iterator[Record]:
     small = (name for name in names if name in wanted and _small(os.path.join(folder, name)))
     found = [name for name in small if _is_pointer(os.path.join(folder, name))]
     if found:
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        yield observe(MACHINE, f"{found[0][:120]}{more}: only the pointer of Git LFS is there, not the file itself")
+        more = len(found) - 1 or None
+        yield observe("lfs_pointers", file=found[0][:120], more=more)
 
 
 def _small(path: str) -> bool:

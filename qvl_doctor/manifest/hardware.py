@@ -8,14 +8,14 @@ from qvl_doctor.knowledge.defaults import ENGINE, V0_WENT
 from qvl_doctor.knowledge.releases import at, parse
 from qvl_doctor.launch.command import Command, gpus_needed, is_for_cpu
 from qvl_doctor.launch.yamltext.yaml_tree import Node, deep
-from qvl_doctor.manifest.surroundings import Scene, number, quantity_of
+from qvl_doctor.manifest.surroundings import UNNAMED, Scene, number, quantity_of
 from qvl_doctor.memory.units import GIB
 from qvl_doctor.model import Record, as_number
-from qvl_doctor.observations import MANIFEST, observe
+from qvl_doctor.observations import observe
 
 #: vLLM's workers hand each other the outputs through shared memory, and so does NCCL; the 64 MiB of a container are too
 #: little for several.
-_SHM = GIB
+_SHM, _DOCKER_SHM_MIB = GIB, 64
 #: Resources with a slash in their names that are no devices.
 _NO_DEVICES = ("hugepages-", "kubernetes.io/", "attachable-volumes-")
 
@@ -36,12 +36,9 @@ def of_docker(command: Command) -> Iterator[Record]:
         and not cpu
         and "tpu" not in (command.image or "").lower()
     ):
-        yield observe(
-            MANIFEST,
-            "docker run gives the container no GPU: neither --gpus nor a runtime or device is among its options",
-        )
+        yield observe("docker_run_without_gpu")
     if ranks > 1 and not held.get("shm-size") and held.get("ipc") != "host":
-        yield observe(MANIFEST, f"container of vLLM has 64 MiB at /dev/shm, and its command uses {ranks} GPUs")
+        yield observe("shared_memory_small", name=UNNAMED, size=_DOCKER_SHM_MIB, ranks=ranks)
 
 
 def _gpus(scene: Scene) -> Iterator[Record]:
@@ -50,13 +47,13 @@ def _gpus(scene: Scene) -> Iterator[Record]:
     requested = deep(node, "resources", "requests", "nvidia.com/gpu")
     needed = gpus_needed(scene.command, scene.box.nodes)
     if requested and not gpus:
-        yield scene.at(requested, f"container {name} has nvidia.com/gpu in its requests and not in its limits")
+        yield scene.at(requested, "gpu_only_in_requests", name=name)
     elif not gpus and scene.whole and not _devices(node) and not _without_gpu(scene) and not _given_otherwise(scene):
-        yield scene.at(node, f"container {name} asks for no GPU in its resources")
+        yield scene.at(node, "pod_without_gpu", name=name)
     elif 0 <= number(gpus, -1) < needed and not _elsewhere(scene):
-        yield scene.at(node, f"container {name} asks for {gpus} GPUs in its resources, and its command needs {needed}")
+        yield scene.at(node, "pod_gpus_too_few", name=name, gpus=gpus, ranks=needed)
     elif number(gpus, -1) > needed > 0 and len(gpus) < 5:
-        yield scene.at(node, f"container {name} asks for {gpus} GPUs in its resources, and its command uses {needed}")
+        yield scene.at(node, "pod_gpus_unused", name=name, gpus=gpus, ranks=needed)
 
 
 def _elsewhere(scene: Scene) -> bool:
@@ -80,7 +77,7 @@ def _docker_gpus(scene: Scene) -> Iterator[Record]:
         and not scene.node.get("devices")
         and not _without_gpu(scene)
     ):
-        yield scene.at(scene.node, f"service {scene.name} gets no GPU from Docker")
+        yield scene.at(scene.node, "service_without_gpu", name=scene.name)
 
 
 def _devices(node: Node) -> bool:
@@ -106,16 +103,12 @@ def _shared_memory(scene: Scene) -> Iterator[Record]:
         return
     bytes_ = quantity_of(size, docker=scene.shape == "compose")
     if not size and scene.shape == "compose":
-        yield scene.at(scene.node, f"container {scene.name} has 64 MiB at /dev/shm, and its command uses {ranks} GPUs")
+        yield scene.at(scene.node, "shared_memory_small", name=scene.name, size=_DOCKER_SHM_MIB, ranks=ranks)
     elif not size:
-        yield scene.at(
-            scene.node, f"container {scene.name} has no volume in memory at /dev/shm, and its command uses {ranks} GPUs"
-        )
+        yield scene.at(scene.node, "shared_memory_default", name=scene.name, ranks=ranks)
     elif 0 < bytes_ < _SHM:
         at = deep(volume, "emptyDir", "sizeLimit") or scene.node
-        yield scene.at(
-            at, f"container {scene.name} has {bytes_ >> 20} MiB at /dev/shm, and its command uses {ranks} GPUs"
-        )
+        yield scene.at(at, "shared_memory_small", name=scene.name, size=bytes_ >> 20, ranks=ranks)
 
 
 def _main_memory(scene: Scene) -> Iterator[Record]:
@@ -126,11 +119,10 @@ def _main_memory(scene: Scene) -> Iterator[Record]:
     at = deep(scene.node, "resources", "limits", "memory") or scene.node
     pinned = _pinned_gib(scene)
     if limit <= pinned:
-        said = f"its memory limit is {limit:.0f} GiB, and vLLM pins {pinned:.0f} GiB of main memory"
-        yield scene.at(at, f"container {scene.name}: {said}")
+        yield scene.at(at, "memory_below_pinned", name=scene.name, limit=f"{limit:.0f}", pinned=f"{pinned:.0f}")
     elif limit < scene.weights_gib:
-        said = f"its memory limit is {limit:.0f} GiB, and the weights take {scene.weights_gib:.0f} GiB"
-        yield scene.at(at, f"container {scene.name}: {said}")
+        weights = f"{scene.weights_gib:.0f}"
+        yield scene.at(at, "memory_below_weights", name=scene.name, limit=f"{limit:.0f}", weights=weights)
 
 
 def _pinned_gib(scene: Scene) -> float:

@@ -121,11 +121,11 @@ def _secrets(scene: Scene) -> Iterator[Record]:
     """Secrets that stand in the file, or in arguments, which every list of processes shows."""
     for variable, (value, _) in scene.box.variables.items():
         if value is not None and value.kind == "scalar" and _is_secret(variable, value.value):
-            yield scene.at(value, f"container {scene.name} has a secret in plain text: the variable {variable}")
+            yield scene.at(value, "secret_in_variable", name=scene.name, variable=variable[:80])
     for name in _SECRET_FLAGS:
         given = scene.command.value(name)
         if given and not given.startswith("$"):
-            yield scene.at(scene.node, f"container {scene.name} has a secret in its arguments: {name}")
+            yield scene.at(scene.node, "secret_in_arguments", name=scene.name, flag=name)
 
 
 def _is_secret(name: str, value: str) -> bool:

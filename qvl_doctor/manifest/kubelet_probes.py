@@ -37,8 +37,16 @@ def _patience(scene: Scene) -> Iterator[Record]:
     delay, period, failures = (number(probe.text(key) or default, default) for key, default in _DEFAULTS.items())
     allowed = delay + period * failures
     if allowed < needed:
-        said = f"its {kind} probe gives up after {allowed} s ({delay} s + {failures} x {period} s)"
-        yield scene.at(probe, f"container {scene.name}: {said}, and a start takes {needed:.0f} s or more ({basis})")
+        yield scene.at(
+            probe,
+            "probe_gives_up_early",
+            name=scene.name,
+            probe=kind,
+            allowed=allowed,
+            arithmetic=f"{delay} s + {failures} x {period} s",
+            needed=f"{needed:.0f}",
+            basis=basis,
+        )
 
 
 def _needed(scene: Scene) -> tuple[float, str]:
@@ -64,14 +72,9 @@ def _probed(scene: Scene) -> Iterator[Record]:
         if at.isdecimal() and len(at) < 6 and int(at) != scene.port:
             if at in open_elsewhere:
                 continue
-            yield scene.at(
-                port, f"container {scene.name}: its {kind} probe asks port {at}, and vLLM listens on {scene.port}"
-            )
+            yield scene.at(port, "probe_on_other_port", name=scene.name, probe=kind, asked=at, port=scene.port)
         elif path.startswith("/v1/") and _guarded(scene) and not asked.get("httpHeaders"):
-            yield scene.at(
-                asked,
-                f"container {scene.name}: its {kind} probe asks {path[:80]} without the API key that vLLM wants there",
-            )
+            yield scene.at(asked, "probe_without_api_key", name=scene.name, probe=kind, path=path[:80])
 
 
 def _guarded(scene: Scene) -> bool:

@@ -19,8 +19,7 @@ def look(scene: Scene) -> Iterator[Record]:
     """Observations of image, script and policies."""
     yield from _image(scene)
     if not scene.alone:
-        said = f"container {scene.name} starts vLLM in the background of a script: the container goes on when vLLM dies"
-        yield scene.at(scene.node, said)
+        yield scene.at(scene.node, "vllm_in_background", name=scene.name)
     if scene.shape == "kubernetes":
         yield from _policy(scene)
         yield from _rollout(scene)
@@ -30,20 +29,20 @@ def _image(scene: Scene) -> Iterator[Record]:
     image = scene.node.get("image")
     tag = (scene.command.image or "").rpartition("/")[2]
     if image and tag and (":" not in tag or tag.endswith(":latest")) and "@" not in tag:
-        yield scene.at(image, f"container {scene.name} runs an image without a release in its tag: {tag}")
+        yield scene.at(image, "image_without_release", name=scene.name, image=tag[:200])
     architecture = scene.card.shape.architecture if scene.card else ""
     span = knowledge.architecture(architecture) if architecture else None
     if image and scene.release and span and not knowledge.serves(span, scene.release):
-        yield scene.at(image, f"Model architectures ['{architecture}'] are not supported for now.")
+        yield scene.at(image, "image_without_architecture", architecture=architecture)
 
 
 def _policy(scene: Scene) -> Iterator[Record]:
     policy = scene.pod.get("restartPolicy") if scene.pod else None
     value = policy.resolved.value if policy else "Always"
     if policy and scene.kind in _ALWAYS and value != "Always":
-        yield scene.at(policy, f"the restart policy of a {scene.kind} is {value[:40]}, and only Always is taken")
+        yield scene.at(policy, "restart_policy_refused", kind=scene.kind, policy=value[:40])
     elif policy and scene.kind == "Pod" and value in {"Never", "OnFailure"}:
-        yield scene.at(policy, f"container {scene.name} is not started again by the restart policy {value}")
+        yield scene.at(policy, "pod_not_restarted", name=scene.name, policy=value)
 
 
 def _rollout(scene: Scene) -> Iterator[Record]:
@@ -59,8 +58,7 @@ def _rollout(scene: Scene) -> Iterator[Record]:
     may_miss = not _is_none(missing or _SOME_MAY_MISS, replicas)
     if kind in {None, "RollingUpdate"} and surge not in {"0", "0%"} and not may_miss:
         name = text_at(scene.box.spot.root, "metadata", "name")
-        said = f"a rollout of Deployment {name} starts the new pod before the old one ends, and each holds {gpus} GPUs"
-        yield scene.at(strategy or spec, said)
+        yield scene.at(strategy or spec, "rollout_doubles_gpus", name=name[:80], gpus=gpus)
 
 
 def _is_none(share: str, of: int) -> bool:

@@ -21,7 +21,7 @@ def look(scene: Scene) -> Iterator[Record]:
     if scene.alone and scene.port:  # else a Service may be meant for another program, or port
         yield from _served(scene, services)
     if services and scene.whole and not scene.node.get("readinessProbe"):
-        yield scene.at(scene.node, f"container {scene.name} has no readiness probe, and a Service sends it requests")
+        yield scene.at(scene.node, "readiness_probe_missing", name=scene.name)
 
 
 def _host(scene: Scene, services: list[Node]) -> Iterator[Record]:
@@ -30,7 +30,7 @@ def _host(scene: Scene, services: list[Node]) -> Iterator[Record]:
     if scene.node.get("network_mode"):  # that of the host, or of another service
         return
     if isinstance(host, str) and host in _LOCAL and _asked_from_outside(scene, services):
-        yield scene.at(scene.node, f"container {scene.name} listens on {host} only, which nobody outside of it reaches")
+        yield scene.at(scene.node, "server_on_localhost", name=scene.name, host=host)
 
 
 def _asked_from_outside(scene: Scene, services: list[Node]) -> bool:
@@ -82,9 +82,10 @@ def _served(scene: Scene, services: list[Node]) -> Iterator[Record]:
             continue
         for node, value in known:
             if value.isdecimal() and len(value) < 6 and value not in open_elsewhere:
-                name = text_at(service, "metadata", "name")
-                listens = f"vLLM in container {scene.name} listens on {scene.port}"
-                yield scene.at(node, f"Service {name} sends to port {value}, and {listens}")
+                name = text_at(service, "metadata", "name")[:80]
+                yield scene.at(
+                    node, "service_on_other_port", service=name, asked=value, name=scene.name, port=scene.port
+                )
 
 
 def other_ports(scene: Scene) -> frozenset[str]:
@@ -101,5 +102,4 @@ def _links(scene: Scene) -> Iterator[Record]:
     for document in scene.documents:
         metadata = deep(document, "metadata")
         if document.text("kind") == "Service" and metadata and metadata.text("name") == "vllm":
-            said = "VLLM_PORT 'tcp://SERVICE:PORT' appears to be a URI: Kubernetes sets it in every pod beside a Service named vllm"
-            yield scene.at(metadata, said)
+            yield scene.at(metadata, "service_named_vllm")

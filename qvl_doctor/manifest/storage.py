@@ -39,8 +39,8 @@ def _media(pod: Node, scene: Scene) -> Iterator[Record]:
     for volume in entries(pod, "volumes"):
         medium = deep(volume, "emptyDir", "medium")
         if medium and medium.value not in {"", "Memory"} and not medium.value.startswith("HugePages"):
-            said = f"the volume {volume.text('name') or ''} has the medium {medium.value}, and only Memory means main memory"
-            yield scene.at(medium, said)
+            name = (volume.text("name") or "")[:80]
+            yield scene.at(medium, "volume_medium_unknown", volume=name, medium=medium.value[:40])
 
 
 def _undefined(scene: Scene) -> Iterator[Record]:
@@ -53,7 +53,7 @@ def _undefined(scene: Scene) -> Iterator[Record]:
     for mount in entries(scene.node, "volumeMounts"):
         name = mount.text("name")
         if name and name not in names:
-            yield scene.at(mount, f"container {scene.name} mounts the volume {name[:80]}, which its pod does not have")
+            yield scene.at(mount, "volume_undefined", name=scene.name, volume=name[:80])
 
 
 def _path(scene: Scene) -> Iterator[Record]:
@@ -62,7 +62,7 @@ def _path(scene: Scene) -> Iterator[Record]:
     if name is None:
         if scene.kind in KSERVE_KINDS and f"{scene.model}/".startswith(_FETCHED):
             return
-        yield scene.at(scene.node, f"the model's folder {scene.model[:200]} of container {scene.name} is on no volume")
+        yield scene.at(scene.node, "model_on_no_volume", model=scene.model[:200], name=scene.name)
         return
     volume = scene.box.volume(name)
     if volume is None:
@@ -70,11 +70,7 @@ def _path(scene: Scene) -> Iterator[Record]:
         return
     host = volume.get("hostPath")
     if host and not any(scene.pod and scene.pod.get(key) for key in ("nodeSelector", "nodeName", "affinity")):
-        path = (host.text("path") or "")[:200]
-        yield scene.at(
-            host,
-            f"the model of container {scene.name} is in a folder of the node, {path}, and any node may run the pod",
-        )
+        yield scene.at(host, "model_on_host_path", name=scene.name, path=(host.text("path") or "")[:200])
     yield from _claim(scene, volume)
 
 
@@ -95,9 +91,7 @@ def _download(scene: Scene) -> Iterator[Record]:
         None,
     )
     if name is None:
-        yield scene.at(
-            scene.node, f"container {scene.name} downloads its model at each start: no volume keeps {folders[0][:120]}"
-        )
+        yield scene.at(scene.node, "model_downloaded_each_start", name=scene.name, folder=folders[0][:120])
         return
     volume = scene.box.volume(name)
     yield from _template(scene, name) if volume is None else _claim(scene, volume)
@@ -116,17 +110,16 @@ def _claim(scene: Scene, volume: Node) -> Iterator[Record]:
     asked_for = deep(scene.box.spot.root, "spec", "replicas")
     replicas = number(asked_for.value) if asked_for else 1
     if modes and claim and listed and set(listed) <= _ONE_NODE and replicas > 1 and scene.kind == "Deployment":
-        said = f"the claim {claim.value[:80]} is {listed[0]}, and {replicas} pods of container {scene.name} use it"
-        yield scene.at(modes, said)
+        found_claim, mode = claim.value[:80], listed[0]
+        yield scene.at(modes, "claim_for_one_node", claim=found_claim, mode=mode, pods=replicas, name=scene.name)
 
 
 def _small(scene: Scene, name: str, *sizes: Node | None) -> Iterator[Record]:
     for node in sizes:
         gib = quantity_of(node.value) / GIB if node else 0.0
         if node and 0 < gib < scene.weights_gib:
-            yield scene.at(
-                node, f"the volume {name} holds {gib:.0f} GiB, and the weights take {scene.weights_gib:.0f} GiB"
-            )
+            weights = f"{scene.weights_gib:.0f}"
+            yield scene.at(node, "volume_below_weights", volume=name[:80], size=f"{gib:.0f}", weights=weights)
 
 
 def _template(scene: Scene, name: str) -> Iterator[Record]:

@@ -19,8 +19,11 @@ from qvl_doctor.memory import model_cards
 from qvl_doctor.memory.units import GIB
 from qvl_doctor.memory.weights import file_bytes
 from qvl_doctor.model import Record
-from qvl_doctor.observations import MANIFEST, observe
+from qvl_doctor.observations import observe
 
+#: Stands for the name of a container that has none.
+UNNAMED = "of vLLM"
+_LONGEST_NAME = 80
 #: A command in the background of a script; what comes after it keeps the container alive.
 _BACKGROUND = re.compile(r"(?:vllm serve|vllm\.entrypoints)[^\n]{0,4000}?(?<![&>])&(?![&>\d])")
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -52,7 +55,7 @@ class Scene:
 
     @property
     def name(self) -> str:
-        return self.box.spot.name or "of vLLM"
+        return (self.box.spot.name or UNNAMED)[:_LONGEST_NAME]
 
     @property
     def shape(self) -> str:
@@ -102,12 +105,12 @@ class Scene:
         """The size of the model's files; 0 if it is not known."""
         return file_bytes(self.card) / GIB if self.card else 0.0
 
-    def at(self, node: Node, said: str) -> Record:
+    def at(self, node: Node, key: str, /, **values: str | int | None) -> Record:
         """An observation with the line of a node as its proof."""
         start = self.text.rfind("\n", 0, node.start) + 1
         end = self.text.find("\n", node.start)
         shown = masked_part(self.text, start, end if end >= 0 else len(self.text)).strip()[:200]
-        return observe(MANIFEST, said, self.text.count("\n", 0, node.start) + 1, shown)
+        return observe(key, self.text.count("\n", 0, node.start) + 1, shown, **values)
 
 
 def number(value: Any, otherwise: int = 1) -> int:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from qvl_doctor import messages
 from qvl_doctor.model import Example, FixTemplate, Rule, Topic
-from qvl_doctor.observations import read_observations
+from qvl_doctor.observations import observe
 from qvl_doctor.report.console import put_pieces
 from qvl_doctor.report.page import Page
 from qvl_doctor.report.paste import Piece, pieces
@@ -65,9 +65,10 @@ def _put_examples(page: Page, rule: Rule, lang: str) -> None:
 def _looks(example: Example) -> Iterator[str]:
     """An example as whoever has the failure meets it: lines of a log, what was seen, a command; else the facts that lead to it."""
     yield from (line for line in example.log.splitlines() if line.strip())
-    yield from (record.message for record in read_observations(example.seen))
+    if example.observation:
+        yield observe(example.observation, **example.values).message
     yield from example.command.splitlines()
-    if not (example.log or example.seen or example.command):
+    if not (example.log or example.observation or example.command):
         yield ", ".join(f"{name}: {value}" for name, value in example.facts.items())
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from qvl_doctor.facts import table
 from qvl_doctor.facts.lines import LINES
 from qvl_doctor.model import Condition, Rule
-from qvl_doctor.observations import COMMAND, MACHINE
+from qvl_doctor.observations.sentences import COMMAND, MACHINE, SENTENCES
 from qvl_doctor.rulebook.mistakes import Mistake
 
 _LEVELS = (COMMAND, MACHINE)
@@ -25,15 +24,17 @@ def check_mistakes(rules: Iterable[Rule]) -> list[Mistake]:
 def speaks_on_a_machine(rule: Rule) -> bool:
     """Whether a rule asks for what only a look at a machine or a command gives, or has an example of such a look."""
     return any(map(_asks_for_a_look, rule.match)) or any(
-        example.command or any(line.split(" ")[0] in _LEVELS for line in example.seen.splitlines())
-        for example in rule.matches
+        example.command or _is_of_a_look(example.observation) for example in rule.matches
     )
 
 
 def _asks_for_a_look(item: Condition) -> bool:
     texts = item.message or item.exception or item.frame
-    level = item.level and any(re.fullmatch(item.level, each, re.IGNORECASE) for each in _LEVELS)
-    return bool(level or (not texts and _FACTS & item.facts.keys()))
+    return _is_of_a_look(item.observation) or bool(not texts and _FACTS & item.facts.keys())
+
+
+def _is_of_a_look(key: str) -> bool:
+    return key in SENTENCES and SENTENCES[key].level in _LEVELS
 
 
 def _rules_without_line(rules: Iterable[Rule]) -> Iterator[Mistake]:

@@ -12,19 +12,24 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from qvl_doctor import observations, patterns
+from qvl_doctor import patterns
 from qvl_doctor.facts import table
 from qvl_doctor.facts.lines import CHECKS
 from qvl_doctor.model import LANGUAGES, SEVERITIES, Condition, Example, FixTemplate, Rule
+from qvl_doctor.observations import names as names_of
+from qvl_doctor.observations import needed
+from qvl_doctor.observations.sentences import LEVELS as OBSERVED
+from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.rulebook.changes import change_mistakes, plain, plain_change
 from qvl_doctor.rulebook.mistakes import Mistake, listed, nearest, short
 from qvl_doctor.rulebook.nodes import MAX_BYTES, Node, read_tree
+from qvl_doctor.rulebook.observed import example_mistakes, match_mistakes
 from qvl_doctor.rulebook.shapes import Shapes
 from qvl_doctor.rulebook.texts import placeholders, unfolded
 from qvl_doctor.versions import is_spec, release, satisfies
 
 CONFIDENCES = ("certain", "likely")
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", *observations.LEVELS)
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LEAST_WORDS = 3
 LONG_LITERAL = 25
 
@@ -95,7 +100,15 @@ class _Reader(Shapes):
             name: self.pattern(part.get(name), f"{field}.{name}") for name in ("message", "exception", "frame", "level")
         }
         facts = self.specs(part.get("facts"), f"{field}.facts")
-        if (
+        self.add(match_mistakes(part, field))
+        if "observation" in part:
+            values = self.specs(part.get("values"), f"{field}.values", None)
+            return Condition(
+                facts=facts, observation=self.string(part["observation"], f"{field}.observation"), values=values
+            )
+        if found["level"].upper() in OBSERVED:
+            self.wrong(part["level"].line, f"{field}.level", "level-of-observation")
+        elif (
             "level" in part
             and found["level"]
             and not any(re.fullmatch(found["level"], level, re.IGNORECASE) for level in LEVELS)
@@ -105,7 +118,9 @@ class _Reader(Shapes):
             self.check_message(part["message"].line, f"{field}.message", found)
         elif isinstance(node.value, dict) and not facts and not ("message" in part or "facts" in part):
             self.check_telling(node.line, field, found)
-        return Condition(**found, facts=facts, literals=patterns.literals(found["message"]) if found["message"] else ())
+        message = found["message"]
+        literals = patterns.literals(message) if message else ()
+        return Condition(message, found["exception"], found["frame"], found["level"], facts, literals)
 
     def check_message(self, line: int, field: str, found: Mapping[str, str]) -> None:
         """A message pattern must be telling, and searched only where its literal text is."""
@@ -160,14 +175,13 @@ class _Reader(Shapes):
 
     def example(self, node: Node, field: str, what: str) -> Example:
         part = self.map(node, field, what)
-        if isinstance(node.value, dict) and not {"log", "seen", "command", "facts"} & part.keys():
+        if isinstance(node.value, dict) and not {"log", "observation", "command", "facts"} & part.keys():
             self.wrong(node.line, field, "example-empty")
-        log, seen, command = (self.string(part.get(name), f"{field}.{name}") for name in ("log", "seen", "command"))
-        try:
-            list(observations.read_observations(seen))
-        except ValueError as error:
-            self.wrong(part["seen"].line, f"{field}.seen", "bad-observation", problem=error)
-            seen = ""
+        log, key, command = (
+            self.string(part.get(name), f"{field}.{name}") for name in ("log", "observation", "command")
+        )
+        self.add(example_mistakes(part, field))
+        values = self.strings(part["values"], f"{field}.values") if "values" in part else {}
         facts = plain(part["facts"]) if "facts" in part else {}
         if not isinstance(facts, dict):
             self.wrong(part["facts"].line, f"{field}.facts", "facts-not-a-map")
@@ -182,7 +196,9 @@ class _Reader(Shapes):
             if "fixes" in part
             else None
         )
-        return Example(self.string(part.get("name"), f"{field}.name"), log, facts, captures, fixes, seen, command)
+        return Example(
+            self.string(part.get("name"), f"{field}.name"), log, facts, captures, fixes, key, values, command
+        )
 
     def references(self, node: Node | None) -> tuple[str, ...]:
         found = [
@@ -269,7 +285,11 @@ class _Reader(Shapes):
 
 
 def _groups(item: Condition) -> tuple[frozenset[str], frozenset[str]]:
-    """The named groups that are set whenever the item holds, and those that may not be."""
+    """The named groups, or the values of an observation, that are set whenever the item holds, and those that may not be."""
+    if item.observation in SENTENCES:
+        text = SENTENCES[item.observation].text
+        always = needed(text) | item.values.keys()
+        return frozenset(always), names_of(text) - always
     found = [patterns.groups(pattern) for pattern in (item.message, item.frame) if pattern]
     return frozenset().union(*(always for always, _ in found)), frozenset().union(
         *(sometimes for _, sometimes in found)

@@ -19,11 +19,11 @@ KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
     "a text": (LANGUAGES, ()),
-    "a match item": ((), ("message", "exception", "frame", "level", "facts")),
+    "a match item": ((), ("message", "exception", "frame", "level", "observation", "values", "facts")),
     "a fix": (LANGUAGES, ("remedy", "applies", "change")),
     "tests": (("matches", "silent"), ()),
-    "an example that matches": (("name",), ("log", "seen", "command", "facts", "captures", "fixes")),
-    "an example that stays silent": (("name",), ("log", "seen", "command", "facts")),
+    "an example that matches": (("name",), ("log", "observation", "values", "command", "facts", "captures", "fixes")),
+    "an example that stays silent": (("name",), ("log", "observation", "values", "command", "facts")),
 }
 
 

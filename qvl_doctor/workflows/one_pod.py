@@ -24,11 +24,11 @@ from qvl_doctor.launch.observing import observe_command
 from qvl_doctor.manifest.inspection import Looked, look
 from qvl_doctor.messages import both
 from qvl_doctor.model import NOTHING, Diagnosis, Facts, Line, Rule, Seen, Text
+from qvl_doctor.observations import key_of
 from qvl_doctor.workflows.advice import advised
 from qvl_doctor.workflows.log import feed
 
 _MAX_NAMED = 5
-_NO_GPU = "asks for no GPU in its resources"
 
 
 class Asked(NamedTuple):
@@ -150,7 +150,7 @@ def _spec(looked: Looked, pod: Pod, container: Container) -> Seen:
     if pod.ready:
         return observe_command(looked.command, looked.release)
     started = container.now.state == "running" or bool(container.death.state)
-    kept = tuple(each for each in looked.seen.observations if not (started and _NO_GPU in each.message))
+    kept = tuple(each for each in looked.seen.observations if not (started and key_of(each) == "pod_without_gpu"))
     return looked.seen._replace(observations=kept)
 
 

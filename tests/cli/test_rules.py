@@ -230,7 +230,10 @@ class TestTopics:
         assert "line" not in run("test", "engine-failed").stdout
         (tmp_path / "own").mkdir()
         mine = text.replace("engine-failed", "own-failure").replace("Engine core", "My core")
-        mine = mine.replace("log: My core initialization failed", "seen: MACHINE My core initialization failed")
+        mine = mine.replace("message: My core initialization failed", "observation: clock_wrong")
+        mine = mine.replace(
+            "log: My core initialization failed", "observation: clock_wrong, values: {day: '1970-01-01'}"
+        )
         write(tmp_path / "own", mine, "own-failure")
         assert "own-failure" not in run("test", "--rules", tmp_path / "own").stdout
 

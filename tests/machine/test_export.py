@@ -18,12 +18,14 @@ from program import run_text as run
 from rich.console import Console
 
 from qvl_doctor.cli.app import run_typer
+from qvl_doctor.diagnose.examining import examine
 from qvl_doctor.facts.kinds import fits
 from qvl_doctor.facts.table import names
 from qvl_doctor.machine import PROBES
 from qvl_doctor.machine.export import SCHEMA, Environment, EnvironmentFileError, dumps, loads
 from qvl_doctor.model import Fact, Seen
-from qvl_doctor.observations import MACHINE, observe
+from qvl_doctor.observations import key_of, observe
+from qvl_doctor.observations.sentences import MANIFEST, SENTENCES
 from qvl_doctor.report import as_json, console, markdown
 from qvl_doctor.workflows import machine
 
@@ -65,7 +67,7 @@ def test_a_command_is_held_against_a_machine_that_was_seen_without_it(tmp_path: 
 def test_another_command_takes_the_place_of_the_exported_one(tmp_path: Path) -> None:
     """What was found of the command there says nothing about this one; its port and its model were not looked at there."""
     looks = {
-        "host": Seen({"port_free": Fact("no")}, (observe(MACHINE, "[Errno 98] Address already in use: port 8000"),)),
+        "host": Seen({"port_free": Fact("no")}, (observe("port_in_use", port=8000),)),
         "model": Seen({"model_folder": Fact("ok"), "architecture": Fact("X")}),
         "command": Seen({"plan": Fact("profile-oom"), "plan_missing_gib": Fact(3.0)}),
     }
@@ -270,11 +272,79 @@ VALUES = st.text(PRINTED, max_size=20) | st.integers(-(2**40), 2**40) | st.boole
 )
 def test_an_export_is_read_back_as_it_was(facts: dict[str, Any], said: list[str]) -> None:
     seen = Seen(
-        {name: Fact(value, "probe") for name, value in facts.items()}, tuple(observe(MACHINE, text, 1) for text in said)
+        {name: Fact(value, "probe") for name, value in facts.items()},
+        tuple(observe("weight_file_broken", 1, file="a", problem=text) for text in said),
     )
     back = loads(dumps(Environment({"host": seen}))).seen()
     assert {name: fact.value for name, fact in back.facts.items()} == facts
     assert [each.message for each in back.observations] == [each.message for each in seen.observations]
+
+
+#: One of each sentence as versions without keys wrote it, and the rule that spoke on it then.
+BEFORE_KEYS = json.loads(Path(__file__).with_name("exported_before_keys.json").read_text(encoding="utf-8"))
+
+
+def test_a_file_without_keys_is_judged_as_it_was(tmp_path: Path) -> None:
+    for each in BEFORE_KEYS["export"]["observations"]:
+        path = exported(tmp_path, {"tensor_parallel_size": 4, "vllm": "0.11.0"}, observations=[each])
+        seen = loads(path.read_text(encoding="utf-8")).seen()
+        (record,) = seen.observations
+        assert key_of(record), each["said"]
+        assert record.message == each["said"]
+        spoken = [finding.rule for finding in examine("-", seen, RULES).findings]
+        assert BEFORE_KEYS["rules"][each["said"]] in spoken, each["said"]
+
+
+def test_there_is_one_of_each_sentence_that_a_file_can_hold() -> None:
+    found = {key_of(record) for record in loads(json.dumps(BEFORE_KEYS["export"])).seen().observations}
+    assert found >= {key for key, sentence in SENTENCES.items() if sentence.level != MANIFEST} - {"word_not_recognized"}
+
+
+OF_A_GPU = {"index": "0", "gpu": "NVIDIA L4", "count": "2"}
+SAID = "GPU 0 (NVIDIA L4): 2 memory errors that ECC could not correct since the driver was loaded"
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "read"),
+    [
+        ("gpu_ecc_errors", {**OF_A_GPU, "count": "3"}, ("gpu_ecc_errors", "3")),  # the values count, not the text
+        ("gpu_ecc_errors", {**OF_A_GPU, "more": "x"}, ("gpu_ecc_errors", "2")),
+        ("gpu_ecc_errors", {"index": "0"}, ("gpu_ecc_errors", "2")),  # from here on the text
+        ("gpu_ecc_errors", {**OF_A_GPU, "count": 2}, ("gpu_ecc_errors", "2")),
+        ("gpu_ecc_errors", None, ("gpu_ecc_errors", "2")),
+        ("pod_without_gpu", {"name": "vllm"}, ("gpu_ecc_errors", "2")),  # of another level
+        ("gpu_on_fire", OF_A_GPU, ("gpu_ecc_errors", "2")),
+        (["gpu_ecc_errors"], OF_A_GPU, ("gpu_ecc_errors", "2")),
+    ],
+)
+def test_an_observation_is_read_by_its_key_and_else_by_its_text(
+    key: Any, values: Any, read: tuple[str, str], tmp_path: Path
+) -> None:
+    item = {"probe": "gpu", "level": "MACHINE", "said": SAID, "line": 0, "key": key, "values": values}
+    (record,) = loads(exported(tmp_path, observations=[item]).read_text(encoding="utf-8")).seen().observations
+    assert record.observation
+    assert (record.observation.key, record.observation.values["count"]) == read
+
+
+def test_an_export_has_text_key_and_values() -> None:
+    record = observe("gpu_ecc_errors", **OF_A_GPU)
+    (item,) = json.loads(dumps(Environment({"gpu": Seen({}, (record,))})))["observations"]
+    assert item == {
+        "probe": "gpu",
+        "level": "MACHINE",
+        "said": SAID,
+        "line": 0,
+        "key": "gpu_ecc_errors",
+        "values": OF_A_GPU,
+    }
+
+
+def test_values_of_an_export_cannot_style_the_terminal_or_be_endless(tmp_path: Path) -> None:
+    values = {**OF_A_GPU, "gpu": "\x1b[2J" + "x" * 100_000}
+    item = {"probe": "gpu", "level": "MACHINE", "said": SAID, "key": "gpu_ecc_errors", "values": values}
+    (record,) = loads(exported(tmp_path, observations=[item]).read_text(encoding="utf-8")).seen().observations
+    assert "\x1b" not in str(record)
+    assert len(str(record)) < 10_000
 
 
 def test_hostile_exports_are_refused_or_bounded() -> None:
@@ -298,15 +368,7 @@ def beside(tmp_path: Path, fixtures: Path, looks: dict[str, Seen]) -> dict[str, 
 
 def test_a_log_that_ran_is_not_told_that_it_cannot_run(tmp_path: Path, fixtures: Path) -> None:
     """The file is of a laptop: no driver, no vLLM. What ran counts, and the report says why the rest was left out."""
-    host = Seen(
-        {},
-        (
-            observe(
-                MACHINE,
-                "the environment sends requests to localhost through a proxy: http_proxy is set and NO_PROXY does not name it",
-            ),
-        ),
-    )
+    host = Seen({}, (observe("localhost_through_proxy", variable="http_proxy"),))
     laptop = {
         "packages": Seen({"vllm_installed": Fact("no")}),
         "gpu": Seen({"nvml": Fact("library-missing")}),
@@ -321,7 +383,7 @@ def test_a_log_that_ran_is_not_told_that_it_cannot_run(tmp_path: Path, fixtures:
 
 
 def test_the_machine_of_the_log_is_used_whole(tmp_path: Path, fixtures: Path) -> None:
-    ecc = observe(MACHINE, "GPU 0 (RTX 4090): 3 memory errors that ECC could not correct since the driver was loaded")
+    ecc = observe("gpu_ecc_errors", index=0, gpu="RTX 4090", count=3)
     same = {
         "gpu": Seen(
             {"nvml": Fact("ok"), "gpu_count": Fact(1), "total_gib": Fact(23.65), "driver": Fact("550.54.14")}, (ecc,)

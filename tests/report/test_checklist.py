@@ -10,17 +10,24 @@ from qvl_doctor.diagnose.examining import examine
 from qvl_doctor.facts import table
 from qvl_doctor.facts.lines import CHECKS, LINES
 from qvl_doctor.model import Check, Diagnosis, Example, Finding, Rule, Seen
+from qvl_doctor.observations.sentences import MANIFEST, SENTENCES
 from qvl_doctor.report.checklist import Looked, checklist
 from qvl_doctor.rulebook.checks import check_mistakes, speaks_on_a_machine
 
 EVERYTHING = frozenset(line.group for line in LINES) | {"imports"}
 LOOKED = Looked(EVERYTHING, EVERYTHING, command=True)
+
+
+def is_of_a_pod(example: Example) -> bool:
+    return bool(example.observation) and SENTENCES[example.observation].level == MANIFEST
+
+
 SEEN = [
     (rule, example)
     for rule in RULES
     if rule.check
     for example in rule.matches
-    if (example.seen or example.command or not example.log) and "MANIFEST" not in example.seen
+    if (example.observation or example.command or not example.log) and not is_of_a_pod(example)
 ]
 
 

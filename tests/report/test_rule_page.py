@@ -145,7 +145,10 @@ def test_examples_are_whole_and_apart() -> None:
 @pytest.mark.parametrize(
     ("example", "shown"),
     [
-        (Example("a", seen="MACHINE GPU 0: it is hot\nMANIFEST a pod"), "  GPU 0: it is hot\n  a pod"),
+        (
+            Example("a", observation="clock_wrong", values={"day": "1970-01-01"}),
+            "  the clock of this machine shows 1970-01-01",
+        ),
         (Example("a", command="vllm serve m \\\n  --port 1"), "  vllm serve m \\\n    --port 1"),
         (Example("a", facts={"nvml": "amd", "gpu_count": "1"}), "  nvml: amd, gpu_count: 1"),
         (Example("a", "ValueError: x", facts={"vllm": "0.8.5"}), "  ValueError: x"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from program import MISTAKES
 from program import RULES as SHIPPED
 
-from qvl_doctor.authoring.examples import check_examples, slow_patterns
+from qvl_doctor.authoring.examples import check_examples, slow_patterns, unjudged
 from qvl_doctor.diagnose import diagnose
 from qvl_doctor.logs.records import read_records
 
@@ -20,6 +20,10 @@ def test_every_rule_file_is_right() -> None:
 
 def test_rules_hold_their_examples() -> None:
     assert [str(problem) for problem in check_examples(SHIPPED)] == []
+
+
+def test_every_sentence_is_heard_by_a_rule() -> None:
+    assert [str(problem) for problem in unjudged(SHIPPED)] == []
 
 
 def test_patterns_are_quick_on_hostile_text() -> None:

@@ -1,0 +1,65 @@
+"""What was seen outside a log, as records: a flag of a command, a volume of a manifest, a GPU of a machine.
+
+An observation is a sentence of the table (`sentences.py`), by its key, with the values in it; rules match the key. Its
+level says where it is from. No log line has such a level, so a log cannot pretend to be one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from qvl_doctor.model import Line, Observation, Record
+from qvl_doctor.observations.sentences import LEVELS, SENTENCES
+from qvl_doctor.redaction.line import redact
+
+_LONGEST = 2000
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_OPTIONAL = re.compile(r"\[\[(.*?)\]\]")
+
+
+def observe(key: str, line: int = 0, text: str = "", /, **values: str | int | None) -> Record:
+    """The observation with a key of the table. `line` and `text` are the place that proves it, where there is one.
+
+    Values that are None are not known.
+    """
+    sentence = SENTENCES[key]
+    known = {name: plain(str(value)) for name, value in values.items() if value is not None}
+    said = redact(filled(sentence.text, known))[:_LONGEST]
+    shown = Line(line, redact(text)[:_LONGEST] or said)
+    return Record((shown,), said, level=sentence.level, observation=Observation(key, known))
+
+
+def is_observation(record: Record | None) -> bool:
+    """Whether a record was seen outside a log."""
+    return record is not None and record.level in LEVELS
+
+
+def key_of(record: Record) -> str:
+    """The key of an observation, "" for what is none."""
+    return record.observation.key if record.observation else ""
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """A sentence with its values. Raises KeyError if one that it needs is not known."""
+    whole = _OPTIONAL.sub(lambda part: part[1] if names(part[1]) <= values.keys() else "", text)
+    return " ".join(_PLACEHOLDER.sub(lambda found: values[found[1]], whole).split())
+
+
+@lru_cache(maxsize=256)
+def names(text: str) -> frozenset[str]:
+    """The placeholders of a sentence."""
+    return frozenset(_PLACEHOLDER.findall(text))
+
+
+@lru_cache(maxsize=256)
+def needed(text: str) -> frozenset[str]:
+    """Those without which it cannot be said."""
+    return names(_OPTIONAL.sub("", text))
+
+
+def plain(value: str) -> str:
+    """A value as one line of text, without secrets and without what could style a terminal."""
+    value = " ".join(value.split())
+    return redact(value if value.isprintable() else "".join(filter(str.isprintable, value)))[:_LONGEST]
