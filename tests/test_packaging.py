@@ -77,7 +77,7 @@ def test_wheel_carries_nothing_else(unpacked: Path) -> None:
 
 
 def test_wheel_carries_its_rules_and_sentences_compiled(unpacked: Path) -> None:
-    for name in ("rulebook.json", "messages.json"):
+    for name in ("rulebook.json", "rulepages.json", "messages.json"):
         assert json.loads((unpacked / "qvl_doctor" / name).read_text(encoding="utf-8"))
 
 
@@ -86,6 +86,17 @@ def test_wheel_knows_the_rules_of_the_tree(root: Path, unpacked: Path) -> None:
     assert done.returncode == 0, done.stderr
     files = (root / "rules").rglob("*.yaml")
     assert {rule["id"] for rule in json.loads(done.stdout)} == {path.stem for path in files} - {"topics"}
+
+
+@pytest.mark.parametrize("command", [("explain", "kv-below-context"), ("rules", "list", "--topic", "lora")])
+def test_wheel_explains_as_the_tree_does(command: tuple[str, ...], root: Path, unpacked: Path) -> None:
+    wheel, tree = (run(folder, *command) for folder in (unpacked, root))
+    assert wheel.stdout == tree.stdout
+    assert wheel.stdout
+
+
+def test_wheel_is_small(built: Path) -> None:
+    assert next(built.glob("*.whl")).stat().st_size <= 2_500_000
 
 
 def test_wheel_diagnoses_as_the_tree_does(root: Path, fixtures: Path, unpacked: Path) -> None:

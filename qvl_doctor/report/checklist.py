@@ -1,4 +1,4 @@
-"""The checklist of a look at a machine: what was looked at, whether a finding speaks against it, and why what could not be seen was not."""
+"""The checklist of `check`: for each thing that it looks at, what was found, which finding is about it, or why it could not be checked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from qvl_doctor.model import LANGUAGES, Check, Diagnosis, Facts, Finding, Text, 
 
 
 class Looked(NamedTuple):
-    """What was to be looked at, and what was: probes, and what they were not given. `file` is the export that was read instead, or ""."""
+    """What was asked for (`only`), which probes ran, and what they had: a command, a model, an import test.
+
+    `file` is the export that was read instead of this machine, or "".
+    """
 
     only: frozenset[str] = frozenset()
     probes: frozenset[str] = frozenset()
@@ -21,7 +24,7 @@ class Looked(NamedTuple):
     file: str = ""
 
 
-#: Facts whose values say nothing on a line.
+#: Facts whose values are not shown.
 _SILENT = (
     *("args", "vllm_installed", "imports", "port_free", "cache_writable", "model_folder", "plan"),
     *("hub_offline", "tokenizer_files", "model_compared"),
@@ -37,8 +40,7 @@ _LABELS = {
     "locked_memory_kib_limit": "memlock KiB ",
 }
 _WORST = {"fatal": "problem", "degraded": "problem", "notice": "warning"}
-#: Values that mean that all is well, where others do not: without a finding they are no news, but nothing is known to
-#: be well either.
+#: The values of these facts that are ok. With another value and without a finding the line is unknown.
 _GOOD = {
     "imports": "ok",
     "port_free": "yes",
@@ -47,24 +49,24 @@ _GOOD = {
     "plan": "fits",
     "tokenizer_files": "yes",
 }
-#: In this order, in counts too.
+#: The order in which they are counted.
 STATUSES = ("problem", "warning", "ok", "unknown")
 
 
 def checklist(diagnosis: Diagnosis, looked: Looked) -> tuple[Check, ...]:
-    """A line for each thing that can be looked at. What could not be seen is `unknown` and not ok, and says why."""
+    """All lines. One that could not be checked is `unknown`, not ok, and says why."""
     return tuple(_check(line, diagnosis.facts, diagnosis.findings, looked) for line in LINES)
 
 
 def counts(checks: Sequence[Check]) -> dict[str, int]:
-    """How many lines have each status, in the order of STATUSES, and how many were left out by will; what none has is not there."""
+    """How many lines have each status, in the order of STATUSES, and how many an option left out. Zeros are omitted."""
     unwanted = both("check.why.only"), both("check.why.no_import_test")
     told = ["left_out" if check.detail in unwanted else check.status for check in checks]
     return {status: told.count(status) for status in (*STATUSES, "left_out") if status in told}
 
 
 def groups(checks: Sequence[Check]) -> Iterator[tuple[str, tuple[Check, ...], bool]]:
-    """(group, its lines, whether they are all unknown for the same reason and can be told as one)."""
+    """(group, its lines, whether all of them are unknown for the same reason, so that one line can say so)."""
     for group in dict.fromkeys(check.group for check in checks):
         lines = tuple(check for check in checks if check.group == group)
         alike = all(check.status == "unknown" and check.detail == lines[0].detail for check in lines)
@@ -103,7 +105,7 @@ def _shown(name: str, facts: Facts) -> str:
 
 
 def _unknown(line: CheckLine, facts: Facts, looked: Looked) -> Text | None:
-    """Why a line says nothing; None if it has something to say."""
+    """Why a line could not be checked; None if it was."""
     left_out = _left_out(line, looked)
     if left_out:
         return left_out
@@ -164,7 +166,7 @@ def _of_gpus(facts: Facts) -> Text:
 
 
 def _first(*keys: str, **values: object) -> Text:
-    """The first of the sentences that there is."""
+    """The first of these sentences that exists."""
     return both(next((key for key in keys if has(key)), "check.not_seen"), **values)
 
 

@@ -203,8 +203,8 @@ class TestRelated:
         assert related(rules["tool-parser-unknown"], RULES)["reasoning-parser-unknown"] == "similar"
 
 
-def test_a_wheel_explains_as_the_tree_does(tmp_path: Path) -> None:
-    """From a wheel the examples were missing: its compiled rules have none."""
+def test_compiled_rules_have_the_whole_page(tmp_path: Path) -> None:
+    """The examples were missing: compiled rules have none."""
     compiled = apart("explain", "kv-below-context", cwd=tmp_path).stdout.decode()
     assert "How it looks\n  ERROR 02-16 10:03:50 engine.py:389] ValueError: The model's max seq len (60000)" in compiled
     assert "Checked against" in compiled
