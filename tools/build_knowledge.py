@@ -1,11 +1,12 @@
 """Write the generated tables of `qvl_doctor/knowledge/` from what was mined out of vLLM's and Transformers' published releases.
 
     python tools/build_knowledge.py --architectures architectures.jsonl --pins pins.jsonl \
-        --model-types model_types.json --out qvl_doctor/knowledge --date 2026-11-22
+        --model-types model_types.json --registry registry.json --out qvl_doctor/knowledge --date 2026-11-22
 
 Inputs are JSON lines, one object for each architecture (`architecture`, `first_version`, `last_version`) and vLLM
-release (`version`, `transformers`, `torch`, `python`, `main_cuda`), and what `mine_model_types.py` writes. `traps.json`
-of the output folder is read, not written: it holds what no table says. `mine_flags.py` writes flags.json by itself.
+release (`version`, `transformers`, `torch`, `python`, `main_cuda`), and what `mine_model_types.py` and `mine_models.py`
+write. `traps.json` of the output folder is read, not written: it holds what no table says. `mine_flags.py` writes
+flags.json by itself.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from qvl_doctor.knowledge import model_names
 from qvl_doctor.versions import release, satisfies
 
 Table = dict[str, Any]
@@ -94,7 +96,7 @@ class Compatibility:
 def model_types_table(
     mined: Mapping[str, Any], spans: Table, compatibility: Compatibility, traps: Mapping[str, Any]
 ) -> Table:
-    """Model type -> what to install for it: {transformers, architecture, vllm, until, image}; see `knowledge.ModelType`."""
+    """Model type -> what to install for it, with the keys of `knowledge.ModelType`."""
     transformers, vllm = mined["transformers"]["model_types"], mined["vllm"]["model_types"]
     newest = list(mined["transformers"]["releases"])[-1]
     table: Table = {}
@@ -140,9 +142,11 @@ class Reader:
 
 
 def serving(reader: Reader, spans: Table, needs: str) -> Table:
-    """The architecture of a type and the vLLM releases that serve it: {architecture, vllm, until, image}, as far as they are known.
+    """The architecture of a type and the vLLM releases that serve it: {architecture, vllm, together, until, shipped, image}, if known.
 
-    What counts is the newest unbroken run of releases. `needs` is a first release known better than the tables have it.
+    `vllm` is the first release whose registry has the architecture. `together` is the first of the newest unbroken run of releases
+    that also read the config, alone or with a Transformers release that they run with; left out where that is the same one.
+    `needs` is a first release known better than the tables have it.
     """
     architecture = served_as(reader.classes, spans)
     if not architecture:
@@ -154,11 +158,16 @@ def serving(reader: Reader, spans: Table, needs: str) -> Table:
             run.insert(0, vllm)
         elif run:
             break
-    if not run or (run[-1] != releases[-1] and len(span) == 1):
+    if not run or (run[-1] != releases[-1] and len(span) == 1 and reader.public):
         return {
             "architecture": architecture
         }  # the newest vLLM has it but does not run with a Transformers that knows it: nothing is proven
-    entry = {"architecture": architecture, "vllm": needs or run[0]}
+    first = needs or span[0]
+    entry: Table = {"architecture": architecture, "vllm": first}
+    if run[-1] != releases[-1] and len(span) == 1 and not reader.public:
+        return entry | {"shipped": True}  # vLLM dropped its config: the checkpoint brings it
+    if not within(first, [run[0]]):
+        entry["together"] = run[0]
     if run[-1] != releases[-1]:
         entry["until"] = run[-1]
     return entry | image_for(reader, from_on(needs, run))
@@ -170,6 +179,24 @@ def image_for(reader: Reader, run: list[str]) -> Table:
         if reader.reads_in_image(vllm):
             return {"image": [each for each in run if minor(each) == minor(vllm)][-1]}
     return {}
+
+
+def models_table(models: Mapping[str, Any], spans: Table) -> Table:
+    """Architecture -> {kind, names, remote, through}: what `knowledge.models` says of it; text is the kind that is not written."""
+    families: dict[str, set[str]] = {}
+    for name, row in models.items():
+        for repository in row["repositories"]:
+            key = model_names.key_of(repository.rpartition("/")[2])
+            if key and row["kind"] in ("text", "multimodal", ""):
+                families.setdefault(name, set()).add(key)
+    table: Table = {}
+    for name, row in models.items():
+        entry = {"kind": row["kind"]} if row["kind"] != "text" else {}
+        entry |= {key: True for key in ("remote", "through") if row.get(key)}
+        entry |= {"names": sorted(families[name])} if name in families else {}
+        if entry and name in spans:
+            table[name] = entry
+    return table
 
 
 def apart(earlier: str, later: str) -> int:
@@ -244,9 +271,9 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 def main(arguments_given: Sequence[str] | None = None) -> None:
-    """Write architectures.json, pins.json and model_types.json."""
+    """Write architectures.json, pins.json, model_types.json and models.json."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    for name in ("architectures", "pins", "model-types"):
+    for name in ("architectures", "pins", "model-types", "registry"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--date", required=True, help="the day on which the inputs were mined, as YYYY-MM-DD")
@@ -257,6 +284,7 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
     spans = architectures_table(rows(arguments.architectures), releases)
     mined = json.loads(arguments.model_types.read_text(encoding="utf-8"))
     compatibility = Compatibility(pins, traps["ceilings"], mined)
+    models = json.loads(arguments.registry.read_text(encoding="utf-8"))
     types = model_types_table(mined, spans, compatibility, traps)
 
     def header(source: str) -> dict[str, str]:
@@ -268,6 +296,8 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
     public = list(mined["transformers"]["releases"])
     source = f"auto mappings of Transformers {public[0]} to {public[-1]}; registry, config registry and requirements of {sdists}"
     write(arguments.out / "model_types.json", header(source), {"model_types": types})
+    source = f"registry, model tests and list of supported models of {sdists}"
+    write(arguments.out / "models.json", header(source), {"architectures": models_table(models, spans)})
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ MOST_BYTES = 1024 * 1024 * 1024
 _LATEST = 2**32 - 1
 _WANTED = re.compile(
     r"vllm/.*\.py|requirements[^/]*\.txt|requirements/.*\.(?:txt|in)|(?:pyproject\.toml|setup\.py|PKG-INFO)"
+    r"|tests/models/registry\.py|docs/.*supported_models\.md"
 )
 
 

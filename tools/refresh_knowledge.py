@@ -23,9 +23,11 @@ from typing import Any
 import catalogue
 import mine_flags
 import mine_model_types
+import mine_models
+import mine_modules
 import mine_release
 import mine_variables
-from build_knowledge import Compatibility, Table, model_types_table, spans, write
+from build_knowledge import Compatibility, Table, model_types_table, models_table, spans, write
 from catalogue import Catalogue
 from fetch_sdist import FetchError, download, fetch
 from mine_messages import messages_of
@@ -34,6 +36,9 @@ from vllm_source import Sources, version_key
 KNOWLEDGE = Path(__file__).resolve().parent.parent / "qvl_doctor" / "knowledge"
 #: The model types of all Transformers and vLLM releases that were read, as `mine_model_types.py` writes them.
 MODEL_TYPES = catalogue.DEFAULT.with_name("model_types.json")
+#: What lies beside that file: the registry and the modules of all vLLM releases that were read, as `mine_models.py` and
+#: `mine_modules.py` write them.
+REGISTRY, MODULES = "registry.json", "modules.json"
 
 
 class Tables:
@@ -41,12 +46,15 @@ class Tables:
 
     def __init__(self, knowledge: Path, messages: Path, model_types: Path, day: str) -> None:
         self.knowledge, self.messages_file, self.types_file, self.day = knowledge, messages, model_types, day
+        self.registry_file, self.modules_file = model_types.with_name(REGISTRY), model_types.with_name(MODULES)
         self.pins: dict[str, Any] = _read(knowledge / "pins.json")["releases"]
         self.architectures: Table = _read(knowledge / "architectures.json")["architectures"]
         self.flags = _read(knowledge / "flags.json")
         self.variables: Table = _read(knowledge / "variables.json")["variables"]
         self.minima: Table = _read(knowledge / "quantization.json")["methods"]
         self.types = _read(model_types)
+        self.registry: Table = _read(self.registry_file) if self.registry_file.exists() else {}
+        self.modules: mine_modules.Table = _read(self.modules_file) if self.modules_file.exists() else {}
         self.messages = catalogue.read(messages) if messages.exists() else Catalogue((), ())
         self.changes: list[str] = []
 
@@ -56,6 +64,7 @@ class Tables:
         releases = list(self.pins)
         self._add_flags(release, releases, folder)
         self._add_variables(release, releases, Sources(folder))
+        self._add_modules(release, folder)
         architectures = expanded(self.architectures, releases) | {release: mine_release.architectures(folder)}
         self.pins = dict(
             sorted({**self.pins, release: mine_release.pins(folder)}.items(), key=lambda pair: version_key(pair[0]))
@@ -64,6 +73,7 @@ class Tables:
         self.types["vllm"] = with_types(
             self.types["vllm"], release, mine_model_types.vllm_types(folder), mine_model_types.day(folder)
         )
+        self.registry = mine_models.with_models(self.registry, release, mine_models.models_of(folder))
         before = {
             row.text
             for row in self.messages.rows
@@ -93,18 +103,30 @@ class Tables:
         sdists = f"vLLM's published sources, {releases[0]} to {releases[-1]}"
         mappings = f"auto mappings of Transformers {public[0]} to {public[-1]}; registry, config registry and requirements of {sdists}"
         types = model_types_table(self.types, self.architectures, compatibility, traps)
+        examples = f"registry, model tests and list of supported models of {sdists}"
         self._write("architectures", f"model registry of {sdists}", {"architectures": self.architectures})
         self._write("variables", f"variables that {sdists}, declare", {"variables": self.variables})
         self._write("quantization", f"get_min_capability of {sdists}", {"methods": self.minima})
         self._write("pins", f"requirement files of {sdists}", {"releases": self.pins})
         self._write("model_types", mappings, {"model_types": types})
+        modules = mine_modules.telling(mine_modules.flat(self.modules), releases[0]) if releases else {}
+        self._write("vllm_modules", f"files of {sdists}", {"modules": mine_modules.by_package(modules)})
+        self._write("models", examples, {"architectures": models_table(self.registry, self.architectures)})
         flags = mine_flags.written(self.flags["flags"], self.flags["inverse_from"], releases[-1], self.day)
         (self.knowledge / "flags.json").write_text(flags, encoding="utf-8")
         write_types(self.types, self.types_file)
+        mine_models.write(self.registry, self.registry_file)
+        self.modules_file.write_text(mine_modules.written(self.modules), encoding="utf-8")
         catalogue.write(self.messages, self.messages_file)
 
     def _write(self, name: str, source: str, body: Mapping[str, Any]) -> None:
         write(self.knowledge / f"{name}.json", {"source": source, "date": self.day}, body)
+
+    def _add_modules(self, release: str, folder: Path) -> None:
+        known = mine_modules.of_releases(self.modules, list(self.pins)) | {release: mine_modules.modules_of(folder)}
+        self.modules = mine_modules.by_package(
+            mine_modules.spans({name: known[name] for name in sorted(known, key=version_key)})
+        )
 
     def _add_flags(self, release: str, releases: Sequence[str], folder: Path) -> None:
         options = options_of_releases(self.flags["flags"], releases)

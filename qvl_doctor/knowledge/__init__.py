@@ -3,7 +3,7 @@
 The tables are JSON files beside this module, each with its source and its date. `tools/build_knowledge.py` writes them,
 and `tools/mine_flags.py` the flags (`flag_table` reads what a flag takes), `tools/mine_variables.py` environment
 variables and the cards that quantizations need, but not `traps.json` and `images.json`: those hold what maintainers
-said and no table shows. A table is read when it is first asked.
+said and no table shows. A table is read when it is first asked. `models` answers for a model, whatever a log shows of it.
 """
 
 from __future__ import annotations
@@ -38,12 +38,16 @@ class ModelType(NamedTuple):
     transformers: str = ""
     #: The architecture under which vLLM serves it.
     architecture: str = ""
-    #: The first vLLM release that serves it and runs with a Transformers release that knows it.
+    #: The first vLLM release that serves it. What reads its config may come with the checkpoint, or with a newer Transformers.
     vllm: str = ""
+    #: The first vLLM release that also runs with a Transformers release that knows it, where that is a later one.
+    together: str = ""
     #: The last vLLM release that serves it, if newer ones do not.
     until: str = ""
     #: The release whose official image surely carries both.
     image: str = ""
+    #: Whether only the checkpoint itself brings the config by now (--trust-remote-code).
+    shipped: bool = False
 
 
 class Pin(NamedTuple):
@@ -101,6 +105,16 @@ def likely_architecture(name: str) -> str:
     if stem == name or not stem:
         return ""
     return next((stem + head for head in _HEADS if stem + head in known), "")
+
+
+def is_shipped(name: str) -> bool:
+    """Whether checkpoints of an architecture bring their config, so that Transformers need not know it."""
+    return bool(table("models")["architectures"].get(name, {}).get("remote"))
+
+
+def converted(name: str) -> str:
+    """A checkpoint that was converted for vLLM, where no release serves the architecture of the original. "" if none is known."""
+    return str(table("traps")["converted"].get(name, {}).get("checkpoint", ""))
 
 
 def model_type(name: str) -> ModelType | None:

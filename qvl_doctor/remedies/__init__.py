@@ -37,6 +37,7 @@ _REMEDIES: Mapping[str, tuple[str, ...]] = {
         "tensor_parallel_for_heads",
     ),
     "parsers": ("tool_call_parser", "tool_call_parser_and_template"),
+    "models": ("default_model", "plugin_for_vllm", "release_for_config", "release_for_model", "release_for_module"),
     "compatible_releases": (
         "image_for_model_type",
         "releases_for_architecture",

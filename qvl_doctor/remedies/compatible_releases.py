@@ -16,6 +16,8 @@ from qvl_doctor.versions import release, satisfies
 Values = Mapping[str, str]
 
 _OFFICIAL_IMAGE = "vllm/vllm-openai:v"
+#: How draft models of speculative decoding are called.
+_DRAFT = re.compile(r"Eagle|EAGLE|Medusa|MLPSpeculator|DFlash|\w+MTP(?:Model)?$")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
@@ -23,7 +25,8 @@ def releases_for_model_type(values: Values, facts: Facts) -> Values | None:
     """What `model_type` needs: vllm_needed, transformers_needed, architecture.
 
     model_type_known is yes or no. A type that vLLM itself reads, and Transformers does not, has no transformers_needed;
-    one that newer vLLM releases no longer serve has vllm_last instead of vllm_needed.
+    one that newer vLLM releases no longer serve has vllm_last instead of vllm_needed. config_shipped is yes where only the
+    checkpoint brings its config.
     """
     name = values.get("model_type", "")
     if not name:
@@ -35,7 +38,8 @@ def releases_for_model_type(values: Values, facts: Facts) -> Values | None:
         model_type_known="yes",
         architecture=known.architecture,
         transformers_needed=known.transformers,
-        vllm_needed="" if known.until else known.vllm,
+        vllm_needed="" if known.until or known.shipped else known.together or known.vllm,
+        config_shipped="yes" if known.shipped else "",
         vllm_last=known.until,
         **_installed(facts),
     )
@@ -53,10 +57,12 @@ def image_for_model_type(values: Values, facts: Facts) -> Values | None:  # noqa
 def releases_for_architecture(values: Values, facts: Facts) -> Values | None:
     """What `architecture` (a name, or a list as vLLM prints it: the first counts) needs.
 
-    architecture_known is yes or no. If yes: vllm_needed (unless the installed release is new enough already) and
-    transformers_needed. image is an official one: where the model type is known, the one that surely carries a
-    Transformers release with it, too. Where newer releases dropped it: vllm_last instead, called vllm_removed if the
-    installed release is one of those. likely_architecture is what the name of a bare backbone stands for.
+    architecture_known is yes or no. If yes: vllm_needed (unless the installed release is new enough already), and
+    transformers_needed unless the checkpoint brings its config (config_shipped) or vLLM has one (vllm_alone). image is an
+    official one: where the model type is known, the one that surely carries a Transformers release with it, too. Where
+    newer releases dropped it: vllm_last instead, called vllm_removed if the installed release is one of those.
+    likely_architecture is what the name of a bare backbone stands for. If no: draft is yes for a draft model of
+    speculative decoding, converted is a checkpoint that was converted for vLLM.
     """
     found = _NAME.search(values.get("architecture", "")[:256])
     if not found:
@@ -65,7 +71,14 @@ def releases_for_architecture(values: Values, facts: Facts) -> Values | None:
     likely = knowledge.likely_architecture(name)
     span = knowledge.architecture(name)
     if not span:
-        return _named(architecture=name, architecture_known="no", likely_architecture=likely, **installed)
+        return _named(
+            architecture=name,
+            architecture_known="no",
+            likely_architecture=likely,
+            draft="yes" if _DRAFT.match(name) else "",
+            converted=knowledge.converted(name),
+            **installed,
+        )
     have = installed.get("vllm_have", "")
     if span.last and _newer(have, span.last):
         return _named(
@@ -75,14 +88,17 @@ def releases_for_architecture(values: Values, facts: Facts) -> Values | None:
     needed = _later(span.first, needs.vllm)
     enough = bool(have) and satisfies(have, f">={needed}") is True
     vllm_needed = "" if enough or span.last else needed
+    shipped = needs.shipped or knowledge.is_shipped(name)
     return _named(
         architecture=name,
         architecture_known="yes",
         likely_architecture=likely,
         vllm_needed=vllm_needed,
-        image=_OFFICIAL_IMAGE + _later(needed, needs.image) if vllm_needed else "",
+        image=_OFFICIAL_IMAGE + (needed if shipped else _later(needed, needs.image)) if vllm_needed else "",
         vllm_last=span.last,
-        transformers_needed=needs.transformers,
+        transformers_needed="" if shipped else needs.transformers,
+        vllm_alone="" if shipped or needs.transformers else vllm_needed,
+        config_shipped="yes" if shipped else "",
         **installed,
     )
 

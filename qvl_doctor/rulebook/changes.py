@@ -11,11 +11,13 @@ from qvl_doctor.rulebook.nodes import Node
 
 #: A flag may be what a pattern captured or a remedy found: `{flag}`.
 _FLAG = re.compile(r"--[a-z][a-z0-9]*(-[a-z0-9]+)*|\{[a-z_][a-z0-9_]*\}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: So may a variable, whose name depends on the platform.
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\{[a-z_][a-z0-9_]*\}")
 _CLAUSE = r"(==|>=|<=|!=|~=|<|>)[^\s,]+"
-#: A whole range may come from a remedy: `transformers{transformers_pin}`.
+#: A package, and a whole range, may come from a remedy: `transformers{transformers_pin}`, `{package}{package_range}`.
 _REQUIREMENT = re.compile(
-    rf"[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z0-9,_-]+\])?(\{{[a-z_][a-z0-9_]*\}}|{_CLAUSE}(,{_CLAUSE})*)?"
+    rf"([A-Za-z0-9][A-Za-z0-9._-]*|\{{[a-z_][a-z0-9_]*\}})(\[[a-z0-9,_-]+\])?"
+    rf"(\{{[a-z_][a-z0-9_]*\}}|{_CLAUSE}(,{_CLAUSE})*)?"
 )
 _JSON_WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None, "~": None}
 

@@ -162,6 +162,16 @@ def build(builder: ModuleType, folder: Path, found: dict[str, Any]) -> dict[str,
     for name, rows in inputs.items():
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     (folder / "model_types.json").write_text(json.dumps(found), encoding="utf-8")
+    registry = {
+        "AlphaForCausalLM": {"kind": "text", "repositories": ["org/Alpha-7B-Instruct"], "remote": True},
+        "BetaVLForConditionalGeneration": {
+            "kind": "multimodal",
+            "repositories": ["org/Beta-VL-3B", "org/Beta-VL-30B-A3B"],
+        },
+        "EpsilonForCausalLM": {"kind": "text", "repositories": ["org/tiny-random"], "through": True},
+        "Unregistered": {"kind": "draft", "repositories": []},
+    }
+    (folder / "registry.json").write_text(json.dumps(registry), encoding="utf-8")
     traps = {
         "model_types": {},
         "not_served": {},
@@ -171,7 +181,8 @@ def build(builder: ModuleType, folder: Path, found: dict[str, Any]) -> dict[str,
     out.mkdir()
     (out / "traps.json").write_text(json.dumps(traps), encoding="utf-8")
     paths = [part for name in inputs for part in (f"--{name}", str(folder / f"{name}.jsonl"))]
-    builder.main([*paths, "--model-types", str(folder / "model_types.json"), "--out", str(out), "--date", "2026-01-31"])
+    paths += ["--registry", str(folder / "registry.json"), "--model-types", str(folder / "model_types.json")]
+    builder.main([*paths, "--out", str(out), "--date", "2026-01-31"])
     tables = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in out.glob("*.json")}
     assert {tables[name]["date"] for name in tables if name != "traps"} == {"2026-01-31"}
     assert tables["architectures"]["architectures"]["AlphaForCausalLM"] == ["0.6.0", "0.6.9"]
@@ -181,6 +192,11 @@ def build(builder: ModuleType, folder: Path, found: dict[str, Any]) -> dict[str,
         "torch": "2.5.1",
         "python": ">=3.9",
         "cuda": "12.1",
+    }
+    assert tables["models"]["architectures"] == {
+        "AlphaForCausalLM": {"remote": True, "names": ["alpha"]},
+        "BetaVLForConditionalGeneration": {"kind": "multimodal", "names": ["beta vl", "beta vl +a"]},
+        "EpsilonForCausalLM": {"through": True},
     }
     types: dict[str, dict[str, str]] = tables["model_types"]["model_types"]
     return types
@@ -199,11 +215,17 @@ def test_the_builder_pairs_releases_that_run_together(miner: ModuleType, builder
         "beta_vl": {
             "transformers": "4.2",
             "architecture": "BetaVLForConditionalGeneration",
-            "vllm": "0.6.10",
+            "vllm": "0.6.0",
+            "together": "0.6.10",
             "image": "0.6.10",
         },
         "delta-1": {"transformers": "4.2"},
-        "epsilon": {"architecture": "EpsilonForCausalLM", "vllm": "0.6.10", "image": "0.6.10"},
+        "epsilon": {
+            "architecture": "EpsilonForCausalLM",
+            "vllm": "0.6.0",
+            "together": "0.6.10",
+            "image": "0.6.10",
+        },
         "gamma": {"transformers": "4.2"},
     }
 

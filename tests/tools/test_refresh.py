@@ -12,6 +12,7 @@ import build_knowledge
 import catalogue
 import fetch_sdist
 import mine_flags
+import mine_modules
 import mine_release
 import mine_variables
 import pytest
@@ -24,6 +25,15 @@ raise RuntimeError("this must not be run")
 class EngineArgs:
     def add_cli_args(parser):
         parser.add_argument("--model", type=str, default="facebook/opt-125m")
+"""
+EXAMPLES = """
+_MODELS = {
+    "AlphaForCausalLM": _HfExamplesInfo("org/Alpha-7B-Instruct", trust_remote_code=True),
+    "BetaVLForConditionalGeneration": _HfExamplesInfo(
+        "org/Beta-VL-3B", extras={"large": "org/Beta-VL-30B-A3B"}, trust_remote_code=True, min_transformers_version="5.0"
+    ),
+    "NobodyForCausalLM": _HfExamplesInfo("org/Nobody-1B"),
+}
 """
 REGISTRY = """
 _TEXT_GENERATION_MODELS = {"AlphaForCausalLM": ("alpha", "AlphaForCausalLM")}
@@ -71,6 +81,10 @@ OLD = {
     "vllm/engine/core.py": 'raise ValueError(f"max_len {n} is too large")\nlogger.info("Still the same %s", x)\n',
     "vllm/model_executor/models/registry.py": REGISTRY,
     "vllm/transformers_utils/config.py": '_CONFIG_REGISTRY = {"gamma": GammaConfig}\n',
+    "vllm/attention/__init__.py": "",
+    "vllm/attention/backends.py": "",
+    "tests/models/registry.py": EXAMPLES,
+    "docs/models/supported_models.md": "| `BetaVLForConditionalGeneration` | Beta 2 VL, Beta | T + I | `org/Beta2-VL-7B`, etc. |\n",
 }
 NEW = {
     "PKG-INFO": METADATA.replace("4.51.1", "4.56.0,<5").replace("2.7.0", "2.8.0"),
@@ -216,6 +230,17 @@ def test_every_table_follows_a_release(tables: Path, capsys: pytest.CaptureFixtu
         "Still the same {}": ("0.9.0–0.10.0",),
         "this must not be run": ("0.9.0–0.10.0",),
     }
+    assert table(tables, "models")["architectures"] == {
+        "AlphaForCausalLM": {"remote": True, "names": ["alpha"]},  # its tests need no newer Transformers
+        "BetaVLForConditionalGeneration": {
+            "kind": "multimodal",
+            "names": ["beta vl", "beta vl +a", "beta2 vl"],
+        },
+    }
+    # vllm.attention went with all that was in it, and vllm.envs is in both.
+    modules = table(tables, "vllm_modules")["modules"]
+    assert modules["vllm"] == {"0.9.0 0.9.0": "attention", "0.10.0": "worker"}
+    assert "vllm.attention" not in modules
     assert table(tables, "mined")["vllm"]["releases"] == {"0.9.0": "2025-05-01", "0.10.0": "2025-05-01"}
 
 
@@ -307,4 +332,8 @@ def test_the_shipped_tables_can_be_carried_on() -> None:
         build_knowledge.spans(refresh_knowledge.expanded(tables.architectures, releases), releases)
         == tables.architectures
     )
+    modules = mine_modules.of_releases(tables.modules, releases)
+    assert mine_modules.by_package(mine_modules.spans(modules)) == tables.modules
+    shipped = json.loads((refresh_knowledge.KNOWLEDGE / "vllm_modules.json").read_text(encoding="utf-8"))["modules"]
+    assert mine_modules.by_package(mine_modules.telling(mine_modules.flat(tables.modules), releases[0])) == shipped
     assert tables.messages.releases[-1] == releases[-1]
