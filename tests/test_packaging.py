@@ -122,4 +122,4 @@ def test_sdist_carries_what_the_tests_need(root: Path, built: Path) -> None:
         for path in (root / folder).rglob("*.[ylp]*")
     }
     assert {name for name in wanted if "__pycache__" not in name} - names == set()
-    assert {"LICENSE", "README.md", "CHANGELOG.md", "hatch_build.py", "pyproject.toml"} <= names
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "hatch_build.py", "pyproject.toml", ".ci/run"} <= names

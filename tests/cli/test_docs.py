@@ -13,8 +13,8 @@ import pytest
 from qvl_doctor.machine import PROBES
 
 DOCUMENTS = (
-    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "fixtures/SOURCES.md"),
-    *("docs/architecture.md", "docs/check.md", "docs/manifest.md", "docs/rules-format.md"),
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "fixtures/SOURCES.md"),
+    *("docs/architecture.md", "docs/check.md", "docs/manifest.md", "docs/releasing.md", "docs/rules-format.md"),
 )
 
 
