@@ -12,10 +12,11 @@ import pytest
 from program import READ
 
 from qvl_doctor.authoring.examples import seen_of
+from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.model import Observation, Record
 from qvl_doctor.observations import names, needed, observe
 from qvl_doctor.observations.recalling import recalled
-from qvl_doctor.observations.sentences import LEVELS, SENTENCES
+from qvl_doctor.observations.sentences import COMMAND, LEVELS, MACHINE, SENTENCES
 
 #: An observation with each key, as the rules' examples have them.
 SAMPLES = {
@@ -107,6 +108,13 @@ def test_what_is_not_known_is_left_out(key: str) -> None:
     assert not set("[]{}") & set(long.message + short.message)
     assert seen(short).values.keys() == bare.keys()
     assert seen(recalled(short.level, short.message)) == seen(short)
+
+
+@pytest.mark.parametrize("key", [key for key, sentence in SENTENCES.items() if sentence.level in {COMMAND, MACHINE}])
+def test_what_is_seen_of_a_machine_or_a_command_has_a_line_of_the_checklist(key: str) -> None:
+    hits = Matcher(READ).feed([SAMPLES[key]])
+    assert hits
+    assert [hit.rule.id for hit in hits if not hit.rule.check] == []
 
 
 def test_a_sentence_is_not_said_without_what_it_needs() -> None:
