@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from qvl_doctor.diagnose.verdict import EXAMINED, is_death
-from qvl_doctor.model import SEVERITIES, Diagnosis
+if TYPE_CHECKING:
+    from qvl_doctor.model import Diagnosis
 
 OK, FOUND, USAGE, UNREADABLE, UNKNOWN, BUG = 0, 1, 2, 3, 4, 70
+#: As a shell has it for what Ctrl-C ended.
+INTERRUPTED = 130
 #: Of several inputs the first of these decides.
 _WORST_FIRST = (BUG, UNREADABLE, FOUND, UNKNOWN, OK)
 #: What each code means; a command that means something else by it, or has no such code (""), follows below.
@@ -43,6 +46,9 @@ def exit_codes(command: str) -> dict[int, str]:
 
 def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
     """The exit code of a report. A server that died is no success, whatever findings are ignored."""
+    from qvl_doctor.diagnose.verdict import EXAMINED, is_death  # `--version` needs none of it
+    from qvl_doctor.model import SEVERITIES
+
     if fail_on == "never":
         return OK
     limit = SEVERITIES.index("degraded" if fail_on == "unknown" else fail_on)

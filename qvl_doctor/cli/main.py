@@ -7,9 +7,7 @@ import sys
 from collections.abc import Callable
 
 from qvl_doctor import __version__
-
-#: As a shell says that Ctrl-C ended a program, and (as in cli/exit_codes.py, which costs more to import) an output that takes nothing.
-INTERRUPTED, UNREADABLE = 130, 3
+from qvl_doctor.cli.exit_codes import INTERRUPTED, UNREADABLE
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from qvl_doctor.cli import completing
+from qvl_doctor.cli import completing, session
 from qvl_doctor.cli.exit_codes import FOUND, OK, UNREADABLE, USAGE
 from qvl_doctor.model import Rule
 from qvl_doctor.rulebook import Mistake
@@ -320,5 +320,5 @@ def _end(mistakes: Sequence[Mistake]) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"qvl-doctor: {message}", err=True)
+    session.tell(message)
     raise typer.Exit(code)

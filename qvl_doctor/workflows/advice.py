@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qvl_doctor.model import Diagnosis
-from qvl_doctor.sizing.need import wanted
 
 if TYPE_CHECKING:
     from qvl_doctor.launch.command import Command
@@ -20,8 +19,20 @@ def advised(
     `known` is what is known of model and GPU besides, `command` the user's own where the input is not it. `whole`: with
     the whole text that the command stands in, corrected.
     """
-    if command is None and not wanted(diagnosis):
+    if command is None and not _wanted(diagnosis):
         return diagnosis
     from qvl_doctor.sizing.advice import advise
 
     return advise(diagnosis, known, command, whole=whole)
+
+
+def _wanted(diagnosis: Diagnosis) -> bool:
+    """A finding about memory that is no mere symptom, or a cause whose first fix changes a command that the log shows."""
+    shown = "args" in diagnosis.facts
+    for finding in diagnosis.findings:
+        change = finding.fixes[0].change if finding.fixes else {}
+        if finding.role != "symptom" and finding.memory:
+            return True
+        if shown and finding.role == "cause" and (change.get("flags") or change.get("env")):
+            return True
+    return False

@@ -327,3 +327,16 @@ def test_names_to_ignore_are_names_of_rules(fixtures: Path, tmp_path: Path) -> N
     assert run("logs", "--rules", tmp_path, "--ignore", "my-own", log).returncode == 1
     for name in ("unrecognized-failure", "weights-size-differs"):
         assert run("logs", "--ignore", name, log).returncode == 1
+
+
+def test_the_quick_way_loads_nothing_that_it_does_not_need(fixtures: Path) -> None:
+    heavy = ("typer", "rich", "dataclasses", "qvl_doctor.memory", "qvl_doctor.launch.command", "qvl_doctor.machine")
+    watched = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print(*(each for each in {heavy!r} if each in sys.modules), file=sys.stderr))\n"
+    )
+    start = DOCTOR[-1]
+    words = ["logs", "--format", "json", str(fixtures / HEALTHY)]
+    done = subprocess.run([*DOCTOR[:-1], watched + start, *words], capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["verdict"] == "healthy"
+    assert done.stderr.split() == []
