@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from qvl_doctor.cli import session
-from qvl_doctor.cli.exit_codes import exit_code
 from qvl_doctor.cli.inputs import command_of, rule_book
 from qvl_doctor.cli.options import ReportOptions
 from qvl_doctor.cli.progress import progress
@@ -58,9 +57,9 @@ def run(
                 env, asked, file=source, source=here, import_test=import_test, rules=rules, ignore=report.ignore
             )
 
-        job = session.Job(source or say("check.source", lang), diagnosis)
+        job = (source or say("check.source", lang), diagnosis)
         if export == "-" and not report.output:
-            return exit_code(diagnosis(), report.fail_on)
+            return session.exit_code(diagnosis(), report.fail_on)
         return session.deliver([job], report, lang)
 
     return session.run(checked, report.lang)

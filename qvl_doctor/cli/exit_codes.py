@@ -1,21 +1,15 @@
 """The exit codes of all commands. They are decided and worded here and nowhere else.
 
-`--help` is made of `exit_codes`, and a test holds the README against it.
+`--help` is made of `exit_codes`, and a test holds the README against it. Nothing is imported: `--version` needs the numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from qvl_doctor.model import Diagnosis
-
 OK, FOUND, USAGE, UNREADABLE, UNKNOWN, BUG = 0, 1, 2, 3, 4, 70
-#: As a shell has it for what Ctrl-C ended.
+#: As shells have it for what Ctrl-C ended.
 INTERRUPTED = 130
 #: Of several inputs the first of these decides.
-_WORST_FIRST = (BUG, UNREADABLE, FOUND, UNKNOWN, OK)
+WORST_FIRST = (BUG, UNREADABLE, FOUND, UNKNOWN, OK)
 #: What each code means; a command that means something else by it, or has no such code (""), follows below.
 _CODES = {
     OK: "nothing at or above --fail-on",
@@ -42,22 +36,3 @@ _OF_COMMANDS = {
 def exit_codes(command: str) -> dict[int, str]:
     """The exit codes of a command, with what each says."""
     return {code: said for code, said in {**_CODES, **_OF_COMMANDS.get(command, {})}.items() if said}
-
-
-def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
-    """The exit code of a report. A server that died is no success, whatever findings are ignored."""
-    from qvl_doctor.diagnose.verdict import EXAMINED, is_death  # `--version` needs none of it
-    from qvl_doctor.model import SEVERITIES
-
-    if fail_on == "never":
-        return OK
-    limit = SEVERITIES.index("degraded" if fail_on == "unknown" else fail_on)
-    if is_death(diagnosis) or any(SEVERITIES.index(finding.severity) <= limit for finding in diagnosis.findings):
-        return FOUND
-    uncomputed = diagnosis.kind == EXAMINED and diagnosis.shown.reason is not None
-    return UNKNOWN if uncomputed or (fail_on == "unknown" and diagnosis.verdict == "unknown") else OK
-
-
-def worst(codes: Iterable[int]) -> int:
-    """The exit code of a command whose inputs have these."""
-    return min(codes, key=_WORST_FIRST.index, default=OK)

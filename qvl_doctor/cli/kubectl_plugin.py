@@ -34,7 +34,7 @@ def run(
     def looked(lang: str) -> int:
         book: tuple[Rule, ...] = rule_book(rules, override=override, ignore=report.ignore)
         packages = session.as_usage(lambda: package_facts(pip))
-        job = session.Job(
+        job = (
             " ".join(asked.words) or asked.selector or "pods",
             lambda: one_pod.diagnose(kubectl, asked, packages=packages, rules=book, ignore=report.ignore),
         )

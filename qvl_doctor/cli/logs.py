@@ -75,7 +75,7 @@ def _job(path: str, options: LogsOptions, beside: log.Beside, rules: Sequence[Ru
                 tap=tap,
             )
 
-    return session.Job(path, diagnosis)
+    return (path, diagnosis)
 
 
 def _follower(options: LogsOptions, lang: str) -> Callable[[list[Hit]], None]:

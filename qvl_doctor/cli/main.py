@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from qvl_doctor import __version__
-from qvl_doctor.cli.exit_codes import INTERRUPTED, UNREADABLE
+from qvl_doctor.cli.exit_codes import BUG, INTERRUPTED, OK, UNREADABLE
 
 
 def main() -> None:
@@ -36,15 +36,16 @@ def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
     except BrokenPipeError:
         # The reader went away (`| head`): that is its right. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = OK
     except OSError as error:
         sys.stderr.write(f"qvl-doctor: {error.strerror or error}\n")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = UNREADABLE
     except Exception as error:  # noqa: BLE001 — whatever it is, it is our fault, and not a traceback's worth of the user's time
-        from qvl_doctor.cli.session import told_bug
+        from qvl_doctor.cli.session import tell_bug
 
-        code = told_bug(error)
+        tell_bug(error)
+        code = BUG
     return code
 
 

@@ -43,7 +43,7 @@ def run(
                     file.write(found.file)
             return found.diagnosis
 
-        code = session.deliver([session.Job(path, diagnosis)], report, lang)
+        code = session.deliver([(path, diagnosis)], report, lang)
         if patch and files:
             session.tell(clean(say("manifest.written" if files[0] else "manifest.unchanged", lang, path=patch)))
         return code

@@ -27,7 +27,7 @@ def run(
             raise UsageError("error_plan.no_command")
         rules = rule_book(ignore=report.ignore)
         source = command or "-"
-        job = session.Job(
+        job = (
             source,
             lambda: plan.diagnose(
                 text,

@@ -5,21 +5,40 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
-from qvl_doctor.cli.exit_codes import BUG, UNREADABLE, USAGE, exit_code, worst
+from qvl_doctor.cli.exit_codes import BUG, FOUND, OK, UNKNOWN, UNREADABLE, USAGE, WORST_FIRST
 from qvl_doctor.cli.options import ReportOptions
-from qvl_doctor.diagnose.verdict import unread
+from qvl_doctor.diagnose.verdict import EXAMINED, is_death, unread
 from qvl_doctor.errors import InputError, ToldError, UsageError
 from qvl_doctor.logs.source import clean
 from qvl_doctor.messages import language, say
-from qvl_doctor.model import Diagnosis
+from qvl_doctor.model import SEVERITIES, Diagnosis
 from qvl_doctor.report.formats import write
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 _Read = TypeVar("_Read")
+
+
+# ---- Exit codes
+
+
+def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
+    """The exit code of a report. A server that died is no success, whatever findings are ignored."""
+    if fail_on == "never":
+        return OK
+    limit = SEVERITIES.index("degraded" if fail_on == "unknown" else fail_on)
+    if is_death(diagnosis) or any(SEVERITIES.index(finding.severity) <= limit for finding in diagnosis.findings):
+        return FOUND
+    uncomputed = diagnosis.kind == EXAMINED and diagnosis.shown.reason is not None
+    return UNKNOWN if uncomputed or (fail_on == "unknown" and diagnosis.verdict == "unknown") else OK
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of a command whose inputs have these."""
+    return min(codes, key=WORST_FIRST.index, default=OK)
 
 
 # ---- What goes to standard error
@@ -66,11 +85,8 @@ def hint_at_terminal(path: str, lang: str) -> None:
 # ---- Reports
 
 
-class Job(NamedTuple):
-    """An input and how its diagnosis is made."""
-
-    source: str
-    diagnosis: Callable[[], Diagnosis]
+#: An input's name and how its diagnosis is made.
+Job = tuple[str, Callable[[], Diagnosis]]
 
 
 def deliver(
@@ -86,8 +102,9 @@ def deliver(
 
 
 def _deliver(job: Job, report: ReportOptions, lang: str, file: TextIO, *, whole: bool) -> int:
+    source, make = job
     try:
-        diagnosis = job.diagnosis()
+        diagnosis = make()
         print_report(diagnosis, report, lang, file)
         return exit_code(diagnosis, report.fail_on)
     except InputError as error:
@@ -96,14 +113,14 @@ def _deliver(job: Job, report: ReportOptions, lang: str, file: TextIO, *, whole:
         if report.format == "console":
             tell(told(error, lang))
         else:
-            print_report(unread(job.source, error), report, lang, file)
+            print_report(unread(source, error), report, lang, file)
         return UNREADABLE
     except (UsageError, OSError):
         raise  # the user's, or an output that takes nothing
     except Exception as error:  # noqa: BLE001 — whatever is wrong with us, the other inputs have reports
-        bug = bug_in(error, job.source)
+        bug = bug_in(error, source)
         tell(told(bug, lang))
-        print_report(unread(job.source, bug), report, lang, file)
+        print_report(unread(source, bug), report, lang, file)
         return BUG
 
 
@@ -112,10 +129,9 @@ def bug_in(error: Exception, source: str) -> ToldError:
     return ToldError("error.bug", path=source, kind=type(error).__name__, where=_place(error.__traceback__))
 
 
-def told_bug(error: Exception) -> int:
-    """Tells of an exception that came from outside any input; returns the exit code."""
+def tell_bug(error: Exception) -> None:
+    """Tells of an exception that came from outside any input."""
     tell(told(bug_in(error, "qvl-doctor"), language("", os.environ)))
-    return BUG
 
 
 def _place(trace: TracebackType | None) -> str:

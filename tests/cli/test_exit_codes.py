@@ -13,8 +13,9 @@ from program import run_text as run
 from typer.testing import CliRunner
 
 from qvl_doctor.cli import app, kubectl_plugin
-from qvl_doctor.cli.exit_codes import BUG, FOUND, OK, UNKNOWN, UNREADABLE, USAGE, exit_code, exit_codes, worst
+from qvl_doctor.cli.exit_codes import BUG, FOUND, OK, UNKNOWN, UNREADABLE, USAGE, exit_codes
 from qvl_doctor.cli.options import FAIL_ON
+from qvl_doctor.cli.session import exit_code, worst
 from qvl_doctor.diagnose.verdict import concluded, without
 from qvl_doctor.messages import both
 from qvl_doctor.model import SEVERITIES, Diagnosis, Finding, Shown
