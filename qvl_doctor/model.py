@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 SEVERITIES = ("fatal", "degraded", "notice")
 LANGUAGES = ("en", "zh")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+#: The rule id of the finding for a failure that no rule knows.
+UNRECOGNIZED = "unrecognized-failure"
 #: What stands between two sentences.
 _BETWEEN: Mapping[str, str] = {"en": " ", "zh": ""}
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")

@@ -14,11 +14,22 @@ from qvl_doctor.diagnose.conditions import applies, hit_holds
 from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.facts.table import COUNT, MAP, NUMBER, kind
 from qvl_doctor.logs.records import read_records
-from qvl_doctor.model import LANGUAGES, Diagnosis, Example, Fact, Finding, Hit, Record, Rule, Seen, as_text
+from qvl_doctor.model import (
+    LANGUAGES,
+    UNRECOGNIZED,
+    Diagnosis,
+    Example,
+    Fact,
+    Finding,
+    Hit,
+    Record,
+    Rule,
+    Seen,
+    as_text,
+)
 from qvl_doctor.observations import key_of, observe
 from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.report.paste import pieces
-from qvl_doctor.rulebook.ids import UNRECOGNIZED
 
 #: The longest that a pattern may search a message of the greatest length.
 TIME_LIMIT_S = 1.0

@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence
 
 from qvl_doctor.messages import both
-from qvl_doctor.model import Finding, Fix, Frame, Line, Record, joined
-from qvl_doctor.rulebook.ids import UNRECOGNIZED
+from qvl_doctor.model import UNRECOGNIZED, Finding, Fix, Frame, Line, Record, joined
 
 _DEPTH = {"worker": 0, "engine": 1, "api": 2, "": 2}
 _NO_FAILURE = frozenset(

@@ -8,13 +8,12 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from qvl_doctor import messages
-from qvl_doctor.model import Check, Diagnosis, Finding, Fix
+from qvl_doctor.model import UNRECOGNIZED, Check, Diagnosis, Finding, Fix
 from qvl_doctor.report import evidence, picture, sections
 from qvl_doctor.report.checklist import counts, groups
 from qvl_doctor.report.page import Page
 from qvl_doctor.report.paste import Piece, pieces, snippet
 from qvl_doctor.report.typeset import window, wrap
-from qvl_doctor.rulebook.ids import UNRECOGNIZED
 
 _VERDICTS = {
     "failed": (0, "bold red"),

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qvl_doctor import messages
-from qvl_doctor.model import Diagnosis, Facts, Finding, Run, fact_number, fact_text
-from qvl_doctor.rulebook.ids import UNRECOGNIZED
+from qvl_doctor.model import UNRECOGNIZED, Diagnosis, Facts, Finding, Run, fact_number, fact_text
 
 #: Facts that get a row, in this order; `fact.NAME` in messages.yaml is the label. What else is known is in the JSON
 #: report.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qvl_doctor.model import Rule
+from qvl_doctor.model import UNRECOGNIZED, Rule
 
-#: The finding for a failure that no rule knows.
-UNRECOGNIZED = "unrecognized-failure"
 #: Rules that are gone. Who ignores one is not told to mend a script.
 RETIRED = frozenset(("weights-size-differs",))
 

@@ -14,7 +14,14 @@ from qvl_doctor.machine import PROBES
 
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "fixtures/SOURCES.md"),
-    *("docs/api.md", "docs/architecture.md", "docs/check.md", "docs/manifest.md", "docs/releasing.md", "docs/rules-format.md"),
+    *(
+        "docs/api.md",
+        "docs/architecture.md",
+        "docs/check.md",
+        "docs/manifest.md",
+        "docs/releasing.md",
+        "docs/rules-format.md",
+    ),
 )
 
 
