@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from qvl_doctor import __version__
-from qvl_doctor.cli import completing, flags
+from qvl_doctor.cli import completing, flags, shells
 from qvl_doctor.cli.options import LogsOptions, ReportOptions
 from qvl_doctor.cli.rules import app as rules_app
 
@@ -81,6 +82,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    add_completion=False,  # its options guess the shell; cli/shells.py asks
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.add_typer(rules_app, name="rules")
@@ -97,8 +99,30 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    show_completion: Annotated[
+        str,
+        typer.Option(
+            shells.SHOW,
+            metavar="SHELL",
+            callback=shells.show,
+            is_eager=True,
+            help=f"Print the completion script: {', '.join(shells.SHELLS)}.",
+            show_default=False,
+        ),
+    ] = "",
+    install_completion: Annotated[
+        str,
+        typer.Option(
+            shells.INSTALL,
+            metavar="SHELL",
+            callback=shells.install,
+            is_eager=True,
+            help="Install that script for you.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
-    del version
+    del version, show_completion, install_completion
 
 
 @app.command(help=flags.help_of("logs", _LOGS))
@@ -318,8 +342,10 @@ def explain(
 
 def run_typer(arguments: list[str]) -> int:
     """Runs typer on the arguments; returns the exit code."""
+    if shells.ASKED in os.environ:
+        shells.answer_shells()
     try:
-        app(args=arguments, prog_name="qvl-doctor")
+        app(args=shells.named(arguments), prog_name="qvl-doctor")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     return 0

@@ -18,10 +18,10 @@ def topics() -> list[tuple[str, str]]:
 
 
 def gpu_names() -> list[str]:
-    """The GPUs whose memory is known."""
+    """The GPUs whose memory is known, without the maker, as people type them."""
     from qvl_doctor.memory import gpus
 
-    return [card.name for card in gpus.known()]
+    return [card.name.removeprefix("NVIDIA ").removeprefix("GeForce ") for card in gpus.known()]
 
 
 def looks(incomplete: str) -> list[str]:

@@ -65,9 +65,3 @@ def test_a_terminal_of_another_encoding(encoding: str, words: list[str], fixture
     done = run(log(fixtures), *words, env={"PYTHONIOENCODING": encoding})
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
-
-
-def test_completion_for_a_named_shell() -> None:
-    done = run("--show-completion", "bash")
-    assert done.returncode == 0, done.stderr
-    assert b"complete" in done.stdout
