@@ -1,19 +1,22 @@
-"""Prints the table of `qvl_doctor/logs/releases.py`: on which line each release makes the log calls that crash and start-up logs show.
+"""On which line each release makes the log calls that crash and start-up logs show: `call_sites.json`, for `logs/releases.py`.
 
-Usage: python tools/call_sites.py FOLDER, where FOLDER/<release>/vllm holds the Python files of that release's source
-distribution.
+`refresh_knowledge.py` adds a release. Nothing of the sources is run.
 """
 
 from __future__ import annotations
 
 import ast
-import sys
-import textwrap
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from qvl_doctor.versions import release
+from vllm_source import version_key
 
+from qvl_doctor.knowledge.releases import mended
+
+#: Lines of a call by release; several are divided by "/", none is "-".
+Lines = dict[str, str]
 #: File name, what the call's text holds (one of several, divided by "|"; "=e": it logs the variable e), part of the
 #: path where the name is not enough, and what its message holds in a log, where that is something else.
 SITES = (
@@ -62,37 +65,60 @@ SITES = (
 )
 
 
-def main() -> None:
-    """Prints a head line `file | what the message holds` and under it the lines by release, wrapped."""
-    folder = Path(sys.argv[1])
-    names = sorted((path.name for path in folder.iterdir() if release(path.name)), key=lambda name: release(name) or ())
-    trees = {name: folder / name / "vllm" for name in names}
+def with_release(table: Mapping[str, Any], releases: Sequence[str], release: str, folder: Path) -> list[dict[str, str]]:
+    """The rows of the table with one more release, read from its unpacked sources. `releases` are those that it knows."""
+    name, known = mended(release), list(dict.fromkeys(map(mended, releases)))
+    if name != release and name in known:
+        return list(table["sites"])  # it mends a release and logs from the same lines
+    order = sorted({*known, name}, key=version_key)
+    rows = {(row["file"], row["words"]): row["lines"] for row in table["sites"]}
+    found = []
     for file, wanted, where, shown in SITES:
-        print(f"{file} | {shown}".rstrip())
-        print(
-            textwrap.fill(
-                " ".join(changes(trees, file, wanted, where)), 136, initial_indent="  ", subsequent_indent="  "
-            )
-        )
+        lines = expanded(rows.get((file, shown), ""), known) | {name: lines_of(folder, file, wanted, where)}
+        found.append({"file": file, "words": shown, "lines": " ".join(changes(lines, order))})
+    return found
 
 
-def changes(trees: dict[str, Path], file: str, wanted: str, where: str) -> Iterator[str]:
-    """`release:line` for each release in which the line is not that of the release before; `-` where the call is gone."""
+def expanded(moved: str, releases: Sequence[str]) -> Lines:
+    """The lines of a call in every release, from those in which it moved."""
+    said = dict(change.split(":") for change in moved.split())
+    found, current = {}, "-"
+    for release in releases:
+        current = said.get(release, current)
+        found[release] = current
+    return found
+
+
+def changes(lines: Mapping[str, str], releases: Sequence[str]) -> Iterator[str]:
+    """`release:line` for each release in which the line is not that of the release before: the reverse of `expanded`."""
     before = "-"
-    for name, root in trees.items():
-        found: set[int] = set()
-        for path in root.rglob(file):
-            if where in path.as_posix():
-                found.update(call_lines(path, wanted))
-        lines = "/".join(map(str, sorted(found))) or "-"
-        if lines != before:
-            yield f"{name.partition('.post')[0]}:{lines}"
-        before = lines
+    for release in releases:
+        if lines[release] != before:
+            yield f"{release}:{lines[release]}"
+        before = lines[release]
+
+
+def lines_of(folder: Path, file: str, wanted: str, where: str) -> str:
+    """The lines of a call in the unpacked sources of one release."""
+    found: set[int] = set()
+    for path in (folder / "vllm").rglob(file):
+        if where in path.as_posix():
+            found.update(call_lines(path, wanted))
+    return "/".join(map(str, sorted(found))) or "-"
+
+
+def written(source: str, day: str, unread: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
+    """The file: one call a line, so that a refresh is a readable difference."""
+    head = ",\n".join(
+        f" {json.dumps(key)}: {json.dumps(value)}"
+        for key, value in (("source", source), ("date", day), ("unread", list(unread)))
+    )
+    return "{\n" + head + ',\n "sites": [\n' + ",\n".join(f"  {json.dumps(row)}" for row in rows) + "\n ]\n}\n"
 
 
 def call_lines(path: Path, wanted: str) -> Iterator[int]:
     """The lines of the log calls whose text holds what is wanted."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and node.args and _logs(node.func):
             said = text_of(node.args[0])
             if any(said == part if part.startswith("=") else part in said for part in wanted.split("|")):
@@ -118,7 +144,3 @@ def text_of(node: ast.expr) -> str:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         return text_of(node.func.value) + " ".join(map(text_of, node.args))
     return f"={node.id}" if isinstance(node, ast.Name) else ""
-
-
-if __name__ == "__main__":
-    main()

@@ -1,24 +1,22 @@
-"""The catalogue: every text that vLLM can print, and the releases whose sources have it. `refresh_knowledge.py` writes it.
+"""The texts that releases of vLLM can print: mined from their published sources when they are asked for, and kept in a cache.
 
-It is a text file, so that a new release is a diff of what it added and dropped:
-
-    releases: 0.6.0 0.6.1 … 0.33.0
-    vllm/engine/arg_utils.py                                    the file that has the text, in the last release that has
-    it <tab>0.6.0-0.8.4,0.9.0-<tab>log:info<tab>Some text with {}  releases (an open end: still there), what it is for,
-    the text
+Nothing of them is part of this repository: what the rules need of them is their `seen_in`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mine_messages import Message
+import mine_messages
+from fetch_sdist import fetch
+from mine_messages import Message, messages_of
 from vllm_source import version_key
-
-DEFAULT = Path(__file__).resolve().parent / "data" / "messages.txt"
 
 
 class Row(NamedTuple):
@@ -37,34 +35,35 @@ class Catalogue(NamedTuple):
     rows: tuple[Row, ...]
 
 
-def read(path: Path = DEFAULT) -> Catalogue:
-    """The catalogue in a file. Raises OSError, or ValueError for a file that is none."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    if not lines or not lines[0].startswith("releases: "):
-        raise ValueError(f"{path} is no catalogue of messages")
-    releases = tuple(lines[0].split()[1:])
-    rows, file = [], ""
-    for line in lines[1:]:
-        if line.startswith("\t"):
-            _, spans, kinds, text = line.split("\t", 3)
-            rows.append(Row(text, file, tuple(kinds.split(",")), _spanned(spans, releases)))
-        else:
-            file = line
-    return Catalogue(releases, tuple(rows))
+def default_cache() -> Path:
+    """Where mined texts are kept: XDG_CACHE_HOME or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qvl-doctor" / "messages"
 
 
-def write(catalogue: Catalogue, path: Path = DEFAULT) -> None:
-    """The file that `read` reads."""
-    lines, file = ["releases: " + " ".join(catalogue.releases)], ""
-    for row in sorted(catalogue.rows, key=lambda row: (row.file, row.text)):
-        if row.file != file:
-            file = row.file
-            lines.append(file)
-        spans = ",".join(
-            "-".join(_open(span, catalogue.releases[-1])) for span in spans_of(row.releases, catalogue.releases)
-        )
-        lines.append("\t".join(("", spans, ",".join(row.kinds), row.text)))
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def of_releases(releases: Iterable[str], cache: Path, sources: Path | None = None) -> Catalogue:
+    """The texts of some releases. Raises FetchError where the sources of one cannot be had."""
+    known = Catalogue((), ())
+    for release in sorted(set(releases), key=version_key):
+        known = with_release(known, release, texts_of(release, cache, sources))
+    return known
+
+
+def texts_of(release: str, cache: Path, sources: Path | None = None) -> dict[str, list[Message]]:
+    """The messages of a release by file: from the cache, else mined and kept there. `sources` keeps the unpacked sources.
+
+    Raises FetchError.
+    """
+    kept = cache / f"vllm-{release}-{miner()}.json"
+    if kept.exists():
+        found = json.loads(kept.read_text(encoding="utf-8"))
+        return {file: [Message(*each) for each in messages] for file, messages in found.items()}
+    with tempfile.TemporaryDirectory(prefix="qvl-doctor-") as scratch:
+        mined = messages_of(fetch(release, sources or Path(scratch)))
+    cache.mkdir(parents=True, exist_ok=True)
+    unfinished = kept.with_name(kept.name + f".{os.getpid()}")
+    unfinished.write_text(json.dumps(mined), encoding="utf-8")
+    unfinished.rename(kept)
+    return mined
 
 
 def with_release(catalogue: Catalogue, release: str, found: Mapping[str, Iterable[Message]]) -> Catalogue:
@@ -84,6 +83,28 @@ def with_release(catalogue: Catalogue, release: str, found: Mapping[str, Iterabl
     return Catalogue(releases, tuple(rows))
 
 
+def ranges(some: Collection[str], releases: Sequence[str], newest: str = "") -> tuple[str, ...]:
+    """Releases as people read them: '0.6.0–0.8.5', '0.9.0'. What the `newest` of all has, too, has an open end: '0.10.0–'."""
+    return tuple(_range(first, last, newest) for first, last in spans_of(some, releases))
+
+
+def _range(first: str, last: str, newest: str) -> str:
+    if last == newest:
+        return f"{first}–"
+    return first if first == last else f"{first}–{last}"
+
+
+def expanded(said: Iterable[str], releases: Sequence[str]) -> frozenset[str]:
+    """The releases that ranges speak of: the reverse of `ranges`. The ends of ranges must be among the releases."""
+    some: set[str] = set()
+    for each in said:
+        first, dash, last = each.partition("–")
+        begin = releases.index(first)
+        end = releases.index(last) if last else len(releases) - 1 if dash else begin
+        some.update(releases[begin : end + 1])
+    return frozenset(some)
+
+
 def spans_of(some: Collection[str], releases: Sequence[str]) -> list[tuple[str, str]]:
     """(first, last) of each unbroken run of releases."""
     runs: list[tuple[int, int]] = []
@@ -93,11 +114,6 @@ def spans_of(some: Collection[str], releases: Sequence[str]) -> list[tuple[str, 
         else:
             runs.append((place, place))
     return [(releases[first], releases[last]) for first, last in runs]
-
-
-def ranges(some: Collection[str], releases: Sequence[str]) -> tuple[str, ...]:
-    """Releases as people read them: '0.6.0–0.8.5', '0.9.0'."""
-    return tuple(first if first == last else f"{first}–{last}" for first, last in spans_of(some, releases))
 
 
 def _by_text(found: Mapping[str, Iterable[Message]]) -> dict[str, Row]:
@@ -111,20 +127,6 @@ def _by_text(found: Mapping[str, Iterable[Message]]) -> dict[str, Row]:
     return {text: Row(text, file, tuple(sorted(kinds[text])), frozenset()) for text, file in files.items()}
 
 
-def _open(span: tuple[str, str], newest: str) -> Iterator[str]:
-    yield span[0]
-    if span[1] == newest:
-        yield ""
-    elif span[1] != span[0]:
-        yield span[1]
-
-
-@lru_cache(maxsize=4096)
-def _spanned(spans: str, releases: tuple[str, ...]) -> frozenset[str]:
-    some: set[str] = set()
-    for span in spans.split(","):
-        first, dash, last = span.partition("-")
-        begin = releases.index(first)
-        end = releases.index(last) if last else len(releases) - 1 if dash else begin
-        some.update(releases[begin : end + 1])
-    return frozenset(some)
+def miner() -> str:
+    """What a kept file was mined with: another miner finds other texts."""
+    return hashlib.sha256(Path(mine_messages.__file__).read_bytes()).hexdigest()[:8]

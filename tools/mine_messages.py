@@ -29,6 +29,8 @@ _PERCENT = re.compile(r"%(?:\(\w+\))?[#0\-+]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[hlL]?[
 _BRACES = re.compile(r"\{[\w.:!\[\]]*\}")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _HOLE = "\0"
+#: What stands behind a list's name where its items are known, and not the texts that a variable can have.
+_ITEMS = "[]"
 
 #: Which texts the variables of a function can have.
 Known = Mapping[str, list[str]]
@@ -141,8 +143,11 @@ class _Miner(ast.NodeVisitor):
 
 def _assigned(function: ast.AST, known: dict[str, list[str]]) -> Iterator[tuple[list[str], int]]:
     """Learn which texts the variables of a function have; yields those that grew out of several pieces."""
-    nodes = [node for node in ast.walk(function) if isinstance(node, (ast.Assign, ast.AugAssign))]
+    nodes = [node for node in ast.walk(function) if isinstance(node, (ast.Assign, ast.AugAssign, ast.Expr))]
     for node in sorted(nodes, key=lambda node: node.lineno):
+        if isinstance(node, ast.Expr):
+            _append(node.value, known)
+            continue
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
         if not isinstance(target, ast.Name):
             continue
@@ -151,8 +156,30 @@ def _assigned(function: ast.AST, known: dict[str, list[str]]) -> Iterator[tuple[
             grown = [text + more for text in before for more in texts][:MOST_TEXTS]
             yield grown, node.lineno
             known[target.id] = [*grown, *before][:MOST_TEXTS]
+        elif isinstance(node, ast.Assign) and before and _starts_with(node.value, target.id):
+            grown = _choices(node.value, {target.id: before})
+            yield grown, node.lineno
+            known[target.id] = [*grown, *before][:MOST_TEXTS]
         elif isinstance(node, ast.Assign):
             known[target.id] = [*texts, *before][:MOST_TEXTS]
+            if isinstance(node.value, ast.List):
+                known[target.id + _ITEMS] = [text for item in node.value.elts for text in _choices(item, {})[:1]]
+
+
+def _starts_with(node: ast.expr, name: str) -> bool:
+    """Whether a sum begins with a variable: `msg + "…"`."""
+    while isinstance(node, ast.BinOp):
+        node = node.left
+        if isinstance(node, ast.Name) and node.id == name:
+            return True
+    return False
+
+
+def _append(node: ast.expr, known: dict[str, list[str]]) -> None:
+    """Learn what a list of texts got: `parts.append("…")`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append" and node.args:
+        name = _name(node.func.value)
+        known[name + _ITEMS] = [*known.get(name + _ITEMS, ()), *_choices(node.args[0], {})[:1]]
 
 
 def _texts(node: ast.expr, known: Known) -> list[str]:
@@ -174,6 +201,9 @@ def _texts(node: ast.expr, known: Known) -> list[str]:
             return [one + other for one in left or [_HOLE] for other in right or [_HOLE]][:MOST_TEXTS]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
         return _texts(node.func.value, known)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "join" and node.args:
+        items, between = known.get(_name(node.args[0]) + _ITEMS, []), _texts(node.func.value, {})
+        return [between[0].join(items)] if len(items) > 1 and between else []
     return []
 
 

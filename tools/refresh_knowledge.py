@@ -1,12 +1,12 @@
-"""Takes new vLLM releases into the tables of `qvl_doctor/knowledge/` and into the catalogue of messages.
+"""Takes new vLLM releases into the tables of `qvl_doctor/knowledge/`; docs/new-release.md has the steps around it.
 
-    python tools/refresh_knowledge.py 0.34.0                         fetches the sdist from pip's index and reads it;
-    nothing of it is run python tools/refresh_knowledge.py 0.34.0 --transformers 5.24.0   the same, and a new
-    Transformers release with its model types python tools/refresh_knowledge.py 0.34.0 --sources DIR           keeps, or
-    finds, the sources in DIR/vllm-0.34.0
+    python tools/refresh_knowledge.py 0.34.0                          fetches the sdist from pip's index and reads it;
+                                                                      nothing of it is run
+    python tools/refresh_knowledge.py 0.34.0 --transformers 5.24.0    the same, and a new Transformers release with its
+                                                                      model types
+    python tools/refresh_knowledge.py 0.34.0 --sources DIR            keeps, or finds, the sources in DIR/vllm-0.34.0
 
-All files have one entry a line: `git diff` is what the release changed. Then `verify_rules.py` tells which rules have
-to follow, `verify_rules.py fill` writes what they have in common with it, and `build_docs.py` their index.
+All files have one entry a line: `git diff` is what the release changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import catalogue
+import call_sites
 import mine_flags
 import mine_model_types
 import mine_models
@@ -28,14 +28,12 @@ import mine_modules
 import mine_release
 import mine_variables
 from build_knowledge import Compatibility, Table, model_types_table, models_table, spans, write
-from catalogue import Catalogue
 from fetch_sdist import FetchError, download, fetch
-from mine_messages import messages_of
 from vllm_source import Sources, version_key
 
 KNOWLEDGE = Path(__file__).resolve().parent.parent / "qvl_doctor" / "knowledge"
 #: The model types of all Transformers and vLLM releases that were read, as `mine_model_types.py` writes them.
-MODEL_TYPES = catalogue.DEFAULT.with_name("model_types.json")
+MODEL_TYPES = Path(__file__).resolve().parent / "data" / "model_types.json"
 #: What lies beside that file: the registry and the modules of all vLLM releases that were read, as `mine_models.py` and
 #: `mine_modules.py` write them.
 REGISTRY, MODULES = "registry.json", "modules.json"
@@ -44,8 +42,8 @@ REGISTRY, MODULES = "registry.json", "modules.json"
 class Tables:
     """All tables, as they are on disk and with what new releases add."""
 
-    def __init__(self, knowledge: Path, messages: Path, model_types: Path, day: str) -> None:
-        self.knowledge, self.messages_file, self.types_file, self.day = knowledge, messages, model_types, day
+    def __init__(self, knowledge: Path, model_types: Path, day: str) -> None:
+        self.knowledge, self.types_file, self.day = knowledge, model_types, day
         self.registry_file, self.modules_file = model_types.with_name(REGISTRY), model_types.with_name(MODULES)
         self.pins: dict[str, Any] = _read(knowledge / "pins.json")["releases"]
         self.architectures: Table = _read(knowledge / "architectures.json")["architectures"]
@@ -55,7 +53,7 @@ class Tables:
         self.types = _read(model_types)
         self.registry: Table = _read(self.registry_file) if self.registry_file.exists() else {}
         self.modules: mine_modules.Table = _read(self.modules_file) if self.modules_file.exists() else {}
-        self.messages = catalogue.read(messages) if messages.exists() else Catalogue((), ())
+        self.sites = _read(knowledge / "call_sites.json")
         self.changes: list[str] = []
 
     def add(self, release: str, folder: Path) -> None:
@@ -65,6 +63,7 @@ class Tables:
         self._add_flags(release, releases, folder)
         self._add_variables(release, releases, Sources(folder))
         self._add_modules(release, folder)
+        self._add_sites(release, releases, folder)
         architectures = expanded(self.architectures, releases) | {release: mine_release.architectures(folder)}
         self.pins = dict(
             sorted({**self.pins, release: mine_release.pins(folder)}.items(), key=lambda pair: version_key(pair[0]))
@@ -74,16 +73,6 @@ class Tables:
             self.types["vllm"], release, mine_model_types.vllm_types(folder), mine_model_types.day(folder)
         )
         self.registry = mine_models.with_models(self.registry, release, mine_models.models_of(folder))
-        before = {
-            row.text
-            for row in self.messages.rows
-            if not self.messages.releases or self.messages.releases[-1] in row.releases
-        }
-        self.messages = catalogue.with_release(self.messages, release, messages_of(folder))
-        after = {row.text for row in self.messages.rows if release in row.releases}
-        self.changes.append(
-            f"messages: {len(after - before)} new, {len(before - after)} gone, {len(after & before)} as before"
-        )
         self.changes.append(f"asks for {', '.join(f'{name} {value}' for name, value in self.pins[release].items())}")
 
     def add_transformers(self, release: str, archive: Path) -> None:
@@ -117,7 +106,8 @@ class Tables:
         write_types(self.types, self.types_file)
         mine_models.write(self.registry, self.registry_file)
         self.modules_file.write_text(mine_modules.written(self.modules), encoding="utf-8")
-        catalogue.write(self.messages, self.messages_file)
+        sites = call_sites.written(f"log calls of {sdists}", self.day, self.sites["unread"], self.sites["sites"])
+        (self.knowledge / "call_sites.json").write_text(sites, encoding="utf-8")
 
     def _write(self, name: str, source: str, body: Mapping[str, Any]) -> None:
         write(self.knowledge / f"{name}.json", {"source": source, "date": self.day}, body)
@@ -149,6 +139,16 @@ class Tables:
         self._replace("variables", self.variables, spans(known, order))
         least = mine_variables.of_segments(self.minima, releases) | {release: mine_variables.minima(sources)}
         self.minima = mine_variables.segments(least)
+
+    def _add_sites(self, release: str, releases: Sequence[str], folder: Path) -> None:
+        before = {(row["file"], row["words"]): row["lines"] for row in self.sites["sites"]}
+        self.sites["sites"] = call_sites.with_release(self.sites, releases, release, folder)
+        gone = [
+            f"{row['file']} {row['words']!r}"
+            for row in self.sites["sites"]
+            if row["lines"].endswith(f"{release}:-") and row["lines"] != before.get((row["file"], row["words"]))
+        ]
+        self.changes.append(f"log calls: gone: {', '.join(gone) or 'none'}")
 
     def _replace(self, name: str, old: Table, new: Table) -> None:
         """Put a new table in the place of the old one, and say what is new in it."""
@@ -244,11 +244,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--sources", type=Path, help="a folder for the sources; without it they are fetched and deleted again"
     )
     parser.add_argument("--knowledge", type=Path, default=KNOWLEDGE)
-    parser.add_argument("--messages", type=Path, default=catalogue.DEFAULT)
     parser.add_argument("--model-types", type=Path, default=MODEL_TYPES)
     parser.add_argument("--date", default=date.today().isoformat())  # noqa: DTZ011 — the day on the author's calendar
     options = parser.parse_args(arguments)
-    tables = Tables(options.knowledge, options.messages, options.model_types, options.date)
+    tables = Tables(options.knowledge, options.model_types, options.date)
     with tempfile.TemporaryDirectory(prefix="qvl-doctor-") as scratch:
         folder = options.sources or Path(scratch)
         try:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-from catalogue import Catalogue, Row, ranges
+from catalogue import Catalogue, Row
 from mine_messages import TEXT
 from pattern_search import FLAG, Index, Machine, words
 
@@ -74,12 +74,12 @@ def items_of(rules: Iterable[Rule], catalogue: Catalogue) -> list[Item]:
     return items
 
 
-def seen_in(items: Iterable[Item], releases: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """What `seen_in` of each rule has to say: the ranges of releases that have a text of it. Nothing for texts that are not vLLM's."""
-    seen: dict[str, set[str]] = {}
+def seen_in(items: Iterable[Item]) -> dict[str, frozenset[str]]:
+    """The releases that have a text of each rule, and for which the rule is meant. None for texts that are not vLLM's."""
+    seen: dict[str, frozenset[str]] = {}
     for item in items:
-        seen.setdefault(item.rule.id, set()).update(item.seen)
-    return {name: ranges(some, releases) for name, some in seen.items()}
+        seen[item.rule.id] = seen.get(item.rule.id, frozenset()) | item.seen
+    return seen
 
 
 def reworded(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.console import Console
 
 from qvl_doctor import messages
+from qvl_doctor.knowledge.releases import closed
 from qvl_doctor.model import Example, FixTemplate, Rule, Topic
 from qvl_doctor.observations import observe
 from qvl_doctor.report.console import put_pieces
@@ -83,7 +84,7 @@ def _notes(rule: Rule, lang: str, topics: Sequence[Topic]) -> list[str]:
     if rule.applies:
         notes.append(messages.say("explain.applies", lang, ranges=_ranges(rule.applies)))
     if rule.seen_in:
-        notes.append(messages.say("explain.seen_in", lang, releases=", ".join(rule.seen_in)))
+        notes.append(messages.say("explain.seen_in", lang, releases=", ".join(map(closed, rule.seen_in))))
     return notes
 
 

@@ -34,7 +34,7 @@ LEAST_WORDS = 3
 LONG_LITERAL = 25
 
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_RELEASES = re.compile(r"\d+(?:\.\d+)+(?:\.post\d+)?(?:–\d+(?:\.\d+)+(?:\.post\d+)?)?")
+_RELEASES = re.compile(r"\d+(?:\.\d+)+(?:\.post\d+)?(?:–(?:\d+(?:\.\d+)+(?:\.post\d+)?)?)?")
 _PLAIN_VERSION = re.compile(r"v?\d+(?:\.\d+)+")
 
 
@@ -215,7 +215,7 @@ class _Reader(Shapes):
             for item, field in self.items(node, "seen_in", "a range of releases")
         ]
         for item, field, text in found:
-            ends = [release(end) or () for end in text.split("–")]
+            ends = [release(end) or () for end in text.split("–") if end]
             if text and not (_RELEASES.fullmatch(text) and ends == sorted(ends)):
                 self.wrong(item.line, field, "no-releases", value=short(text))
         return tuple(text for _, _, text in found)

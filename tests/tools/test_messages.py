@@ -9,7 +9,6 @@ import catalogue
 import pytest
 from catalogue import Catalogue
 from mine_messages import Message, messages, messages_of
-from vllm_source import version_key
 
 
 def found(source: str) -> list[tuple[str, str]]:
@@ -85,6 +84,42 @@ def test_a_text_that_grows_is_read_whole_and_in_pieces() -> None:
     assert "{} is not supported here. Falling back to V0." in texts
 
 
+def test_a_text_that_a_variable_is_added_to_is_read_whole() -> None:
+    texts = found("""
+        def refuse(self):
+            msg = "The adapter cannot be used: "
+            msg = msg + f"its rank is {rank}, " + "and that is too large."
+            raise ValueError(msg)
+    """)
+    assert ("text", "The adapter cannot be used: its rank is {}, and that is too large.") in texts
+
+
+@pytest.mark.parametrize(
+    "begins", ["problems = []", "problems: list[str] = []", 'problems = ["The adapter is refused."]']
+)
+def test_a_text_that_is_joined_out_of_a_list_is_read_whole_and_in_pieces(begins: str) -> None:
+    texts = found(f"""
+        def refuse(self):
+            {begins}
+            if rank > largest:
+                problems.append(f"The rank {{rank}} is too large.")
+            if bias:
+                problems.append("A bias is not supported.")
+            if problems:
+                raise ValueError(f"{{' '.join(problems)}}")
+    """)
+    whole = "The rank {} is too large. A bias is not supported."
+    assert ("ValueError", "The adapter is refused. " + whole if "refused" in begins else whole) in texts
+    assert ("text", "The rank {} is too large.") in texts
+
+
+@pytest.mark.parametrize(
+    "source", ['" ".join(names)', 'names = []\n" ".join(names)', "names.append(x)", '"".join(a.b)']
+)
+def test_what_is_joined_and_not_known_is_no_message(source: str) -> None:
+    assert found(f"def f():\n    {source.replace(chr(10), chr(10) + '    ')}") == []
+
+
 @pytest.mark.parametrize("source", ["def f(:", "x = (" * 500, "\0", "if 1:\n" * 3, "x = " + "-" * 100_000 + "1"])
 def test_what_is_no_python_has_no_messages(source: str) -> None:
     assert messages(source) == []
@@ -107,7 +142,7 @@ def release(**files: str) -> dict[str, list[Message]]:
     return {f"vllm/{name}.py": [Message(text, "ValueError", 1)] for name, text in files.items()}
 
 
-def test_a_catalogue_is_written_and_read_back(tmp_path: Path) -> None:
+def test_a_catalogue_says_which_releases_have_a_text() -> None:
     known = Catalogue((), ())
     for number, texts in {
         "0.9.0": release(a="came back", b="is gone", c="moves about"),
@@ -116,24 +151,11 @@ def test_a_catalogue_is_written_and_read_back(tmp_path: Path) -> None:
         "0.8.5.post1": release(a="came back"),
     }.items():
         known = catalogue.with_release(known, number, texts)
-    path = tmp_path / "messages.txt"
-    catalogue.write(known, path)
-    assert path.read_text(encoding="utf-8").splitlines() == [
-        "releases: 0.8.5.post1 0.9.0 0.10.0 0.10.1",
-        "vllm/a.py",
-        "\t0.8.5.post1-0.9.0,0.10.1-\tValueError\tcame back",
-        "vllm/b.py",
-        "\t0.9.0-0.10.0\tValueError\tis gone",
-        "vllm/d.py",
-        "\t0.9.0-\tValueError\tmoves about",
-    ]
-    again = catalogue.read(path)
-    assert (again.releases, set(again.rows)) == (known.releases, set(known.rows))
-    shown = {row.text: catalogue.ranges(row.releases, known.releases) for row in again.rows}
+    shown = {row.text: (row.file, catalogue.ranges(row.releases, known.releases)) for row in known.rows}
     assert shown == {
-        "came back": ("0.8.5.post1–0.9.0", "0.10.1"),
-        "is gone": ("0.9.0–0.10.0",),
-        "moves about": ("0.9.0–0.10.1",),
+        "came back": ("vllm/a.py", ("0.8.5.post1–0.9.0", "0.10.1")),
+        "is gone": ("vllm/b.py", ("0.9.0–0.10.0",)),
+        "moves about": ("vllm/d.py", ("0.9.0–0.10.1",)),
     }
 
 
@@ -158,21 +180,3 @@ def test_several_places_that_print_a_text_are_one_row() -> None:
     }
     row = catalogue.with_release(Catalogue((), ()), "0.9.0", texts).rows[0]
     assert (row.file, row.kinds) == ("vllm/a.py", ("ValueError", "log:info"))
-
-
-def test_a_file_that_is_no_catalogue(tmp_path: Path) -> None:
-    path = tmp_path / "messages.txt"
-    path.write_text("something else\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="no catalogue of messages"):
-        catalogue.read(path)
-
-
-def test_the_shipped_catalogue_is_small_and_whole() -> None:
-    assert catalogue.DEFAULT.stat().st_size < 2_500_000
-    known = catalogue.read()
-    assert len(known.releases) > 60
-    assert list(known.releases) == sorted(known.releases, key=version_key)
-    text = "No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when initializing the engine."
-    row = next(row for row in known.rows if row.text == text)
-    assert "0.8.5" in row.releases
-    assert row.kinds == ("ValueError",)

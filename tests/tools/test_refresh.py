@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import build_knowledge
-import catalogue
 import fetch_sdist
 import mine_flags
 import mine_modules
@@ -78,7 +77,7 @@ OLD = {
     "vllm/engine/arg_utils.py": ARGUMENTS
     + '        parser.add_argument("--swap-space", type=float, default=4)\n'
     + '        parser.add_argument("--max-num-seqs", "-ms", type=int, default=256)\n',
-    "vllm/engine/core.py": 'raise ValueError(f"max_len {n} is too large")\nlogger.info("Still the same %s", x)\n',
+    "vllm/engine/core.py": 'x = 1\nlogger.info("init engine (profile) took %s", x)\nlogger.error("EngineCore failed to start.")\n',
     "vllm/model_executor/models/registry.py": REGISTRY,
     "vllm/transformers_utils/config.py": '_CONFIG_REGISTRY = {"gamma": GammaConfig}\n',
     "vllm/attention/__init__.py": "",
@@ -95,7 +94,7 @@ NEW = {
     "vllm/engine/arg_utils.py": ARGUMENTS
     + '        parser.add_argument("--max-num-seqs", type=int, default=1024)\n'
     + '        parser.add_argument("--stream-interval", type=int, default=1)\n',
-    "vllm/engine/core.py": 'raise ValueError(f"max_len {n} is larger than {m}")\nlogger.info("Still the same %s", x)\n',
+    "vllm/engine/core.py": 'x = 1\n\n\nlogger.error("EngineCore failed to start.")\n',
     "vllm/model_executor/models/registry.py": REGISTRY.replace('"AlphaForCausalLM"', '"DeltaForCausalLM"'),
     "vllm/transformers_utils/config.py": '_CONFIG_REGISTRY = LazyConfigDict(beta_vl="BetaVLConfig")\n',
 }
@@ -132,6 +131,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "flags": {"inverse_from": "", "flags": {}},
         "variables": {"variables": {}},
         "quantization": {"methods": {}},
+        "call_sites": {"unread": [], "sites": []},
         "traps": {"ceilings": [], "model_types": {}, "not_served": {}},
         "mined": {
             "transformers": {
@@ -150,7 +150,6 @@ def refresh(folder: Path, *arguments: str) -> int:
         [
             *arguments,
             *("--knowledge", str(folder)),
-            *("--messages", str(folder / "messages.txt")),
             *("--model-types", str(folder / "mined.json")),
             *("--date", "2026-01-31"),
         ]
@@ -171,7 +170,7 @@ def written(folder: Path) -> dict[str, str]:
         "flags.json",
         "model_types.json",
         "mined.json",
-        "messages.txt",
+        "call_sites.json",
     )
     return {name: (folder / name).read_text(encoding="utf-8") for name in names}
 
@@ -184,8 +183,8 @@ def test_every_table_follows_a_release(tables: Path, capsys: pytest.CaptureFixtu
         "vLLM 0.10.0",
         "flags: new: --stream-interval; gone: --swap-space",
         "variables: new: VLLM_NEW; gone: VLLM_OLD",
+        "log calls: gone: core.py 'init engine (profile'",
         "architectures: new: DeltaForCausalLM; gone: AlphaForCausalLM",
-        "messages: 1 new, 1 gone, 2 as before",
         "asks for transformers >=4.56.0,<5, torch 2.8.0, python >=3.9, cuda 12.9",
         "Transformers 4.56.0: new model types: beta_vl, delta",
     ]
@@ -223,12 +222,10 @@ def test_every_table_follows_a_release(tables: Path, capsys: pytest.CaptureFixtu
         "image": "0.10.0",
     }
     assert types["delta"]["vllm"] == "0.10.0"
-    known = catalogue.read(tables / "messages.txt")
-    assert {row.text: catalogue.ranges(row.releases, known.releases) for row in known.rows} == {
-        "max_len {} is too large": ("0.9.0",),
-        "max_len {} is larger than {}": ("0.10.0",),
-        "Still the same {}": ("0.9.0–0.10.0",),
-        "this must not be run": ("0.9.0–0.10.0",),
+    sites = {row["file"] + row["words"]: row["lines"] for row in table(tables, "call_sites")["sites"]}
+    assert {words: lines for words, lines in sites.items() if lines} == {
+        "core.pyEngineCore failed to start": "0.9.0:3 0.10.0:4",
+        "core.pyinit engine (profile": "0.9.0:2 0.10.0:-",
     }
     assert table(tables, "models")["architectures"] == {
         "AlphaForCausalLM": {"remote": True, "names": ["alpha"]},  # its tests need no newer Transformers
@@ -253,7 +250,6 @@ def test_the_order_and_the_number_of_steps_do_not_matter(tables: Path) -> None:
     for steps in (("0.9.0", "0.10.0"), ("0.10.0", "0.9.0"), ("0.9.0", "0.10.0", "0.9.0", "0.10.0")):
         for path, data in before.items():
             path.write_bytes(data)
-        (tables / "messages.txt").unlink()
         for release in steps:
             assert refresh(tables, release) == 0
         assert written(tables) == at_once
@@ -275,7 +271,7 @@ def test_nothing_is_written_if_one_release_cannot_be_had(tables: Path, capsys: p
     assert "nothing was written" in said.err
     assert said.out == ""
     assert table(tables, "pins") == {"releases": {}}
-    assert not (tables / "messages.txt").exists()
+    assert table(tables, "call_sites") == {"unread": [], "sites": []}
 
 
 @pytest.mark.parametrize(
@@ -320,7 +316,7 @@ def test_the_first_registry_stood_in_the_package(tmp_path: Path) -> None:
 
 def test_the_shipped_tables_can_be_carried_on() -> None:
     """What is read back from them gives them again: nothing is lost when a release is added."""
-    tables = refresh_knowledge.Tables(refresh_knowledge.KNOWLEDGE, catalogue.DEFAULT, refresh_knowledge.MODEL_TYPES, "")
+    tables = refresh_knowledge.Tables(refresh_knowledge.KNOWLEDGE, refresh_knowledge.MODEL_TYPES, "")
     releases = list(tables.pins)
     assert (
         mine_flags.table(refresh_knowledge.options_of_releases(tables.flags["flags"], releases))
@@ -336,4 +332,3 @@ def test_the_shipped_tables_can_be_carried_on() -> None:
     assert mine_modules.by_package(mine_modules.spans(modules)) == tables.modules
     shipped = json.loads((refresh_knowledge.KNOWLEDGE / "vllm_modules.json").read_text(encoding="utf-8"))["modules"]
     assert mine_modules.by_package(mine_modules.telling(mine_modules.flat(tables.modules), releases[0])) == shipped
-    assert tables.messages.releases[-1] == releases[-1]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import catalogue
+import fetch_sdist
+import marks
 import pytest
 import seen
 import verify_rules
@@ -38,9 +41,10 @@ def check(folder: Path, *rows: Row, others: str = "") -> list[str]:
     """What is wrong with the rules of a folder."""
     rules = rulebook.load(str(folder))
     known = Catalogue(RELEASES, rows)
+    order = verify_rules.order_of(rules, RELEASES)
     path = folder.parent / "other_texts.txt"
     path.write_text(others, encoding="utf-8")
-    return list(verify_rules.problems(rules, seen.items_of(rules, known), known, verify_rules.other_texts(path)))
+    return list(verify_rules.problems(rules, seen.items_of(rules, known), known, verify_rules.other_texts(path), order))
 
 
 ITEM = r"message: 'The length (?P<asked>\d+) is more than the (?P<limit>\d+) tokens of the model'"
@@ -54,21 +58,26 @@ def test_a_rule_that_says_where_its_text_is(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        ("", "is missing; the catalogue has 0.8.5–0.9.0 ("),
-        ("seen_in: [0.8.0–0.9.0]\n", "says 0.8.0–0.9.0; the catalogue has 0.8.5–0.9.0 ("),
+        ("", ["does not name 0.8.5–0.9.0, and its text is there ("]),
+        ("seen_in: [0.8.0–0.9.0]\n", ["names 0.8.0, and its text is not there ("]),
+        ("seen_in: [0.9.0–]\n", ["names 0.10.0–0.11.0, and its text is not", "does not name 0.8.5, and its text is"]),
+        ("seen_in: [0.8.5–0.9.0]\n", []),
+        ("seen_in: [0.7.0, 0.8.5–0.9.0]\n", []),  # of a release that was not read nothing is said
     ],
 )
-def test_releases_that_are_not_right(extra: str, said: str, folder: Path) -> None:
+def test_releases_that_are_not_right(extra: str, said: list[str], folder: Path) -> None:
     write(folder, rule(ITEM, extra=extra), "length-too-large")
-    (problem,) = check(folder, row(LENGTH, "0.8.5", "0.9.0"))
-    assert problem.startswith(f"length-too-large: seen_in {said}")
+    found = check(folder, row(LENGTH, "0.8.5", "0.9.0"))
+    assert len(found) == len(said)
+    for problem, words in zip(found, said, strict=True):
+        assert problem.startswith(f"length-too-large: seen_in {words}")
 
 
 def test_a_text_that_no_release_has(folder: Path) -> None:
     """The rule claims vLLM's own text; without the claim it is somebody else's."""
     write(folder, rule(ITEM, extra="seen_in: [0.8.5–0.9.0]\n"), "length-too-large")
     (problem,) = check(folder, row("The length {} is fine"))
-    assert "says 0.8.5–0.9.0; the catalogue has none" in problem
+    assert "seen_in names 0.8.5–0.9.0, and its text is not there" in problem
     write(folder, rule(ITEM), "length-too-large")
     assert check(folder, row("The length {} is fine")) == []
 
@@ -146,26 +155,40 @@ def test_what_the_source_says_a_text_is_for(
     write(folder, rule(f"{{{ITEM}, {condition}}}"), "length-too-large")
     rules = rulebook.load(str(folder))
     known = Catalogue(RELEASES, (row(LENGTH, "0.9.0", kinds=kinds),))
-    assert seen.seen_in(seen.items_of(rules, known), RELEASES) == {"length-too-large": ("0.9.0",) if seen_there else ()}
+    assert seen.seen_in(seen.items_of(rules, known)) == {"length-too-large": {"0.9.0"} if seen_there else frozenset()}
 
 
 def test_argparse_names_the_argument_before_the_text_of_a_type(folder: Path) -> None:
     write(folder, rule("message: 'argument --limit-mm-per-prompt: Each item should be KEY=VALUE'"), "length-too-large")
     rules = rulebook.load(str(folder))
     known = Catalogue(RELEASES, (row("Each item should be KEY=VALUE", "0.8.0", kinds=["ArgumentTypeError"]),))
-    assert seen.seen_in(seen.items_of(rules, known), RELEASES) == {"length-too-large": ("0.8.0",)}
+    assert seen.seen_in(seen.items_of(rules, known)) == {"length-too-large": {"0.8.0"}}
 
 
 # Filling
 
 
-def fill(folder: Path, *rows: Row) -> None:
-    path = folder.parent / "messages.txt"
-    catalogue.write(Catalogue(RELEASES, rows), path)
-    assert verify_rules.main(["fill", "--rules", str(folder), "--catalogue", str(path)]) == 0
-    assert (
-        verify_rules.main(["check", "--rules", str(folder), "--catalogue", str(path), "--other-texts", str(path)]) == 0
-    )
+def arguments(folder: Path, *rows: Row) -> list[str]:
+    """The options for made-up releases, whose texts lie in the cache."""
+    cache = folder.parent / "cache"
+    cache.mkdir(exist_ok=True)
+    for release in RELEASES:
+        messages = [(row.text, kind, 1) for row in rows for kind in row.kinds if release in row.releases]
+        path = cache / f"vllm-{release}-{catalogue.miner()}.json"
+        path.write_text(json.dumps({"vllm/config.py": messages}), encoding="utf-8")
+    return ["--rules", str(folder), "--cache", str(cache), "--other-texts", str(folder / "none")]
+
+
+@pytest.fixture(autouse=True)
+def _releases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify_rules, "released", lambda: RELEASES)
+    monkeypatch.setattr(marks, "marks", list)
+
+
+def fill(folder: Path, *rows: Row, release: str = "all") -> None:
+    options = [*arguments(folder, *rows), "--release", release]
+    assert verify_rules.main(["fill", *options]) == 0
+    assert verify_rules.main(["check", *options]) == 0
 
 
 def test_filling_writes_one_line_and_nothing_else(folder: Path) -> None:
@@ -178,6 +201,46 @@ def test_filling_writes_one_line_and_nothing_else(folder: Path) -> None:
     assert path.read_text(encoding="utf-8") == before.replace("references:", "seen_in: [0.8.0–0.8.5]\nreferences:")
     fill(folder, row("Something else is wrong here"))
     assert path.read_text(encoding="utf-8") == before
+
+
+def test_what_the_newest_release_has_too_has_an_open_end(folder: Path) -> None:
+    path = write(folder, rule(ITEM), "length-too-large")
+    fill(folder, row(LENGTH, "0.8.0", "0.10.0", "0.11.0"))
+    assert "seen_in: [0.8.0, 0.10.0–]\n" in path.read_text(encoding="utf-8")
+
+
+def test_filling_for_one_release_leaves_the_others_alone(folder: Path) -> None:
+    path = write(folder, rule(ITEM, extra="seen_in: [0.8.0–]\n"), "length-too-large")
+    fill(folder, row(LENGTH, "0.10.0"), release="0.11.0")
+    assert "seen_in: [0.8.0–0.10.0]\n" in path.read_text(encoding="utf-8")
+    fill(folder, row(LENGTH), release="0.11.0")
+    assert "seen_in: [0.8.0–]\n" in path.read_text(encoding="utf-8")
+    fill(folder, row(LENGTH, "0.8.0"), release="0.9.0")
+    assert "seen_in: [0.8.0, 0.10.0–]\n" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("asked", "read"),
+    [
+        ([], ("0.10.0", "0.11.0")),
+        (["0.11.0"], ("0.10.0", "0.11.0")),
+        (["0.8.5", "0.11.0"], ("0.8.0", "0.8.5", "0.10.0", "0.11.0")),
+        (["0.8.0"], ("0.8.0",)),
+        (["0.12.0"], ("0.11.0", "0.12.0")),
+        (["all"], RELEASES),
+    ],
+)
+def test_a_release_is_read_with_the_one_before_it(asked: list[str], read: tuple[str, ...]) -> None:
+    assert verify_rules.wanted(asked, RELEASES) == read
+
+
+def test_ranges_are_written_and_read_back() -> None:
+    for some in ({"0.8.0"}, {"0.8.0", "0.8.5"}, {"0.8.0", "0.9.0", "0.10.0"}, {"0.11.0"}, set(RELEASES), set()):
+        for newest in ("", RELEASES[-1]):
+            written = catalogue.ranges(some, RELEASES, newest)
+            assert catalogue.expanded(written, RELEASES) == some
+    assert catalogue.ranges(set(RELEASES), RELEASES) == ("0.8.0–0.11.0",)
+    assert catalogue.ranges(set(RELEASES), RELEASES, "0.11.0") == ("0.8.0–",)
 
 
 @pytest.mark.parametrize(
@@ -221,16 +284,47 @@ def test_line_ends_of_windows_stay(folder: Path) -> None:
 
 
 def test_the_command_says_what_is_wrong_and_fails(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = folder.parent / "messages.txt"
-    catalogue.write(Catalogue(RELEASES, (row(LENGTH),)), path)
+    options = arguments(folder, row(LENGTH))
     write(folder, rule(ITEM), "length-too-large")
-    arguments = ["--rules", str(folder), "--catalogue", str(path), "--other-texts", str(path)]
-    assert verify_rules.main(arguments) == 1
+    assert verify_rules.main(options) == 1
     assert "1 mistakes" in capsys.readouterr().out
-    assert verify_rules.main(["show", "length-too-large", r"is more than the \d+ tokens of", *arguments]) == 0
+    assert verify_rules.main(["show", "length-too-large", r"is more than the \d+ tokens of", *options]) == 0
     assert capsys.readouterr().out.count(LENGTH) == 2
-    assert verify_rules.main(["foreign", *arguments]) == 0
+    assert verify_rules.main(["foreign", *options]) == 0
     assert capsys.readouterr().out == ""
     write(folder, "id: broken", "broken")
-    assert verify_rules.main(arguments) == 1
+    assert verify_rules.main(options) == 1
     assert "broken.yaml" in capsys.readouterr().err
+
+
+def test_sources_that_cannot_be_had(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch_sdist, "pip_settings", lambda: {"index-url": (folder / "nothing").as_uri()})
+    write(folder, rule(ITEM), "length-too-large")
+    options = [*arguments(folder, row(LENGTH)), "--release", "0.99.0"]
+    assert verify_rules.main(options) == verify_rules.UNREACHABLE
+    said = capsys.readouterr()
+    assert (said.out, "vllm 0.99.0 cannot be fetched" in said.err) == ("", True)
+
+
+def test_texts_are_mined_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    core = folder / "vllm-0.9.0" / "vllm" / "core.py"
+    core.parent.mkdir(parents=True)
+    core.write_text('raise ValueError(f"The length {n} is too large")\n', encoding="utf-8")
+    found = catalogue.of_releases(["0.9.0"], folder / "cache", folder)
+    assert [(row.text, row.file, row.kinds) for row in found.rows] == [
+        ("The length {} is too large", "vllm/core.py", ("ValueError",))
+    ]
+    core.unlink()
+    assert catalogue.of_releases(["0.9.0"], folder / "cache", folder) == found
+    monkeypatch.setattr(catalogue, "miner", lambda: "another")
+    assert catalogue.of_releases(["0.9.0"], folder / "cache", folder).rows == ()
+
+
+def test_marks_are_held_against_the_newest_release_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marks, "marks", lambda: [marks.Mark("a table", "words that are gone", current=True)])
+    write(folder, rule(ITEM, extra="seen_in: [0.8.0–]\n"), "length-too-large")
+    options = arguments(folder, row(LENGTH))
+    assert verify_rules.main(options) == 1
+    assert verify_rules.main([*options, "--release", "0.9.0"]) == 0
