@@ -62,10 +62,16 @@ ACTIVITY = (
             ("POST", "/v1/messages/count_tokens", "200 OK"),
             ("POST", "/v1/load_lora_adapter", "200 OK"),
             ("POST", "/v1/chat/completions", "400 Bad Request"),
-            ("POST", "/v1/chat/completions", "500 Internal Server Error"),
-            ("GET", "/health", "503 Service Unavailable"),
         )
     ),
+)
+FAULTS = (
+    ("", 'INFO:     10.0.0.5:40402 - "POST /v1/chat/completions HTTP/1.1" 500 Internal Server Error'),
+    ("", 'INFO:     10.0.0.5:40402 - "GET /health HTTP/1.1" 503 Service Unavailable'),
+)
+LISTENING = (
+    ("Starting vLLM ", "INFO 02-16 10:03:00 [api_server.py:500] Starting vLLM API server 0 on http://0.0.0.0:8000"),
+    ("Starting vLLM ", "INFO 02-16 10:03:00 [entry.py:41] Starting vLLM server on http://0.0.0.0:8000"),
 )
 ENGINE = (
     (
@@ -123,6 +129,8 @@ DEATHS = (
     ("*** SIG", "*** SIGSEGV received at time=1739700180 on cpu 3 ***"),
     ("Segfault encountered", "!!!!!!! Segfault encountered !!!!!!!"),
     ("(core dumped)", "run.sh: line 3:   123 Segmentation fault      (core dumped) vllm serve m"),
+)
+CRASHES = (
     ("exited with code ", "vllm-1 exited with code 1"),
     ("exited with code ", "vllm-1 exited with code 137"),
     ("Main process exited", "vllm.service: Main process exited, code=exited, status=1/FAILURE"),
@@ -192,15 +200,18 @@ ASKED = (
     ("", "KeyboardInterrupt: terminated"),
     ("", "asyncio.exceptions.CancelledError"),
 )
+TOLD = (
+    (
+        "[shutdown] EngineCore: trigger received",
+        "INFO 02-16 10:03:00 [core.py:1525] [shutdown] EngineCore: trigger received signal=SIGTERM",
+    ),
+    ("Shutdown initiated (timeout=", "INFO 02-16 10:03:00 [core.py:1266] Shutdown initiated (timeout=0)"),
+)
 STOPPING = (
     ("Shutting down", "INFO:     Shutting down"),
     ("Waiting for application shutdown", "INFO:     Waiting for application shutdown."),
     ("Application shutdown complete", "INFO:     Application shutdown complete."),
     ("Finished server process", "INFO:     Finished server process [1]"),
-    (
-        "[shutdown] EngineCore: trigger received",
-        "INFO 02-16 10:03:00 [core.py:1525] [shutdown] EngineCore: trigger received signal=SIGTERM",
-    ),
 )
 STEPS = (
     ("Graph capturing finished in", "INFO 02-16 10:03:00 x.py:1] Graph capturing finished in 18 secs, took 1.91 GiB"),
@@ -251,11 +262,15 @@ SAMPLES = {
     "ready": READY,
     "answer": ANSWERS,
     "activity": ACTIVITY,
+    "fault": FAULTS,
     "engine": ENGINE,
+    "listening": LISTENING,
     "death": DEATHS,
     "gone": GONE,
+    "crash": CRASHES,
     "bound": BOUND,
     "asked": ASKED,
+    "told": TOLD,
     "stopping": STOPPING,
     "step": STEPS,
 }

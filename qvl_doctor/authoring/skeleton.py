@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 
 from qvl_doctor import patterns
+from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.unrecognized import FailureLog, first_unknown
 from qvl_doctor.logs.records import read_records
 from qvl_doctor.logs.source import clean
@@ -48,7 +49,7 @@ def failing_record(records: Sequence[Record]) -> Record | None:
     failures = FailureLog()
     for record in records:
         failures.feed(record)
-    chain = first_unknown(failures.chains, [])
+    chain = first_unknown(failures.chains, [], Life())
     if chain:
         return next((record for record in chain if record.exception), chain[0])
     errors = [record for record in records if record.level in {"ERROR", "CRITICAL", "FATAL"}]

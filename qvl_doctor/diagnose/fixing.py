@@ -10,6 +10,7 @@ from qvl_doctor import remedies
 from qvl_doctor.diagnose.conditions import applies
 from qvl_doctor.diagnose.upgrades import within_limits
 from qvl_doctor.launch.spelling import spell_flags
+from qvl_doctor.messages import say
 from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text, as_text, fact_text, sentences
 from qvl_doctor.rulebook import complete
 from qvl_doctor.rulebook.texts import placeholders
@@ -58,9 +59,10 @@ def fill_text(text: Text, values: Mapping[str, str]) -> dict[str, str]:
     filled = {}
     for language in LANGUAGES:
         known = []
+        words = {**values, "reached": say(f"phase.{values['reached']}", language)} if "reached" in values else values
         for sentence in _SENTENCE.split(text[language]):
             try:
-                known.append(fill(sentence, values))
+                known.append(fill(sentence, words))
             except MissingValueError:
                 continue
         filled[language] = sentences(known, language).strip()

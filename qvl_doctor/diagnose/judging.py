@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from qvl_doctor.diagnose.conditions import applies, facts_hold, hit_holds
 from qvl_doctor.diagnose.fixing import fill_text, fixes_of, shown_captures, values_of
 from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.ranking import order, roles, winners
-from qvl_doctor.diagnose.unrecognized import finding_of, first_unknown
+from qvl_doctor.diagnose.unrecognized import finding_of, finding_of_line, first_unknown, has_failure, says_nothing
+from qvl_doctor.logs.milestones import ACCESS, DEATHS, milestone_of
 from qvl_doctor.model import Fact, Facts, Finding, Hit, Line, Record, Rule, as_text, fact_text
 from qvl_doctor.observations import is_observation
 from qvl_doctor.observations.sentences import MANIFEST
 from qvl_doctor.rulebook import complete
 
 _MAX_EVIDENCE = 6
+#: Topics whose notices are about single requests.
+_OF_REQUESTS = frozenset(
+    ("requests", "media", "multimodal", "tools-and-structured-output", "tokenizer-and-chat-template")
+)
 _DEADLY = frozenset(("worker", "engine"))
+#: What vLLM says where a platform has no compiled part in vLLM itself (platforms/interface.py), and where it has one.
+_NO_EXTENSION = "Failed to import from vllm._"
+_WITH_EXTENSION = frozenset(("", "cuda", "rocm", "cpu", "unspecified"))
+_CALM = frozenset(("WARNING", "INFO", "DEBUG", "TRACE"))
 
 
 class Observed(NamedTuple):
@@ -34,13 +43,18 @@ def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], F
     """The findings of a run, causes first; its facts with what the judging adds."""
     life = seen.life
     facts = dict(seen.facts) | _state(life, failed=False)
-    hits = [*seen.hits, *_on_facts_alone(rules, facts)]
+    hits = [*seen.hits, *_on_facts_alone(rules, facts, life)]
+    failing = life.dead or life.interrupted or (not life.came_up and has_failure(seen.chains, life))
     kept = [hit for hit in hits if _speaks(hit, facts, life)]
+    if not failing:
+        kept = [hit for hit in kept if not _is_search(hit)]
     best = winners(_verified(hit, facts) for hit in kept)
     by_rule: dict[str, list[Hit]] = {}
     for hit in sorted(best, key=lambda hit: hit.record.first_line if hit.record else 0):
         by_rule.setdefault(_name(hit), []).append(hit)
-    severity = {name: _severity(found, life) for name, found in by_rule.items()}
+    severity = _quieted({name: _severity(found, life, failing) for name, found in by_rule.items()}, by_rule)
+    if not (life.was_up or life.step_line or life.dead or "fatal" in severity.values()):
+        severity |= _refusals(by_rule, severity, seen)
     ordered = order(by_rule, severity)
     role = roles(ordered, severity)
     findings = [_finding(by_rule[name], role[name], severity[name], facts) for name in ordered]
@@ -53,6 +67,12 @@ def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], F
 def _speaks(hit: Hit, facts: Facts, life: Life) -> bool:
     """Whether a hit counts: facts and releases are as the rule asks, and it is not the noise of a shutdown that was asked for."""
     if not hit_holds(hit, facts):
+        return False
+    if (
+        hit.record
+        and hit.record.message.startswith(_NO_EXTENSION)
+        and fact_text(facts, "platform") not in _WITH_EXTENSION
+    ):
         return False
     known = {name: as_text(fact.value) for name, fact in facts.items()} | dict(hit.captures)
     if applies(hit.rule.applies, known) is False:
@@ -77,7 +97,7 @@ def _verified(hit: Hit, facts: Facts) -> Hit:
     return hit._replace(unverified=applies(hit.rule.applies, known) is None) if hit.rule.applies else hit
 
 
-def _on_facts_alone(rules: Iterable[Rule], facts: Facts) -> Iterable[Hit]:
+def _on_facts_alone(rules: Iterable[Rule], facts: Facts, life: Life) -> Iterable[Hit]:
     for rule in rules:
         for item in rule.match:
             if (
@@ -90,22 +110,79 @@ def _on_facts_alone(rules: Iterable[Rule], facts: Facts) -> Iterable[Hit]:
                     pair for pair in known if pair[1].source == "log"
                 ] or known  # what follows from facts stands on no line
                 shown = tuple(Line(fact.line, f"{name} = {as_text(fact.value)}") for name, fact in said)
+                if life.stop is not None and "ended" in item.facts:
+                    shown = life.stop.lines[-1:]
                 yield Hit(rule, item, None, {}, shown)
                 break
 
 
-def _severity(hits: Sequence[Hit], life: Life) -> str:
-    """The rule's severity, unless the run shows that it was not that bad: it became ready afterwards, or went on serving."""
+def _severity(hits: Sequence[Hit], life: Life, failing: bool) -> str:
+    """The rule's severity, unless the run shows that it was not that bad: it was overcome, or only a request failed.
+
+    What a process only warned of can be a cause only where something failed (`failing`).
+    """
     severity = hits[0].rule.severity
-    if severity != "fatal" or not life.was_up:
+    if severity != "fatal":
         return severity
-    after = [hit for hit in hits if hit.record is None or _since(hit.record, life.up_line)]
+    if not failing and all(_is_calm(hit) for hit in hits):
+        return "notice"
+    if all(hit.record and life.progressed(hit.record) for hit in hits):
+        return "notice"
+    if not life.came_up:
+        return severity
+    after = [hit for hit in hits if hit.record is None or _since(hit.record, life.overcome_line)]
     if not after:
-        return "notice"  # it started all the same
-    deadly = bool(life.death_line) or any(
-        hit.record and (hit.record.role in _DEADLY or is_observation(hit.record)) for hit in after
+        return "notice"
+    deadly = (
+        life.dead
+        or not life.serves
+        or any(hit.record and (hit.record.role in _DEADLY or is_observation(hit.record)) for hit in after)
     )
     return severity if deadly else "notice"
+
+
+def _is_calm(hit: Hit) -> bool:
+    """Whether a hit is on a warning, or on what is not even that: no process ends with these, but for those that say so."""
+    if hit.record is None or hit.record.level not in _CALM:
+        return False
+    mark = milestone_of(hit.record)
+    return mark is None or mark.kind not in DEATHS
+
+
+def _is_search(hit: Hit) -> bool:
+    """Whether a hit is on one step of a search (for a backend, a kernel) that found something else."""
+    return hit.rule.severity == "fatal" and hit.record is not None and hit.record.level in {"DEBUG", "TRACE"}
+
+
+def _quieted(severity: dict[str, str], by_rule: dict[str, list[Hit]]) -> dict[str, str]:
+    """The same, where what a process only warned of is no cause beside an error that explains the failure.
+
+    Unless its rule says that it explains this very error.
+    """
+    fatal = [name for name, level in severity.items() if level == "fatal"]
+    calm = {name for name in fatal if all(_is_calm(hit) for hit in by_rule[name])}
+    told = {by_rule[name][0].rule.id for name in fatal if name not in calm and not by_rule[name][0].rule.symptom}
+    quiet = {name for name in calm if told and told.isdisjoint(by_rule[name][0].rule.explains)}
+    return {name: "notice" if name in quiet else level for name, level in severity.items()}
+
+
+def _refusals(by_rule: dict[str, list[Hit]], severity: dict[str, str], seen: Observed) -> dict[str, str]:
+    """Where an input shows nothing but requests that failed, the rules on them tell what is wrong with the service."""
+    records = [hit.record for hits in by_rule.values() for hit in hits if hit.record]
+    if not any(record.exception or record.level == "ERROR" or _is_refusal(record) for record in records):
+        return {}
+    if not seen.life.came_up and first_unknown(seen.chains, records, seen.life):
+        return {}
+    return {
+        name: "degraded"
+        for name, hits in by_rule.items()
+        if severity[name] == "notice" and complete(hits[0].rule).topic in _OF_REQUESTS
+    }
+
+
+def _is_refusal(record: Record) -> bool:
+    found = ACCESS.search(record.message)
+    return found is not None and found["status"][0] in "45"
 
 
 def _since(record: Record, line: int) -> bool:
@@ -147,29 +224,40 @@ def _with_unknown(
 ) -> list[Finding]:
     """The findings and, where they explain nothing fatal, the failure that no rule knows."""
     life = seen.life
-    explained = any(severity[name] == "fatal" and not by_rule[name][0].rule.symptom for name in by_rule)
-    if explained:
+    fatal = [name for name in by_rule if severity[name] == "fatal" and not by_rule[name][0].rule.symptom]
+    calm = {by_rule[name][0].rule.id for name in fatal if all(map(_is_calm, by_rule[name]))}
+    if any(by_rule[name][0].rule.id not in calm for name in fatal):
         return findings
-    known = [hit.record for hits in by_rule.values() for hit in hits if hit.record and not hit.rule.symptom]
-    symptoms = [hit.record for hits in by_rule.values() for hit in hits if hit.record and hit.rule.symptom]
-    stop = life.stop_line if life.stopped else 0
+    known = [hit.record for hits in by_rule.values() for hit in hits if hit.record and not _is_calm(hit)]
+    chain = first_unknown(seen.chains, known, life, life.overcome_line)
+    if chain is not None and fatal and says_nothing(chain):
+        return findings
     release = fact_text(facts, "vllm")
-    chain = first_unknown(seen.chains, [*known, *symptoms], after=life.up_line, before=stop)
-    if chain is None:
-        return findings
     # At a server that was up, only what failed in its engine can have killed it: the API server's tracebacks are those
     # of requests.
-    request = life.was_up and (not life.death_line or chain[0].role not in {"worker", "engine"})
-    finding = finding_of(chain, release, "notice" if request else "fatal")
-    if request:
-        return [*findings, finding]
-    return [finding, *(other._replace(role="symptom") if other.role == "cause" else other for other in findings)]
+    served = life.came_up and life.serves and not life.crashed
+    if chain is not None and not (served and not (life.dead and chain[0].role in _DEADLY)):
+        return _first(finding_of(chain, release, "fatal"), findings, calm)
+    if life.death is not None and not any(each.severity == "fatal" for each in findings):
+        findings = _first(finding_of_line(life.death, release), findings, calm)
+    request = first_unknown(seen.chains, known, life, life.up_line) if served else None
+    return findings if request is None else [*findings, finding_of(request, release, "notice")]
+
+
+def _first(cause: Finding, others: Sequence[Finding], calm: Collection[str]) -> list[Finding]:
+    """The cause in front, and what was taken for one among what follows from it; warnings are warnings then."""
+    quiet = [each._replace(role="warning", severity="notice") if each.rule in calm else each for each in others]
+    return [cause, *(each._replace(role="symptom") if each.role == "cause" else each for each in quiet)]
 
 
 def _state(life: Life, *, failed: bool) -> dict[str, Fact]:
-    """What the life adds to the facts. Whether it was ready is known for sure only if it was."""
+    """What the signs of life add to the facts. Whether it was ready is known for sure only if it was."""
     state = {
         "ended": Fact(life.ended(failed), "log", life.last_line),
-        "stalled_s": Fact(0.0 if life.was_up else life.stalled_s, "log", life.last_line),
+        "stalled_s": Fact(0.0 if life.came_up else life.stalled_s, "log", life.last_line),
     }
-    return state | {"ready": Fact("yes", "log", life.up_line)} if life.was_up else state
+    if life.interrupted:
+        state |= {"ran_s": Fact(round(life.ran_s), "log", life.stop_line)} if life.ran_s else {}
+        state |= {"reached": Fact(life.step, "log", life.step_line)} if life.step else {}
+    line = life.up_line or life.came_up_line
+    return state | {"ready": Fact("yes", "log", line)} if life.came_up else state

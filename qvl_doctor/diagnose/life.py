@@ -6,16 +6,23 @@ such marks stands in `logs/milestones.py`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from qvl_doctor.logs.milestones import (
     ACTIVITY,
     ANSWER,
     ASKED,
     BOUND,
+    CRASH,
     DEATH,
     ENGINE,
+    FAULT,
     GONE,
+    LISTENING,
     READY,
+    STEP,
     STOPPING,
+    TOLD,
     Milestone,
     milestone_of,
 )
@@ -34,29 +41,35 @@ _HEARTBEATS = (
 _WATCHDOG_S = 5.0
 #: Answers that prove life where no line has a time.
 _ENOUGH_ANSWERS = 3
+_MAX_PROCESSES = 1024
 
 
 class Life:
     """Collects what the verdict on a run rests on. Lines are numbers in the input, 0 = not seen."""
 
     def __init__(self) -> None:
-        self.ready_line = 0
-        #: The first line that shows that the server had come up, and the last that proves that it works.
-        self.up_line = 0
-        self.proof_line = 0
-        self.death_line = 0
-        self.stop_line = 0
-        self.engine_line = 0
+        #: The last ready mark, the last proof that the server works, and the first line that shows that it had come up.
+        self.ready_line = self.proof_line = self.up_line = 0
+        #: A request was answered, be it with an error.
+        self.came_up_line = 0
+        self.engine_line = self.step_line = self.stop_line = 0
+        #: The step of the start-up that was reached last, and the record that told it to stop.
+        self.step = ""
+        self.stop: Record | None = None
+        #: The record with which the death began that nothing ended since; whether the main program itself is gone.
+        self.death: Record | None = None
+        self.crashed = False
         self.last_line = 0
-        #: The stop was asked for; the server has a front end, or is a program around LLM(…).
-        self.asked = False
-        self.serves = False
+        #: The stop was asked for from outside; the engine was told to stop; the server has a front end, or is a program
+        #: around LLM(…); it was about to listen.
+        self.asked = self.told = self.serves = self.listening = False
         self.first_clock: float | None = None
         self.progress_clock: float | None = None
         self.last_clock: float | None = None
         self._death_clock: float | None = None
         self._vanished = False
         self._answers = 0
+        self._steps: dict[str, int] = {}
 
     def feed(self, record: Record, mark: Milestone | None) -> None:
         """Takes in a record and the mark that it carries."""
@@ -67,37 +80,51 @@ class Life:
                 self.first_clock = record.clock
             if not record.message.startswith(_HEARTBEATS):
                 self.progress_clock = record.clock
-        self.serves = self.serves or record.role == "api"
+        self.serves = self.serves or (record.role == "api" and not record.frames)
         if mark is not None:
-            self._mark(mark.kind, record.first_line)
+            self._mark(mark, record)
 
-    def _mark(self, kind: str, line: int) -> None:
+    def _mark(self, mark: Milestone, record: Record) -> None:
+        kind, line = mark.kind, record.first_line
+        if kind in {READY, ANSWER, ACTIVITY, FAULT}:
+            self.came_up_line = self.came_up_line or line
+            self.serves = self.serves or not mark.words  # an access line
         if kind == READY:
             self._revive(line)
-            self.ready_line = self.ready_line or line
-            self.stop_line, self.asked, self.serves = 0, False, True
+            self.ready_line, self.stop_line, self.stop = line, 0, None
+            self.asked = self.told = False
+            self.serves = True
         elif kind == ANSWER:
             self._answered(line)
         elif kind == ACTIVITY:
             self.up_line = self.up_line or line
-        elif kind == ENGINE:
-            self.engine_line = self.engine_line or line
+        elif kind in {STEP, ENGINE}:
+            self._stepped(record, mark)
+        elif kind == LISTENING:
+            self.listening = self.serves = True
         elif kind == BOUND:
-            self.up_line = self.ready_line = self.proof_line = 0
-            self._died(line, vanished=False)
-        elif kind in (DEATH, GONE):
-            self._died(line, vanished=kind == GONE)
-        elif kind in (ASKED, STOPPING):
-            self._stopped(line, asked=kind == ASKED)
+            self.up_line = self.came_up_line = self.ready_line = self.proof_line = 0
+            self._died(record, kind)
+        elif kind in {DEATH, GONE, CRASH}:
+            self._died(record, kind)
+        elif kind in {ASKED, TOLD, STOPPING}:
+            self._stopped(record, kind)
+
+    def _stepped(self, record: Record, mark: Milestone) -> None:
+        self.step_line, self.step = record.first_line, mark.then
+        if mark.kind == ENGINE:
+            self.engine_line = record.first_line
+        if record.process in self._steps or len(self._steps) < _MAX_PROCESSES:
+            self._steps[record.process] = record.first_line
 
     def _revive(self, line: int) -> None:
         self.up_line = self.up_line or line
         self.proof_line = line
-        self.death_line, self._death_clock, self._answers, self._vanished = 0, None, 0, False
+        self.death, self._death_clock, self._answers, self._vanished, self.crashed = None, None, 0, False, False
 
     def _answered(self, line: int) -> None:
         """After a death only a late answer counts: streams that began before it, and those the server took before it knew."""
-        if not self.death_line:
+        if self.death is None:
             self._revive(line)
             return
         self._answers += 1
@@ -105,32 +132,39 @@ class Life:
             late = self._answers >= _ENOUGH_ANSWERS
         else:
             late = self.last_clock > self._death_clock + _WATCHDOG_S
-        if late:
+        if late and not self.crashed:
             self._revive(line)
 
-    def _died(self, line: int, *, vanished: bool) -> None:
-        if self.stop_line and (self.asked or (vanished and self.proof_line)):
+    def _died(self, record: Record, kind: str) -> None:
+        if self.stop_line and (self.asked or (self.told and kind != CRASH) or (kind == GONE and self.proof_line)):
             return  # the noise of a stop: it had been well until then
-        if not self.death_line:
-            self.death_line, self._death_clock, self._answers = line, self.last_clock, 0
-            self._vanished = vanished
-        elif not vanished:
+        self.crashed = self.crashed or kind == CRASH
+        if self.death is None:
+            self.death, self._death_clock, self._answers = record, self.last_clock, 0
+            self._vanished = kind == GONE
+        elif kind != GONE:
             self._vanished = False
 
-    def _stopped(self, line: int, *, asked: bool) -> None:
-        if self.death_line:
+    def _stopped(self, record: Record, kind: str) -> None:
+        if self.death is not None:
             # Ctrl-C reaches every process: the engine may be gone before the server says that it was told to stop.
-            if not (asked and self._vanished and self._just_now()):
+            if not (kind == ASKED and self._vanished and self._just_now()):
                 return
-            self.death_line = 0
-        if not self.stop_line:
-            self.stop_line = line
-        self.asked = self.asked or asked
+            self.death = None
+        if self.stop is None or (kind == ASKED and not self.asked):
+            self.stop = record
+        self.stop_line = self.stop_line or record.first_line
+        self.asked = self.asked or kind == ASKED
+        self.told = self.told or kind == TOLD
 
     def _just_now(self) -> bool:
         if self._death_clock is None or self.last_clock is None:
             return True
         return self.last_clock - self._death_clock <= _WATCHDOG_S
+
+    def progressed(self, record: Record) -> bool:
+        """Whether the process that logged an error came further in its start-up after it. Where no process is named, nothing tells."""
+        return bool(record.process and record.level) and self._steps.get(record.process, 0) > record.last_line
 
     @property
     def was_up(self) -> bool:
@@ -138,24 +172,39 @@ class Life:
         return bool(self.up_line) or self.worked
 
     @property
+    def came_up(self) -> bool:
+        """It took requests, whatever came of them."""
+        return bool(self.came_up_line) or self.worked
+
+    @property
     def worked(self) -> bool:
         """A program around LLM(…) came to its end: its engine was ready, and was told to stop."""
-        return bool(self.engine_line and self.stop_line) and not self.serves and not self.death_line
+        return bool(self.engine_line and self.stop_line) and not self.serves and self.death is None
 
     @property
     def dead(self) -> bool:
         """Something that the server needs has died, and nothing after that proves life."""
-        return bool(self.death_line)
+        return self.death is not None
+
+    @property
+    def overcome_line(self) -> int:
+        """What failed before this line was overcome: the server became ready, or, where it lives, answered after it."""
+        return self.ready_line if self.dead else self.proof_line
 
     @property
     def stopped(self) -> bool:
         """It was stopped, and nothing had died before: what follows is the noise of a shutdown."""
-        return bool(self.stop_line) and not self.death_line
+        return bool(self.stop_line) and self.death is None
 
     @property
     def interrupted(self) -> bool:
-        """It was told to stop before it was ready."""
-        return self.stopped and not self.was_up
+        """It was stopped while it started. A server that is about to listen may serve without saying so."""
+        return self.stopped and bool(self.step_line) and not self.came_up and not self.listening
+
+    @property
+    def over(self) -> bool:
+        """The main program is gone: what begins after this is another start."""
+        return self.crashed
 
     @property
     def ran_s(self) -> float:
@@ -172,15 +221,17 @@ class Life:
         return max(0.0, self.last_clock - self.progress_clock)
 
     def ended(self, failed: bool) -> str:
-        """clean, abrupt, running, or cut off."""
+        """interrupted, clean, abrupt, running, or cut off."""
+        if self.interrupted:
+            return "interrupted"
         if self.stopped:
             return "clean"
-        if failed or self.death_line:
+        if failed or self.dead:
             return "abrupt"
-        return "running" if self.was_up else "cut off"
+        return "running" if self.came_up else "cut off"
 
 
-def life_of(records: list[Record]) -> Life:
+def life_of(records: Iterable[Record]) -> Life:
     """What the records of one start-up prove."""
     life = Life()
     for record in records:

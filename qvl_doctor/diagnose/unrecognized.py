@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from qvl_doctor.diagnose.life import Life
 from qvl_doctor.messages import both
 from qvl_doctor.model import UNRECOGNIZED, Finding, Fix, Frame, Line, Record, joined
 
@@ -27,6 +28,8 @@ class FailureLog:
     def feed(self, record: Record) -> None:
         if not (record.exception or record.cut) or record.exception.rpartition(".")[2].endswith("Warning"):
             return
+        if record.level == "WARNING":
+            return  # its process went on, whatever it shows
         chain = self._last.get(record.process)
         if record.chained and chain is not None:
             chain.append(record)
@@ -38,35 +41,43 @@ class FailureLog:
 
 
 def first_unknown(
-    chains: Sequence[Sequence[Record]], known: Sequence[Record], *, after: int = 0, before: int = 0
+    chains: Sequence[Sequence[Record]], known: Sequence[Record], life: Life, after: int = 0
 ) -> Sequence[Record] | None:
     """The chain to name: of the deepest process, the first that no rule spoke on and that only repeats no known one.
 
-    Only chains that begin after line `after` and, where it is given, before line `before` count.
+    What comes before line `after` does not count, nor does what its process left behind, nor the noise of a stop.
     """
     spoken = {id(record) for record in known}
     said = [record.message for record in known if record.message]
-    candidates = []
-    for chain in chains:
-        first = chain[0].first_line
-        if first <= after or (before and first >= before) or any(id(record) in spoken for record in chain):
-            continue
-        if all(record.exception in _NO_FAILURE for record in chain):
-            continue
-        if any(
-            record.message and any(words in record.message or record.message in words for words in said)
-            for record in chain
-        ):
-            continue
-        candidates.append(chain)
+    candidates = [
+        chain
+        for chain in chains
+        if _counts(chain, life, after) and not any(id(record) in spoken or _repeats(record, said) for record in chain)
+    ]
     return min(
         candidates,
-        key=lambda chain: (_says_nothing(chain), _DEPTH.get(chain[0].role, 2), chain[0].first_line),
+        key=lambda chain: (says_nothing(chain), _DEPTH.get(chain[0].role, 2), chain[0].first_line),
         default=None,
     )
 
 
-def _says_nothing(chain: Sequence[Record]) -> bool:
+def has_failure(chains: Sequence[Sequence[Record]], life: Life) -> bool:
+    """Whether any exception, known or not, was not overcome."""
+    return any(_counts(chain, life, life.overcome_line) for chain in chains)
+
+
+def _counts(chain: Sequence[Record], life: Life, after: int) -> bool:
+    first = chain[0].first_line
+    if first <= after or (life.stopped and first >= life.stop_line) or life.progressed(chain[-1]):
+        return False
+    return not all(record.exception in _NO_FAILURE for record in chain)
+
+
+def _repeats(record: Record, said: Sequence[str]) -> bool:
+    return bool(record.message) and any(words in record.message or record.message in words for words in said)
+
+
+def says_nothing(chain: Sequence[Record]) -> bool:
     """Tracebacks that were cut before they said what was raised come last: that something failed is all they tell."""
     return not any(record.exception or record.message for record in chain)
 
@@ -81,7 +92,7 @@ def finding_of(chain: Sequence[Record], release: str, severity: str) -> Finding:
         "where": f"{frame.file.rpartition('/')[2]}:{frame.line} {frame.function}" if frame else "?",
         "release": release or "?",
     }
-    cut = _says_nothing(chain)
+    cut = says_nothing(chain)
     why = both("unrecognized.why" if frame and not cut else "unrecognized.why_no_frame", **values)
     if len(chain) > 1 and chain[-1].exception:
         more = both("unrecognized.chain", last=f"{chain[-1].exception}: {_short(chain[-1].message)}")
@@ -96,6 +107,22 @@ def finding_of(chain: Sequence[Record], release: str, severity: str) -> Finding:
         evidence=tuple(line for record in chain[:_MAX_CHAIN] for line in _raised_lines(record)),
         fixes=(Fix(both("unrecognized.look")),),
         process=inner.process,
+    )
+
+
+def finding_of_line(record: Record, release: str) -> Finding:
+    """The finding for a line that says that something died, where no rule knows why."""
+    values = {"said": _short(record.message or record.lines[0].text), "release": release or "?"}
+    return Finding(
+        rule=UNRECOGNIZED,
+        role="cause",
+        severity="fatal",
+        confidence="unverified",
+        title=both("unrecognized.title_line", **values),
+        why=both("unrecognized.why_no_frame", **values),
+        evidence=record.lines[:1],
+        fixes=(Fix(both("unrecognized.look")),),
+        process=record.process,
     )
 
 

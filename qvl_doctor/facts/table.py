@@ -110,8 +110,10 @@ LISTED: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "run": {
         "ready": ("yes | no", "yes once the server took requests; no if it began to start and did not come that far"),
         "phase": (" | ".join(PHASES), "phase of the record"),
-        "ended": ("clean | abrupt | cut off | running", "how the log ends"),
+        "ended": ("clean | abrupt | interrupted | cut off | running", "how the log ends"),
         "stalled_s": ("number", "time without a line before the log stops"),
+        "reached": (" | ".join(PHASES), "step of a start that was ended from outside"),
+        "ran_s": ("number", "time from the first line to the last, where a start was ended from outside"),
     },
     # what follows from several (diagnose/derived.py); what cannot be told is absent
     "derived": {

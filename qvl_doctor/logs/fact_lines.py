@@ -113,6 +113,10 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
         (FactLine("asting torch.", r"asting (?P<dtype_cast>torch\.\w+ to torch\.(?P<dtype>\w+))"),),
     ),
     (
+        "Platform plugin",  # after that none was detected: it brings its own
+        (FactLine(" is activated", r"Platform plugin (?P<platform>\w+) is activated", keep="last"),),
+    ),
+    (
         "platform",
         (
             FactLine("Automatically detected platform", r"Automatically detected platform (?P<platform>\w+)"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from qvl_doctor.facts.table import COUNT, NUMBER, kind, unit
 from qvl_doctor.logs.fact_lines import LINES, FactLine
-from qvl_doctor.logs.milestones import ACTIVITY, ANSWER, BOUND, READY, Milestone, milestone_of
+from qvl_doctor.logs.milestones import ACTIVITY, ANSWER, BOUND, FAULT, READY, Milestone, milestone_of
 from qvl_doctor.logs.package_lists import PackageReader
 from qvl_doctor.model import Fact, Record
 
@@ -28,7 +28,7 @@ _ENGINE_LINE = re.compile(r"Initializing an? (?:(?P<engine>V[01]) )?LLM engine \
 #: Facts that only the beginning of a start-up tells.
 _STARTS = ("vllm", "args", "platform", "architecture", "max_model_len")
 #: Marks of a server that had come up.
-_UP = frozenset((READY, ANSWER, ACTIVITY))
+_UP = frozenset((READY, ANSWER, ACTIVITY, FAULT))
 _ENGINE_OF_FILE = {"core.py": "V1", "llm_engine.py": "V0"}
 
 #: Argument or field of the engine's configuration → fact. `auto` says nothing about what was chosen.

@@ -14,11 +14,16 @@ from typing import NamedTuple
 from qvl_doctor.model import Record
 
 #: What a mark proves. READY: the server says so itself. ANSWER: a request that needed the engine was answered. ACTIVITY:
-#: the server had come up, but its engine may be dead by now. ENGINE: the engine is ready, a server may be to come.
-READY, ANSWER, ACTIVITY, ENGINE = "ready", "answer", "activity", "engine"
+#: the server had come up, but its engine may be dead by now. FAULT: it takes requests, and fails on one. ENGINE: the
+#: engine is ready, a server may be to come. LISTENING: the server is about to listen.
+READY, ANSWER, ACTIVITY, FAULT, ENGINE, LISTENING = "ready", "answer", "activity", "fault", "engine", "listening"
 #: DEATH: a process that the server needs has failed. GONE: others say that the engine is not there any more; it may have
-#: been told to stop. ASKED: the server was told to stop. STOPPING: it stops, asked or not. BOUND: the port was taken.
-DEATH, GONE, ASKED, STOPPING, BOUND = "death", "gone", "asked", "stopping", "bound"
+#: been told to stop. CRASH: the main program itself ended with an error. BOUND: the port was taken.
+DEATH, GONE, CRASH, BOUND = "death", "gone", "crash", "bound"
+DEATHS = frozenset((DEATH, GONE, CRASH, BOUND))
+#: ASKED: someone outside told the server to stop. TOLD: its engine was told so by whoever started it, at a good end and at
+#: a bad one. STOPPING: the server stops, for whatever reason.
+ASKED, TOLD, STOPPING = "asked", "told", "stopping"
 STEP = "step"
 
 
@@ -60,6 +65,10 @@ def _death(words: str, releases: str, place: str, pattern: str = "", *, raw: boo
     return Milestone(words, DEATH, releases, place, pattern=pattern, raw=raw)
 
 
+def _crash(words: str, place: str, pattern: str) -> Milestone:
+    return Milestone(words, CRASH, _ANY, place, pattern=pattern, raw=True)
+
+
 def _gone(words: str, releases: str, place: str, pattern: str = "") -> Milestone:
     return Milestone(words, GONE, releases, place, pattern=pattern)
 
@@ -72,6 +81,8 @@ _UVICORN, _STARLETTE, _ANY = "uvicorn", "uvicorn/lifespan/on.py", "every release
 _V1, _V0, _MQ = "v1/engine", "engine/async_llm_engine.py", "engine/multiprocessing/client.py"
 _EXECUTOR, _LAUNCHER = "v1/executor/multiproc_executor.py", "entrypoints/launcher.py"
 _SHUTDOWN = "0.23.0–"
+
+_LISTENS = r"Starting vLLM (?:API )?server(?: \d+)? on "
 
 #: Every wording of every release. Where one record can hold two of them, the later step stands first.
 MILESTONES = (
@@ -104,6 +115,7 @@ MILESTONES = (
         "serving",
     ),
     Milestone("init engine (profile", ENGINE, "0.6.5–", "v1/engine/core.py, V0: engine/llm_engine.py", "", "serving"),
+    Milestone("Starting vLLM ", LISTENING, "0.7.3–", "entrypoints/openai/api_server.py", "", "", _LISTENS),
     # It died.
     _death("EngineCore encountered a fatal error", "0.8.5–", f"{_V1}/core.py"),
     _death("EngineCore failed to start", "0.8.5–", f"{_V1}/core.py"),
@@ -153,22 +165,14 @@ MILESTONES = (
         r"(?:Segmentation fault|Aborted|Bus error|Illegal instruction|Killed)\s+\(core dumped\)",
         raw=True,
     ),
-    _death("exited with code ", _ANY, "docker compose", r"^\S{1,120} exited with code (?!0\b|130\b|143\b)\d", raw=True),
-    _death(
+    _crash("exited with code ", "docker compose", r"^\S{1,120} exited with code (?!0\b|130\b|143\b)\d"),
+    _crash(
         "Main process exited",
-        _ANY,
         "systemd",
         r"Main process exited, code=(?:exited, status=(?!0\b|130\b|143\b)\d|(?:killed|dumped), status=(?!15|2/))",
-        raw=True,
     ),
-    _death(
-        ": error: ",
-        _ANY,
-        "argparse: the command line was refused",
-        r"^(?:vllm(?: serve)?|api_server\.py): error: ",
-        raw=True,
-    ),
-    _death("Killed", _ANY, "the shell", r"^(?:Killed|\S{1,200}: line \d+: \d+ Killed\b.*)$", raw=True),
+    _crash(": error: ", "argparse: the command line was refused", r"^(?:vllm(?: serve)?|api_server\.py): error: "),
+    _crash("Killed", "the shell", r"^(?:Killed|\S{1,200}: line \d+: \d+ Killed\b.*)$"),
     # It was told to stop.
     _asked("[shutdown] API server: shutdown triggered", _SHUTDOWN, "entrypoints/launchers/launcher.py", "shutdown"),
     _asked("Shutting down FastAPI HTTP server", "0.6.2–0.22.1", f"{_LAUNCHER}, after a signal only", "shutdown"),
@@ -189,8 +193,9 @@ MILESTONES = (
         "systemd",
         pattern=r"Main process exited, code=(?:killed, status=(?:15|2)/|exited, status=(?:130|143)\b)",
     ),
-    # It stops, for whatever reason: the engine is told so by whoever started it, at a good end and at a bad one.
-    Milestone("[shutdown] EngineCore: trigger received", STOPPING, _SHUTDOWN, f"{_V1}/core.py", "shutdown", "shutdown"),
+    # It stops, for whatever reason.
+    Milestone("[shutdown] EngineCore: trigger received", TOLD, _SHUTDOWN, f"{_V1}/core.py", "shutdown", "shutdown"),
+    Milestone("Shutdown initiated (timeout=", TOLD, "0.18.0–0.22.1", f"{_V1}/core.py", "shutdown", "shutdown"),
     Milestone("Shutting down", STOPPING, _ANY, "uvicorn/server.py", "", "", r"^Shutting down\.?$"),
     Milestone("Waiting for application shutdown", STOPPING, _ANY, _STARLETTE, "shutdown", "shutdown"),
     Milestone("Application shutdown complete", STOPPING, _ANY, _STARLETTE),
@@ -233,9 +238,10 @@ MILESTONES = (
 _ANSWERED = Milestone(
     "", ANSWER, "0.6.0–", "uvicorn/protocols/http: 2xx of a route that needs the engine", "serving", "serving"
 )
+_FAILED = Milestone("", FAULT, "0.6.0–", "uvicorn/protocols/http: 5xx", "serving", "serving")
 _SERVED = Milestone("", ACTIVITY, "0.6.0–", "uvicorn/protocols/http: any other request", "serving", "serving")
 #: What ends a main process for which nobody has words: an uncaught traceback that began in vLLM's own program.
-_UNCAUGHT = Milestone("", DEATH, "0.6.0–", "Python: an uncaught exception of `vllm serve`, the API server or LLM(…)")
+_UNCAUGHT = Milestone("", CRASH, "0.6.0–", "Python: an uncaught exception of `vllm serve`, the API server or LLM(…)")
 _INTERRUPTED = Milestone("", ASKED, "0.6.0–", "Python: KeyboardInterrupt, CancelledError or SystemExit", "", "")
 _INTERRUPTS = frozenset(("KeyboardInterrupt", "CancelledError"))
 
@@ -285,7 +291,6 @@ _SIGNS = (
     *("CANCELLED", "Finished", "failed", "rror", "Killed"),
 )
 _LOUD = frozenset(("ERROR", "WARNING", "CRITICAL"))
-_LOUD_KINDS = frozenset((DEATH, GONE, BOUND))
 _HEAD = 4096
 
 
@@ -301,7 +306,7 @@ def milestone_of(record: Record) -> Milestone | None:
         for mark in MILESTONES:
             if mark.words not in text:
                 continue
-            if mark.kind in _LOUD_KINDS:
+            if mark.kind in DEATHS:
                 if not loud and not (mark.raw and not record.level):
                     continue
             elif quoted and mark.kind != ASKED:
@@ -318,6 +323,8 @@ def _access(message: str) -> Milestone | None:
     if found is None:
         return None
     needed_engine = found["method"] == "POST" and ENGINE_ROUTE.fullmatch(found["path"].partition("?")[0])
+    if found["status"].startswith("5"):
+        return _FAILED
     return _ANSWERED if needed_engine and found["status"].startswith("2") else _SERVED
 
 

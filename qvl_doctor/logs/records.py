@@ -36,6 +36,10 @@ _ROUTINE_KEPT = 64
 _HEADER = "Traceback (most recent call last):"
 _HEADER_START = "Traceback (most"  # as much of it as a broken line keeps
 _CHAINS = ("During handling of the", "The above exception was")
+#: After these words Python itself shows a traceback and goes on: it says no more than a warning.
+_UNRAISABLE, _NOT_LOGGED = "Exception ignored in", "--- Logging error ---"
+#: So ends the stack that Python shows of a log call that failed.
+_STACK_END = ("Message: ", "Arguments: ")
 _FRAME = re.compile(
     r'\s*(?:\| *)*File "(?P<file>[^"]{1,1000})", ?line (?P<line>\d{1,9})(?:, in (?P<function>\S*))?\s*$'
 )
@@ -50,6 +54,7 @@ _STARTS = re.compile(
     r"Traceback \(most|(?:During handling of|The above exception)|Process [\w-]+:|usage: |\S+\.py:\d+: \w*Warning|\[W\d|"
     r"\S+:\d+:\d+ \[\d+\] NCCL|[\w -]{2,60}:\s+\d+%\||Loading \w+ checkpoint|Capturing |INFO|WARNING|ERROR|DEBUG|CRITICAL|"
     r"[\w.-]+@[\w.-]+:\S*[#$] |\$ |➜ |"  # somebody's prompt
+    r"Exception ignored in|--- Logging error|Call stack:|"
     r"terminate called |\S+ exited with code |\S+\.service: |\S+: line \d+: |[\w. -]{1,40}: error: "  # what ends a process
 )
 _PROGRESS = re.compile(r".{0,120}?(?:\d+%\||\d+% Completed|\bit/s\]|\bs/it\]|\d+%\s)")
@@ -105,6 +110,7 @@ class RecordBuilder:
         self._open: dict[tuple[str, ...], _Open] = {}
         self._last: tuple[str, ...] | None = None
         self._chained: set[tuple[str, ...]] = set()
+        self._ignored: dict[tuple[str, ...], str] = {}
         self._partial: Piece | None = None
         self._last_width = 0
 
@@ -161,12 +167,24 @@ class RecordBuilder:
             said = piece._replace(text=text[: -len(_HEADER)].rstrip(" ,"))
             done.append(_record(_Open(said)))
             piece = piece._replace(text=_HEADER)
+        piece = self._calmed(key, piece)
         record = _Open(piece)
         record.chained = key in self._chained
         self._chained.discard(key)
         self._open[key] = record
         self._last = key
         return done
+
+    def _calmed(self, key: tuple[str, ...], piece: Piece) -> Piece:
+        """The piece, as a warning where Python itself shows it and goes on."""
+        why = self._ignored.pop(key, "")
+        if piece.text.startswith((_UNRAISABLE, _NOT_LOGGED)):
+            self._ignored[key] = piece.text
+        elif why and not piece.headed:
+            if why.startswith(_NOT_LOGGED) and not piece.text.startswith("Arguments: "):
+                self._ignored[key] = why
+            return piece._replace(level="WARNING")
+        return piece
 
     def _finish(self, key: tuple[str, ...]) -> list[Record]:
         record = self._open.pop(key, None)
@@ -209,6 +227,9 @@ class RecordBuilder:
         text = piece.text
         if not text.strip():
             return True
+        if text.startswith(_STACK_END) and not current.head.headed:
+            current.head = current.head._replace(level="WARNING")
+            return False
         if text.startswith(_CHAINS) or (text.startswith(_HEADER) and len(current.texts) > 1):
             return False
         if text[0] in " \t|+":

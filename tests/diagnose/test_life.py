@@ -26,14 +26,14 @@ def lines(*kinds: str) -> list[str]:
     return [line for kind in kinds for _, line in SAMPLES[kind]]
 
 
-@pytest.mark.parametrize("line", lines("death", "gone", "bound"))
+@pytest.mark.parametrize("line", lines("death", "gone", "crash", "bound"))
 def test_every_death_is_one_for_a_server_that_was_up(line: str) -> None:
     assert life(UP, line).dead
     assert life(ANSWER, line).dead
     assert life(line).dead
 
 
-@pytest.mark.parametrize("line", lines("activity", "stopping", "engine", "step"))
+@pytest.mark.parametrize("line", lines("activity", "fault", "told", "stopping", "engine", "listening", "step"))
 def test_what_ends_no_death(line: str) -> None:
     """Statistics, other routes, errors, the shutdown that follows, steps of a start-up."""
     assert life(UP, DEAD, line, LATER, line).dead
@@ -65,7 +65,7 @@ def test_without_times_several_answers_are_needed() -> None:
 
 @pytest.mark.parametrize("line", lines("asked"))
 def test_deaths_after_a_stop_that_was_asked_for_are_its_noise(line: str) -> None:
-    for death in lines("death", "gone"):
+    for death in lines("death", "gone", "crash"):
         assert not life(UP, line, death).dead, death
         assert life(UP, line, death).stopped, death
 
@@ -84,12 +84,39 @@ def test_ctrl_c_may_end_the_engine_before_the_server_hears_of_it() -> None:
     assert life(UP, GONE, DEAD, ASKED).dead
 
 
+@pytest.mark.parametrize("line", lines("told"))
+def test_an_engine_that_was_told_to_stop_dies_no_death_but_its_program_may(line: str) -> None:
+    for death in lines("death", "gone"):
+        assert not life(UP, line, death).dead, death
+    for crash in lines("crash"):
+        assert life(UP, line, crash).dead, crash
+
+
+@pytest.mark.parametrize("line", lines("fault"))
+def test_a_server_that_fails_on_requests_came_up_but_proves_nothing(line: str) -> None:
+    assert life(line).came_up
+    assert not life(line).was_up
+
+
 def test_stop_before_it_was_ready() -> None:
     start = "INFO 02-16 10:02:00 [api_server.py:1] vLLM API server version 0.11.0"
     assert life(start, ASKED).interrupted
     assert life(start, ASKED).ran_s == 61.0
     assert not life(start, UP, ASKED).interrupted
     assert not life(start, DEAD, ASKED).interrupted
+    assert not life(ASKED).interrupted  # a tail: it may have served
+    listening = "INFO 02-16 10:02:30 [api_server.py:500] Starting vLLM API server 0 on http://0.0.0.0:8000"
+    assert not life(start, listening, ASKED).interrupted  # uvicorn may have been told to be quiet
+
+
+def test_an_error_that_its_process_left_behind() -> None:
+    worker = "(Worker_TP0 pid=7) "
+    failed = worker + "ERROR 02-16 10:03:00 [x.py:1] ValueError: no such kernel"
+    step = "INFO 02-16 10:03:09 [x.py:1] Model loading took 4.2530 GiB and 1.175218 seconds"
+    record = next(iter(read_records(failed)))
+    assert life(failed, worker + step).progressed(record)
+    assert not life(worker + step, worker + LATER, failed).progressed(next(iter(read_records("\n\n" + failed))))
+    assert not life(failed, "(Worker_TP1 pid=8) " + step).progressed(record)
 
 
 @pytest.mark.parametrize("line", lines("activity"))

@@ -90,7 +90,7 @@ def test_few_values_are_all_listed() -> None:
     assert known["engine"] == ("V0", "V1")
     assert known["ready"] == ("yes", "no")
     assert known["phase"] == PHASES
-    assert known["ended"] == ("clean", "abrupt", "cut off", "running")
+    assert known["ended"] == ("clean", "abrupt", "interrupted", "cut off", "running")
 
 
 def test_every_fact_that_the_code_tells_is_listed(root: Path) -> None:

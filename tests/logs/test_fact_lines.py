@@ -67,6 +67,7 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("Defaulting max_num_seqs to 256 for OPENAI_API_SERVER usage context.", {"max_num_seqs": 256}),
     # machine
     ("Automatically detected platform cuda.", {"platform": "cuda"}),
+    ("Platform plugin neuron is activated", {"platform": "neuron"}),
     ("No platform detected, vLLM is running on UnspecifiedPlatform", {"platform": "unspecified"}),
     (
         "Your device 'Tesla T4' (with compute capability 7.5) doesn't support torch.bfloat16. Falling back to torch.float16.",

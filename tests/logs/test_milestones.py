@@ -48,9 +48,9 @@ TRACEBACK = (
 @pytest.mark.parametrize(
     ("program", "inner", "raised", "kind"),
     [
-        ("/usr/local/bin/vllm", "/usr/lib/vllm/entrypoints/cli/main.py", "ValueError: x", "death"),
-        ("<frozen runpy>", "/usr/lib/vllm/entrypoints/openai/api_server.py", "ValueError: x", "death"),
-        ("/home/u/run.py", "/usr/lib/vllm/entrypoints/llm.py", "ValueError: x", "death"),
+        ("/usr/local/bin/vllm", "/usr/lib/vllm/entrypoints/cli/main.py", "ValueError: x", "crash"),
+        ("<frozen runpy>", "/usr/lib/vllm/entrypoints/openai/api_server.py", "ValueError: x", "crash"),
+        ("/home/u/run.py", "/usr/lib/vllm/entrypoints/llm.py", "ValueError: x", "crash"),
         ("/usr/local/bin/vllm", "/usr/lib/vllm/entrypoints/cli/main.py", "KeyboardInterrupt: terminated", "asked"),
         # clients, other programs, and processes that vLLM starts and whose end it logs itself
         ("/usr/local/bin/vllm", "/usr/lib/vllm/benchmarks/serve.py", "ValueError: x", ""),
