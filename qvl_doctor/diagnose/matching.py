@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from qvl_doctor.diagnose.conditions import values_hold
 from qvl_doctor.model import Condition, Hit, Line, Observation, Record, Rule
+from qvl_doctor.observations import proof
 from qvl_doctor.observations.sentences import SENTENCES
 
 TIME_LIMIT_S = 0.1
@@ -70,7 +71,7 @@ class Matcher:
         """The rules on the key of an observation. Nothing is taken apart: what they capture is its values."""
         for rule, item in self._by_key.get(seen.key, ()):
             if values_hold(item.values, seen.values):
-                yield Hit(rule, item, record, seen.values, record.lines)
+                yield Hit(rule, item, record, seen.values, proof(record))
 
     def _holds(self, pair: _Pair, record: Record, said: str) -> Mapping[str, str] | None:
         """The named groups if the condition holds, else None."""
@@ -136,6 +137,8 @@ def _searched(record: Record) -> str:
 def evidence(record: Record, captures: Mapping[str, str]) -> tuple[Line, ...]:
     """The lines of a record that prove a finding: of a traceback, what was raised and where; of anything else, its lines."""
     lines = record.lines
+    if record.observation:
+        return proof(record)
     if not record.frames and not record.exception:
         return _telling(lines, captures)
     start = next(

@@ -20,6 +20,7 @@ def look(text: str, now: float | None = None, chosen: str = "") -> Seen | None:
     from qvl_doctor.kube import describe, events, status
     from qvl_doctor.kube.observing import tell
     from qvl_doctor.kube.tree import objects
+    from qvl_doctor.observations import quoted
 
     text = text[:_LONGEST]
     if describe.is_described(text):
@@ -31,4 +32,5 @@ def look(text: str, now: float | None = None, chosen: str = "") -> Seen | None:
         pods, said = status.read_pods(found), events.read_events(found)
     if not pods and not said:
         return None
-    return tell([pod for pod in pods if pod.name == chosen] or pods, said, now)
+    seen, lines = tell([pod for pod in pods if pod.name == chosen] or pods, said, now), text.split("\n")
+    return seen._replace(observations=tuple(quoted(each, lines) for each in seen.observations))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from qvl_doctor.kube import events
-from qvl_doctor.kube.pod import Container, Event, Pod, Probe, Start
+from qvl_doctor.kube.pod import PLAIN_REASONS, Container, Event, Pod, Probe, Start
 from qvl_doctor.kube.times import moment
 
 MAX_PODS = 2000
@@ -110,7 +110,6 @@ def _pod(root: _Field, name: str, block: Sequence[tuple[int, str]]) -> Pod:
     containers = [_container(field, init=True) for field in root.find("Init Containers").inner if field.key]
     containers += [_container(field, init=False) for field in root.find("Containers").inner if field.key]
     grace = re.match(r"lasts (\d{1,6})s", root.find("Termination Grace Period").value)
-    status = root.find("Status")
     return Pod(
         name=name,
         namespace=root.said("Namespace"),
@@ -121,7 +120,7 @@ def _pod(root: _Field, name: str, block: Sequence[tuple[int, str]]) -> Pod:
         containers=tuple(containers),
         grace=int(grace[1]) if grace else 30,
         owner=root.said("Controlled By"),
-        line=status.line,
+        line=root.find("Message").line or root.find("Reason").line or root.find("Status").line,
         newest=max((moment(line.partition(":")[2].strip()) or 0.0 for _, line in block if ":" in line), default=0.0),
     )
 
@@ -157,7 +156,7 @@ def _start(field: _Field) -> Start:
         signal=int(signal) if signal.isdecimal() and len(signal) < 4 else 0,
         started=moment(field.said("Started")),
         ended=moment(field.said("Finished")),
-        line=reason.line or field.line,
+        line=(field.find("Exit Code") if code and reason.value in PLAIN_REASONS else reason).line or field.line,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from qvl_doctor.kube.pod import Container, Event, Pod, Probe, Start
+from qvl_doctor.kube.pod import PLAIN_REASONS, Container, Event, Pod, Probe, Start
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import observe
 
@@ -32,8 +32,7 @@ _SIGNALS: Mapping[int, tuple[str, str]] = {
 }
 #: What the kubelet writes before the resource that it lacks for a pod.
 _OUT_OF = "OutOf"
-#: Reasons that say no more than the exit code does; with them a container is waiting because that is how starts begin.
-_PLAIN = frozenset(("", "Error", "Completed"))
+#: With these a container is waiting because that is how starts begin.
 _USUAL = frozenset(("", "ContainerCreating", "PodInitializing"))
 _NOT_STARTED = frozenset(("StartError", "ContainerCannotRun"))
 #: What ends a container that a probe gave up: its own answer to SIGTERM, or SIGKILL after the grace period.
@@ -159,7 +158,7 @@ def _end(pod: Pod, container: Container, death: Start) -> Record:
         death.line,
         **ended,
         signal=signal or None,
-        reason=None if death.reason in _PLAIN else death.reason,
+        reason=None if death.reason in PLAIN_REASONS else death.reason,
         seconds=lasted,
         probe=probe.kind if probe else None,
         arithmetic=f"{probe.delay} s + {probe.failures} x {probe.period} s" if probe else None,

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+#: Reasons that say no more than the exit code does.
+PLAIN_REASONS = frozenset(("", "Error", "Completed"))
+
 
 class Start(NamedTuple):
-    """One start of a container: how it is, or how it ended. `state` is waiting, running, terminated or "" (there was none)."""
+    """One start of a container: how it is, or how it ended. `state` is waiting, running, terminated or "" (there was none).
+
+    `line` is the one that tells most: that of the reason, or of the exit code where the reason says no more.
+    """
 
     state: str = ""
     reason: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from qvl_doctor.kube.pod import Container, Pod, Probe, Start
+from qvl_doctor.kube.pod import PLAIN_REASONS, Container, Pod, Probe, Start
 from qvl_doctor.kube.times import moment
 from qvl_doctor.kube.tree import Item
 
@@ -41,6 +41,7 @@ def _pod(item: Item) -> Pod:
         grace=item.get("spec").number("terminationGracePeriodSeconds", default=30),
         owner=owner,
         line=(scheduled if scheduled.text("status") == "False" else status).get("message").line
+        or status.get("reason").line
         or status.get("phase").line,
         newest=max(_times(item), default=0.0),
     )
@@ -73,6 +74,7 @@ def _start(item: Item) -> Start:
     state = next((state for state in _STATES if state in item.pairs()), "")
     inner = item.get(state)
     code = inner.text("exitCode")
+    telling = "exitCode" if code and inner.text("reason") in PLAIN_REASONS else "reason"
     return Start(
         state=state,
         reason=inner.text("reason"),
@@ -81,7 +83,7 @@ def _start(item: Item) -> Start:
         signal=inner.number("signal"),
         started=moment(inner.text("startedAt")),
         ended=moment(inner.text("finishedAt")),
-        line=inner.get("reason").line or inner.line,
+        line=inner.get(telling).line or inner.line,
     )
 
 

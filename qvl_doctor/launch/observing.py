@@ -115,16 +115,21 @@ def facts_of(command: Command, release: str = "") -> dict[str, Fact]:
 
 def observe_problems(command: Command, problems: Iterable[Problem], release: str = "") -> Iterable[Record]:
     """Problems of a command as observations, each with its line."""
-    source = command.source
-    lines = source.text.split("\n") if source else []
     for problem in problems:
         line = problem.place.line
-        shown = lines[line - 1] if 0 < line <= len(lines) else ""
-        if source and shown and source.shape in _YAML:
-            start = sum(len(each) + 1 for each in lines[: line - 1])
-            shown = masked_part(source.text, start, start + len(shown))
         key, values = _said(problem, command, release)
-        yield observe(key, line, shown.strip(), **values)
+        yield observe(key, line, line_of(command, line), **values)
+
+
+def line_of(command: Command, number: int) -> str:
+    """A line of the text that a command was read from, secrets masked as that kind of text wants it; "" if there is none."""
+    source = command.source
+    lines = source.text.split("\n") if source else []
+    shown = lines[number - 1] if 0 < number <= len(lines) else ""
+    if source and shown and source.shape in _YAML:
+        start = sum(len(each) + 1 for each in lines[: number - 1])
+        shown = masked_part(source.text, start, start + len(shown))
+    return shown.strip()
 
 
 def _said(problem: Problem, command: Command, release: str) -> tuple[str, dict[str, str | None]]:

@@ -187,7 +187,8 @@ def _by_key(found: Mapping[str, Any], line: int) -> Record | None:
     values = {
         name: clean(text[:_LONGEST_TEXT]) for name, text in given.items() if name in asked and isinstance(text, str)
     }
-    return observe(key, line, **values) if needed(sentence.text) <= values.keys() else None
+    shown = clean(found["text"][:_LONGEST_TEXT]) if isinstance(found.get("text"), str) else ""
+    return observe(key, line, shown, **values) if needed(sentence.text) <= values.keys() else None
 
 
 def _logged(found: list[dict[str, Any]]) -> Iterator[Record]:
@@ -196,9 +197,9 @@ def _logged(found: list[dict[str, Any]]) -> Iterator[Record]:
 
 
 def _keyed(record: Record) -> dict[str, Any]:
-    """Key and values beside the text, which older versions read."""
-    seen = record.observation
-    return {"key": seen.key, "values": dict(seen.values)} if seen else {}
+    """Key, values and the user's own line beside the text, which is what older versions read."""
+    seen, line = record.observation, record.lines[0].text
+    return {"key": seen.key, "values": dict(seen.values), **({"text": line} if line else {})} if seen else {}
 
 
 def _said(record: Record) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from qvl_doctor.knowledge.defaults import ENGINE, V0_WENT
 from qvl_doctor.knowledge.releases import at, parse
 from qvl_doctor.launch.command import Command, gpus_needed, is_for_cpu
+from qvl_doctor.launch.observing import line_of
 from qvl_doctor.launch.yamltext.yaml_tree import Node, deep
 from qvl_doctor.manifest.surroundings import UNNAMED, Scene, number, quantity_of
 from qvl_doctor.memory.units import GIB
@@ -30,15 +31,17 @@ def look(scene: Scene) -> Iterator[Record]:
 def of_docker(command: Command) -> Iterator[Record]:
     """What a `docker run` lacks."""
     held, ranks = command.container, gpus_needed(command)
+    line = command.source.place(0).line if command.source else 0
+    shown = line_of(command, line)
     cpu = is_for_cpu(command) or command.value("--device") == "cpu"
     if (
         not any(held.get(key) for key in ("gpus", "runtime", "device"))
         and not cpu
         and "tpu" not in (command.image or "").lower()
     ):
-        yield observe("docker_run_without_gpu")
+        yield observe("docker_run_without_gpu", line, shown)
     if ranks > 1 and not held.get("shm-size") and held.get("ipc") != "host":
-        yield observe("shared_memory_small", name=UNNAMED, size=_DOCKER_SHM_MIB, ranks=ranks)
+        yield observe("shared_memory_small", line, shown, name=UNNAMED, size=_DOCKER_SHM_MIB, ranks=ranks)
 
 
 def _gpus(scene: Scene) -> Iterator[Record]:

@@ -7,7 +7,7 @@ level says where it is from. No log line has such a level, so a log cannot prete
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from qvl_doctor.model import Line, Observation, Record
@@ -15,20 +15,40 @@ from qvl_doctor.observations.sentences import LEVELS, SENTENCES
 from qvl_doctor.redaction.line import redact
 
 _LONGEST = 2000
+_LONGEST_QUOTE = 500
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]")
 
 
 def observe(key: str, line: int = 0, text: str = "", /, **values: str | int | None) -> Record:
-    """The observation with a key of the table. `line` and `text` are the place that proves it, where there is one.
+    """The observation with a key of the table. `line` and `text` are the user's own line that proves it, where there is one.
 
     Values that are None are not known.
     """
     sentence = SENTENCES[key]
     known = {name: plain(str(value)) for name, value in values.items() if value is not None}
     said = redact(filled(sentence.text, known))[:_LONGEST]
-    shown = Line(line, redact(text)[:_LONGEST] or said)
+    shown = Line(line, redact(text)[:_LONGEST])
     return Record((shown,), said, level=sentence.level, observation=Observation(key, known))
+
+
+def quoted(record: Record, lines: Sequence[str]) -> Record:
+    """An observation that knows its line, with what stands there. Of a text in one long line nothing is quoted."""
+    number, text = record.lines[0]
+    found = lines[number - 1].strip() if 0 < number <= len(lines) else ""
+    return (
+        record
+        if text or not 0 < len(found) <= _LONGEST_QUOTE
+        else record._replace(lines=(Line(number, redact(found)),))
+    )
+
+
+def proof(record: Record) -> tuple[Line, ...]:
+    """What proves an observation: the user's own lines; where there are none, its values as facts, if it has any."""
+    lines = tuple(line for line in record.lines if line.text)
+    values = record.observation.values if record.observation and not lines else {}
+    facts = ", ".join(f"{name} = {value}" for name, value in values.items() if value)
+    return (Line(0, facts[:_LONGEST]),) if facts else lines
 
 
 def is_observation(record: Record | None) -> bool:

@@ -157,7 +157,7 @@ def _spec(looked: Looked, pod: Pod, container: Container) -> Seen:
 def _here(seen: Seen) -> Seen:
     """What was seen, without lines: nobody has the text that they count."""
     facts = {name: fact._replace(line=0) for name, fact in seen.facts.items()}
-    return Seen(facts, tuple(record._replace(lines=(Line(0, record.message),)) for record in seen.observations))
+    return Seen(facts, tuple(record._replace(lines=(Line(0, ""),)) for record in seen.observations))
 
 
 def _several(chosen: Chosen, pod: Pod) -> Text:

@@ -21,10 +21,11 @@ from qvl_doctor.cli.app import run_typer
 from qvl_doctor.diagnose.examining import examine
 from qvl_doctor.facts.kinds import fits
 from qvl_doctor.facts.table import names
+from qvl_doctor.launch.observing import observe_text
 from qvl_doctor.machine import PROBES
 from qvl_doctor.machine.export import SCHEMA, Environment, EnvironmentFileError, dumps, loads
-from qvl_doctor.model import Fact, Seen
-from qvl_doctor.observations import key_of, observe
+from qvl_doctor.model import Fact, Line, Seen
+from qvl_doctor.observations import key_of, observe, proof
 from qvl_doctor.observations.sentences import MANIFEST, SENTENCES
 from qvl_doctor.report import as_json, console, markdown
 from qvl_doctor.workflows import machine
@@ -337,6 +338,15 @@ def test_an_export_has_text_key_and_values() -> None:
         "key": "gpu_ecc_errors",
         "values": OF_A_GPU,
     }
+
+
+def test_a_line_of_the_command_is_quoted_elsewhere_too(tmp_path: Path) -> None:
+    seen = observe_text("vllm serve m \\\n  --max-model-lenn 5", "0.11.0")
+    back = loads(dumps(Environment({"command": seen}))).seen()
+    assert [proof(record) for record in back.observations] == [(Line(2, "--max-model-lenn 5"),)]
+    (old,) = (each for each in BEFORE_KEYS["export"]["observations"] if "not a list" in each["said"])
+    (record,) = loads(exported(tmp_path, observations=[old]).read_text(encoding="utf-8")).seen().observations
+    assert proof(record) == ()
 
 
 def test_values_of_an_export_cannot_style_the_terminal_or_be_endless(tmp_path: Path) -> None:

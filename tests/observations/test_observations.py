@@ -14,8 +14,9 @@ from qvl_doctor.launch.checking import check
 from qvl_doctor.launch.observing import KEYS, observe_text
 from qvl_doctor.launch.reading import read
 from qvl_doctor.logs.records import read_records
-from qvl_doctor.model import Condition, Fact, FixTemplate, Rule, Seen
-from qvl_doctor.observations import key_of, observe
+from qvl_doctor.manifest.inspection import look
+from qvl_doctor.model import Condition, Fact, FixTemplate, Line, Rule, Seen
+from qvl_doctor.observations import key_of, observe, proof, quoted
 from qvl_doctor.observations.sentences import LEVELS, SENTENCES
 
 TEXT = {"en": "GPU {index} holds {taken} GiB.", "zh": "GPU {index} 已用 {taken} GiB。"}
@@ -123,6 +124,55 @@ def test_secrets_are_masked_in_observations() -> None:
     assert secret not in str(
         observe_text(f"vllm serve m --api-key sk-abcdefghijklmnop1234 --hf-token {secret} --unknown-flagg {secret}")
     )
+
+
+def test_evidence_is_the_users_own_line_and_never_our_sentence() -> None:
+    values = {"name": "vllm", "gpus": "1", "ranks": "2"}
+    own = observe("pod_gpus_too_few", 7, "nvidia.com/gpu: 1", **values)
+    assert proof(own) == (Line(7, "nvidia.com/gpu: 1"),)
+    assert proof(observe("pod_gpus_too_few", 7, **values)) == (Line(0, "name = vllm, gpus = 1, ranks = 2"),)
+    assert proof(observe("docker_run_without_gpu")) == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (["a", "  reason: OOMKilled "], (Line(2, "reason: OOMKilled"),)),
+        (["a", ""], (Line(0, "pod = vllm-0"),)),
+        (["a"], (Line(0, "pod = vllm-0"),)),
+        (["a", "x" * 501], (Line(0, "pod = vllm-0"),)),
+        (["a", "token: hf_" + "a" * 34], (Line(2, "token: hf_***"),)),
+    ],
+)
+def test_an_observation_quotes_its_line(lines: list[str], shown: tuple[Line, ...]) -> None:
+    assert proof(quoted(observe("pod_evicted", 2, pod="vllm-0"), lines)) == shown
+    told = observe("pod_evicted", 2, "as it was read", pod="vllm-0")
+    assert quoted(told, lines) == told
+
+
+def test_findings_on_a_manifest_show_its_lines_in_every_language() -> None:
+    text = (
+        "services:\n  vllm:\n    image: vllm/vllm-openai:latest\n    command: [--model, Qwen/Qwen2.5-VL-7B-Instruct]\n"
+    )
+    (looked,) = look(text, "0.11.0")
+    lines = text.split("\n")
+    found = examine("-", looked.seen, RULES).findings
+    assert {"service-without-gpu", "image-without-release"} <= {finding.rule for finding in found}
+    for line in (line for finding in found for line in finding.evidence):
+        assert line.text == lines[line.number - 1].strip()
+
+
+def test_a_docker_run_is_quoted() -> None:
+    text = (
+        "#!/bin/sh\ndocker run -p 8000:8000 \\\n  vllm/vllm-openai:v0.11.0 --model Qwen/Qwen2.5-VL-7B-Instruct -tp 2\n"
+    )
+    (looked,) = look(text)
+    shown = {key_of(each): each.lines for each in looked.seen.observations}
+    line = Line(2, "docker run -p 8000:8000 \\")
+    assert {key: lines for key, lines in shown.items() if key.startswith(("docker", "shared"))} == {
+        "docker_run_without_gpu": (line,),
+        "shared_memory_small": (line,),
+    }
 
 
 def test_a_value_is_one_plain_line_of_bounded_length() -> None:
