@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from qvl_doctor.logs.facts import read_facts
-from qvl_doctor.model import Line, Record
+from qvl_doctor.logs.facts import FactReader
+from qvl_doctor.logs.milestones import milestone_of
+from qvl_doctor.model import Fact, Line, Record
 
 V0_PROFILE = (
     "Memory profiling takes 12.83 seconds the current vLLM instance can use total_gpu_memory (23.65GiB) x gpu_memory_utilization (0.70) = "
@@ -16,6 +18,14 @@ V0_PROFILE = (
 
 def said(message: str, file: str = "", line: int = 0, *, number: int = 1, **more: Any) -> Record:
     return Record((Line(number, message),), message, file=file, file_line=line, **more)
+
+
+def read_facts(records: Iterable[Record]) -> dict[str, Fact]:
+    """The facts of all the records of one startup."""
+    reader = FactReader()
+    for record in records:
+        reader.feed(record, milestone_of(record))
+    return reader.facts()
 
 
 def facts_of(*messages: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from qvl_doctor.knowledge.releases import Release
-from qvl_doctor.memory import model_cards
+from qvl_doctor.memory import kv, model_cards
+from qvl_doctor.memory.decoder import stage_layers
 from qvl_doctor.memory.gpus import Gpu, find, of_size
 from qvl_doctor.memory.settings import Settings, resolve
 from qvl_doctor.memory.shape import ModelShape
@@ -23,6 +24,11 @@ TINY: dict[str, Any] = {
     "max_position_embeddings": 4096,
     "tie_word_embeddings": False,
 }
+
+
+def token_bytes(shape: ModelShape, settings: Settings) -> int:
+    """Bytes of one token in all layers of one rank of the largest pipeline stage, every layer counted in full."""
+    return kv.layer_token_bytes(shape, settings) * max(stage_layers(shape.depth, settings.pp))
 
 
 def model(name: str) -> ModelShape:

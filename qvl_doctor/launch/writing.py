@@ -1,4 +1,4 @@
-"""A command as text: one shell line, a block with one flag a line, a `docker run`, and what two commands differ in.
+"""A command as text: one shell line, a `docker run`, and what two commands differ in.
 
 Secrets are masked in all that is written, unless `reveal` is asked for.
 """
@@ -26,11 +26,6 @@ _KUBERNETES_VARIABLE = re.compile(r"\$\((\w+)\)")
 def shell_line(command: Command, *, reveal: bool = False) -> str:
     """The command as one line for a shell, with its environment in front."""
     return _out(" ".join(piece for line in _lines(command, reveal=reveal) for piece in line), reveal=reveal)
-
-
-def shell_block(command: Command, *, reveal: bool = False) -> str:
-    """The command for a shell, one flag a line."""
-    return _out(" \\\n  ".join(" ".join(line) for line in _lines(command, reveal=reveal)), reveal=reveal)
 
 
 def docker_line(command: Command, image: str = "", *, reveal: bool = False) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from qvl_doctor.facts.table import COUNT, NUMBER, kind, unit
 from qvl_doctor.logs.fact_lines import LINES, FactLine
-from qvl_doctor.logs.milestones import ACTIVITY, ANSWER, BOUND, FAULT, READY, Milestone, milestone_of
+from qvl_doctor.logs.milestones import ACTIVITY, ANSWER, BOUND, FAULT, READY, Milestone
 from qvl_doctor.logs.package_lists import PackageReader
 from qvl_doctor.model import Fact, Record
 
@@ -229,14 +229,6 @@ class FactReader:
 def settings(values: Mapping[str, Any], rank: int = _ARGUMENT) -> Iterator[tuple[str, Any]]:
     """Arguments by their names in vLLM, as facts; None where an argument leaves the choice to vLLM."""
     return ((name, _setting(name, values[setting], rank)) for setting, name in _SETTINGS.items() if setting in values)
-
-
-def read_facts(records: Iterable[Record]) -> dict[str, Fact]:
-    """The facts of all the records of one start-up."""
-    reader = FactReader()
-    for record in records:
-        reader.feed(record, milestone_of(record))
-    return reader.facts()
 
 
 def _engine(known: Mapping[str, Fact], sites: Iterable[Record]) -> str | None:

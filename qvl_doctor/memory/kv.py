@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qvl_doctor.knowledge.releases import Release
-from qvl_doctor.memory.decoder import stage_layers
 from qvl_doctor.memory.quants import DTYPE_BYTES
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import FULL, LayerKind, ModelShape
@@ -72,11 +71,6 @@ def layer_token_bytes(shape: ModelShape, settings: Settings) -> int:
     if settings.engine == "V0" and settings.release in _ALIGNED:
         elements = cdiv(elements * size, 256) * 256 // size
     return elements * size
-
-
-def token_bytes(shape: ModelShape, settings: Settings) -> int:
-    """Bytes of one token in all layers of one rank of the largest pipeline stage, every layer counted in full."""
-    return layer_token_bytes(shape, settings) * max(stage_layers(shape.depth, settings.pp))
 
 
 def is_hybrid(shape: ModelShape, settings: Settings) -> bool:
@@ -155,8 +149,3 @@ def longest_request(shape: ModelShape, settings: Settings, available: float) -> 
         else:
             high = middle - 1
     return low
-
-
-def cpu_blocks(shape: ModelShape, settings: Settings) -> int:
-    """Blocks that swap_space holds in main memory. V0 only; V1 swaps nothing."""
-    return int(settings.swap_gib * (1 << 30) // block_bytes(shape, settings)) if settings.engine == "V0" else 0

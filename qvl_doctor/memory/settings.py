@@ -18,7 +18,7 @@ SERVER, OFFLINE = "server", "offline"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command asks for, every default filled in (see `resolve`). Lengths in tokens, `swap_gib` and `offload_gib` in GiB.
+    """What the command asks for, every default filled in (see `resolve`). Lengths in tokens, `offload_gib` in GiB.
 
     - `limits`: items of each modality that a prompt may carry; `processor`: mm_processor_kwargs.
     - `dummies`: sizes that limit_mm_per_prompt sets for the profile run alone.
@@ -50,7 +50,6 @@ class Settings:
     flashinfer: bool | None = None
     kv_cache_bytes: int = 0
     kv_blocks: int = 0
-    swap_gib: float = defaults.SWAP_GIB
     offload_gib: float = 0.0
 
 

@@ -32,7 +32,6 @@ _ARGUMENTS = {
     "max_num_batched_tokens": "max_num_batched_tokens",
     "max_num_seqs": "max_num_seqs",
     "block_size": "block_size",
-    "swap_space": "swap_gib",
     "cpu_offload_gb": "offload_gib",
     "kv_cache_memory_bytes": "kv_cache_bytes",
     "num_gpu_blocks_override": "kv_blocks",
@@ -44,7 +43,7 @@ _ARGUMENTS = {
 _WHOLE = frozenset(
     ("tp", "pp", "max_model_len", "max_num_batched_tokens", "max_num_seqs", "block_size", "kv_cache_bytes", "kv_blocks")
 )
-_SHARES = frozenset(("utilization", "swap_gib", "offload_gib"))
+_SHARES = frozenset(("utilization", "offload_gib"))
 _DTYPES = {"half": "float16", "float": "float32", "float16": "float16", "bfloat16": "bfloat16", "float32": "float32"}
 _QUANTIZATIONS = {"awq_marlin": "awq", "gptq_marlin": "gptq", "bitsandbytes": "bnb4", "moe_wna16": "awq"}
 #: No start has more; larger numbers are mistakes, and would only cost time.

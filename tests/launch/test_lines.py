@@ -11,7 +11,7 @@ from qvl_doctor.launch.command import Command
 from qvl_doctor.launch.editing import edit
 from qvl_doctor.launch.patching import patch, patched
 from qvl_doctor.launch.reading import read
-from qvl_doctor.launch.writing import diff, docker_line, shell_block, shell_line
+from qvl_doctor.launch.writing import diff, docker_line, shell_line
 
 COMMANDS = Path(__file__).parents[2] / "fixtures" / "commands"
 
@@ -23,7 +23,6 @@ def fixture(name: str) -> str:
 def test_lines() -> None:
     (command,) = read("""A='x y' vllm serve m --limit-mm-per-prompt '{"image": 1}' --port 1""")
     assert shell_line(command) == """A='x y' vllm serve m --limit-mm-per-prompt '{"image": 1}' --port 1"""
-    assert shell_block(command) == """A='x y' vllm serve m \\\n  --limit-mm-per-prompt '{"image": 1}' \\\n  --port 1"""
     expected = (
         "docker run --gpus all --ipc=host -p 1:1 -e 'A=x y' --entrypoint vllm img serve m "
         """--limit-mm-per-prompt '{"image": 1}' --port 1"""
@@ -98,7 +97,6 @@ def test_secrets_are_masked_wherever_text_goes_out(name: str) -> None:
     changed = edit(command, {"flags": {"--port": 2}})
     outputs = [
         shell_line(changed),
-        shell_block(changed),
         docker_line(changed),
         patch(changed),
         patched(changed),

@@ -15,7 +15,7 @@ from qvl_doctor.launch.command import Command, Flag, LaunchError
 from qvl_doctor.launch.editing import edit
 from qvl_doctor.launch.patching import patch, patched
 from qvl_doctor.launch.reading import read
-from qvl_doctor.launch.writing import diff, docker_line, shell_block, shell_line
+from qvl_doctor.launch.writing import diff, docker_line, quoted, shell_line
 
 RELEASES = ["", *table("pins")["releases"]]
 #: Texts that a command line can carry: no line breaks (a log or a YAML list seldom has them), no control characters.
@@ -90,9 +90,15 @@ def in_list(command: Command) -> str:
     return f"# top\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n  - name: c # here\n{env}    command:\n{entries}  # end\n"
 
 
+def shell_block(command: Command) -> str:
+    """The command for a shell, one word a line."""
+    env = (f"{name}={quoted(value)}" for name, value in command.env.items())
+    return " \\\n  ".join([*env, *map(quoted, command.words)])
+
+
 def in_script(command: Command) -> str:
     """The command in a script of a pod."""
-    lines = "".join(f"        {line}\n" for line in shell_block(command, reveal=True).split("\n"))
+    lines = "".join(f"        {line}\n" for line in shell_block(command).split("\n"))
     return f"spec:\n  containers:\n  - name: c\n    command: [sh, -c]\n    args:\n    - |\n        # first\n{lines}        wait # last\n"
 
 
@@ -110,7 +116,7 @@ def changed_in(text: str, command: Command, change: dict[str, Any], release: str
 @given(commands())
 def test_what_is_written_reads_as_the_same_command(command: Command) -> None:
     assert read(shell_line(command, reveal=True)) == [command]
-    assert read(shell_block(command, reveal=True)) == [command]
+    assert read(shell_block(command)) == [command]
     assert read("sh -c " + json.dumps("vllm serve m"))[0].model == "m"
     (again,) = read(list(command.words))
     assert again == Command(command.program, command.model, command.flags)

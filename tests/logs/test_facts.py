@@ -6,12 +6,12 @@ import json
 import time
 
 import pytest
-from fact_samples import V0_PROFILE, facts_of, said
+from fact_samples import V0_PROFILE, facts_of, read_facts, said
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qvl_doctor.logs.fact_lines import LINES
-from qvl_doctor.logs.facts import FactReader, read_facts
+from qvl_doctor.logs.facts import FactReader
 from qvl_doctor.logs.milestones import milestone_of
 from qvl_doctor.model import Frame, Line, Record
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from fact_samples import read_facts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qvl_doctor.logs.facts import read_facts
 from qvl_doctor.logs.package_lists import read_pip
 from qvl_doctor.logs.records import read_records
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fact_samples import read_facts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qvl_doctor.logs.facts import read_facts
 from qvl_doctor.logs.milestones import milestone_of
 from qvl_doctor.logs.phases import Progress, Timeline, phase_of, read_timeline
 from qvl_doctor.model import PHASES, Frame, Line, Record

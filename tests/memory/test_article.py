@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from memory_shapes import ARTICLE_CARD, model, serve
+from memory_shapes import ARTICLE_CARD, model, serve, token_bytes
 
 from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory import kv
@@ -32,22 +32,21 @@ HEALTHY: dict[str, Any] = {
     "max_model_len": 1024,
     "utilization": 0.70,
     "limits": {"image": 3, "video": 3},
-    "swap_gib": 20.0,
     "dtype": "float16",
 }
 
 
 def test_kv_cache_of_a_token_is_57344_bytes() -> None:
     shape, settings, _ = article()
-    assert kv.token_bytes(shape, settings) == 2 * 28 * 4 * 128 * 2 == 57344
+    assert token_bytes(shape, settings) == 2 * 28 * 4 * 128 * 2 == 57344
     assert kv.block_bytes(shape, settings) == 16 * 57344 == 917504
 
 
-def test_186_blocks_on_the_card_and_23405_in_main_memory() -> None:
+def test_186_blocks_on_the_card_and_23405_in_20_gib_of_main_memory() -> None:
     shape, settings, _ = article(**HEALTHY)
     held = kv.pool(shape, settings, 0.159 * GIB)
     assert held.blocks == 186
-    assert kv.cpu_blocks(shape, settings) == 23405
+    assert 20 * GIB // kv.block_bytes(shape, settings) == 23405
 
 
 def test_concurrency_of_2_91_for_1024_tokens() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_shapes import TINY, model, serve
+from memory_shapes import TINY, model, serve, token_bytes
 
 from qvl_doctor.knowledge.releases import Release, newest
 from qvl_doctor.memory import kv
@@ -96,9 +96,9 @@ def test_mla_is_whole_on_every_rank_and_was_aligned_once() -> None:
 def test_more_ranks_than_kv_heads_do_not_shrink_the_cache() -> None:
     shape = model("Qwen2.5-7B-Instruct")
     assert (
-        kv.token_bytes(shape, Settings(newest(), tp=4))
-        == kv.token_bytes(shape, Settings(newest(), tp=8))
-        == kv.token_bytes(shape, Settings(newest())) // 4
+        token_bytes(shape, Settings(newest(), tp=4))
+        == token_bytes(shape, Settings(newest(), tp=8))
+        == token_bytes(shape, Settings(newest())) // 4
     )
 
 
@@ -157,7 +157,7 @@ def shapes(draw: st.DrawFn) -> ModelShape:
 @given(shapes(), SETTINGS)
 def test_more_kv_heads_never_take_less(shape: ModelShape, settings: Settings) -> None:
     more = replace(shape, kv_heads=min(shape.heads, shape.kv_heads * 2))
-    assert kv.token_bytes(more, settings) >= kv.token_bytes(shape, settings)
+    assert token_bytes(more, settings) >= token_bytes(shape, settings)
 
 
 @given(shapes(), SETTINGS, st.integers(1, 5000), st.integers(0, 5000))
@@ -184,7 +184,7 @@ def test_the_longest_request_is_the_longest(shape: ModelShape, settings: Setting
 
 @given(shapes(), SETTINGS)
 def test_smaller_elements_never_take_more(shape: ModelShape, settings: Settings) -> None:
-    assert kv.token_bytes(shape, replace(settings, kv_cache_dtype="fp8")) <= kv.token_bytes(
+    assert token_bytes(shape, replace(settings, kv_cache_dtype="fp8")) <= token_bytes(
         shape, replace(settings, kv_cache_dtype="auto")
     )
-    assert kv.token_bytes(shape, replace(settings, tp=settings.tp * 2)) <= kv.token_bytes(shape, settings)
+    assert token_bytes(shape, replace(settings, tp=settings.tp * 2)) <= token_bytes(shape, settings)
