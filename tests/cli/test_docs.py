@@ -19,6 +19,7 @@ DOCUMENTS = (
         "docs/architecture.md",
         "docs/check.md",
         "docs/manifest.md",
+        "docs/new-release.md",
         "docs/releasing.md",
         "docs/rules-format.md",
     ),

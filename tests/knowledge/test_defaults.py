@@ -73,3 +73,8 @@ def test_the_newest_release_is_said_once() -> None:
         or (isinstance(node, ast.Tuple) and ast.unparse(node) == str(newest()))
     }
     assert said == set()
+
+
+def test_every_cuda_that_a_release_is_built_for_has_an_oldest_driver() -> None:
+    majors = {pin["cuda"].partition(".")[0] for pin in knowledge.table("pins")["releases"].values()}
+    assert majors <= set(knowledge.table("cuda")["drivers"])
