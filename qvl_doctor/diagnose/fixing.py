@@ -13,9 +13,8 @@ from qvl_doctor.launch.spelling import spell_flags
 from qvl_doctor.messages import say
 from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text, as_text, fact_text, sentences
 from qvl_doctor.rulebook import complete
-from qvl_doctor.rulebook.texts import placeholders
+from qvl_doctor.rulebook.placeholders import PLACEHOLDER, placeholders
 
-_PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 
 
@@ -51,7 +50,7 @@ def fill(text: str, values: Mapping[str, str]) -> str:
             raise MissingValueError(found[1])
         return str(values[found[1]])
 
-    return _PLACEHOLDER.sub(value, text)
+    return PLACEHOLDER.sub(value, text)
 
 
 def fill_text(text: Text, values: Mapping[str, str]) -> dict[str, str]:

@@ -24,8 +24,9 @@ from qvl_doctor.rulebook.changes import change_mistakes, plain, plain_change
 from qvl_doctor.rulebook.mistakes import Mistake, listed, nearest, short
 from qvl_doctor.rulebook.nodes import MAX_BYTES, Node, read_tree
 from qvl_doctor.rulebook.observed import example_mistakes, match_mistakes
+from qvl_doctor.rulebook.placeholders import placeholders
 from qvl_doctor.rulebook.shapes import Shapes
-from qvl_doctor.rulebook.texts import placeholders, unfolded
+from qvl_doctor.rulebook.texts import unfolded
 from qvl_doctor.versions import is_spec, release, satisfies
 
 CONFIDENCES = ("certain", "likely")

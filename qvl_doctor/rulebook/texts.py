@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from qvl_doctor.model import LANGUAGES, Text
 from qvl_doctor.rulebook.mistakes import Mistake, listed
+from qvl_doctor.rulebook.placeholders import PLACEHOLDER
 
-_PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _FLAG = re.compile(r"(?<![A-Za-z0-9_-])--[A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
 _VARIABLE = re.compile(r"(?<![A-Za-z0-9_])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![A-Za-z0-9_])")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -25,7 +24,7 @@ def differences(text: Text, line: int, field: str) -> Iterator[Mistake]:
     """What the languages do not have in common, of what they must: placeholders, flags, environment variables, numbers."""
     left = dict(text)
     for kind, wanted in (
-        ("placeholders", _PLACEHOLDER),
+        ("placeholders", PLACEHOLDER),
         ("flags", _FLAG),
         ("variables", _VARIABLE),
         ("numbers", _NUMBER),
@@ -44,15 +43,6 @@ def differences(text: Text, line: int, field: str) -> Iterator[Mistake]:
         left = {language: wanted.sub(" ", left[language]) for language in LANGUAGES}
     if not _CHINESE.search(text["zh"]):
         yield Mistake(line, field, "no-chinese")
-
-
-def placeholders(value: Any) -> frozenset[str]:
-    """The names in braces in a text, or anywhere in a change."""
-    if isinstance(value, str):
-        return frozenset(_PLACEHOLDER.findall(value))
-    if isinstance(value, dict):
-        return placeholders([*value, *value.values()])
-    return frozenset().union(*map(placeholders, value)) if isinstance(value, list) else frozenset()
 
 
 def unfolded(text: Text) -> Text:

@@ -8,7 +8,7 @@ from qvl_doctor.model import Condition, FixTemplate, Rule
 from qvl_doctor.patterns import literals
 from qvl_doctor.rulebook.changes import change_mistakes
 from qvl_doctor.rulebook.nodes import read_tree
-from qvl_doctor.rulebook.texts import placeholders
+from qvl_doctor.rulebook.placeholders import placeholders
 
 TEXT = {"en": "Text.", "zh": "文字。"}
 
