@@ -11,9 +11,9 @@ from qvl_doctor.model import Observation
 
 _MOST_INSTANCES = 16
 _MOST_PROCESSES = 4
-#: Reasons for low clocks that mean trouble with heat or power; nvml.h has their bits. Not 0x08: it also shows while
-#: clocks change.
-_CLOCKS = {0x40: "heat", 0x20: "heat", 0x80: "a power brake"}
+#: Reasons for low clocks that mean trouble with heat or power, as `nvidia-smi -q -d PERFORMANCE` names them; nvml.h has
+#: their bits. Not 0x08: it also shows while clocks change.
+_CLOCKS = {0x20: "SW Thermal Slowdown", 0x40: "HW Thermal Slowdown", 0x80: "HW Power Brake Slowdown"}
 #: How far apart two cards are, as `nvidia-smi topo -m` writes it.
 _LEVELS = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}
 _READ, _NVLINK = 0, 2
@@ -114,9 +114,9 @@ def _faults(nvml: Nvml, handle: Any) -> Iterator[Observation]:
     reasons = nvml.ask("nvmlDeviceGetCurrentClocksEventReasons", handle)
     if reasons is None:
         reasons = nvml.ask("nvmlDeviceGetCurrentClocksThrottleReasons", handle) or 0
-    held = dict.fromkeys(said for bit, said in _CLOCKS.items() if reasons & bit)
+    held = [name for bit, name in _CLOCKS.items() if reasons & bit]
     if held:
-        yield Observation("gpu_clocks_held_down", {"reason": " and ".join(held)})
+        yield Observation("gpu_clocks_held_down", {"reason": ", ".join(held)})
     if nvml.ask("nvmlDeviceGetPersistenceMode", handle) == 0:
         yield Observation("gpu_persistence_off")
 

@@ -149,7 +149,7 @@ def _about(card: Card, *, alone: bool) -> Iterator[Record]:
     if not card.instances and alone:
         yield observe("gpu_without_instance", index=index, gpu=name)
         return
-    listed = ", ".join(f"{each.name} ({each.uuid})" for each in card.instances[:8]) or "none"
+    listed = ", ".join(f"{each.name} ({each.uuid})" for each in card.instances[:8]) or None
     yield observe("gpu_in_instances", index=index, gpu=name, instances=listed)
     for each in card.instances:
         yield from _memory(f"{index}, instance {each.number}", each)

@@ -33,7 +33,7 @@ def _patience(scene: Scene) -> Iterator[Record]:
     probe = deep(scene.node, f"{kind}Probe")
     if probe is None:
         return
-    needed, basis = _needed(scene)
+    needed, known = _needed(scene)
     delay, period, failures = (number(probe.text(key) or default, default) for key, default in _DEFAULTS.items())
     allowed = delay + period * failures
     if allowed < needed:
@@ -45,18 +45,18 @@ def _patience(scene: Scene) -> Iterator[Record]:
             allowed=allowed,
             arithmetic=f"{delay} s + {failures} x {period} s",
             needed=f"{needed:.0f}",
-            basis=basis,
+            **known,
         )
 
 
-def _needed(scene: Scene) -> tuple[float, str]:
-    """Seconds that a start takes, and where that is from."""
+def _needed(scene: Scene) -> tuple[float, dict[str, str]]:
+    """Seconds that a start takes, and what that is from: the log, the weights, or no more than an assumption."""
     if scene.start_s:
-        return scene.start_s, "as the log shows"
+        return scene.start_s, {"logged": f"{scene.start_s:.0f}"}
     loading = _OVERHEAD_S + scene.weights_gib / _READ_GIB_PER_S
     if loading > _LEAST_START_S:
-        return loading, f"{scene.weights_gib:.0f} GiB of weights at {_READ_GIB_PER_S:.0f} GiB/s, and {_OVERHEAD_S} s"
-    return _LEAST_START_S, "no log says how long"
+        return loading, {"weights": f"{scene.weights_gib:.0f}", "speed": f"{_READ_GIB_PER_S:.0f}"}
+    return _LEAST_START_S, {"assumed": str(_LEAST_START_S)}
 
 
 def _probed(scene: Scene) -> Iterator[Record]:

@@ -94,7 +94,8 @@ _OF_A_MANIFEST = {
     ),
     "probe_gives_up_early": (
         "container {name}: its {probe} probe gives up after {allowed} s ({arithmetic}), "
-        "and a start takes {needed} s or more ({basis})"
+        "and a start takes {needed} s or more"
+        "[[: {logged} s in the log]][[: {weights} GiB of weights at {speed} GiB/s]][[: {assumed} s are assumed]]"
     ),
     "probe_on_other_port": "container {name}: its {probe} probe asks port {asked}, and vLLM listens on {port}",
     "probe_without_api_key": (
@@ -192,7 +193,9 @@ _OF_A_MACHINE = {
     "gpu_clocks_held_down": "GPU {index} ({gpu}): its clocks are held down by {reason}",
     "gpu_persistence_off": "GPU {index} ({gpu}): persistence mode is off",
     "gpu_without_instance": "GPU {index} ({gpu}): MIG is switched on, and no instance is there for this process",
-    "gpu_in_instances": ("GPU {index} ({gpu}): MIG is switched on, its memory is divided into instances: {instances}"),
+    "gpu_in_instances": (
+        "GPU {index} ({gpu}): MIG is switched on, its memory is divided into instances[[: {instances}]]"
+    ),
     "gpu_memory_unread": "GPU {index} ({gpu}): its memory cannot be read: {reason}",
     "gpu_taken": "GPU {index} ({gpu}): {taken} GiB of {total} GiB are taken before vLLM starts[[, by {holders}]]",
     "one_mig_instance": "the command asks for {asked} GPUs, and a process sees one MIG instance",

@@ -13,6 +13,7 @@ from program import RULES
 from qvl_doctor.launch.command import LaunchError
 from qvl_doctor.manifest.inspection import look, release_of
 from qvl_doctor.memory import gpus
+from qvl_doctor.observations import key_of
 from qvl_doctor.sizing.case import Known
 from qvl_doctor.workflows.manifest import diagnose
 
@@ -297,8 +298,17 @@ def test_how_long_a_start_takes() -> None:
     assert rules(deployment(**patient), start_s=400) == {"probe-shorter-than-start"}
     large = {**patient, "args": ["--model", "Qwen/Qwen2.5-VL-72B-Instruct"]}
     assert "probe-shorter-than-start" in rules(deployment(**large))
-    said = [each.message for each in look(yaml.safe_dump(deployment(**large)))[0].seen.observations]
-    assert any("(137 GiB of weights at 1 GiB/s, and 60 s)" in each for each in said)
+
+    def known(container: Mapping[str, Any], start_s: float = 0.0) -> dict[str, str]:
+        seen = look(yaml.safe_dump(deployment(**container)), start_s=start_s)[0].seen
+        found = (each.observation for each in seen.observations if key_of(each) == "probe_gives_up_early")
+        values = next((dict(each.values) for each in found if each), {})
+        return {name: values[name] for name in ("needed", "logged", "weights", "speed", "assumed") if name in values}
+
+    assert known(large) == {"needed": "197", "weights": "137", "speed": "1"}
+    assert known(large, 400) == {"needed": "400", "logged": "400"}
+    impatient = {"startupProbe": {**READY, "failureThreshold": 1}}
+    assert known(impatient) == {"needed": "120", "assumed": "120"}
 
 
 @pytest.mark.parametrize(
