@@ -197,9 +197,10 @@ ASKED = (
     ("Stopping ", "Stopping vllm.service - vLLM OpenAI server..."),
     ("exited with code ", "vllm-1 exited with code 143"),
     ("Main process exited", "vllm.service: Main process exited, code=killed, status=15/TERM"),
-    ("", "KeyboardInterrupt: terminated"),
+    ("", "KeyboardInterrupt"),
     ("", "asyncio.exceptions.CancelledError"),
 )
+EARLY = (("KeyboardInterrupt: terminated", "KeyboardInterrupt: terminated"),)
 TOLD = (
     (
         "[shutdown] EngineCore: trigger received",
@@ -208,10 +209,10 @@ TOLD = (
     ("Shutdown initiated (timeout=", "INFO 02-16 10:03:00 [core.py:1266] Shutdown initiated (timeout=0)"),
 )
 STOPPING = (
-    ("Shutting down", "INFO:     Shutting down"),
-    ("Waiting for application shutdown", "INFO:     Waiting for application shutdown."),
     ("Application shutdown complete", "INFO:     Application shutdown complete."),
     ("Finished server process", "INFO:     Finished server process [1]"),
+    ("Shutting down", "INFO:     Shutting down"),
+    ("Waiting for application shutdown", "INFO:     Waiting for application shutdown."),
 )
 STEPS = (
     ("Graph capturing finished in", "INFO 02-16 10:03:00 x.py:1] Graph capturing finished in 18 secs, took 1.91 GiB"),
@@ -270,6 +271,7 @@ SAMPLES = {
     "crash": CRASHES,
     "bound": BOUND,
     "asked": ASKED,
+    "early": EARLY,
     "told": TOLD,
     "stopping": STOPPING,
     "step": STEPS,

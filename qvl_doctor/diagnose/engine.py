@@ -8,7 +8,9 @@ diagnosis = engine.finish(source)
 from __future__ import annotations
 
 import re
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from qvl_doctor.diagnose.derived import derive
 from qvl_doctor.diagnose.judging import Observed, judge
@@ -17,12 +19,14 @@ from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.diagnose.unrecognized import FailureLog
 from qvl_doctor.diagnose.verdict import concluded, verdict_of
 from qvl_doctor.logs.facts import FactReader
-from qvl_doctor.logs.milestones import milestone_of
-from qvl_doctor.logs.phases import Timeline
+from qvl_doctor.logs.milestones import Milestone, milestone_of
+from qvl_doctor.logs.phases import Timeline, is_beyond
 from qvl_doctor.messages import both
-from qvl_doctor.model import Diagnosis, Fact, Facts, Finding, Hit, Record, Rule, Run, Seen, Shown, Text
+from qvl_doctor.model import Diagnosis, Fact, Facts, Finding, Hit, Record, Rule, Run, Seen, Shown, Text, fact_text
 
 MAX_HITS = 5000
+#: So many start-ups that fail alike, one after the other, are a loop.
+_LOOP = 2
 _BANNER = re.compile(r"vLLM (?:API )?server version \S|█\s+version \d|^starting vLLM server")
 
 
@@ -40,11 +44,14 @@ class _Watch:
         self.timeline = Timeline()
         self.reached = ""
 
-    def feed(self, record: Record) -> str:
-        """Looks at a record; returns the phase that it belongs to."""
+    def ends_before(self, record: Record, mark: Milestone | None, banner: bool) -> bool:
+        """Whether this run ends where a record shows the beginning of the next one."""
+        return (banner and self.banners > 0) or self.life.begins_anew(record, mark, banner)
+
+    def feed(self, record: Record, mark: Milestone | None) -> str:
+        """Looks at a record with its mark; returns the phase that it belongs to."""
         self.first_line = self.first_line or record.first_line
         self.records += 1
-        mark = milestone_of(record)
         self.life.feed(record, mark)
         self.failures.feed(record)
         self.facts.feed(record, mark)
@@ -76,7 +83,10 @@ class Diagnosing:
         self._known = {**self._seen.facts, **(known or {})}
         self._matcher = matcher or Matcher(rules)
         self._watch = _Watch()
-        self._past: list[tuple[Run, tuple[Finding, ...]]] = []
+        self._past: list[Run] = []
+        #: The last start-ups as they were judged: a crash loop is cut off anywhere.
+        self._judged: deque[_Judged] = deque(maxlen=_LOOP)
+        self._stops: Counter[str] = Counter()
 
     def feed(self, records: Iterable[Record]) -> list[Hit]:
         """Looks at finished records; returns what rules said about them, before facts and ranking."""
@@ -84,13 +94,14 @@ class Diagnosing:
         batch: list[Record] = []
         phases: dict[int, str] = {}
         for record in records:
-            if _BANNER.search(record.message):
-                if self._watch.banners:  # one start-up in the input ends where the next one shows its banner
-                    said += self._match(batch, phases)
-                    batch, phases = [], {}
-                    self._end_run()
-                self._watch.banners += 1
-            phases[id(record)] = self._watch.feed(record)
+            mark = milestone_of(record)
+            banner = bool(_BANNER.search(record.message))
+            if self._watch.ends_before(record, mark, banner):
+                said += self._match(batch, phases)
+                batch, phases = [], {}
+                self._end_run()
+            self._watch.banners += banner
+            phases[id(record)] = self._watch.feed(record, mark)
             batch.append(record)
         return said + self._match(batch, phases)
 
@@ -100,19 +111,21 @@ class Diagnosing:
         watch.hits += self._matcher.feed(
             self._seen.observations
         )  # they are about how things are now, so about the last run
-        observed = watch.observed(self._known)
-        findings, facts = judge(observed, self._rules)
-        shown = _shown(observed)
-        runs = [run for run, _ in self._past] + [_run(watch, shown, findings)]
+        last = self._judge()
+        runs = (*self._past, last.run) if watch.records else ()
+        notes: tuple[Text, ...] = ()
+        if self._loops(last):
+            notes = (both("not_checked.unfinished_start", count=len(self._past)),)
+            last = self._judged[-1]
         return concluded(
             Diagnosis(
                 source=source,
-                facts=facts,
-                findings=findings,
-                runs=tuple(runs) if watch.records else (),
-                timeline=watch.timeline.phases(facts),
-                not_checked=_not_checked(facts, findings, watch),
-                shown=shown,
+                facts=last.facts,
+                findings=last.findings,
+                runs=runs,
+                timeline=last.watch.timeline.phases(last.facts),
+                not_checked=(*notes, *_not_checked(last.facts, last.findings, last.watch)),
+                shown=last.shown,
             )
         )
 
@@ -138,12 +151,47 @@ class Diagnosing:
         self._watch.hits += hits[: max(0, room)]
         return hits
 
-    def _end_run(self) -> None:
+    def _judge(self) -> _Judged:
         watch = self._watch
         observed = watch.observed(self._known)
-        findings, _ = judge(observed, self._rules)
-        self._past.append((_run(watch, _shown(observed), findings), findings))
+        stops = self._stops[_launched(observed.facts)]
+        if stops:
+            observed = observed._replace(facts={**observed.facts, "restarts": Fact(stops, "log", watch.first_line)})
+        findings, facts = judge(observed, self._rules)
+        shown = _shown(observed)
+        return _Judged(watch, _run(watch, shown, findings), findings, facts, shown)
+
+    def _end_run(self) -> None:
+        judged = self._judge()
+        self._past.append(judged.run)
+        self._judged.append(judged)
+        life = judged.watch.life
+        if life.stopped and life.serves and life.was_up:
+            self._stops[_launched(judged.facts)] += 1
         self._watch = _Watch()
+
+    def _loops(self, last: _Judged) -> bool:
+        """Whether the last start-up is the unfinished one of a crash loop: those before it failed alike, and further on."""
+        before = self._judged
+        if last.run.verdict != "unknown" or len(before) < _LOOP or any(each.run.verdict != "failed" for each in before):
+            return False
+        alike = len({each.findings[0].title["en"] for each in before}) == 1
+        return alike and not is_beyond(last.watch.life.step, before[-1].watch.life.step)
+
+
+class _Judged(NamedTuple):
+    """One start-up and what was found of it."""
+
+    watch: _Watch
+    run: Run
+    findings: tuple[Finding, ...]
+    facts: Facts
+    shown: Shown
+
+
+def _launched(facts: Facts) -> str:
+    """What was launched, so that two starts of the same server can be told from a change of its command."""
+    return f"{fact_text(facts, 'model')} {fact_text(facts, 'args')}"
 
 
 def diagnose(

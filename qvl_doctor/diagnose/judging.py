@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ _DEADLY = frozenset(("worker", "engine"))
 #: What vLLM says where a platform has no compiled part in vLLM itself (platforms/interface.py), and where it has one.
 _NO_EXTENSION = "Failed to import from vllm._"
 _WITH_EXTENSION = frozenset(("", "cuda", "rocm", "cpu", "unspecified"))
+#: What a search says of what it passes over.
+_PASSED_OVER = re.compile(r"(?:does|do|is|are) not (?:support|compatible)|[Ss]kipp|cannot be used")
 _CALM = frozenset(("WARNING", "INFO", "DEBUG", "TRACE"))
 
 
@@ -151,7 +154,9 @@ def _is_calm(hit: Hit) -> bool:
 
 def _is_search(hit: Hit) -> bool:
     """Whether a hit is on one step of a search (for a backend, a kernel) that found something else."""
-    return hit.rule.severity == "fatal" and hit.record is not None and hit.record.level in {"DEBUG", "TRACE"}
+    if hit.rule.severity != "fatal" or hit.record is None or hit.record.level not in {"DEBUG", "TRACE"}:
+        return False
+    return bool(_PASSED_OVER.search(hit.record.message))
 
 
 def _quieted(severity: dict[str, str], by_rule: dict[str, list[Hit]]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from qvl_doctor.logs.milestones import (
     BOUND,
     CRASH,
     DEATH,
+    EARLY,
     ENGINE,
     FAULT,
     GONE,
@@ -56,13 +57,15 @@ class Life:
         #: The step of the start-up that was reached last, and the record that told it to stop.
         self.step = ""
         self.stop: Record | None = None
-        #: The record with which the death began that nothing ended since; whether the main program itself is gone.
+        #: The record with which the death began that nothing ended since, and that with which the main program ended.
         self.death: Record | None = None
-        self.crashed = False
+        self.crash: Record | None = None
         self.last_line = 0
         #: The stop was asked for from outside; the engine was told to stop; the server has a front end, or is a program
         #: around LLM(…); it was about to listen.
         self.asked = self.told = self.serves = self.listening = False
+        #: It was told to stop before it listened.
+        self.early = False
         self.first_clock: float | None = None
         self.progress_clock: float | None = None
         self.last_clock: float | None = None
@@ -107,7 +110,7 @@ class Life:
             self._died(record, kind)
         elif kind in {DEATH, GONE, CRASH}:
             self._died(record, kind)
-        elif kind in {ASKED, TOLD, STOPPING}:
+        elif kind in {ASKED, EARLY, TOLD, STOPPING}:
             self._stopped(record, kind)
 
     def _stepped(self, record: Record, mark: Milestone) -> None:
@@ -120,7 +123,7 @@ class Life:
     def _revive(self, line: int) -> None:
         self.up_line = self.up_line or line
         self.proof_line = line
-        self.death, self._death_clock, self._answers, self._vanished, self.crashed = None, None, 0, False, False
+        self.death, self._death_clock, self._answers, self._vanished, self.crash = None, None, 0, False, None
 
     def _answered(self, line: int) -> None:
         """After a death only a late answer counts: streams that began before it, and those the server took before it knew."""
@@ -138,7 +141,8 @@ class Life:
     def _died(self, record: Record, kind: str) -> None:
         if self.stop_line and (self.asked or (self.told and kind != CRASH) or (kind == GONE and self.proof_line)):
             return  # the noise of a stop: it had been well until then
-        self.crashed = self.crashed or kind == CRASH
+        if kind == CRASH:
+            self.crash = record
         if self.death is None:
             self.death, self._death_clock, self._answers = record, self.last_clock, 0
             self._vanished = kind == GONE
@@ -148,13 +152,14 @@ class Life:
     def _stopped(self, record: Record, kind: str) -> None:
         if self.death is not None:
             # Ctrl-C reaches every process: the engine may be gone before the server says that it was told to stop.
-            if not (kind == ASKED and self._vanished and self._just_now()):
+            if not (kind in {ASKED, EARLY} and self._vanished and self._just_now()):
                 return
             self.death = None
-        if self.stop is None or (kind == ASKED and not self.asked):
+        if self.stop is None or (kind in {ASKED, EARLY} and not self.asked):
             self.stop = record
         self.stop_line = self.stop_line or record.first_line
-        self.asked = self.asked or kind == ASKED
+        self.asked = self.asked or kind in {ASKED, EARLY}
+        self.early = self.early or kind == EARLY
         self.told = self.told or kind == TOLD
 
     def _just_now(self) -> bool:
@@ -199,12 +204,20 @@ class Life:
     @property
     def interrupted(self) -> bool:
         """It was stopped while it started. A server that is about to listen may serve without saying so."""
-        return self.stopped and bool(self.step_line) and not self.came_up and not self.listening
+        return self.stopped and not self.came_up and (self.early or (bool(self.step_line) and not self.listening))
 
     @property
-    def over(self) -> bool:
-        """The main program is gone: what begins after this is another start."""
-        return self.crashed
+    def crashed(self) -> bool:
+        """The main program itself ended with an error."""
+        return self.crash is not None
+
+    def begins_anew(self, record: Record, mark: Milestone | None, banner: bool) -> bool:
+        """Whether a record belongs to another start-up than what came before it."""
+        if banner:
+            return bool(self.came_up_line or self.stop_line or self.dead)
+        if mark is None or mark.kind != CRASH or self.crash is None or record.chained:
+            return False
+        return record.process in ("", self.crash.process) and not _alike(record, self.crash)
 
     @property
     def ran_s(self) -> float:
@@ -229,6 +242,11 @@ class Life:
         if failed or self.dead:
             return "abrupt"
         return "running" if self.came_up else "cut off"
+
+
+def _alike(one: Record, other: Record) -> bool:
+    """Whether two ends say the same: one start that is shown twice, or several processes of it."""
+    return (one.exception, one.message) == (other.exception, other.message) or one.process != other.process
 
 
 def life_of(records: Iterable[Record]) -> Life:

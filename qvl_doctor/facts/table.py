@@ -112,6 +112,7 @@ LISTED: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "phase": (" | ".join(PHASES), "phase of the record"),
         "ended": ("clean | abrupt | interrupted | cut off | running", "how the log ends"),
         "stalled_s": ("number", "time without a line before the log stops"),
+        "restarts": ("count", "starts of the same server before this one that had served and were stopped"),
         "reached": (" | ".join(PHASES), "step of a start that was ended from outside"),
         "ran_s": ("number", "time from the first line to the last, where a start was ended from outside"),
     },

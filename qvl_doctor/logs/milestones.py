@@ -23,7 +23,8 @@ DEATH, GONE, CRASH, BOUND = "death", "gone", "crash", "bound"
 DEATHS = frozenset((DEATH, GONE, CRASH, BOUND))
 #: ASKED: someone outside told the server to stop. TOLD: its engine was told so by whoever started it, at a good end and at
 #: a bad one. STOPPING: the server stops, for whatever reason.
-ASKED, TOLD, STOPPING = "asked", "told", "stopping"
+#: EARLY: it was told to stop before it listened.
+ASKED, EARLY, TOLD, STOPPING = "asked", "early", "told", "stopping"
 STEP = "step"
 
 
@@ -174,6 +175,9 @@ MILESTONES = (
     _crash(": error: ", "argparse: the command line was refused", r"^(?:vllm(?: serve)?|api_server\.py): error: "),
     _crash("Killed", "the shell", r"^(?:Killed|\S{1,200}: line \d+: \d+ Killed\b.*)$"),
     # It was told to stop.
+    Milestone(
+        "KeyboardInterrupt: terminated", EARLY, "0.6.2–", "entrypoints/launchers/api_server/entry.py: _interrupt_init"
+    ),
     _asked("[shutdown] API server: shutdown triggered", _SHUTDOWN, "entrypoints/launchers/launcher.py", "shutdown"),
     _asked("Shutting down FastAPI HTTP server", "0.6.2–0.22.1", f"{_LAUNCHER}, after a signal only", "shutdown"),
     _asked("Gracefully stopping http server", "0.6.0–0.6.1", _LAUNCHER, "shutdown"),
@@ -309,7 +313,7 @@ def milestone_of(record: Record) -> Milestone | None:
             if mark.kind in DEATHS:
                 if not loud and not (mark.raw and not record.level):
                     continue
-            elif quoted and mark.kind != ASKED:
+            elif quoted and mark.kind not in {ASKED, EARLY}:
                 continue
             if not mark.pattern or _compiled(mark.pattern).search(text):
                 return mark

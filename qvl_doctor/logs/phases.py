@@ -69,6 +69,11 @@ _PERHAPS_SERVING = frozenset(("execute_model", "execute_dummy_batch"))
 _METHOD = "while processing method "
 
 
+def is_beyond(phase: str, other: str) -> bool:
+    """Whether a phase comes after another one; "" is before all of them."""
+    return _PLACE[phase] > _PLACE[other]
+
+
 class Progress:
     """How far each process of a start-up came, and all of them together (`reached`)."""
 

@@ -63,7 +63,7 @@ def test_without_times_several_answers_are_needed() -> None:
     assert not life(UP, fatal, ANSWER, ANSWER, ANSWER).dead
 
 
-@pytest.mark.parametrize("line", lines("asked"))
+@pytest.mark.parametrize("line", lines("asked", "early"))
 def test_deaths_after_a_stop_that_was_asked_for_are_its_noise(line: str) -> None:
     for death in lines("death", "gone", "crash"):
         assert not life(UP, line, death).dead, death
@@ -105,6 +105,7 @@ def test_stop_before_it_was_ready() -> None:
     assert not life(start, UP, ASKED).interrupted
     assert not life(start, DEAD, ASKED).interrupted
     assert not life(ASKED).interrupted  # a tail: it may have served
+    assert life("KeyboardInterrupt: terminated").interrupted  # said only before it listens
     listening = "INFO 02-16 10:02:30 [api_server.py:500] Starting vLLM API server 0 on http://0.0.0.0:8000"
     assert not life(start, listening, ASKED).interrupted  # uvicorn may have been told to be quiet
 

@@ -123,7 +123,7 @@ def test_every_death_is_a_failure_that_shows_a_line(line: str) -> None:
         assert seen.facts["ended"].value == "abrupt"
 
 
-@pytest.mark.parametrize("line", [line for kind in ("asked", "told", "stopping") for _, line in SAMPLES[kind]])
+@pytest.mark.parametrize("line", [line for kind in ("asked", "early", "told", "stopping") for _, line in SAMPLES[kind]])
 def test_a_stop_before_it_was_ready_is_a_failure_and_after_it_none(line: str) -> None:
     line = line.replace("09-05", "02-16")
     seen = look(BANNER, LOADING, line + "\n")
@@ -134,7 +134,7 @@ def test_a_stop_before_it_was_ready_is_a_failure_and_after_it_none(line: str) ->
     assert "加载权重" in seen.findings[0].why["zh"]
     assert seen.findings[0].evidence[0].text.strip() in line
     assert look(BANNER, READY, line + "\n").verdict == "healthy"
-    assert look(line + "\n").verdict in {"unknown", "healthy"}
+    assert look(line + "\n").verdict == ("failed" if "terminated" in line else "unknown")
 
 
 def test_what_failed_before_it_was_stopped_is_the_cause() -> None:

@@ -51,7 +51,8 @@ TRACEBACK = (
         ("/usr/local/bin/vllm", "/usr/lib/vllm/entrypoints/cli/main.py", "ValueError: x", "crash"),
         ("<frozen runpy>", "/usr/lib/vllm/entrypoints/openai/api_server.py", "ValueError: x", "crash"),
         ("/home/u/run.py", "/usr/lib/vllm/entrypoints/llm.py", "ValueError: x", "crash"),
-        ("/usr/local/bin/vllm", "/usr/lib/vllm/entrypoints/cli/main.py", "KeyboardInterrupt: terminated", "asked"),
+        ("/usr/local/bin/vllm", "/usr/lib/vllm/entrypoints/cli/main.py", "KeyboardInterrupt: terminated", "early"),
+        ("/usr/local/bin/vllm", "/usr/lib/vllm/entrypoints/cli/main.py", "KeyboardInterrupt", "asked"),
         # clients, other programs, and processes that vLLM starts and whose end it logs itself
         ("/usr/local/bin/vllm", "/usr/lib/vllm/benchmarks/serve.py", "ValueError: x", ""),
         ("/usr/local/bin/vllm", "/usr/lib/vllm/entrypoints/cli/openai.py", "ValueError: x", ""),
