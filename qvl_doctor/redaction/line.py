@@ -19,7 +19,6 @@ _HARMLESS = r"""(?!None\b|null\b|True\b|False\b|true\b|false\b|\*{3}|['"]{2}(?![
 
 #: What stands before "token" or "key" where they are secrets: "tokens/s" alone is on most lines of a serving log.
 _KINDS = ("api", "access", "auth", "hf", "hub", "bearer", "refresh", "session", "private", "secret")
-_WHAT = ("key", "token", "access")
 
 
 class _Mask(NamedTuple):
@@ -49,7 +48,7 @@ _MASKS = tuple(
         (("bearer", "basic"), r"(?i)\b(bearer|basic)(\s+)(?!\*{3})[\w.~+/=-]{8,}", rf"\1\2{MASK}"),
         (
             ("authorization",),
-            r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?!bearer|basic|\*{3})[^\s'\",]{6,}",
+            r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?!bearer|\*{3})[^\s'\",]{6,}",
             rf"\1{MASK}",
         ),
         (("://",), r"(://)[^\s/:@'\"]*:[^\s/@'\"]+@|(://)[^\s/:@'\"]{8,}@", rf"\1\2{MASK}@"),
@@ -71,7 +70,7 @@ _MASKS = tuple(
         (
             ("token", "key", "passw", "passphrase", "secret"),
             (
-                rf"(?i)((?:{'|'.join(_KINDS)})[_-]?(?:access[_-]?)?(?:token|key)"
+                rf"(?i)((?:{'|'.join(_KINDS)})[_-]?(?:token|key)"
                 rf"|client[_-]?secret|passw(?:or)?d|passphrase)(['\"]?\s*[:=]\s*){_HARMLESS}{_VALUE}"
             ),
             rf"\1\2{MASK}",
@@ -79,12 +78,12 @@ _MASKS = tuple(
                 "passw",
                 "passphrase",
                 "secret",
-                *(f"{kind}{dash}{what}" for kind in _KINDS for dash in ("_", "-", "") for what in _WHAT),
+                *(f"{kind}{dash}{what}" for kind in _KINDS for dash in ("_", "-", "") for what in ("key", "token")),
             ),
         ),
         (
-            ("_token", "token=", "token:", "token'", 'token"', "secret", "password", "passwd", "_key", "credential"),
-            rf"\b([A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|_KEY|CREDENTIALS?))(['\"]?\s*[:=]\s*){_HARMLESS}{_VALUE}",
+            ("_token", "token=", "token:", "token ", "token'", 'token"', "secret", "_key", "credential"),
+            rf"\b([A-Z][A-Z0-9_]*(?:TOKEN|SECRET|_KEY|CREDENTIALS?))(['\"]?\s*[:=]\s*){_HARMLESS}{_VALUE}",
             rf"\1\2{MASK}",
         ),
     )

@@ -54,14 +54,18 @@ class LineRedactor:
         return shown
 
     def _in_key(self, line: str) -> str:
-        """A line of a private key: only its marks stay."""
-        begin, end = _KEY_BEGIN.search(line), _KEY_END.search(line)
+        """A line of a private key: its marks stay, and what stands around them."""
+        begin = _KEY_BEGIN.search(line)
         if not self._key and not begin:
             return redact_line(line)
+        self._waiting = ""
+        start = begin.end() if begin else 0
+        end = _KEY_END.search(line, start)
+        before = redact_line(line[: begin.start()]) + begin[0] if begin and not self._key else ""
+        hidden = line[start : end.start() if end else None]
+        after = end[0] + redact_line(line[end.end() :]) if end else ""
         self._key = 0 if end or self._key > _LONGEST_KEY else self._key + 1
-        if begin:
-            return line[: begin.end()] + MASK
-        return line[end.start() :] if end else MASK
+        return before + (MASK if hidden.strip() else hidden) + after
 
     def _after_name(self, line: str, original: str) -> str:
         """The line, without its first word where the line before ended with the name of a secret."""
@@ -108,33 +112,32 @@ def redact_text(text: str) -> str:
 
 def _redact_json(line: str) -> str:
     """The line with the JSON at its end written anew, if there was a secret in it. JSON in its texts is shorter each time: this ends."""
-    start = line.find("{")
-    if start < 0 or not line.rstrip().endswith("}"):
-        return line
+    before, brace, rest = line.partition("{")
     try:
-        value = json.loads(line[start:])
+        value = json.loads(brace + rest)
+        shown = redact_value(value)
+        return line if shown == value else before + json.dumps(shown, ensure_ascii=False)
     except (ValueError, RecursionError):
         return line
-    shown = redact_value(value)
-    return line if shown == value else line[:start] + json.dumps(shown, ensure_ascii=False)
 
 
 def redact_value(value: Any, depth: int = 0) -> Any:
     """A value of JSON with its secrets masked: by their looks, their keys, a `name` beside them, and the flag before them in a list."""
     if depth > _DEEPEST:
-        return redact(json.dumps(value, ensure_ascii=False))
+        text = json.dumps(value, ensure_ascii=False)
+        shown_text = redact(text)
+        return value if shown_text == text else shown_text
     if isinstance(value, dict):
         shown = {key: _of_name(str(key), redact_value(item, depth + 1)) for key, item in value.items()}
-        name = shown.get("name")
-        return (
-            {**shown, "value": _of_name(name, shown["value"])} if isinstance(name, str) and "value" in shown else shown
-        )
+        if "value" in shown:
+            shown["value"] = _of_name(str(shown.get("name")), shown["value"])
+        return shown
     if isinstance(value, list):
         items = [redact_value(item, depth + 1) for item in value]
-        flags = ["", *(item if isinstance(item, str) and item.startswith("-") else "" for item in items)]
+        texts = list(map(str, items))
         return [
-            _of_name(flag, item) if flag and not str(item).startswith("-") else item
-            for flag, item in zip(flags, items, strict=False)
+            _of_name(flag, item) if flag.startswith("-") and not text.startswith("-") else item
+            for flag, text, item in zip(["", *texts], texts, items, strict=False)
         ]
     if not isinstance(value, str):
         return value
@@ -142,7 +145,7 @@ def redact_value(value: Any, depth: int = 0) -> Any:
 
 
 def _of_name(name: str, value: Any) -> Any:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
         return value
     pair = f"{name}={value}"
     return MASK if redact(pair) != pair and redact(value) == value else value
