@@ -12,13 +12,13 @@ from qvl_doctor.model import Seen
 _LONGEST = 16 * 1024 * 1024
 
 
-def look(text: str, now: float | None = None, chosen: str = "") -> Seen | None:
+def inspect_kubectl_output(text: str, now: float | None = None, chosen: str = "") -> Seen | None:
     """What a text of `kubectl get -o json|yaml`, `kubectl get events` or `kubectl describe` says; None if it is none of them.
 
     `now` is the time of the looking (seconds since 1970), where it is known; `chosen` the one pod that is asked for.
     """
     from qvl_doctor.kube import describe, events, status
-    from qvl_doctor.kube.observing import tell
+    from qvl_doctor.kube.observing import observe_pods
     from qvl_doctor.kube.tree import objects
     from qvl_doctor.observations import quoted
 
@@ -32,5 +32,5 @@ def look(text: str, now: float | None = None, chosen: str = "") -> Seen | None:
         pods, said = status.read_pods(found), events.read_events(found)
     if not pods and not said:
         return None
-    seen, lines = tell([pod for pod in pods if pod.name == chosen] or pods, said, now), text.split("\n")
+    seen, lines = observe_pods([pod for pod in pods if pod.name == chosen] or pods, said, now), text.split("\n")
     return seen._replace(observations=tuple(quoted(each, lines) for each in seen.observations))

@@ -65,7 +65,7 @@ _OF_PODS = frozenset(
 )
 
 
-def tell(pods: Sequence[Pod], events: Sequence[Event], now: float | None = None) -> Seen:
+def observe_pods(pods: Sequence[Pod], events: Sequence[Event], now: float | None = None) -> Seen:
     """What rules may know of pods and their events. Of several pods those count that run vLLM, if any does."""
     mine = [pod for pod in pods if pod.serves] or list(pods)
     names = {pod.name for pod in mine}

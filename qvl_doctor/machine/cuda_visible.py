@@ -1,4 +1,4 @@
-"""Which cards CUDA_VISIBLE_DEVICES leaves, read as CUDA and torch read it: the list ends at the first name that is nobody's."""
+"""Which GPUs CUDA_VISIBLE_DEVICES leaves, read as CUDA and torch read it: the list ends at the first name that is nobody's."""
 
 from __future__ import annotations
 
@@ -8,53 +8,53 @@ from typing import NamedTuple
 
 
 class Visible(NamedTuple):
-    """Numbers of the cards in CUDA's order, the UUID of the one instance if an instance was named, and what is wrong with the list.
+    """Numbers of the gpus in CUDA's order, the UUID of the one instance if an instance was named, and what is wrong with the list.
 
     `problem` is the key of an observation; then `name` is the entry that is wrong, and `there` says of how many it is none.
     """
 
-    cards: tuple[int, ...]
+    gpus: tuple[int, ...]
     instance: str = ""
     problem: str = ""
     name: str = ""
     there: int | None = None
 
 
-def choose(said: str | None, cards: Mapping[int, str], instances: Mapping[str, int]) -> Visible:
-    """What a process sees of `cards` (number → UUID) and `instances` (UUID → number of the card) by the variable's value, None if unset."""
+def choose(said: str | None, gpus: Mapping[int, str], instances: Mapping[str, int]) -> Visible:
+    """What a process sees of `gpus` (number → UUID) and `instances` (UUID → number of the gpu) by the variable's value, None if unset."""
     if said is None:
-        return Visible(tuple(cards))
+        return Visible(tuple(gpus))
     names = [name.strip() for name in said.split(",")]
     if names[0].startswith("MIG-"):
         return _instance(names[0], instances)
     if names[0].startswith("GPU-"):
-        return _listed(names, lambda name: _by_uuid(name, cards), len(cards))
-    return _listed(names, lambda name: _by_number(name, cards), len(cards))
+        return _listed(names, lambda name: _by_uuid(name, gpus), len(gpus))
+    return _listed(names, lambda name: _by_number(name, gpus), len(gpus))
 
 
 def _listed(names: Sequence[str], find: Callable[[str], int | None], there: int) -> Visible:
     found: list[int] = []
     for name in names:
-        card = find(name)
-        if card is None:
+        gpu = find(name)
+        if gpu is None:
             stopped = not name or name.startswith("-")  # "" and -1 are how one says: none of the others
             return Visible(tuple(found), "", "" if stopped else "cuda_device_unknown", name[:80], there)
-        if card in found:
+        if gpu in found:
             return Visible((), "", "cuda_device_twice", name[:80])
-        found.append(card)
+        found.append(gpu)
     return Visible(tuple(found))
 
 
-def _by_uuid(name: str, cards: Mapping[int, str]) -> int | None:
-    """A UUID may be cut short as long as one card alone begins so."""
-    found = [number for number, uuid in cards.items() if name.startswith("GPU-") and uuid.startswith(name)]
+def _by_uuid(name: str, gpus: Mapping[int, str]) -> int | None:
+    """A UUID may be cut short as long as one gpu alone begins so."""
+    found = [number for number, uuid in gpus.items() if name.startswith("GPU-") and uuid.startswith(name)]
     return found[0] if len(found) == 1 else None
 
 
-def _by_number(name: str, cards: Mapping[int, str]) -> int | None:
+def _by_number(name: str, gpus: Mapping[int, str]) -> int | None:
     digits = re.match(r"\+?(\d{1,4})", name)
     number = int(digits[1]) if digits else -1
-    return number if number in cards else None
+    return number if number in gpus else None
 
 
 def _instance(name: str, instances: Mapping[str, int]) -> Visible:

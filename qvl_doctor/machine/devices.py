@@ -1,4 +1,4 @@
-"""A card as NVML shows it, its instances where it is divided (MIG), and how cards are joined. Nothing is changed on them."""
+"""A gpu as NVML shows it, its instances where it is divided (MIG), and how gpus are joined. Nothing is changed on them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _MOST_PROCESSES = 4
 #: Reasons for low clocks that mean trouble with heat or power, as `nvidia-smi -q -d PERFORMANCE` names them; nvml.h has
 #: their bits. Not 0x08: it also shows while clocks change.
 _CLOCKS = {0x20: "SW Thermal Slowdown", 0x40: "HW Thermal Slowdown", 0x80: "HW Power Brake Slowdown"}
-#: How far apart two cards are, as `nvidia-smi topo -m` writes it.
+#: How far apart two gpus are, as `nvidia-smi topo -m` writes it.
 _LEVELS = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}
 _READ, _NVLINK = 0, 2
 
 
 class Device(NamedTuple):
-    """What a process computes on: a card or an instance of one. Sizes in GiB, as torch counts: without what the driver reserves.
+    """What a process computes on: a gpu or an instance of one. Sizes in GiB, as torch counts: without what the driver reserves.
 
-    `failure` says why the memory is not known; the sizes are 0 then. `number` is NVML's, within the card for an
+    `failure` says why the memory is not known; the sizes are 0 then. `number` is NVML's, within the gpu for an
     instance.
     """
 
@@ -35,8 +35,8 @@ class Device(NamedTuple):
     holders: tuple[str, ...] = ()
 
 
-class Card(NamedTuple):
-    """A card: what it is as a device, its compute capability ("8.9"), what is wrong with it, and its instances if it is divided."""
+class PhysicalGpu(NamedTuple):
+    """A gpu: what it is as a device, its compute capability ("8.9"), what is wrong with it, and its instances if it is divided."""
 
     device: Device
     handle: Any
@@ -46,15 +46,15 @@ class Card(NamedTuple):
     instances: tuple[Device, ...] = ()
 
 
-def read_card(nvml: Nvml, number: int) -> Card | str:
-    """The card with a number, or the word for why it cannot be asked."""
+def read_gpu(nvml: Nvml, number: int) -> PhysicalGpu | str:
+    """The gpu with a number, or the word for why it cannot be asked."""
     handle = nvml.ask("nvmlDeviceGetHandleByIndex", number)
     if handle is None:
         return nvml.failure
     mode = nvml.ask("nvmlDeviceGetMigMode", handle)
     divided = bool(mode and mode[0])
     capability = nvml.ask("nvmlDeviceGetCudaComputeCapability", handle)
-    return Card(
+    return PhysicalGpu(
         _device(nvml, handle, number),
         handle,
         f"{capability[0]}.{capability[1]}" if capability else "",
@@ -65,7 +65,7 @@ def read_card(nvml: Nvml, number: int) -> Card | str:
 
 
 def _device(nvml: Nvml, handle: Any, number: int) -> Device:
-    name = nvml.text("nvmlDeviceGetName", handle).replace(")", "") or "unknown card"
+    name = nvml.text("nvmlDeviceGetName", handle).replace(")", "") or "unknown GPU"
     uuid = nvml.text("nvmlDeviceGetUUID", handle)
     version = getattr(nvml.binding, "nvmlMemory_v2", None)
     memory = nvml.ask("nvmlDeviceGetMemoryInfo", handle, version) if version else None
@@ -77,10 +77,10 @@ def _device(nvml: Nvml, handle: Any, number: int) -> Device:
     return Device(number, name, uuid, total, memory.free / GIB, "", tuple(_holders(nvml, handle)))
 
 
-def _instances(nvml: Nvml, card: Any) -> Iterator[Device]:
+def _instances(nvml: Nvml, gpu: Any) -> Iterator[Device]:
     """The instances that this process may see; numbers between them may be free."""
-    for number in range(min(nvml.ask("nvmlDeviceGetMaxMigDeviceCount", card) or 0, _MOST_INSTANCES)):
-        handle = nvml.ask("nvmlDeviceGetMigDeviceHandleByIndex", card, number)
+    for number in range(min(nvml.ask("nvmlDeviceGetMaxMigDeviceCount", gpu) or 0, _MOST_INSTANCES)):
+        handle = nvml.ask("nvmlDeviceGetMigDeviceHandleByIndex", gpu, number)
         if handle is not None:
             yield _device(nvml, handle, number)
 
@@ -98,7 +98,7 @@ def _holders(nvml: Nvml, handle: Any) -> Iterator[str]:
 
 
 def _faults(nvml: Nvml, handle: Any) -> Iterator[Observation]:
-    """What the card reports of its own health."""
+    """What the gpu reports of its own health."""
     kinds = (
         getattr(nvml.binding, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED", 1),
         getattr(nvml.binding, "NVML_VOLATILE_ECC", 0),
@@ -121,12 +121,12 @@ def _faults(nvml: Nvml, handle: Any) -> Iterator[Observation]:
         yield Observation("gpu_persistence_off")
 
 
-def links(nvml: Nvml, cards: Sequence[Card]) -> tuple[str, str]:
-    """How cards are joined, by the worst of their pairs: nvlink, p2p or no-p2p, and how far apart they are (PIX … SYS). "" if not known.
+def links(nvml: Nvml, gpus: Sequence[PhysicalGpu]) -> tuple[str, str]:
+    """How gpus are joined, by the worst of their pairs: nvlink, p2p or no-p2p, and how far apart they are (PIX … SYS). "" if not known.
 
-    NVLink between every pair is what vLLM asks of more than two cards before it uses an all-reduce of its own.
+    NVLink between every pair is what vLLM asks of more than two gpus before it uses an all-reduce of its own.
     """
-    pairs = [(one.handle, other.handle) for number, one in enumerate(cards) for other in cards[number + 1 :]]
+    pairs = [(one.handle, other.handle) for number, one in enumerate(gpus) for other in gpus[number + 1 :]]
     if not pairs:
         return "", ""
     nvlink = [nvml.ask("nvmlDeviceGetP2PStatus", *pair, _NVLINK) for pair in pairs]

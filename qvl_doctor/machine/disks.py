@@ -53,7 +53,7 @@ def _expanded(path: str, env: Mapping[str, str]) -> str:
     return os.path.join(home(env), path[2:]) if path.startswith("~/") and home(env) else path
 
 
-def look(env: Mapping[str, str], download_dir: str = "") -> dict[str, object]:
+def inspect_disks(env: Mapping[str, str], download_dir: str = "") -> dict[str, object]:
     """Room and rights of those folders, or of the nearest folder above where they are still to be made."""
     facts: dict[str, object] = {}
     for name, path in (("cache", hub_cache(env)), ("download", download_dir), ("vllm_cache", vllm_cache(env))):

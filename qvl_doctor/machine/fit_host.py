@@ -74,7 +74,7 @@ def _is_reference(name: str) -> bool:
     return ":" in name and not name.startswith((".", "/", "~"))
 
 
-def look(
+def inspect_host_fit(
     arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[str, str], *, folders: bool = True
 ) -> Seen:
     """Everything else that follows from host and command. `folders`: the command's are those of this machine, not a container's."""

@@ -20,7 +20,7 @@ from qvl_doctor.sizing.case import Known, Unsized, of_arguments
 from qvl_doctor.sizing.wording import facts_of
 
 
-def look(
+def inspect_memory_fit(
     arguments: Mapping[str, Any], known: Known, facts: Facts, env: Mapping[str, str], *, room: bool = True
 ) -> Seen:
     """What the command's start takes of card and, with `room`, of the disk. `env` are the variables that the command sets itself."""
@@ -36,10 +36,10 @@ def known_of(facts: Facts, release: str, folder: str = "") -> Known:
     """What the memory model is told beside the command: the card by the facts, the model by its folder on this machine."""
     own = _checkpoint(folder) if folder else None
     if own is None:
-        return Known(gpu=card_of(facts), release=release)
+        return Known(gpu=gpu_of(facts), release=release)
     # Of a download that is not over, the tensors that are there are not all that will be loaded.
     tensors = own.tensors if fact_text(facts, "model_complete") == "yes" else ()
-    return Known(own.shape, own.quantization, card_of(facts), release, tensors)
+    return Known(own.shape, own.quantization, gpu_of(facts), release, tensors)
 
 
 def _checkpoint(folder: str) -> Checkpoint | None:
@@ -50,7 +50,7 @@ def _checkpoint(folder: str) -> Checkpoint | None:
         return None
 
 
-def card_of(facts: Facts) -> Gpu | None:
+def gpu_of(facts: Facts) -> Gpu | None:
     """The card that the facts describe, with the memory that is there."""
     total = fact_number(facts, "total_gib")
     named = gpus.find(fact_text(facts, "gpu_name")) if "gpu_name" in facts else None

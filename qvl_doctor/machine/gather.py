@@ -116,13 +116,13 @@ def _probes(asked: Asked, tell: Tell) -> Sequence[tuple[str, Callable[[Facts], S
 
 
 def _packages(asked: Asked) -> Seen:
-    seen = packages.look(asked.python)
+    seen = packages.inspect_packages(asked.python)
     return seen if "imports" in asked.only else seen | Seen(observations=tuple(packages.builds_apart(seen.facts)))
 
 
 def _imports(asked: Asked, tell: Tell, facts: Facts) -> Seen:
     """The import test, and what two builds promise where it did not show the opposite."""
-    seen = imports.look(asked.python, tell=lambda module: tell("imports", module))
+    seen = imports.inspect_imports(asked.python, tell=lambda module: tell("imports", module))
     tried = fact_text(seen.facts, "import_torchvision") == "ok"
     return seen if tried else seen | Seen(observations=tuple(packages.builds_apart(facts)))
 
@@ -145,7 +145,7 @@ def _in_container(asked: Asked) -> bool:
 def _gpu(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     """The cards, and whether the packages can run on them."""
     release, env = _release(asked, facts), _environment(asked)
-    seen = gpu.look(env, gpu.Asked(*fit_gpus.ranks(arguments), for_cpu="cpu" in release))
+    seen = gpu.inspect_gpus(env, gpu.Asked(*fit_gpus.ranks(arguments), for_cpu="cpu" in release))
     known = {"vllm": Fact(release, "option")} if release else {}
     return seen | Seen(
         observations=tuple(fit_gpus.of_packages({**known, **facts, **seen.facts}, env, amd=os.path.exists("/dev/kfd")))
@@ -155,7 +155,9 @@ def _gpu(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
 def _host(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     env = _environment(asked)
     download = "" if _in_container(asked) else str(arguments.get("download_dir") or "")
-    seen = host.look(fit_host.port_of(arguments), str(arguments.get("host") or ""), env=env, download_dir=download)
+    seen = host.inspect_host(
+        fit_host.port_of(arguments), str(arguments.get("host") or ""), env=env, download_dir=download
+    )
     release = _release(asked, facts)
     refused = bool(arguments.get("fail_on_environ_validation"))
     unknown = env_variables.unknown_variables(_inside(asked), release, refused=refused)
@@ -172,7 +174,7 @@ def _model(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
     seen = Seen()
     if found.folder:
         downloads = found.snapshot and not env_variables.offline(env)
-        seen = model_folder.look(
+        seen = model_folder.inspect_model_folder(
             found.folder, release, fact_text(facts, "transformers"), arguments, downloads=downloads
         )
         config = read_object(os.path.join(found.folder, "config.json"))
@@ -226,10 +228,14 @@ def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts, folder: s
         more["shm_small"] = Fact("yes", "probe")
     found = [*fit_gpus.of_command(arguments, facts, release)]
     found += env_variables.interfaces(env, "/") if ranks > 1 and not inside else ()
-    seen = observe_command(asked.command, release) | fit_host.look(arguments, facts, release, env, folders=not inside)
+    seen = observe_command(asked.command, release) | fit_host.inspect_host_fit(
+        arguments, facts, release, env, folders=not inside
+    )
     known = fit_memory.known_of(facts, release, folder)
     return (
-        seen | Seen(more, tuple(found)) | fit_memory.look(arguments, known, facts, asked.command.env, room=not inside)
+        seen
+        | Seen(more, tuple(found))
+        | fit_memory.inspect_memory_fit(arguments, known, facts, asked.command.env, room=not inside)
     )
 
 

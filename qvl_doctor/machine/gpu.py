@@ -7,28 +7,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from qvl_doctor.machine.cuda_visible import Visible, choose
-from qvl_doctor.machine.devices import Card, Device, links, read_card
+from qvl_doctor.machine.devices import Device, PhysicalGpu, links, read_gpu
 from qvl_doctor.machine.nvml import ABSENT, Nvml, instead, start
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import observe
 
-#: So much is gone on a card that nobody uses: the driver's own.
+#: So much is gone on a gpu that nobody uses: the driver's own.
 _IDLE_GIB = 1.0
-_MOST_CARDS = 64
+_MOST_GPUS = 64
 
 
 class Asked(NamedTuple):
-    """How many cards the command uses, how many of them share a layer (tensor parallel), and whether this vLLM is for CPUs."""
+    """How many gpus the command uses, how many of them share a layer (tensor parallel), and whether this vLLM is for CPUs."""
 
     ranks: int = 1
     tensor_parallel: int = 1
     for_cpu: bool = False
 
 
-def look(env: Mapping[str, str] | None = None, asked: Asked | None = None, root: str = "/") -> Seen:
+def inspect_gpus(env: Mapping[str, str] | None = None, asked: Asked | None = None, root: str = "/") -> Seen:
     """What NVML shows. Cards are observations; the fact `nvml` is ok, or why it cannot be asked.
 
-    Of the cards (or the instance) that the command uses, the one with the least free memory gives the facts gpu_name,
+    Of the gpus (or the instance) that the command uses, the one with the least free memory gives the facts gpu_name,
     compute_capability, total_gib and startup_free_gib, as torch counts: the total less what the driver reserves.
     """
     env, asked = os.environ if env is None else env, asked or Asked()
@@ -57,39 +57,37 @@ def _seen(nvml: Nvml, env: Mapping[str, str], asked: Asked) -> Seen:
         facts["driver"] = driver
     if cuda:
         facts["driver_cuda"] = f"{cuda // 1000}.{cuda % 1000 // 10}"
-    count = min(nvml.ask("nvmlDeviceGetCount") or 0, _MOST_CARDS)
+    count = min(nvml.ask("nvmlDeviceGetCount") or 0, _MOST_GPUS)
     facts["gpu_count"] = count
-    found = {number: read_card(nvml, number) for number in range(count)}
-    cards = {number: card for number, card in found.items() if isinstance(card, Card)}
+    found = {number: read_gpu(nvml, number) for number in range(count)}
+    gpus = {number: gpu for number, gpu in found.items() if isinstance(gpu, PhysicalGpu)}
     lost = [
-        observe("gpu_not_answering", index=number, reason=card)
-        for number, card in found.items()
-        if isinstance(card, str)
+        observe("gpu_not_answering", index=number, reason=gpu) for number, gpu in found.items() if isinstance(gpu, str)
     ]
     visible = _visible(env, found)
-    seen = [cards[number] for number in visible.cards if number in cards]
-    idle = [card for card in seen if card.divided and not card.instances]  # CUDA passes over them
-    used = [card for card in seen if card not in idle]
-    facts |= {"gpu_visible": len(visible.cards) - len(idle), **_chosen(nvml, used, visible, asked, count)}
+    seen = [gpus[number] for number in visible.gpus if number in gpus]
+    idle = [gpu for gpu in seen if gpu.divided and not gpu.instances]  # CUDA passes over them
+    used = [gpu for gpu in seen if gpu not in idle]
+    facts |= {"gpu_visible": len(visible.gpus) - len(idle), **_chosen(nvml, used, visible, asked, count)}
     if idle and not used:
         facts |= {"mig": "yes", "gpu_name": idle[0].device.name}
-    records = [*lost, *_about_list(env, visible, count), *_kinds(env, cards)]
-    for card in seen:
-        records += _about(card, alone=not used)
+    records = [*lost, *_about_list(env, visible, count), *_kinds(env, gpus)]
+    for gpu in seen:
+        records += _about(gpu, alone=not used)
     return Seen({name: Fact(value, "probe") for name, value in facts.items()}, tuple(records))
 
 
-def _visible(env: Mapping[str, str], found: Mapping[int, Card | str]) -> Visible:
-    """What CUDA_VISIBLE_DEVICES leaves. A card that cannot be asked still has its number."""
-    uuids = {number: card.device.uuid if isinstance(card, Card) else "" for number, card in found.items()}
+def _visible(env: Mapping[str, str], found: Mapping[int, PhysicalGpu | str]) -> Visible:
+    """What CUDA_VISIBLE_DEVICES leaves. A gpu that cannot be asked still has its number."""
+    uuids = {number: gpu.device.uuid if isinstance(gpu, PhysicalGpu) else "" for number, gpu in found.items()}
     instances = {
-        each.uuid: number for number, card in found.items() if isinstance(card, Card) for each in card.instances
+        each.uuid: number for number, gpu in found.items() if isinstance(gpu, PhysicalGpu) for each in gpu.instances
     }
     return choose(env.get("CUDA_VISIBLE_DEVICES"), uuids, instances)
 
 
-def _chosen(nvml: Nvml, seen: Sequence[Card], visible: Visible, asked: Asked, there: int) -> dict[str, object]:
-    """Facts of the cards that the command uses."""
+def _chosen(nvml: Nvml, seen: Sequence[PhysicalGpu], visible: Visible, asked: Asked, there: int) -> dict[str, object]:
+    """Facts of the gpus that the command uses."""
     facts: dict[str, object] = {}
     if not seen:
         return facts
@@ -103,13 +101,13 @@ def _chosen(nvml: Nvml, seen: Sequence[Card], visible: Visible, asked: Asked, th
                 facts["mig_card_missing"] = "yes"
     else:
         used = seen[: asked.ranks]
-        device = min((card.device for card in used), key=lambda each: (not each.total, each.free))
+        device = min((gpu.device for gpu in used), key=lambda each: (not each.total, each.free))
         joined, level = links(nvml, used[: asked.tensor_parallel])
         facts |= {name: value for name, value in (("gpu_links", joined), ("gpu_topology", level)) if value}
     facts["gpu_name"] = device.name if device else seen[0].device.name
     if seen[0].capability:
         facts["compute_capability"] = min(
-            (card.capability for card in seen[: asked.ranks] if card.capability), key=_version
+            (gpu.capability for gpu in seen[: asked.ranks] if gpu.capability), key=_version
         )
     if device and device.total:
         facts |= {"total_gib": round(device.total, 2), "startup_free_gib": round(device.free, 2)}
@@ -123,35 +121,35 @@ def _version(capability: str) -> tuple[int, ...]:
 def _about_list(env: Mapping[str, str], visible: Visible, count: int) -> Iterator[Record]:
     said = env.get("CUDA_VISIBLE_DEVICES", "").strip()
     if visible.problem:
-        left = len(visible.cards)
+        left = len(visible.gpus)
         yield observe(visible.problem, given=said[:200], name=visible.name, there=visible.there, visible=left)
-    if not count or (visible.problem and not visible.cards):
+    if not count or (visible.problem and not visible.gpus):
         yield observe("gpus_not_visible", there=count)
     if said.startswith(("GPU-", "MIG-")):
         yield observe("cuda_devices_by_uuid", name=said.split(",")[0].strip()[:80])
 
 
-def _kinds(env: Mapping[str, str], cards: Mapping[int, Card]) -> Iterator[Record]:
+def _kinds(env: Mapping[str, str], gpus: Mapping[int, PhysicalGpu]) -> Iterator[Record]:
     """VLLM's own warning: it goes by NVML's order, CUDA by speed unless told otherwise."""
-    names = [card.device.name for card in cards.values()]
+    names = [gpu.device.name for gpu in gpus.values()]
     if len(set(names)) > 1 and env.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         yield observe("gpus_of_two_kinds", gpus=", ".join(names[:16]))
 
 
-def _about(card: Card, *, alone: bool) -> Iterator[Record]:
-    """What is to be said of a card. `alone`: there is none beside it that can be used."""
-    index, name = str(card.device.number), card.device.name
-    for fault in card.faults:
+def _about(gpu: PhysicalGpu, *, alone: bool) -> Iterator[Record]:
+    """What is to be said of a gpu. `alone`: there is none beside it that can be used."""
+    index, name = str(gpu.device.number), gpu.device.name
+    for fault in gpu.faults:
         yield observe(fault.key, index=index, gpu=name, **fault.values)
-    if not card.divided:
-        yield from _memory(index, card.device)
+    if not gpu.divided:
+        yield from _memory(index, gpu.device)
         return
-    if not card.instances and alone:
+    if not gpu.instances and alone:
         yield observe("gpu_without_instance", index=index, gpu=name)
         return
-    listed = ", ".join(f"{each.name} ({each.uuid})" for each in card.instances[:8]) or None
+    listed = ", ".join(f"{each.name} ({each.uuid})" for each in gpu.instances[:8]) or None
     yield observe("gpu_in_instances", index=index, gpu=name, instances=listed)
-    for each in card.instances:
+    for each in gpu.instances:
         yield from _memory(f"{index}, instance {each.number}", each)
 
 

@@ -27,7 +27,7 @@ _USER = ("LOGNAME", "USER", "LNAME", "USERNAME")
 _BIND = {errno.EADDRINUSE: "no", errno.EACCES: "not-permitted", errno.EADDRNOTAVAIL: "no-such-address"}
 
 
-def look(
+def inspect_host(
     port: int = PORT, host: str = "", root: str = "/", env: Mapping[str, str] | None = None, download_dir: str = ""
 ) -> Seen:
     """What the host shows. `root` and `env` are for looking at another tree than this machine's."""
@@ -36,7 +36,9 @@ def look(
     shm = _size(os.path.join(root, "dev/shm"))
     if shm:
         facts |= {"shm_gib": round(shm[0], 3), "shm_free_gib": round(shm[1], 3)}
-    facts |= limits.memory(root) | limits.own(root) | disks.look(env, download_dir) | env_variables.facts_of(env)
+    facts |= (
+        limits.memory(root) | limits.own(root) | disks.inspect_disks(env, download_dir) | env_variables.facts_of(env)
+    )
     facts["port_free"] = port_state(host, port)
     facts["host_kind"] = _kind(root, env)
     if _is_wsl(root):

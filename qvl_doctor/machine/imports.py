@@ -51,7 +51,7 @@ tell("end", "")
 """
 
 
-def look(
+def inspect_imports(
     python: str = "",
     modules: Sequence[str] = MODULES,
     limit_s: float = _TIME_LIMIT_S,

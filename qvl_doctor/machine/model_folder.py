@@ -67,7 +67,7 @@ class _Asked(NamedTuple):
     downloads: bool
 
 
-def look(
+def inspect_model_folder(
     folder: str,
     vllm: str = "",
     transformers: str = "",
@@ -134,7 +134,7 @@ def _with_config(folder: str, names: Sequence[str], config: Mapping[str, Any], a
     architectures = config.get("architectures")
     architecture = str(architectures[0])[:120] if isinstance(architectures, list) and architectures else ""
     model_type = str(config.get("model_type") or "")[:80]
-    weights = weight_files.look(folder, names)
+    weights = weight_files.inspect_weights(folder, names)
     facts: dict[str, object] = {"model_folder": "ok", **text_files.facts_of(folder, names, asked.arguments)}
     facts |= {"weight_files": weights.files, "weight_files_gib": round(weights.gib, 2)} if weights.files else {}
     facts |= {name: value for name, value in (("architecture", architecture), ("model_type", model_type)) if value}

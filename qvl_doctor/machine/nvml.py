@@ -91,12 +91,12 @@ def instead(failure: str, root: str, *, for_cpu: bool) -> str:
         return "not-needed"
     if any(os.path.exists(os.path.join(root, path)) for path in ("etc/nv_tegra_release", "sys/class/tegra-firmware")):
         return "jetson"
-    if failure in ABSENT and os.path.exists(os.path.join(root, "dev/kfd")) and not _has_nvidia_card(root):
+    if failure in ABSENT and os.path.exists(os.path.join(root, "dev/kfd")) and not _has_nvidia_gpu(root):
         return "amd"
     return failure
 
 
-def _has_nvidia_card(root: str) -> bool:
+def _has_nvidia_gpu(root: str) -> bool:
     """Whether a display device of NVIDIA's is on the PCI bus, with a driver or without: many processors have graphics of AMD's inside."""
     devices = os.path.join(root, "sys/bus/pci/devices")
     for name in listed(devices, _MOST_DEVICES):

@@ -70,7 +70,7 @@ json.dump({"python": platform.python_version(), "built": built, "packages": foun
 """
 
 
-def look(python: str = "") -> Seen:
+def inspect_packages(python: str = "") -> Seen:
     """The packages of an interpreter ("" is ours) as facts, and what does not go together as observations.
 
     Never raises: an interpreter that does not answer is the fact `python_answers` = no.

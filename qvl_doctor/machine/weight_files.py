@@ -39,7 +39,7 @@ class Weights(NamedTuple):
     observations: tuple[Record, ...]
 
 
-def look(folder: str, names: Sequence[str]) -> Weights:
+def inspect_weights(folder: str, names: Sequence[str]) -> Weights:
     """The weight files among the names of a folder."""
     kept, problems = _wanted(folder, names)
     missing = [name for name in kept if not os.path.exists(os.path.join(folder, name))]

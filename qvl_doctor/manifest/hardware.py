@@ -21,14 +21,14 @@ _SHM, _DOCKER_SHM_MIB = GIB, 64
 _NO_DEVICES = ("hugepages-", "kubernetes.io/", "attachable-volumes-")
 
 
-def look(scene: Scene) -> Iterator[Record]:
+def inspect_hardware(scene: Scene) -> Iterator[Record]:
     """Observations of what is asked for, and what the command needs."""
     yield from _docker_gpus(scene) if scene.shape == "compose" else _gpus(scene)
     yield from _shared_memory(scene)
     yield from _main_memory(scene)
 
 
-def of_docker(command: Command) -> Iterator[Record]:
+def inspect_docker_run(command: Command) -> Iterator[Record]:
     """What a `docker run` lacks."""
     held, ranks = command.container, gpus_needed(command)
     line = command.source.place(0).line if command.source else 0

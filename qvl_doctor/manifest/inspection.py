@@ -31,7 +31,7 @@ _NO_SECRET = re.compile(
 _SECRET_FLAGS = ("--api-key", "--hf-token")
 
 
-class Looked(NamedTuple):
+class Inspected(NamedTuple):
     """One vLLM command of a text, the release that it runs ("" is unknown), and what was seen of it and its surroundings.
 
     `model` is set where the command's arguments do not name it.
@@ -43,14 +43,14 @@ class Looked(NamedTuple):
     model: str = ""
 
 
-def look(text: str, release: str = "", start_s: float = 0.0) -> list[Looked]:
+def inspect_manifest(text: str, release: str = "", start_s: float = 0.0) -> list[Inspected]:
     """Every vLLM command of a text of manifests. `start_s`: how long a start takes, where a log said it.
 
     Raises LaunchError for what is no YAML, or holds no vLLM.
     """
     whole = tuple(objects(text)) if is_manifest(text) else ()
     commands = [command for command in read(text, release) if not _is_copy(command, whole)]
-    return [_looked(text, whole, replace(command, start_s=start_s), release) for command in commands]
+    return [_inspected(text, whole, replace(command, start_s=start_s), release) for command in commands]
 
 
 def _is_copy(command: Command, whole: tuple[Node, ...]) -> bool:
@@ -71,7 +71,7 @@ def owner_of(command: Command) -> list[tuple[str, str]]:
     return found
 
 
-def _looked(text: str, whole: tuple[Node, ...], command: Command, release: str) -> Looked:
+def _inspected(text: str, whole: tuple[Node, ...], command: Command, release: str) -> Inspected:
     own, model = release or release_of(command.image or ""), ""
     seen = Seen({"vllm": Fact(own, "manifest")} if own else {})
     if isinstance(command.source, ManifestSource):
@@ -85,13 +85,12 @@ def _looked(text: str, whole: tuple[Node, ...], command: Command, release: str) 
             model = _filled_in(command)
             seen |= Seen({"model": Fact(model, "manifest")} if model else {})
         scene = Scene(text, whole, box, command, arguments_of(command, own), own, command.start_s, model)
-        looks = (hardware.look, lifecycle.look, kubelet_probes.look, services.look, storage.look, _secrets)
-        seen |= Seen(observations=tuple(each for look_at in looks for each in look_at(scene)))
+        seen |= Seen(observations=tuple(each for inspect in _INSPECTIONS for each in inspect(scene)))
     else:
         seen |= observe_command(command, own)
         if command.source and command.source.shape == "docker":
-            seen |= Seen(observations=tuple(hardware.of_docker(command)))
-    return Looked(command, own, seen, model)
+            seen |= Seen(observations=tuple(hardware.inspect_docker_run(command)))
+    return Inspected(command, own, seen, model)
 
 
 def _filled_in(command: Command) -> str:
@@ -117,7 +116,7 @@ def objects(text: str) -> Iterator[Node]:
             yield document
 
 
-def _secrets(scene: Scene) -> Iterator[Record]:
+def _inspect_secrets(scene: Scene) -> Iterator[Record]:
     """Secrets that stand in the file, or in arguments, which every list of processes shows."""
     for variable, (value, _) in scene.box.variables.items():
         if value is not None and value.kind == "scalar" and _is_secret(variable, value.value):
@@ -131,3 +130,14 @@ def _secrets(scene: Scene) -> Iterator[Record]:
 def _is_secret(name: str, value: str) -> bool:
     """Whether a variable's value would be masked, and is there to be read."""
     return secret(name, value) != value and not _NO_SECRET.fullmatch(value.strip())
+
+
+#: What is looked at around a container, in the order of the report.
+_INSPECTIONS = (
+    hardware.inspect_hardware,
+    lifecycle.inspect_lifecycle,
+    kubelet_probes.inspect_probes,
+    services.inspect_services,
+    storage.inspect_storage,
+    _inspect_secrets,
+)

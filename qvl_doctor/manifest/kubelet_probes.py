@@ -18,7 +18,7 @@ _READ_GIB_PER_S = 1.0
 _DEFAULTS = {"initialDelaySeconds": 0, "periodSeconds": 10, "failureThreshold": 3}
 
 
-def look(scene: Scene) -> Iterator[Record]:
+def inspect_probes(scene: Scene) -> Iterator[Record]:
     """Observations of startup, liveness and readiness probes."""
     if scene.shape != "kubernetes":
         return

@@ -15,7 +15,7 @@ _SOME_MAY_MISS = "25%"
 _ALWAYS = frozenset(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"))
 
 
-def look(scene: Scene) -> Iterator[Record]:
+def inspect_lifecycle(scene: Scene) -> Iterator[Record]:
     """Observations of image, script and policies."""
     yield from _image(scene)
     if not scene.alone:

@@ -11,7 +11,7 @@ from qvl_doctor.model import Record
 _LOCAL = frozenset(("127.0.0.1", "localhost", "::1"))
 
 
-def look(scene: Scene) -> Iterator[Record]:
+def inspect_services(scene: Scene) -> Iterator[Record]:
     """Observations of address, ports and Services."""
     services = [] if scene.shape != "kubernetes" or scene.pod is None else _services(scene)
     yield from _host(scene, services)

@@ -20,7 +20,7 @@ _FETCHED = "/mnt/models/"
 _ONE_NODE = frozenset(("ReadWriteOnce", "ReadWriteOncePod"))
 
 
-def look(scene: Scene) -> Iterator[Record]:
+def inspect_storage(scene: Scene) -> Iterator[Record]:
     """Observations of a container's mounts and its pod's volumes."""
     if scene.shape != "kubernetes" or scene.pod is None:
         return

@@ -11,7 +11,7 @@ from qvl_doctor.diagnose.verdict import concluded, without
 from qvl_doctor.launch.writing import shell_line
 from qvl_doctor.machine import PROBES
 from qvl_doctor.machine.export import Environment
-from qvl_doctor.machine.fit_memory import card_of, known_of
+from qvl_doctor.machine.fit_memory import gpu_of, known_of
 from qvl_doctor.machine.gather import Asked, Tell, folder_of, gather, held_against, wanted
 from qvl_doctor.messages import both, has
 from qvl_doctor.model import Diagnosis, Fact, Facts, Rule, Text, fact_text
@@ -67,7 +67,7 @@ def diagnose(
 def _uncomputed(facts: Facts) -> Text | None:
     """Why it is not known whether the command fits a GPU that is there."""
     why = fact_text(facts, "plan_unknown")
-    if not why or card_of(facts) is None:
+    if not why or gpu_of(facts) is None:
         return None
     key = f"check.why.fits_{why}"
     return both("check.uncomputed", why=both(key if has(key) else "check.why.fits"))

@@ -14,7 +14,7 @@ from qvl_doctor.launch.command import Command, LaunchError
 from qvl_doctor.launch.observing import arguments_of
 from qvl_doctor.launch.patching import patched, unpatched
 from qvl_doctor.launch.pods.pod_commands import ManifestSource
-from qvl_doctor.manifest.inspection import Looked, look, owner_of, release_of
+from qvl_doctor.manifest.inspection import Inspected, inspect_manifest, owner_of, release_of
 from qvl_doctor.memory import model_cards
 from qvl_doctor.memory.solver import Case
 from qvl_doctor.messages import both
@@ -63,7 +63,7 @@ def diagnose(
     InputError if the text is neither.
     """
     asked = _Asked(source, rules or rulebook.shipped(packed=True), ignore, known, start_s)
-    status = kube.look(text)
+    status = kube.inspect_kubectl_output(text)
     try:
         first = _round(text, status, asked)
     except LaunchError as error:
@@ -73,7 +73,7 @@ def diagnose(
     found = _together(source, first.singles, first.looked)
     file = _settled(first, asked)
     if file:
-        before, shown = (unpatched(look(each, known.release)[0].command) for each in (text, file))
+        before, shown = (unpatched(inspect_manifest(each, known.release)[0].command) for each in (text, file))
         lines = _changes(before, shown) if "\n" in text.strip() else []  # of one line, the command says it better
         found = found._replace(patch=shown, changes=tuple(lines))
     return Found(of_pod(found) if status is not None else found, file)
@@ -82,20 +82,20 @@ def diagnose(
 class _Round(NamedTuple):
     """The commands of a text, the diagnosis of each, and the text with the first fixes made; "" where nothing is to be changed."""
 
-    looked: Sequence[Looked]
+    looked: Sequence[Inspected]
     singles: Sequence[Diagnosis]
     file: str
 
 
 def _round(text: str, status: Seen | None, asked: _Asked) -> _Round:
-    looked = look(text, asked.known.release, asked.start_s)
+    looked = inspect_manifest(text, asked.known.release, asked.start_s)
     singles, after = [], []
     for index, each in enumerate(looked):
         single = _single(each, status if index == 0 else None, asked)
         changed = corrected(single.findings, each.command, each.release)
         later = release_of(changed.image or "")
         if later and later != each.release:  # what holds for one release need not hold for another
-            again = look(text, later, asked.start_s)[index]
+            again = inspect_manifest(text, later, asked.start_s)[index]
             single = _with_image(single, _single(again, None, asked), later, changed.image or "")
             changed = replace(corrected(single.findings, again.command, later), image=changed.image)
         singles.append(single)
@@ -115,7 +115,7 @@ def _settled(first: _Round, asked: _Asked) -> str:
     return file
 
 
-def _single(each: Looked, status: Seen | None, asked: _Asked) -> Diagnosis:
+def _single(each: Inspected, status: Seen | None, asked: _Asked) -> Diagnosis:
     """The diagnosis of one command and what stands around it."""
     seen, own = each.seen, replace(asked.known, release=each.release)
     card = model_cards.find(each.model) if each.model else None
@@ -172,7 +172,7 @@ def _notes(command: Command) -> list[Text]:
     return [both("manifest.fragment")] if fragment else owned
 
 
-def _together(source: str, singles: Sequence[Diagnosis], looked: Sequence[Looked]) -> Diagnosis:
+def _together(source: str, singles: Sequence[Diagnosis], looked: Sequence[Inspected]) -> Diagnosis:
     """Several commands of one file as one diagnosis: all findings, and the facts of the command that is worst off."""
     if len(singles) == 1:
         return singles[0]

@@ -15,13 +15,13 @@ from qvl_doctor.diagnose.examining import examine
 from qvl_doctor.diagnose.verdict import POD, concluded, of_pod, without
 from qvl_doctor.errors import InputError
 from qvl_doctor.kube.kubectl import Kubectl
-from qvl_doctor.kube.observing import PAST_S, tell
+from qvl_doctor.kube.observing import PAST_S, observe_pods
 from qvl_doctor.kube.pod import Container, Pod
 from qvl_doctor.kube.selection import Chosen, choose, container_of, events_of
 from qvl_doctor.kube.tree import as_json
 from qvl_doctor.launch.command import LaunchError
 from qvl_doctor.launch.observing import observe_command
-from qvl_doctor.manifest.inspection import Looked, look
+from qvl_doctor.manifest.inspection import Inspected, inspect_manifest
 from qvl_doctor.messages import both
 from qvl_doctor.model import NOTHING, Diagnosis, Facts, Line, Rule, Seen, Text
 from qvl_doctor.observations import key_of
@@ -61,14 +61,14 @@ def diagnose(
         notes.append(both("kube.no_events", reason=_reason(error)))
     if chosen.pod is None:
         notes.append(both("kube.no_pods_yet", owner=chosen.asked))
-        found = of_pod(examine(chosen.asked, _here(tell([], events, asked.now)), rules, packages))
+        found = of_pod(examine(chosen.asked, _here(observe_pods([], events, asked.now)), rules, packages))
         return without(found, ignore)._replace(not_checked=tuple(notes))
     pod = chosen.pod
     container = container_of(pod, asked.container)
     if chosen.others:
         notes.append(_several(chosen, pod))
     looked = _looked(chosen, container)
-    seen = _here(tell([pod], events, asked.now))
+    seen = _here(observe_pods([pod], events, asked.now))
     if looked:
         seen = _here(_spec(looked, pod, container)) | seen
     reading = _Reading(kubectl, asked, pod, container, rules, packages)
@@ -136,16 +136,16 @@ def _settled(found: Diagnosis, pod: Pod, container: Container, now: float) -> Di
     return concluded(found._replace(not_checked=notes), reason=starting)
 
 
-def _looked(chosen: Chosen, container: Container) -> Looked | None:
+def _looked(chosen: Chosen, container: Container) -> Inspected | None:
     """What the container starts and what stands around it, where that can be read."""
     try:
-        found = look(as_json(chosen.item))
+        found = inspect_manifest(as_json(chosen.item))
     except LaunchError:
         return None
     return next((each for each in found if (each.command.where or "").rpartition("/")[2] == container.name), None)
 
 
-def _spec(looked: Looked, pod: Pod, container: Container) -> Seen:
+def _spec(looked: Inspected, pod: Pod, container: Container) -> Seen:
     """What of the spec matters now: of a pod that is ready, its command alone. Whether a container that started has a GPU, its log says."""
     if pod.ready:
         return observe_command(looked.command, looked.release)

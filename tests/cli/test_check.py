@@ -266,7 +266,7 @@ def test_an_import_is_held_to_its_time_and_its_modules_are_announced(tmp_path: P
     python = slow_python(tmp_path / "venv")
     heard: list[str] = []
     started = time.monotonic()
-    assert imports.look(str(python), limit_s=1.0, tell=heard.append).facts["imports"].value == "timeout"
+    assert imports.inspect_imports(str(python), limit_s=1.0, tell=heard.append).facts["imports"].value == "timeout"
     assert time.monotonic() - started < 10
     assert heard == ["torch"]
 
@@ -279,7 +279,7 @@ def test_a_child_that_outlives_the_import_is_not_waited_for(tmp_path: Path) -> N
         encoding="utf-8",
     )
     started = time.monotonic()
-    assert imports.look(str(python)).facts["imports"].value == "ok"
+    assert imports.inspect_imports(str(python)).facts["imports"].value == "ok"
     assert time.monotonic() - started < 20
 
 

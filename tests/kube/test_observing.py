@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from program import RULES
 
 from qvl_doctor.diagnose.examining import examine
-from qvl_doctor.kube import look
+from qvl_doctor.kube import inspect_kubectl_output
 from qvl_doctor.kube.events import read_events, read_table
-from qvl_doctor.kube.observing import tell
+from qvl_doctor.kube.observing import observe_pods
 from qvl_doctor.kube.pod import Container, Event, Pod, Probe, Start
 from qvl_doctor.kube.tree import of_json
 
@@ -29,7 +29,7 @@ def ended(code: int, lasted: float = 95, ago: float = 10, reason: str = "Error")
 
 
 def said(pods: list[Pod], *events: Event) -> list[str]:
-    return [record.message for record in tell(pods, events, NOW).observations]
+    return [record.message for record in observe_pods(pods, events, NOW).observations]
 
 
 def event(reason: str, message: str, order: float = 0.0, name: str = "vllm-0", **more: Any) -> Event:
@@ -155,12 +155,12 @@ def test_neighbours_that_run_no_vllm_are_left_out() -> None:
     redis = pod(Container("redis", restarts=9, before=ended(1)), name="redis-0")
     assert said([mine, redis], event("BackOff", "Back-off restarting failed container redis", name="redis-0")) == []
     assert said([redis]) != []
-    assert tell([mine, redis], [], NOW).facts["pod"].value == "vllm-0"
+    assert observe_pods([mine, redis], [], NOW).facts["pod"].value == "vllm-0"
 
 
 @given(st.integers(0, 255))
 def test_every_exit_code_is_told_once_and_found_by_a_rule(code: int) -> None:
-    seen = tell([pod(Container("vllm", restarts=1, before=ended(code)))], [], NOW)
+    seen = observe_pods([pod(Container("vllm", restarts=1, before=ended(code)))], [], NOW)
     (record,) = seen.observations
     assert f"exit code {code}" in record.message
     assert len(examine("-", seen, RULES).findings) == 1
@@ -197,7 +197,7 @@ def test_tables_of_events(form: str) -> None:
     assert (found.reason, found.name, found.kind.lower()) == ("FailedScheduling", "vllm-0", "pod")
     assert found.message.startswith(REFUSED)
     assert found.times == (12 if form in {"wide", "of kubectl events"} else 1)
-    seen = look(TABLES[form])
+    seen = inspect_kubectl_output(TABLES[form])
     assert seen
     assert [finding.rule for finding in examine("-", seen, RULES).findings] == ["no-node-with-gpu"]
 

@@ -14,7 +14,7 @@ from program import RULES
 
 from qvl_doctor.diagnose.examining import examine
 from qvl_doctor.diagnose.verdict import of_pod
-from qvl_doctor.kube import look
+from qvl_doctor.kube import inspect_kubectl_output
 from qvl_doctor.kube.describe import read_described
 from qvl_doctor.kube.status import read_pods
 from qvl_doctor.kube.times import is_age, moment, seconds
@@ -53,7 +53,7 @@ def text_of(scene: str, file: str) -> str:
 
 
 def diagnosis(text: str) -> Diagnosis | None:
-    seen = look(text)
+    seen = inspect_kubectl_output(text)
     return of_pod(examine("-", seen, RULES)) if seen else None
 
 
@@ -95,7 +95,10 @@ def test_a_healthy_pod_is_healthy_whatever_its_events_told_on_the_way() -> None:
 
 @pytest.mark.parametrize("scene", ["oom-killed", "init-fails"])
 def test_yaml_says_what_json_says(scene: str) -> None:
-    as_json, as_yaml = look(text_of(scene, "pod.json")), look(text_of(scene, "pod.yaml"))
+    as_json, as_yaml = (
+        inspect_kubectl_output(text_of(scene, "pod.json")),
+        inspect_kubectl_output(text_of(scene, "pod.yaml")),
+    )
     assert as_json
     assert as_yaml
     assert said(as_json) == said(as_yaml)
@@ -179,7 +182,7 @@ def test_of_a_text_in_one_line_the_values_are_the_evidence() -> None:
 
 
 def test_facts_of_the_pod() -> None:
-    seen = look(text_of("oom-killed", "pod.json"))
+    seen = inspect_kubectl_output(text_of("oom-killed", "pod.json"))
     assert seen
     facts = {name: fact.value for name, fact in seen.facts.items()}
     assert (facts["pod_state"], facts["pod_restarts"], facts["pod_exit_code"], facts["pod_ready"]) == (
@@ -194,7 +197,7 @@ def test_facts_of_the_pod() -> None:
 
 def test_logs_and_manifests_are_no_such_input(fixtures: Path) -> None:
     for path in (*fixtures.glob("failed/*.log"), *fixtures.glob("healthy/*.log"), *fixtures.glob("commands/*")):
-        assert look(path.read_text(encoding="utf-8")) is None, path
+        assert inspect_kubectl_output(path.read_text(encoding="utf-8")) is None, path
 
 
 def test_several_inputs_in_one_text() -> None:
@@ -202,7 +205,7 @@ def test_several_inputs_in_one_text() -> None:
     items = [
         item for file in ("pod.json", "events.json") for item in json.loads(text_of("liveness-kill", file))["items"]
     ]
-    both = look(json.dumps({"kind": "List", "apiVersion": "v1", "items": items}))
+    both = inspect_kubectl_output(json.dumps({"kind": "List", "apiVersion": "v1", "items": items}))
     assert both
     assert any("failed liveness probe" in message for message in said(both))
     found = diagnosis(text_of("oom-killed", "describe.txt") + "\n\n" + text_of("no-gpu", "describe.txt"))
@@ -227,7 +230,7 @@ def test_a_damaged_text_never_raises(path: Path, at: int, put: str, gone: int) -
     text = path.read_text(encoding="utf-8")
     at = min(at, len(text))
     for broken in (text[:at] + put + text[at + gone :], text[:at], text[at:]):
-        seen = look(broken)
+        seen = inspect_kubectl_output(broken)
         assert seen is None or isinstance(seen, Seen)
 
 
@@ -257,7 +260,7 @@ def test_a_status_with_values_of_any_kind_never_raises(value: object, data: st.D
     for key in way:
         place = place[key]
     place[last] = value
-    seen = look(json.dumps(pod))
+    seen = inspect_kubectl_output(json.dumps(pod))
     assert seen is None or isinstance(seen, Seen)
 
 
@@ -265,8 +268,8 @@ def test_an_alias_bomb_costs_nothing() -> None:
     bomb = "kind: Pod\nstatus:\n  a: &a [x, x, x, x, x, x, x, x, x]\n"
     bomb += "".join(f"  {name}: &{name} [{', '.join([f'*{chr(ord(name) - 1)}'] * 9)}]\n" for name in "bcdefghijklm")
     started = time.monotonic()
-    look(bomb)
-    look("kind: Pod\nstatus: &s\n  phase: *s\n  containerStatuses: [*s]\n")
+    inspect_kubectl_output(bomb)
+    inspect_kubectl_output("kind: Pod\nstatus: &s\n  phase: *s\n  containerStatuses: [*s]\n")
     assert time.monotonic() - started < 5
 
 
@@ -286,7 +289,7 @@ def test_an_alias_bomb_costs_nothing() -> None:
 )
 def test_hostile_texts_take_little_time(text: str) -> None:
     started = time.process_time()
-    seen = look(text)
+    seen = inspect_kubectl_output(text)
     assert time.process_time() - started < 10
     assert seen is None or len(seen.observations) <= 200
 
@@ -296,7 +299,7 @@ def test_a_whole_cluster_is_read() -> None:
     item = json.loads(text_of("oom-killed", "pod.json"))["items"][0]
     quiet = json.loads(text_of("healthy", "pod.json"))["items"][0]
     many = [{**quiet, "metadata": {**quiet["metadata"], "name": f"quiet-{number}"}} for number in range(800)]
-    seen = look(json.dumps({"kind": "List", "items": [*many, item]}, indent=1))
+    seen = inspect_kubectl_output(json.dumps({"kind": "List", "items": [*many, item]}, indent=1))
     assert seen
     assert any("OOMKilled" in message for message in said(seen))
     assert seen.facts["pod"].value == item["metadata"]["name"]
@@ -308,7 +311,7 @@ def test_secrets_are_masked() -> None:
     pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["message"] = f"401 for token {secret}"
     table = f"LAST SEEN   TYPE      REASON   OBJECT   MESSAGE\n5m          Warning   Failed   pod/a    pull with {secret} refused\n"
     for text in (json.dumps(pod), table):
-        seen = look(text)
+        seen = inspect_kubectl_output(text)
         assert seen
         assert seen.observations
         assert secret not in str(seen)

@@ -197,7 +197,7 @@ def test_whatever_a_config_holds_the_look_survives(config: dict[str, Any]) -> No
     list(fit_config.observations(config, command, "0.11.0", "7.5", {}))
     with TemporaryDirectory() as name:
         (Path(name) / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        model_folder.look(name, "0.11.0", "4.57.0", command)
+        model_folder.inspect_model_folder(name, "0.11.0", "4.57.0", command)
 
 
 # ---- Whether it fits the card
@@ -208,7 +208,7 @@ def plan(folder: Path, flags: str = "", **facts: Any) -> dict[str, Any]:
     known = {"gpu_name": "NVIDIA GeForce RTX 4090", "total_gib": 23.65, "model_complete": "yes", **facts}
     seen = {name: Fact(value, "probe") for name, value in known.items()}
     command = arguments(f"vllm serve {folder} --max-model-len 8192 {flags}", "0.11.0")
-    found = fit_memory.look(command, fit_memory.known_of(seen, "0.11.0", str(folder)), seen, {})
+    found = fit_memory.inspect_memory_fit(command, fit_memory.known_of(seen, "0.11.0", str(folder)), seen, {})
     return {name: fact.value for name, fact in found.facts.items()}
 
 

@@ -359,7 +359,7 @@ INSTANCES = {"MIG-1": 2, "MIG-2": 2}
     ],
 )
 def test_visible_devices_are_read_as_torch_reads_them(said: str | None, cards: tuple[int, ...]) -> None:
-    assert choose(said, CARDS, INSTANCES).cards == cards
+    assert choose(said, CARDS, INSTANCES).gpus == cards
 
 
 @given(
@@ -368,8 +368,8 @@ def test_visible_devices_are_read_as_torch_reads_them(said: str | None, cards: t
 )
 def test_whatever_the_list_says_only_cards_that_are_there_are_visible(said: str) -> None:
     found = choose(said, CARDS, INSTANCES)
-    assert set(found.cards) <= set(CARDS)
-    assert len(set(found.cards)) == len(found.cards)
+    assert set(found.gpus) <= set(CARDS)
+    assert len(set(found.gpus)) == len(found.gpus)
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ def test_the_environment_is_read() -> None:
 def test_a_prepared_host(tmp_path: Path) -> None:
     root = tree(tmp_path, sys__fs__cgroup__memory_DOT_max=str(8 * GIB), proc__meminfo="MemTotal:       65536000 kB\n")
     (tmp_path / ".dockerenv").touch()
-    facts = host.look(0, root=root, env={"HOME": str(tmp_path)}).facts
+    facts = host.inspect_host(0, root=root, env={"HOME": str(tmp_path)}).facts
     assert facts["memory_limit_gib"].value == 8.0
     assert facts["ram_gib"].value == 62.5
     assert facts["host_kind"].value == "docker"
@@ -129,7 +129,7 @@ Max locked memory         8388608              8388608              bytes
 
 def test_limits_of_the_user(tmp_path: Path) -> None:
     root = tree(tmp_path, proc__self__limits=LIMITS)
-    seen = host.look(0, root=root, env={"HOME": "/", "USER": "me"})
+    seen = host.inspect_host(0, root=root, env={"HOME": "/", "USER": "me"})
     assert seen.facts["open_files_limit"].value == 4096
     assert seen.facts["open_files_soft_limit"].value == 1024
     assert seen.facts["locked_memory_kib_limit"].value == 8192
@@ -139,16 +139,20 @@ def test_limits_of_the_user(tmp_path: Path) -> None:
         text.startswith("at most 1024 files") for text in said(seen.observations)
     )  # a hard limit below vLLM's wish keeps the soft one
     (tmp_path / "sys/class/infiniband/mlx5_0").mkdir(parents=True)
-    assert host.look(0, root=root, env={"HOME": "/"}).facts["locked_memory_small"].value == "yes"
+    assert host.inspect_host(0, root=root, env={"HOME": "/"}).facts["locked_memory_small"].value == "yes"
     tree(tmp_path, proc__self__status="Name:\tpython\nCapEff:\t000001ffffffffff\n")
-    assert "locked_memory_small" not in host.look(0, root=root, env={"HOME": "/"}).facts  # root may lock what it likes
+    assert (
+        "locked_memory_small" not in host.inspect_host(0, root=root, env={"HOME": "/"}).facts
+    )  # root may lock what it likes
     tree(tmp_path, proc__self__status="Name:\tpython\nCapEff:\t00000000a80425fb\n")  # root of a container
-    assert "locked_memory_small" in host.look(0, root=root, env={"HOME": "/"}).facts
+    assert "locked_memory_small" in host.inspect_host(0, root=root, env={"HOME": "/"}).facts
 
 
 def test_a_limit_that_is_high_enough_is_no_finding(tmp_path: Path) -> None:
     root = tree(tmp_path, proc__self__limits=LIMITS.replace("4096", "65535").replace("1024", "100"))
-    assert not [text for text in said(host.look(0, root=root, env={}).observations) if "files may be open" in text]
+    assert not [
+        text for text in said(host.inspect_host(0, root=root, env={}).observations) if "files may be open" in text
+    ]
 
 
 @given(st.text(max_size=400))
@@ -164,7 +168,7 @@ def test_whatever_proc_says_the_look_survives(text: str) -> None:
             proc__version=text,
             sys__fs__cgroup__memory_DOT_max=text,
         )
-        assert host.look(0, root=root, env={"HOME": name}).facts["port_free"].value == "unknown"
+        assert host.inspect_host(0, root=root, env={"HOME": name}).facts["port_free"].value == "unknown"
 
 
 def test_where_files_go(tmp_path: Path) -> None:
@@ -172,7 +176,9 @@ def test_where_files_go(tmp_path: Path) -> None:
     assert disks.hub_cache({"HF_HOME": "~/a", "HOME": "/h"}) == "/h/a/hub"
     assert disks.hub_cache({"HOME": "/h"}) == "/h/.cache/huggingface/hub"
     assert disks.vllm_cache({"HOME": "/h", "XDG_CACHE_HOME": "/x"}) == "/x/vllm"
-    facts = disks.look({"HF_HOME": str(tmp_path / "to/be/made"), "HOME": str(tmp_path)}, str(tmp_path / "downloads"))
+    facts = disks.inspect_disks(
+        {"HF_HOME": str(tmp_path / "to/be/made"), "HOME": str(tmp_path)}, str(tmp_path / "downloads")
+    )
     assert facts["cache_writable"] == facts["download_writable"] == "yes"
     assert isinstance(facts["cache_free_gib"], float)
 
@@ -190,7 +196,7 @@ def blocked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("blocked")
 def test_a_read_only_file_system() -> None:
-    facts = disks.look({**BLOCKED, "HOME": "/tmp"})
+    facts = disks.inspect_disks({**BLOCKED, "HOME": "/tmp"})
     assert (facts["cache_writable"], facts["vllm_cache_writable"]) == ("no", "no")
     found = started("vllm serve Qwen/Qwen2.5-VL-7B-Instruct", env=BLOCKED, only="host,model,command")
     assert "PermissionError at /blocked/hf/hub when downloading the model" in found
@@ -209,7 +215,7 @@ def test_no_folder_for_temporary_files(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(disks, "_FALLBACKS", ())
     monkeypatch.setattr(os, "curdir", str(tmp_path / "gone"))
     env = {"TMPDIR": str(tmp_path / "missing"), "HOME": str(tmp_path)}
-    facts = disks.look(env)
+    facts = disks.inspect_disks(env)
     assert facts["tmp_writable"] == "no"
     assert said(disks.observations(env, facts)) == [
         "[Errno 2] No usable temporary directory found in /tmp, /var/tmp, /usr/tmp and the folder of the start"
@@ -229,11 +235,11 @@ def test_a_folder_too_deep_for_sockets(tmp_path: Path) -> None:
 def test_swap_space_above_the_machines_memory() -> None:
     command = read_commands("vllm serve m --swap-space 64 -tp 4", "0.9.2")[0]
     facts = {"ram_gib": Fact(100.0)}
-    found = said(fit_host.look(arguments_of(command, "0.9.2"), facts, "0.9.2", {}).observations)
+    found = said(fit_host.inspect_host_fit(arguments_of(command, "0.9.2"), facts, "0.9.2", {}).observations)
     assert found == [
         "Too large swap space. 256.00 GiB out of the 100.00 GiB total CPU memory is allocated for the swap space."
     ]
-    assert not fit_host.look(arguments_of(command, "0.18.0"), facts, "0.18.0", {}).observations
+    assert not fit_host.inspect_host_fit(arguments_of(command, "0.18.0"), facts, "0.18.0", {}).observations
 
 
 @pytest.mark.parametrize(
@@ -243,9 +249,9 @@ def test_swap_space_above_the_machines_memory() -> None:
 def test_windows_subsystem(release: str, env: dict[str, str], slow: bool, tmp_path: Path) -> None:
     root = tree(tmp_path, proc__version="Linux version 5.15.90.1-microsoft-standard-WSL2\n")
     (tmp_path / ".dockerenv").touch()
-    facts = host.look(0, root=root, env={}).facts
+    facts = host.inspect_host(0, root=root, env={}).facts
     assert (facts["host_kind"].value, facts["wsl"].value) == ("docker", "yes")
-    assert bool(fit_host.look({}, facts, release, env).observations) is slow
+    assert bool(fit_host.inspect_host_fit({}, facts, release, env).observations) is slow
 
 
 def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,8 +262,8 @@ def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert said(fit_host.user({**facts, "torch": Fact("2.13.0")}, "0.22.0"))[0].startswith("the user")
     monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)
-    assert host.look(0, env={}).facts["user_id_without_name"].value == 3_999_999_999
-    assert "user_id_without_name" not in host.look(0, env={"USER": "me"}).facts
+    assert host.inspect_host(0, env={}).facts["user_id_without_name"].value == 3_999_999_999
+    assert "user_id_without_name" not in host.inspect_host(0, env={"USER": "me"}).facts
 
 
 def test_a_clock_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +271,7 @@ def test_a_clock_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(time, "time", lambda: 86_400.0)
     monkeypatch.setattr(time, "gmtime", lambda: time.struct_time((1970, 1, 2, 0, 0, 0, 4, 2, 0)))
-    assert "the clock of this machine shows 1970-01-02" in said(host.look(0, env={}).observations)
+    assert "the clock of this machine shows 1970-01-02" in said(host.inspect_host(0, env={}).observations)
 
 
 def test_a_token_is_never_shown(tmp_path: Path) -> None:
@@ -294,7 +300,7 @@ def test_a_pipe_in_the_place_of_a_file_of_the_system(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     os.mkfifo(tmp_path / "proc/meminfo")
     assert stat.S_ISFIFO((tmp_path / "proc/meminfo").stat().st_mode)
-    assert "ram_gib" not in host.look(0, root=str(tmp_path), env={}).facts
+    assert "ram_gib" not in host.inspect_host(0, root=str(tmp_path), env={}).facts
 
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -312,7 +318,7 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(os, "statvfs", with_nothing("f_favail"), raising=False)
     env = {"HF_HOME": str(tmp_path), "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
-    facts = disks.look(env)
+    facts = disks.inspect_disks(env)
     assert facts["cache_full"] == "inodes"
     assert said(disks.observations(env, facts)) == [
         f"[Errno 28] No space left on device: the file system of {tmp_path} has no free inodes"

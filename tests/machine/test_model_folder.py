@@ -34,7 +34,7 @@ def said(seen: Seen) -> list[str]:
 
 def look(folder: Path, command: str = "vllm serve m", **given: Any) -> list[str]:
     return said(
-        model_folder.look(
+        model_folder.inspect_model_folder(
             str(folder), given.pop("vllm", "0.19.0"), given.pop("transformers", "4.57.1"), arguments(command), **given
         )
     )
@@ -46,7 +46,7 @@ def asked(command: str, env: Mapping[str, str], release: str = "0.19.0", only: s
 
 
 def test_a_whole_model_is_ok(tmp_path: Path) -> None:
-    seen = model_folder.look(str(model(tmp_path)), "0.19.0", "4.57.1")
+    seen = model_folder.inspect_model_folder(str(model(tmp_path)), "0.19.0", "4.57.1")
     assert said(seen) == []
     assert seen.facts["weight_files"].value == 2
     assert (
@@ -225,7 +225,7 @@ def test_transformers_5_makes_an_empty_tokenizer(tmp_path: Path) -> None:
 def test_sampling_defaults_of_the_model(tmp_path: Path) -> None:
     generation = b'{"temperature": 0.000001, "repetition_penalty": 1.05, "do_sample": true, "top_k": null}'
     folder = model(tmp_path, files={"generation_config.json": generation})
-    facts = model_folder.look(str(folder)).facts
+    facts = model_folder.inspect_model_folder(str(folder)).facts
     assert facts["generation_defaults"].value == "repetition_penalty 1.05, temperature 1e-06"
     assert "generation-defaults-of-model" in rules(
         report("--only", "model", "--vllm", "0.11.0", "--", "vllm", "serve", str(folder))
@@ -236,7 +236,9 @@ def test_sampling_defaults_of_the_model(tmp_path: Path) -> None:
     assert rules(quiet) == []
     assert (
         "generation_defaults"
-        not in model_folder.look(str(model(tmp_path / "b", files={"generation_config.json": b"{"}))).facts
+        not in model_folder.inspect_model_folder(
+            str(model(tmp_path / "b", files={"generation_config.json": b"{"}))
+        ).facts
     )
 
 
@@ -369,7 +371,7 @@ def test_whatever_a_small_file_holds_the_look_survives(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as name:
         for each in names:
             (Path(name) / each).write_bytes(data)
-        model_folder.look(name, "0.11.0", "4.57.0")
+        model_folder.inspect_model_folder(name, "0.11.0", "4.57.0")
 
 
 @given(st.text(max_size=60), st.text(max_size=20))
@@ -414,7 +416,7 @@ def test_pipes_devices_and_links_that_go_round_do_not_hang(tmp_path: Path) -> No
 
 def test_a_config_that_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "config.json")
-    assert model_folder.look(str(tmp_path)).facts["model_folder"].value == "not-permitted"
+    assert model_folder.inspect_model_folder(str(tmp_path)).facts["model_folder"].value == "not-permitted"
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

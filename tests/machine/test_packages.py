@@ -41,7 +41,7 @@ def metadata(name: str, version: str, *requires: str) -> dict[str, str]:
 
 
 def told(python: Path) -> list[str]:
-    return [each.message for each in packages.look(str(python)).observations]
+    return [each.message for each in packages.inspect_packages(str(python)).observations]
 
 
 def test_an_environment_that_no_version_number_shows_to_be_broken(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_an_environment_that_no_version_number_shows_to_be_broken(tmp_path: Path
             "torchvision/__init__.py": "raise RuntimeError('operator torchvision::nms does not exist')\n",
         },
     )
-    seen = packages.look(str(python))
+    seen = packages.inspect_packages(str(python))
     assert not seen.observations  # what pip check would say
     assert seen.facts["torch_cuda"].value == "12.4"
     found = report("--only", "packages,imports", "--python", str(python))
@@ -77,7 +77,7 @@ def test_the_same_with_the_real_packages() -> None:
     assert checked.returncode == 0
     assert "No broken requirements found." in checked.stdout
 
-    result = imports.look(str(python))
+    result = imports.inspect_imports(str(python))
     assert result.facts["import_torch"].value == "ok"
     assert result.facts["import_failed"].value == "torchvision"
     assert [each.message for each in result.observations] == ["operator torchvision::nms does not exist"]
@@ -173,7 +173,7 @@ def test_what_torch_and_torchvision_were_built_for(
         "torch/version.py": TORCH.format(version=torch[0], cuda=torch[1], hip=torch[2]),
         "torchvision/version.py": VISION.format(version=vision),
     }
-    seen = packages.look(str(venv(tmp_path / "venv", files)))
+    seen = packages.inspect_packages(str(venv(tmp_path / "venv", files)))
     assert (seen.facts["torch_cuda"].value, seen.facts["torchvision_cuda"].value) == facts
     messages = [each.message for each in packages.builds_apart(seen.facts)]
     assert (finds in messages[0]) if finds else not messages
@@ -247,17 +247,17 @@ def test_whatever_versions_look_like_nothing_breaks(facts: dict[str, str]) -> No
 
 
 def test_an_interpreter_that_does_not_answer() -> None:
-    assert packages.look("/no/such/python").facts["python_answers"].value == "no"
-    assert imports.look("/no/such/python").facts["imports"].value == "not-run"
+    assert packages.inspect_packages("/no/such/python").facts["python_answers"].value == "no"
+    assert imports.inspect_imports("/no/such/python").facts["imports"].value == "not-run"
     found = report("--only", "packages", "--python", "/no/such/python")
     assert rules(found) == ["interpreter-not-answering"]
     assert {check["name"]: check["status"] for check in found["checks"]}["python"] == "problem"
-    assert imports.look("/bin/true").facts["imports"].value == "not-run"
+    assert imports.inspect_imports("/bin/true").facts["imports"].value == "not-run"
 
 
 def test_an_interpreter_that_says_something_first(tmp_path: Path) -> None:
     python = venv(tmp_path / "venv", {"sitecustomize.py": "print('{}')\n", **metadata("torch", "2.8.0")})
-    assert packages.look(str(python)).facts["torch"].value == "2.8.0"
+    assert packages.inspect_packages(str(python)).facts["torch"].value == "2.8.0"
 
 
 def test_imports_that_only_warn_are_fine(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_imports_that_only_warn_are_fine(tmp_path: Path) -> None:
         "torch.py": "import warnings\nwarnings.warn('Failed to initialize NumPy')\n",
         "vllm.py": f"import sys\nprint('to standard output')\nprint({warning!r}, file=sys.stderr)\n",
     }
-    seen = imports.look(str(venv(tmp_path / "venv", files)))
+    seen = imports.inspect_imports(str(venv(tmp_path / "venv", files)))
     assert {name: fact.value for name, fact in seen.facts.items() if name != "imports_s"} == {
         "imports": "ok",
         "import_torch": "ok",
@@ -283,7 +283,7 @@ def test_what_earlier_imports_printed_is_not_held_against_the_one_that_fails(tmp
         "torch.py": "import sys\nprint('OSError: libcuda.so.1: cannot open shared object file', file=sys.stderr)\n",
         "transformers.py": "import huggingface_hub\n",  # it is there, and what it needs is not
     }
-    seen = imports.look(str(venv(tmp_path / "venv", files)))
+    seen = imports.inspect_imports(str(venv(tmp_path / "venv", files)))
     assert seen.facts["import_transformers"].value == "failed"
     assert "import_vllm" not in seen.facts  # nobody knows
     assert [each.message for each in seen.observations] == ["No module named 'huggingface_hub'"]
@@ -294,7 +294,7 @@ def test_what_earlier_imports_printed_is_not_held_against_the_one_that_fails(tmp
     [("raise SystemExit(3)", 1), ("import os\nos._exit(0)", 0), ("import os\nos.kill(os.getpid(), 11)", -11)],
 )
 def test_an_import_that_ends_the_process(tmp_path: Path, text: str, code: int) -> None:
-    seen = imports.look(str(venv(tmp_path / "venv", {"torch.py": text + "\n"})))
+    seen = imports.inspect_imports(str(venv(tmp_path / "venv", {"torch.py": text + "\n"})))
     assert (seen.facts["imports"].value, seen.facts["import_failed"].value) == ("failed", "torch")
     assert seen.facts["imports_exit_code"].value == code
 
@@ -310,7 +310,7 @@ time.sleep(60)
 """
     python = venv(tmp_path / "venv", {"torch.py": text})
     began = time.monotonic()
-    seen = imports.look(str(python), limit_s=2.0)
+    seen = imports.inspect_imports(str(python), limit_s=2.0)
     assert time.monotonic() - began < 20
     assert (seen.facts["imports"].value, seen.facts["import_torch"].value) == ("timeout", "timeout")
     assert gone(int(number.read_text()))
@@ -325,7 +325,7 @@ open({str(number)!r}, "w").write(str(child.pid))
 child.returncode = 0
 """
     began = time.monotonic()
-    assert imports.look(str(venv(tmp_path / "venv", {"torch.py": text}))).facts["imports"].value == "ok"
+    assert imports.inspect_imports(str(venv(tmp_path / "venv", {"torch.py": text}))).facts["imports"].value == "ok"
     assert time.monotonic() - began < 20
     assert gone(int(number.read_text()))
 
@@ -350,7 +350,7 @@ for _ in range(3000):
     sys.stderr.write("x" * 9999 + "\\n")
 raise RuntimeError("operator torchvision::nms does not exist")
 """
-    seen = imports.look(str(venv(tmp_path / "venv", {"torch.py": text})))
+    seen = imports.inspect_imports(str(venv(tmp_path / "venv", {"torch.py": text})))
     assert (seen.facts["imports"].value, seen.facts["import_failed"].value) == ("failed", "torch")
     assert sum(len(line.text) for record in seen.observations for line in record.lines) < 1 << 20
     assert any(each.message == "operator torchvision::nms does not exist" for each in seen.observations)
@@ -361,8 +361,8 @@ def test_a_file_in_the_folder_we_are_in_answers_for_nothing(tmp_path: Path, monk
     (tmp_path / "json.py").write_text("raise RuntimeError('nor this')\n")
     python = venv(tmp_path / "venv", {})
     monkeypatch.chdir(tmp_path)
-    assert imports.look(str(python)).facts["import_torch"].value == "missing"
-    assert packages.look(str(python)).facts["vllm_installed"].value == "no"
+    assert imports.inspect_imports(str(python)).facts["import_torch"].value == "missing"
+    assert packages.inspect_packages(str(python)).facts["vllm_installed"].value == "no"
 
 
 def test_the_environment_of_the_caller_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,7 +371,7 @@ def test_the_environment_of_the_caller_is_kept(tmp_path: Path, monkeypatch: pyte
         {"torch.py": "import os\nif os.environ.get('OURS') != 'kept':\n    raise RuntimeError('lost')\n"},
     )
     monkeypatch.setenv("OURS", "kept")
-    assert imports.look(str(python)).facts["imports"].value == "ok"
+    assert imports.inspect_imports(str(python)).facts["imports"].value == "ok"
 
 
 def test_libraries_for_two_releases_of_cuda(tmp_path: Path) -> None:
@@ -386,7 +386,7 @@ def test_libraries_for_two_releases_of_cuda(tmp_path: Path) -> None:
 
 
 def test_where_nothing_is_installed_nothing_was_tried(tmp_path: Path) -> None:
-    assert imports.look(str(venv(tmp_path / "venv", {}))).facts["imports"].value == "not-run"
+    assert imports.inspect_imports(str(venv(tmp_path / "venv", {}))).facts["imports"].value == "not-run"
 
 
 def test_two_packages_that_give_the_same_module(tmp_path: Path) -> None:

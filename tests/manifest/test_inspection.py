@@ -11,7 +11,7 @@ from checking import unclaimed
 from program import RULES
 
 from qvl_doctor.launch.command import LaunchError
-from qvl_doctor.manifest.inspection import look, release_of
+from qvl_doctor.manifest.inspection import inspect_manifest, release_of
 from qvl_doctor.memory import gpus
 from qvl_doctor.observations import key_of
 from qvl_doctor.sizing.case import Known
@@ -48,7 +48,7 @@ def pod_of(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def rules(*objects: Mapping[str, Any], start_s: float = 0.0, text: str = "") -> set[str]:
     text = text or yaml.safe_dump_all(objects, sort_keys=False)
-    assert unclaimed(said for each in look(text, start_s=start_s) for said in each.seen.observations) == []
+    assert unclaimed(said for each in inspect_manifest(text, start_s=start_s) for said in each.seen.observations) == []
     return {
         finding.rule for finding in diagnose(text, source="x.yaml", start_s=start_s, rules=RULES).diagnosis.findings
     }
@@ -300,7 +300,7 @@ def test_how_long_a_start_takes() -> None:
     assert "probe-shorter-than-start" in rules(deployment(**large))
 
     def known(container: Mapping[str, Any], start_s: float = 0.0) -> dict[str, str]:
-        seen = look(yaml.safe_dump(deployment(**container)), start_s=start_s)[0].seen
+        seen = inspect_manifest(yaml.safe_dump(deployment(**container)), start_s=start_s)[0].seen
         found = (each.observation for each in seen.observations if key_of(each) == "probe_gives_up_early")
         values = next((dict(each.values) for each in found if each), {})
         return {name: values[name] for name in ("needed", "logged", "weights", "speed", "assumed") if name in values}
@@ -452,7 +452,9 @@ def test_an_inference_service() -> None:
     own = ("--model_name=a", f"--model_id={MODEL}", "--backend=vllm", "--max-model-len=8192")
     assert rules(service(*own, gpus="1")) == set()  # the runtime's own flags are no mistakes
     assert "pod-gpus-differ" in rules(service(*own, "--tensor-parallel-size=2", gpus="1"))
-    (looked,) = look(yaml.safe_dump(service("--model_name=a", storageUri="hf://Qwen/Qwen2.5-VL-3B-Instruct:main")))
+    (looked,) = inspect_manifest(
+        yaml.safe_dump(service("--model_name=a", storageUri="hf://Qwen/Qwen2.5-VL-3B-Instruct:main"))
+    )
     assert looked.model == "Qwen/Qwen2.5-VL-3B-Instruct"
     text = yaml.safe_dump(service(*own[:3], gpus="1"))
     from qvl_doctor.memory import gpus
@@ -505,7 +507,7 @@ def test_what_stands_around_vllm_is_no_vllm(image: str) -> None:
     """Its ports, probes and arguments are its own."""
     given = deployment(image=image, args=["--secure=false"], ports=[{"containerPort": 50051}])
     with pytest.raises(LaunchError):
-        look(yaml.safe_dump(given))
+        inspect_manifest(yaml.safe_dump(given))
 
 
 @pytest.mark.parametrize(
@@ -516,5 +518,5 @@ def test_the_size_of_a_quantized_model_is_that_of_its_files(model: str, gib: int
     """What its quantization stores, not a share of all parameters that holds for 4 bits alone."""
     small = deployment(args=["--model", model])
     pod_of(small)["volumes"] = [{"name": "models", "emptyDir": {"sizeLimit": "1Gi"}}]
-    said = [each.message for each in look(yaml.safe_dump(small))[0].seen.observations]
+    said = [each.message for each in inspect_manifest(yaml.safe_dump(small))[0].seen.observations]
     assert f"the volume models holds 1 GiB, and the weights take {gib} GiB" in said

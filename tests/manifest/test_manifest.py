@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from program import DOCTOR, run_text
 
 from qvl_doctor.launch.command import LaunchError
-from qvl_doctor.manifest.inspection import look
+from qvl_doctor.manifest.inspection import inspect_manifest
 
 #: A pod as in the article: five images and videos, no length, a web UI beside vLLM in one script.
 ARTICLE = """# vLLM and a web page in one pod
@@ -307,7 +307,7 @@ def test_a_log_says_how_long_a_start_takes(fixtures: Path, tmp_path: Path) -> No
 @given(st.text(max_size=400))
 def test_any_text_is_looked_at_or_refused(text: str) -> None:
     try:
-        looked = look(text)
+        looked = inspect_manifest(text)
     except LaunchError:
         return
     assert looked
@@ -320,7 +320,7 @@ PIECES = st.lists(st.sampled_from(ARTICLE.splitlines(keepends=True)), max_size=4
 @given(PIECES)
 def test_any_pieces_of_a_manifest_are_looked_at_or_refused(text: str) -> None:
     try:
-        look(text)
+        inspect_manifest(text)
     except LaunchError:
         return
 

@@ -14,7 +14,7 @@ from qvl_doctor.launch.checking import check
 from qvl_doctor.launch.observing import KEYS, observe_text
 from qvl_doctor.launch.reading import read
 from qvl_doctor.logs.records import read_records
-from qvl_doctor.manifest.inspection import look
+from qvl_doctor.manifest.inspection import inspect_manifest
 from qvl_doctor.model import Condition, Fact, FixTemplate, Line, Rule, Seen
 from qvl_doctor.observations import key_of, observe, proof, quoted
 from qvl_doctor.observations.sentences import LEVELS, SENTENCES
@@ -154,7 +154,7 @@ def test_findings_on_a_manifest_show_its_lines_in_every_language() -> None:
     text = (
         "services:\n  vllm:\n    image: vllm/vllm-openai:latest\n    command: [--model, Qwen/Qwen2.5-VL-7B-Instruct]\n"
     )
-    (looked,) = look(text, "0.11.0")
+    (looked,) = inspect_manifest(text, "0.11.0")
     lines = text.split("\n")
     found = examine("-", looked.seen, RULES).findings
     assert {"service-without-gpu", "image-without-release"} <= {finding.rule for finding in found}
@@ -166,7 +166,7 @@ def test_a_docker_run_is_quoted() -> None:
     text = (
         "#!/bin/sh\ndocker run -p 8000:8000 \\\n  vllm/vllm-openai:v0.11.0 --model Qwen/Qwen2.5-VL-7B-Instruct -tp 2\n"
     )
-    (looked,) = look(text)
+    (looked,) = inspect_manifest(text)
     shown = {key_of(each): each.lines for each in looked.seen.observations}
     line = Line(2, "docker run -p 8000:8000 \\")
     assert {key: lines for key, lines in shown.items() if key.startswith(("docker", "shared"))} == {
