@@ -24,6 +24,9 @@ _LARGEST, _MOST = 1e15, 1e12
 #: The phases of a start-up in the order in which vLLM goes through them.
 PHASES = ("config", "load", "profile", "kv-cache", "graph-capture", "serving", "shutdown")
 
+#: The platforms that are known by their tools, images and devices (knowledge/platforms.json).
+PLATFORMS = ("cuda", "rocm", "ascend", "xpu", "gaudi", "tpu", "neuron", "cpu")
+
 #: A text in every language of the interface: {"en": …, "zh": …}.
 Text = Mapping[str, str]
 
@@ -192,6 +195,8 @@ class FixTemplate(NamedTuple):
     remedy: str = ""
     change: Mapping[str, Any] = NOTHING
     applies: Mapping[str, str] = NOTHING
+    #: The platforms that it is right on; all, if it names none.
+    platforms: tuple[str, ...] = ()
 
 
 class Example(NamedTuple):
@@ -222,6 +227,8 @@ class Rule(NamedTuple):
     fixes: tuple[FixTemplate, ...]
     references: tuple[str, ...] = ()
     applies: Mapping[str, str] = NOTHING
+    #: The platforms that the failure exists on; all, if it names none.
+    platforms: tuple[str, ...] = ()
     explains: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     confidence: str = "certain"

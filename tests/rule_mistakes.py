@@ -15,7 +15,12 @@ MISTAKES = {
     "an unknown key of a fix": (
         "    applies: {engine: V1}",
         "    when: {engine: V1}",
-        "fixes[0]: a fix takes applies, change, en, remedy, zh; not 'when'",
+        "fixes[0]: a fix takes applies, change, en, platforms, remedy, zh; not 'when'",
+    ),
+    "a platform that there is none such": (
+        "    applies: {engine: V1}",
+        "    platforms: [cuda, npu]",
+        "fixes[0].platforms[1]: is cuda or rocm or ascend or xpu or gaudi or tpu or neuron or cpu, not 'npu'",
     ),
     "an unknown key of a change": (
         "      pod: shm",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from qvl_doctor.model import Facts, Hit, fact_text
+from qvl_doctor.model import PLATFORMS, Facts, Hit, fact_text
 from qvl_doctor.versions import is_spec, satisfies
 
 
@@ -32,6 +32,18 @@ def applies(asked: Mapping[str, str], known: Mapping[str, str]) -> bool | None:
         for name, wanted in asked.items()
     ]
     return False if False in answers else None if None in answers else True
+
+
+def on_platform(platforms: tuple[str, ...], facts: Facts) -> bool:
+    """Whether a rule for some platforms may speak: not if another one that we know is stated or evidenced."""
+    here = fact_text(facts, "platform")
+    return not platforms or here in platforms or here not in PLATFORMS
+
+
+def fits_platform(platforms: tuple[str, ...], facts: Facts) -> bool:
+    """Whether a fix for some platforms is right: where the platform is not known, one for CUDA is."""
+    here = fact_text(facts, "platform")
+    return not platforms or (here if here in PLATFORMS else "cuda") in platforms
 
 
 def hit_holds(hit: Hit, facts: Facts) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from qvl_doctor import remedies
-from qvl_doctor.diagnose.conditions import applies
-from qvl_doctor.diagnose.upgrades import within_limits
+from qvl_doctor.diagnose.conditions import applies, fits_platform
+from qvl_doctor.diagnose.upgrades import for_platform
+from qvl_doctor.knowledge.platforms import STEPS, step
 from qvl_doctor.launch.spelling import spell_flags
 from qvl_doctor.messages import say
 from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text, as_text, fact_text, sentences
@@ -43,12 +44,15 @@ def shown_captures(hit: Hit) -> dict[str, str]:
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """The text with its placeholders replaced. Raises MissingValueError."""
+    """The text with its placeholders replaced; what differs by platform is that of the platform. Raises MissingValueError."""
 
     def value(found: re.Match[str]) -> str:
-        if found[1] not in values:
+        if found[1] in values:
+            return str(values[found[1]])
+        here = step(found[1], values.get("platform", "")) if found[1] in STEPS else ""
+        if not here:
             raise MissingValueError(found[1])
-        return str(values[found[1]])
+        return here
 
     return PLACEHOLDER.sub(value, text)
 
@@ -76,6 +80,8 @@ def fixes_of(hit: Hit, facts: Facts) -> tuple[Fix, ...]:
 
 
 def _fix(template: FixTemplate, known: dict[str, str], facts: Facts) -> Fix | None:
+    if not fits_platform(template.platforms, facts):
+        return None
     values = _remedied(template.remedy, known, facts)
     if values is None or applies(template.applies, values) is False:
         return None
@@ -87,7 +93,7 @@ def _fix(template: FixTemplate, known: dict[str, str], facts: Facts) -> Fix | No
         return None
     if "flags" in change:
         change["flags"] = spell_flags(change["flags"], release)
-    return within_limits(Fix(text, change), facts)
+    return for_platform(Fix(text, change), facts)
 
 
 def _remedied(name: str, values: dict[str, str], facts: Facts) -> dict[str, str] | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from qvl_doctor.diagnose.conditions import applies, facts_hold, hit_holds
+from qvl_doctor.diagnose.conditions import applies, facts_hold, hit_holds, on_platform
 from qvl_doctor.diagnose.fixing import fill_text, fixes_of, shown_captures, values_of
 from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.ranking import order, roles, winners
@@ -69,7 +69,7 @@ def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], F
 
 def _speaks(hit: Hit, facts: Facts, life: Life) -> bool:
     """Whether a hit counts: facts and releases are as the rule asks, and it is not the noise of a shutdown that was asked for."""
-    if not hit_holds(hit, facts):
+    if not hit_holds(hit, facts) or not on_platform(hit.rule.platforms, facts):
         return False
     if (
         hit.record

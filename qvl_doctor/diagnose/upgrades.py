@@ -1,7 +1,7 @@
-"""Advice to upgrade vLLM, held against what the machine in the log can run: its driver's CUDA, and its card.
+"""Advice to upgrade vLLM, held against what the machine in the log can run: its platform, its driver's CUDA, and its card.
 
 `pip install 'vllm>=0.7.3'` takes the newest release, and that one may be built for a CUDA that the driver does not
-know.
+know; on another platform it brings a build that cannot run there at all.
 """
 
 from __future__ import annotations
@@ -10,12 +10,43 @@ import re
 
 from qvl_doctor.knowledge import Ceiling, ceiling
 from qvl_doctor.messages import both
-from qvl_doctor.model import Facts, Fix, fact_text, joined
+from qvl_doctor.model import PLATFORMS, Facts, Fix, fact_text, joined
 from qvl_doctor.versions import release
 
 _OPEN_RANGE = re.compile(r"vllm>=(?P<release>[\d.]+)$")
 _IMAGE = re.compile(r"vllm/vllm-openai:v(?P<release>[\d.]+)")
+_VLLM = re.compile(r"vllm(?:\[[\w,-]+\])?[<>=!~].*|vllm")
+#: Images that are built for CUDA.
+_CUDA_IMAGE = re.compile(r"(?:vllm/vllm-openai|qwenllm/)[:\w]")
 _KNOWN = ("driver_cuda", "driver", "compute_capability")
+
+
+def for_platform(fix: Fix, facts: Facts) -> Fix | None:
+    """The fix as it is right on the platform: elsewhere than on CUDA, vLLM is another build, or goes with a plug-in.
+
+    None for an image that cannot run there.
+    """
+    here = fact_text(facts, "platform")
+    if here not in PLATFORMS or here == "cuda":
+        return within_limits(fix, facts)
+    if _CUDA_IMAGE.match(str(fix.change.get("image", ""))):
+        return None
+    wanted = fix.change.get("pip", ())
+    others = [word for word in wanted if not _VLLM.fullmatch(word)]
+    if len(others) == len(wanted):
+        return fix
+    change = {key: value for key, value in fix.change.items() if key != "pip"} | ({"pip": others} if others else {})
+    return fix._replace(text=joined(fix.text, _own_build(here)), change=change)
+
+
+def _own_build(platform: str) -> dict[str, str]:
+    from qvl_doctor.knowledge.platforms import step
+    from qvl_doctor.knowledge.plugins import of_platform
+
+    plugin, image = of_platform(platform), step("vllm_image", platform)
+    if plugin and plugin != "vllm-tpu":
+        return both("upgrade.with_plugin", plugin=plugin)
+    return both("upgrade.own_image", image=image) if image else both("upgrade.own_build")
 
 
 def within_limits(fix: Fix, facts: Facts) -> Fix:

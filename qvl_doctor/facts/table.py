@@ -42,7 +42,8 @@ LISTED: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "enforce_eager": ("yes | no", "whether CUDA graphs and compilation were switched off"),
         "cuda_graphs": ("yes | no", "yes if CUDA graphs were captured, no if the log says that they are not"),
         "chat_template_format": ("string | openai", "content format of the chat template"),
-        "platform": ("text", "cuda, rocm, cpu, …"),
+        "platform": ("text", "cuda, rocm, ascend, xpu, gaudi, tpu, neuron, cpu, or the name of another plug-in"),
+        "machine": ("jetson | spark | wsl", "a machine that needs builds or settings of its own"),
         "gpu_name": ("text", "name of the GPU"),
         "compute_capability": ("version", "compute capability of the GPU: '7.5'"),
         "driver": ("version", "version of the NVIDIA driver"),
@@ -285,6 +286,7 @@ nvidia_cudnn_cu13 nvidia_ml_py nvidia_nccl_cu12 nvidia_nccl_cu13 openai opencv_p
 protobuf pydantic pydantic_core pynvml pyzmq qwen_omni_utils qwen_vl_utils ray safetensors scipy sentence_transformers sentencepiece
 setuptools starlette tiktoken timm tokenizers torch torchao torchaudio torchcodec torchvision transformers transformers_stream_generator
 triton triton_kernels uvicorn uvloop vllm vllm_flash_attn xformers xgrammar
+amd_aiter flash_attn_3 flash_attn_4 nixl torch_npu torch_xla triton_ascend vllm_ascend vllm_gaudi vllm_omni vllm_tpu
 """
 #: Packages whose versions are facts, too: `flash-attn` is `flash_attn`.
 PACKAGES = frozenset(_PACKAGES.split())

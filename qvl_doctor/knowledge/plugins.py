@@ -33,6 +33,12 @@ def of_flag(flag: str) -> str:
     )
 
 
+def of_platform(platform: str) -> str:
+    """The package that vLLM needs on a platform, "" if it needs none."""
+    plugins = knowledge.table("plugins")["plugins"].values()
+    return next((str(entry["package"]) for entry in plugins if entry["platform"] == platform), "")
+
+
 def pair(module: str, vllm: str) -> Pair | None:
     """The release of a plug-in for a vLLM release. None if the plug-in is not known."""
     entry = plugin(module)

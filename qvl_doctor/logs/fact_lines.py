@@ -123,6 +123,8 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
             FactLine("No platform detected", says={"platform": "unspecified"}),
         ),
     ),
+    ("Platform plugin", (FactLine("Platform plugin", r"Platform plugin (?P<platform>\w+) is activated"),)),
+    ("WSL", (FactLine("as WSL is detected", says={"machine": "wsl"}),)),
     (
         "backend",
         (

@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from qvl_doctor.facts.platforms import UNSPECIFIED, PlatformReader
+from qvl_doctor.facts.platforms import plain as plain_platform
 from qvl_doctor.facts.table import COUNT, NUMBER, kind, unit
 from qvl_doctor.logs.fact_lines import LINES, FactLine
 from qvl_doctor.logs.milestones import ACTIVITY, ANSWER, BOUND, FAULT, READY, Milestone
@@ -67,6 +69,8 @@ class FactReader:
         # What is still to be found: a wording that was seen and whose first saying stands is not looked for again.
         self._wanted = [(gate, list(rows)) for gate, rows in LINES]
         self._packages = PackageReader()
+        self._platforms = PlatformReader()
+        self._up = False
         self._sites: dict[tuple[str, int], Record] = {}
         self._configured = False
         self._began: float | None = None
@@ -79,6 +83,7 @@ class FactReader:
             if self._began is None:
                 self._began = record.clock
         if mark is not None and mark.kind in _UP:
+            self._up = True
             self._set("ready", "yes", record.first_line, _LOG)
             self._became_ready(record.first_line)
         elif mark is not None and mark.kind == BOUND:
@@ -96,15 +101,29 @@ class FactReader:
         if not record.file or record.exception:
             for name, fact in self._packages.feed(record):
                 self._keep(name, fact, _PACKAGE, "last")
-        if record.frames and "engine" not in self._known:
-            self._engine_of_frames(record)
+        self._inferred_of(record)
 
     def facts(self) -> dict[str, Fact]:
         """What is known so far, in the order of the table."""
         known = {name: fact for name, (_, fact) in self._known.items()}
+        for name, fact in self._platforms.facts(known).items():
+            if name not in known or (name == "platform" and not self._on_platform):
+                known[name] = fact
         for name, fact in self._computed(known).items():
             known.setdefault(name, fact)
         return known
+
+    def _inferred_of(self, record: Record) -> None:
+        """Looks for what a record shows without saying it."""
+        if record.frames and "engine" not in self._known:
+            self._engine_of_frames(record)
+        if not self._up and not self._on_platform:
+            self._platforms.feed(record)
+
+    @property
+    def _on_platform(self) -> bool:
+        """Whether the log states its platform."""
+        return "platform" in self._known and self._known["platform"][1].value != UNSPECIFIED
 
     def _read(self, text: str, record: Record, read: Collection[FactLine] = ()) -> list[FactLine]:
         """Takes the facts of a text, but for the wordings that were read already; which ones it holds."""
@@ -193,7 +212,7 @@ class FactReader:
             )
             self._set("speculative", str(method) if method else "none" if rank == _LOG else None, line, rank)
         if values.get("device_config") in ("cpu", "tpu", "xpu", "hpu", "neuron"):  # ROCm says cuda here
-            self._set("platform", values["device_config"], line, _COMPUTED)
+            self._set("platform", plain_platform(values["device_config"]), line, _COMPUTED)
 
     def _became_ready(self, line: int) -> None:
         """The time that the start-up took, if the log shows its beginning."""
@@ -217,7 +236,7 @@ class FactReader:
             inferred = infer_release(self._sites.values())
             if inferred:
                 computed["vllm_range" if inferred[0] in "<>" else "vllm"] = Fact(inferred, "inferred")
-        if "ready" not in known and any(name in known for name in _STARTS):
+        if "ready" not in known and any(name in self._known for name in _STARTS):
             computed["ready"] = Fact("no", "computed")
         if "engine" not in known:
             engine = _engine({**known, **computed}, self._sites.values())
@@ -337,6 +356,7 @@ _CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "driver_cuda": _driver_cuda,
     "dtype": _plain,
     "dtype_cast": _plain,
+    "platform": plain_platform,
     "load_format": lambda shown: _last_part(shown).lower(),
     "gpu_name": lambda shown: shown.replace("_", " ").strip(),
     "vit_backend": _last_part,

@@ -124,7 +124,7 @@ def complete(rule: Rule) -> Rule:
     if not rule.packed:
         return rule
     texts = json.loads(zlib.decompress(binascii.a2b_base64(rule.packed)))
-    fixes = tuple(FixTemplate(**fix) for fix in texts["fixes"])
+    fixes = tuple(FixTemplate(**fix | {"platforms": tuple(fix.get("platforms", ()))}) for fix in texts["fixes"])
     return rule._replace(
         title=texts["title"],
         why=texts["why"],
@@ -157,7 +157,7 @@ def _set_fields(item: Condition | FixTemplate) -> dict[str, Any]:
 
 
 def _rule(plain: dict[str, Any]) -> Rule:
-    for name in ("explains", "before"):
+    for name in ("explains", "before", "platforms"):
         if name in plain:
             plain[name] = tuple(plain[name])
     for item in plain["match"]:

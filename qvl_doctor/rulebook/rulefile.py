@@ -15,7 +15,8 @@ from typing import Any
 from qvl_doctor import patterns
 from qvl_doctor.facts import table
 from qvl_doctor.facts.lines import CHECKS
-from qvl_doctor.model import LANGUAGES, SEVERITIES, Condition, Example, FixTemplate, Rule
+from qvl_doctor.knowledge.platforms import STEPS
+from qvl_doctor.model import LANGUAGES, PLATFORMS, SEVERITIES, Condition, Example, FixTemplate, Rule
 from qvl_doctor.observations import names as names_of
 from qvl_doctor.observations import needed
 from qvl_doctor.observations.sentences import LEVELS as OBSERVED
@@ -80,6 +81,7 @@ class _Reader(Shapes):
             fixes=tuple(self.fix(node, field, None if "remedy" in part else captured) for node, field in fixes),
             references=self.references(part.get("references")),
             applies=self.specs(part.get("applies"), "applies", captured),
+            platforms=self.platforms(part.get("platforms"), "platforms"),
             explains=self.ids(part.get("explains"), "explains", name),
             before=self.ids(part.get("before"), "before", name),
             confidence=self.one_of(part.get("confidence"), "confidence", CONFIDENCES) or "certain",
@@ -163,7 +165,12 @@ class _Reader(Shapes):
             remedy=self.remedy(part.get("remedy"), f"{field}.remedy"),
             change=plain_change(change) if change else {},
             applies=self.specs(part.get("applies"), f"{field}.applies", None if "remedy" in part else captured),
+            platforms=self.platforms(part.get("platforms"), f"{field}.platforms"),
         )
+
+    def platforms(self, node: Node | None, field: str) -> tuple[str, ...]:
+        """The platforms that a rule or a fix is for."""
+        return tuple(self.one_of(item, place, PLATFORMS) for item, place in self.items(node, field, "a platform"))
 
     def tests(self, node: Node | None) -> dict[str, Any]:
         part = self.map(node, "tests", "tests") if node else {}
@@ -233,7 +240,7 @@ class _Reader(Shapes):
             for name in sorted(placeholders(rule.title) - always - set(item.facts)):
                 how = "title-sometimes" if name in sometimes else "title-never"
                 self.wrong(title, "title", how, number=number, name=name)
-        known = _captured(rule.match) | table.names()
+        known = _captured(rule.match) | table.names() | set(STEPS)
         asked = [("why", placeholders(rule.why), part["why"].line if "why" in part else 0)]
         for number, fix in enumerate(rule.fixes):
             if not fix.remedy:

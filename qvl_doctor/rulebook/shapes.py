@@ -14,13 +14,13 @@ KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a rule": (
         ("id", "severity", "title", "why", "match", "fixes", "references", "tests"),
         (
-            *("confidence", "check", "applies", "explains", "before", "symptom", "memory"),
+            *("confidence", "check", "applies", "platforms", "explains", "before", "symptom", "memory"),
             *("remedy", "seen_in", "checked"),
         ),
     ),
     "a text": (LANGUAGES, ()),
     "a match item": ((), ("message", "exception", "frame", "level", "observation", "values", "facts")),
-    "a fix": (LANGUAGES, ("remedy", "applies", "change")),
+    "a fix": (LANGUAGES, ("remedy", "applies", "platforms", "change")),
     "tests": (("matches", "silent"), ()),
     "an example that matches": (("name",), ("log", "observation", "values", "command", "facts", "captures", "fixes")),
     "an example that stays silent": (("name",), ("log", "observation", "values", "command", "facts")),

@@ -69,6 +69,12 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("Automatically detected platform cuda.", {"platform": "cuda"}),
     ("Platform plugin neuron is activated", {"platform": "neuron"}),
     ("No platform detected, vLLM is running on UnspecifiedPlatform", {"platform": "unspecified"}),
+    ("Automatically detected platform hpu.", {"platform": "gaudi"}),
+    ("Platform plugin ascend is activated", {"platform": "ascend"}),
+    (
+        "Using 'pin_memory=False' as WSL is detected. This may slow down the performance.",
+        {"machine": "wsl"},
+    ),
     (
         "Your device 'Tesla T4' (with compute capability 7.5) doesn't support torch.bfloat16. Falling back to torch.float16.",
         {"gpu_name": "Tesla T4", "compute_capability": "7.5"},
