@@ -67,6 +67,12 @@ SEQUENCES_V0 = 256
 
 # ---- The rest
 
+#: What --max-lora-rank takes (config.py, later config/lora.py).
+LORA_RANKS: Since[tuple[int, ...]] = (
+    ((0, 6, 0), (8, 16, 32, 64, 128, 256)),
+    ((0, 8, 0), (8, 16, 32, 64, 128, 256, 320, 512)),
+)
+
 #: Tokens of a KV block on CUDA (config/cache.py and platforms/cuda.py).
 BLOCK_SIZE = 16
 #: GiB of host memory for each GPU's swap space (engine/arg_utils.py), and the first release without one.

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from qvl_doctor import knowledge
 from qvl_doctor.files import listed
+from qvl_doctor.knowledge.behaviors import SAYS_UNKNOWN_VARIABLES
 from qvl_doctor.machine import disks
 from qvl_doctor.model import Record
 from qvl_doctor.observations import observe
@@ -19,8 +20,6 @@ _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _HUB_TRUE, _TRUE = frozenset(("1", "ON", "YES", "TRUE")), frozenset(("1", "true"))
 #: What Kubernetes makes of a Service that is named vllm or vllm-something.
 _SERVICE = re.compile(r"VLLM\w*_(?:SERVICE_(?:HOST|PORT\w*)|PORT(?:_\d+_\w+)?)")
-#: The release from which vLLM itself says that it does not know a variable.
-_SAYS_UNKNOWN = ">=0.17"
 _MOST_VARIABLES = 20
 
 
@@ -79,7 +78,7 @@ def unknown_variables(env: Mapping[str, str], release: str, *, refused: bool = F
     names = [name for name in sorted(env) if name.startswith("VLLM_") and not _SERVICE.fullmatch(name)]
     unread = [name for name in names if not knowledge.reads_variable(name, release)]
     unknown = [name for name in unread if knowledge.variable(name) or knowledge.variable_near(name, release)]
-    key = "variable_refused" if refused and satisfies(release, _SAYS_UNKNOWN) else "variable_unknown"
+    key = "variable_refused" if refused and satisfies(release, SAYS_UNKNOWN_VARIABLES) else "variable_unknown"
     for name in unknown[:_MOST_VARIABLES]:
         yield observe(key, variable=name[:100])
 

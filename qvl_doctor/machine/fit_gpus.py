@@ -9,12 +9,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qvl_doctor import knowledge
+from qvl_doctor.knowledge.behaviors import ALL_REDUCE_OF_16
+from qvl_doctor.knowledge.defaults import V0_WENT
+from qvl_doctor.knowledge.releases import plain
 from qvl_doctor.model import Facts, Record, fact_count, fact_text
 from qvl_doctor.observations import observe
 from qvl_doctor.versions import release, satisfies
 
-#: Sizes of a tensor-parallel group for which vLLM has an all-reduce of its own (custom_all_reduce.py), and one more
-#: from 0.27 on.
+#: Sizes of a tensor-parallel group for which vLLM has an all-reduce of its own (custom_all_reduce.py), and one that only
+#: newer releases have.
 _ALL_REDUCE, _ALL_REDUCE_MORE = (2, 4, 6, 8), 16
 
 
@@ -110,7 +113,7 @@ def _number(arguments: Mapping[str, Any], facts: Facts, vllm: str) -> Iterator[R
 
 def _all_reduce(tensor: int, joined: str, vllm: str) -> Iterator[Record]:
     """VLLM's warnings about its all-reduce. Whether two cards can really read each other it tries out; NVML only says the driver's word."""
-    if tensor == _ALL_REDUCE_MORE and satisfies(vllm, ">=0.27") is not False:
+    if tensor == _ALL_REDUCE_MORE and satisfies(vllm, ALL_REDUCE_OF_16) is not False:
         return
     if tensor not in _ALL_REDUCE:
         yield observe("all_reduce_of_no_size", ranks=tensor)
@@ -128,13 +131,15 @@ def _types(arguments: Mapping[str, Any], facts: Facts, capability: str, vllm: st
     if not satisfies(capability, "<8.9"):
         return
     if arguments.get("quantization") == "fp8" and release(vllm):
-        least = "7.5" if satisfies(vllm, ">=0.14") else "8.0"
-        if satisfies(capability, f"<{least}"):
-            yield observe("quantization_on_old_gpu", method="fp8", least=least.replace(".", ""), current=digits)
+        least = knowledge.quantization_minimum("fp8", vllm) or 80
+        if satisfies(capability, f"<{least / 10}"):
+            yield observe("quantization_on_old_gpu", method="fp8", least=least, current=digits)
         else:
             yield observe("fp8_weights_not_computed", gpu=name, capability=capability)
     kept = str(arguments.get("kv_cache_dtype") or "")
-    if kept.startswith("fp8") and satisfies(vllm, ">=0.11"):  # until then the V0 engine took over, and its kernels can
+    if kept.startswith("fp8") and satisfies(
+        vllm, f">={plain(V0_WENT)}"
+    ):  # until then the V0 engine took over, and its kernels can
         yield observe("fp8_cache_hardly_read", kept=kept[:20], gpu=name, capability=capability)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from qvl_doctor.knowledge import defaults
+from qvl_doctor.knowledge import behaviors, defaults
 from qvl_doctor.knowledge.releases import plain
 from qvl_doctor.machine import disks, env_variables
 from qvl_doctor.machine.fit_gpus import ranks
@@ -16,10 +16,6 @@ from qvl_doctor.versions import satisfies
 
 #: Part of the machine's memory that vLLM lets its swap space take at most.
 _SWAP_SHARE = 0.7
-#: Releases whose sleep mode refuses PyTorch's expandable segments, and those that refuse them with a KV connector.
-_SLEEP_REFUSES, _CONNECTOR_REFUSES = ">=0.8.0,<=0.20.0", ">=0.21"
-#: Releases that ask for the user's name when they are imported, and those of torch that fail if there is none.
-_ASKS_NAME, _TORCH_FAILS = ">=0.22", "<2.13"
 #: Variables that switch off a way between GPUs → that way.
 _WAYS = {"NCCL_P2P_DISABLE": "peer to peer", "NCCL_SHM_DISABLE": "shared memory"}
 
@@ -63,7 +59,11 @@ def user(facts: Facts, release: str) -> Iterator[Record]:
     if "user_id_without_name" not in facts:
         return
     number = facts["user_id_without_name"].value
-    if release and satisfies(release, _ASKS_NAME) and satisfies(fact_text(facts, "torch"), _TORCH_FAILS):
+    if (
+        release
+        and satisfies(release, behaviors.ASKS_FOR_USER)
+        and satisfies(fact_text(facts, "torch"), behaviors.TORCH_NEEDS_USER)
+    ):
         yield observe("user_of_no_name", uid=number)
     else:
         yield observe("user_without_name", uid=number)
@@ -104,7 +104,11 @@ def _downloads(facts: Facts, arguments: Mapping[str, Any], env: Mapping[str, str
 
 def _compiles(arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[str, str]) -> Iterator[Record]:
     """The V1 engine keeps what it compiles in a folder that it makes itself."""
-    if not release or not satisfies(release, ">=0.8") or fact_text(facts, "vllm_cache_writable") != "no":
+    if (
+        not release
+        or not satisfies(release, f">={plain(defaults.ENGINE[-1][0])}")
+        or fact_text(facts, "vllm_cache_writable") != "no"
+    ):
         return
     off = arguments.get("enforce_eager") or env.get("VLLM_USE_V1") == "0" or env.get("VLLM_DISABLE_COMPILE_CACHE")
     level = arguments.get("optimization_level")
@@ -116,11 +120,11 @@ def _allocator(arguments: Mapping[str, Any], release: str, env: Mapping[str, str
     if "expandable_segments:True" not in env.get("PYTORCH_CUDA_ALLOC_CONF", "") or not release:
         return
     sleep, transfer = bool(arguments.get("enable_sleep_mode")), arguments.get("kv_transfer_config")
-    if sleep and satisfies(release, _SLEEP_REFUSES):
+    if sleep and satisfies(release, behaviors.SLEEP_REFUSES_SEGMENTS):
         yield observe("segments_with_sleep_mode")
     connector = transfer.get("kv_connector") if isinstance(transfer, Mapping) else None
     exempt = sleep or bool(arguments.get("enable_cumem_allocator"))
-    if connector and not exempt and satisfies(release, _CONNECTOR_REFUSES):
+    if connector and not exempt and satisfies(release, behaviors.CONNECTOR_REFUSES_SEGMENTS):
         yield observe("segments_with_connector", connector=str(connector)[:60])
 
 
@@ -134,4 +138,6 @@ def _swap(arguments: Mapping[str, Any], facts: Facts, release: str) -> Iterator[
 
 
 def _without_pinned_memory(release: str, env: Mapping[str, str]) -> bool:
-    return satisfies(release, "<0.24") or not env_variables.is_on(env, "VLLM_WSL2_ENABLE_PIN_MEMORY")
+    return satisfies(release, behaviors.NO_PINNED_MEMORY_IN_WSL) or not env_variables.is_on(
+        env, "VLLM_WSL2_ENABLE_PIN_MEMORY"
+    )

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from qvl_doctor.knowledge.defaults import LORA_RANKS
+from qvl_doctor.knowledge.releases import at, parse
 from qvl_doctor.model import Facts, as_count, fact_count, fact_map, fact_text
-from qvl_doctor.versions import satisfies
-
-#: What --max-lora-rank takes: vllm/config.py up to 0.7, and from 0.8.0 on (vllm/config/lora.py still has them in 0.33).
-_RANKS_BEFORE_0_8 = (8, 16, 32, 64, 128, 256)
-_RANKS = (*_RANKS_BEFORE_0_8, 320, 512)
 
 #: What the messages of FP8 call the parts of an expert.
 _EXPERT_SHARDS = ("output_size of gate's and up's weight", "input_size of down's weight")
@@ -74,8 +71,9 @@ def pipeline_instead_of_tensor(_values: Mapping[str, str], facts: Facts) -> dict
 def lora_rank(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
     """`max_lora_rank`: the smallest allowed value that is at least `rank`."""
     rank = as_count(values.get("rank"))
-    old = satisfies(fact_text(facts, "vllm"), "<0.8") is True
-    allowed = [size for size in (_RANKS_BEFORE_0_8 if old else _RANKS) if rank and size >= rank]
+    release = parse(fact_text(facts, "vllm"))
+    ranks = at(LORA_RANKS, release) if release else LORA_RANKS[-1][1]
+    allowed = [size for size in ranks if rank and size >= rank]
     return {"max_lora_rank": str(allowed[0])} if allowed else None
 
 

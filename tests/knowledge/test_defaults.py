@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from qvl_doctor import knowledge
-from qvl_doctor.knowledge import defaults, flag_table
+from qvl_doctor.knowledge import behaviors, defaults, flag_table
 from qvl_doctor.knowledge.releases import Release, at, newest, parse, plain
+from qvl_doctor.versions import satisfies
 
 RELEASES = list(knowledge.table("pins")["releases"])
 #: Flag → what `defaults` says of it. Where the command line leaves a default open, the flag's table has none.
@@ -78,3 +79,17 @@ def test_the_newest_release_is_said_once() -> None:
 def test_every_cuda_that_a_release_is_built_for_has_an_oldest_driver() -> None:
     majors = {pin["cuda"].partition(".")[0] for pin in knowledge.table("pins")["releases"].values()}
     assert majors <= set(knowledge.table("cuda")["drivers"])
+
+
+RANGES = {name: asked for name, asked in vars(behaviors).items() if name.isupper()}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_a_range_of_releases_has_releases_on_both_sides(name: str) -> None:
+    releases = [*RELEASES, "2.0"] if name == "TORCH_NEEDS_USER" else RELEASES
+    assert {satisfies(release, RANGES[name]) for release in [*releases, "99.0"]} == {True, False}
+
+
+def test_ranks_of_adapters() -> None:
+    assert 320 not in at(defaults.LORA_RANKS, (0, 7, 3))
+    assert 320 in at(defaults.LORA_RANKS, (0, 8, 0))
