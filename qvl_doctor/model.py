@@ -269,6 +269,8 @@ class Hit(NamedTuple):
     evidence: tuple[Line, ...]
     phase: str = ""
     unverified: bool = False
+    #: Found where nothing but its words speaks for it.
+    loose: bool = False
 
 
 class Fix(NamedTuple):

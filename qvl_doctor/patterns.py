@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 SHORTEST_LITERAL = 4
 LONGEST_PATTERN = 2000
@@ -30,6 +30,18 @@ _REFUSED = {
 }
 
 
+#: What a pattern is made of, groups as a whole: these nest, at most four deep in any rule.
+_CLASS = r"\[\^?\]?(?:\\.|[^\]\\])*\]"
+_INNER = rf"(?:\\.|{_CLASS}|[^()\[\\])*"
+_GROUP = _INNER
+for _ in range(5):
+    _GROUP = rf"(?:\\.|{_CLASS}|[^()\[\\]|\({_GROUP}\))*"
+_TOKEN = re.compile(
+    rf"(?P<branch>\|)|(?:\({_GROUP}\)|{_CLASS}|[.^$]|(?P<literal>\\.|[^\[(|]))(?P<repeat>[*+?]\??|\{{\d*,?\d*\}}\??)?",
+    re.DOTALL,
+)
+
+
 def literals(pattern: str) -> tuple[str, ...]:
     """The lower-case strings, longest first, that `text.lower()` contains for every text that matches.
 
@@ -41,6 +53,34 @@ def literals(pattern: str) -> tuple[str, ...]:
         {run for run in skeleton.split(_GAP) if len(run.strip()) >= SHORTEST_LITERAL}, key=lambda run: (-len(run), run)
     )
     return tuple(run for number, run in enumerate(runs) if not any(run in longer for longer in runs[:number]))
+
+
+def runs(pattern: str) -> tuple[str, ...]:
+    """The lower-case literal texts of four characters or more in a pattern, in their order; of an alternation nothing."""
+    skeleton = _skeleton(_parse(pattern), lambda _branches: _GAP)
+    return tuple(run for run in skeleton.split(_GAP) if len(run.strip()) >= SHORTEST_LITERAL)
+
+
+class Letter(NamedTuple):
+    """A literal character of a pattern, outside of every group: where it begins and ends in the source, lower case."""
+
+    start: int
+    end: int
+    text: str
+
+
+def letters(pattern: str) -> tuple[tuple[Letter, ...], ...]:
+    """The literal runs of a pattern that lie outside of groups; the pattern may be cut at each letter. None where it has branches."""
+    found: list[list[Letter]] = [[]]
+    for token in _TOKEN.finditer(pattern):
+        said = token["literal"]
+        if token["branch"]:
+            return ()
+        if said and not token["repeat"] and not (said[0] == "\\" and said[1:].isalnum()):
+            found[-1].append(Letter(token.start(), token.end(), said[-1].lower()))
+        elif found[-1]:
+            found.append([])
+    return tuple(tuple(run) for run in found if run)
 
 
 def literal_words(pattern: str) -> int:

@@ -171,10 +171,15 @@ def quoted(text: str) -> str:
     return _joined([f"> {line}" if line else ">" for line in _lines(fenced(text))])
 
 
+def uncolored(text: str) -> str:
+    """What a terminal shows, as it is copied."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
 def terminal(text: str, columns: int = 100) -> str:
     """Copied from a terminal that broke long lines wherever they met its edge. Colours are not copied."""
     rows = []
-    for line in _lines(re.sub(r"\x1b\[[0-9;]*m", "", text)):
+    for line in _lines(uncolored(text)):
         row, width = "", 0
         for character in line:
             cells = 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -22,9 +22,26 @@ from qvl_doctor.logs.facts import FactReader
 from qvl_doctor.logs.milestones import Milestone, milestone_of
 from qvl_doctor.logs.phases import Timeline, is_beyond
 from qvl_doctor.messages import both
-from qvl_doctor.model import Diagnosis, Fact, Facts, Finding, Hit, Record, Rule, Run, Seen, Shown, Text, fact_text
+from qvl_doctor.model import (
+    UNRECOGNIZED,
+    Diagnosis,
+    Fact,
+    Facts,
+    Finding,
+    Hit,
+    Record,
+    Rule,
+    Run,
+    Seen,
+    Shown,
+    Text,
+    fact_text,
+)
 
 MAX_HITS = 5000
+MAX_UNPLACED = 400
+#: What is logged so is not looked at again.
+QUIET = frozenset(("WARNING", "INFO", "DEBUG", "TRACE"))
 #: So many start-ups that fail alike, one after the other, are a loop.
 _LOOP = 2
 _BANNER = re.compile(r"vLLM (?:API )?server version \S|█\s+version \d|^starting vLLM server")
@@ -43,6 +60,8 @@ class _Watch:
         self.facts = FactReader()
         self.timeline = Timeline()
         self.reached = ""
+        #: What could be looked at again: records that say neither that all is well nor what a rule knows.
+        self.unplaced: deque[Record] = deque(maxlen=MAX_UNPLACED)
 
     def ends_before(self, record: Record, mark: Milestone | None, banner: bool) -> bool:
         """Whether this run ends where a record shows the beginning of the next one."""
@@ -147,6 +166,11 @@ class Diagnosing:
 
     def _match(self, batch: list[Record], phases: Mapping[int, str]) -> list[Hit]:
         hits = self._matcher.feed(batch, lambda record: phases[id(record)])
+        if not self._watch.life.was_up:
+            placed = {id(hit.record) for hit in hits if not hit.rule.symptom}
+            self._watch.unplaced += [
+                record for record in batch if record.level not in QUIET and id(record) not in placed
+            ]
         room = MAX_HITS - len(self._watch.hits)
         self._watch.hits += hits[: max(0, room)]
         return hits
@@ -157,12 +181,27 @@ class Diagnosing:
         stops = self._stops[_launched(observed.facts)]
         if stops:
             observed = observed._replace(facts={**observed.facts, "restarts": Fact(stops, "log", watch.first_line)})
-        findings, facts = judge(observed, self._rules)
+        findings, facts = self._findings(observed, watch.unplaced)
         shown = _shown(observed)
         return _Judged(watch, _run(watch, shown, findings), findings, facts, shown)
 
+    def _findings(self, observed: Observed, unplaced: Iterable[Record]) -> tuple[tuple[Finding, ...], Facts]:
+        """The findings of a run; where they name no cause and nothing lived, what was not placed is looked at again."""
+        judged = judge(observed, self._rules)
+        if not unplaced or observed.life.was_up or self._names_a_cause(judged[0]):
+            return judged
+        from qvl_doctor.diagnose.scraps import second_look
+
+        hits = second_look(unplaced, self._rules, observed.facts)
+        return judge(observed._replace(hits=[*observed.hits, *hits]), self._rules) if hits else judged
+
+    def _names_a_cause(self, findings: Sequence[Finding]) -> bool:
+        vague = {UNRECOGNIZED, *(rule.id for rule in self._rules if rule.symptom)}
+        return any(finding.severity != "notice" and finding.rule not in vague for finding in findings)
+
     def _end_run(self) -> None:
         judged = self._judge()
+        judged.watch.unplaced.clear()
         self._past.append(judged.run)
         self._judged.append(judged)
         life = judged.watch.life

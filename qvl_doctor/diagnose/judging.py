@@ -204,7 +204,7 @@ def _finding(hits: Sequence[Hit], role: str, severity: str, facts: Facts) -> Fin
         "unverified"
         if any(found.unverified for found in hits)
         else "likely"
-        if hit.record and hit.record.cut
+        if all(found.loose or (found.record and found.record.cut) for found in hits)
         else rule.confidence
     )
     return Finding(

@@ -38,9 +38,12 @@ class Piece(NamedTuple):
 
 
 _STAMP = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+_LEVEL = "TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL"
 _OUTER = re.compile(
     rf"""
-      \[?{_STAMP}\]?[ ](?!-[ ])                                    # kubectl --timestamps, docker -t, CRI, Buildkite, python logging
+      {_STAMP}[ ](?:-[ ][\w.-]{{1,60}}[ ]-[ ](?P<logging>{_LEVEL})[ ]-[ ]
+        |\|[ ](?P<loguru>{_LEVEL})[ ]{{0,8}}\|[ ][\w.:<>-]{{1,160}}[ ]-[ ])     # a launcher that logs what its child says
+    | \[?{_STAMP}\]?[ ](?!-[ ])                                    # kubectl --timestamps, docker -t, CRI, Buildkite
     | std(?:out|err)[ ](?P<cri>[FP])[ ]                            # CRI
     | \[pod/(?P<pod>[^\]]{{1,200}})\][ ]                           # kubectl --prefix
     | (?P<compose>[A-Za-z][\w.-]{{0,80}}[-_]\d{{1,4}}
@@ -53,13 +56,14 @@ _OUTER = re.compile(
     | \((?P<ray>raylet|autoscaler|pid=\d+)(?:,[ ]ip=[\w.:]+|[ ]\+[\dhms]+)?\)(?:[ ]|$)
     | >(?:[ ]|$)|[ ]{{0,2}}\|[ ](?=\[{_STAMP}\])                    # quoted in Markdown, or from a CI page
     | (?:ERROR|WARNING|INFO):[ ]+(?=\([A-Z]\w+[ ]pid=)             # a launcher that logs what its child says
+    | E[ ]{{3,11}}(?=[\w.]+(?:Error|Exception)\b)                   # pytest
     """,
     re.VERBOSE,
 )
 _LEVELS = frozenset(("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 _HEAD = re.compile(
     r"""
-    (?:(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL|TRACE)[ ](?:(?P<stamp>\d\d-\d\d[ ]\d\d:\d\d:\d\d)|\.\.\.)[ ]
+    (?:(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL|TRACE)[ ]{1,8}(?:(?P<stamp>\d\d-\d\d[ ]{1,8}\d\d:\d\d:\d\d)|\.\.\.)[ ]{1,8}
      |(?P<bare_stamp>\d\d-\d\d[ ]\d\d:\d\d:\d\d)[ ]
     )
     (?:\[?(?P<file>[\w./-]{1,120}\.(?:py|rs)):(?P<line>\d{1,6})\](?:[ ]|$))?
@@ -151,10 +155,22 @@ class _Outer(NamedTuple):
     origin: str
     process: str = ""
     partial: bool = False
+    level: str = ""
+
+
+def without_outer(text: str) -> str:
+    """The text without the prefixes of collectors and launchers."""
+    return _outer(text, "").text
+
+
+def is_envelope(text: str) -> bool:
+    """Whether a line is a collector's JSON, which holds lines of a log."""
+    said = without_outer(text).lstrip()
+    return said.startswith("{") and next(_unpack(0, said, said, _TOP), None) is not None
 
 
 def _outer(text: str, origin: str) -> _Outer:
-    process, partial = "", False
+    process, partial, level = "", False, ""
     for _ in range(_NESTED):
         # Most lines begin with a log call or are indented: they have no further prefix, and the big pattern need not
         # look.
@@ -172,21 +188,23 @@ def _outer(text: str, origin: str) -> _Outer:
             partial = partial or match["cri"] == "P"
         elif kind in {"pod", "compose"}:
             origin = match[kind]
+        elif kind in {"logging", "loguru"}:
+            level = match[kind]
         text = text[match.end() :]
-    return _Outer(text, origin, process, partial)
+    return _Outer(text, origin, process, partial, level)
 
 
 def peel(number: int, text: str, *, soft: bool = False, nest: _Nest = _TOP) -> Piece:
     """The piece of one line of text: outer prefixes first, then the log call's own."""
     width = len(text)
-    text, origin, process, partial = _outer(text, nest.origin)
+    text, origin, process, partial, outer_level = _outer(text, nest.origin)
     if nest.depth < 2 and text.startswith("{") and text.rstrip().endswith("}"):
         inner = list(_unpack(number, text, text, nest._replace(origin=origin, depth=nest.depth + 1)))
         if len(inner) == 1:
             return inner[0]._replace(process=inner[0].process or process)
     match = _HEAD.match(text) or _head_later(text)
     if match is None:
-        return _unheaded(Piece(number, text, origin, process, soft=soft, partial=partial, width=width))
+        return _unheaded(Piece(number, text, origin, process, outer_level, soft=soft, partial=partial, width=width))
     level, stamp, bare_stamp, file, line, bare_file, bare_line = match.groups()
     rest = match.string[match.end() :]
     if "[repeated " in rest:
@@ -235,6 +253,7 @@ def _clock(stamp: str | None) -> float | None:
     """Seconds since the year's start of `02-16 10:03:00`: vLLM prints no year."""
     if stamp is None:
         return None
+    stamp = " ".join(stamp.split())
     month, day, hour, minute, second = (int(stamp[at : at + 2]) for at in (0, 3, 6, 9, 12))
     if not 1 <= month <= 12:
         return None

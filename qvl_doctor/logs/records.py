@@ -10,9 +10,10 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from qvl_doctor.logs.paste import Paste
 from qvl_doctor.logs.prefixes import Piece, pieces
 from qvl_doctor.logs.roles import role_of
-from qvl_doctor.logs.source import LineSplitter, RawLine
+from qvl_doctor.logs.source import LineSplitter, RawLine, shortened
 from qvl_doctor.logs.user_text import UserTexts
 from qvl_doctor.logs.wraps import TerminalWraps
 from qvl_doctor.model import Frame, Line, Record
@@ -49,6 +50,10 @@ _RAISED = re.compile(r"(?P<type>[A-Za-z_]\w*(?:\.\w+)*)(?P<colon>:(?=\s|$))?\s*(
 _BARE = re.compile(
     r"(?:\w+\.)*\w*(?:Error|error|Exception|Errorr|Interrupt|Exit|Exceeded|OutOfResources|NotFound|Timeout)(?:: ?|$)"
 )
+#: The same, indented by who pasted it: no line of source looks so.
+_INDENTED = re.compile(r"\s+(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception): \S")
+#: Where a terminal broke a line and filled the row up.
+_PADDING = re.compile(r"(?<=\S) {6,60}(?=\S)")
 _DOTTED = re.compile(r"(?:[a-z_]\w*\.){2,}[A-Z]\w*: ")
 _STARTS = re.compile(
     r"Traceback \(most|(?:During handling of|The above exception)|Process [\w-]+:|usage: |\S+\.py:\d+: \w*Warning|\[W\d|"
@@ -202,7 +207,7 @@ class RecordBuilder:
     def _takes(self, current: _Open, piece: Piece) -> bool:
         text = piece.text
         if current.traceback and current.raised < 0:
-            return self._takes_frame(current, piece)
+            return self._takes_frame(current, _outdented(current, piece))
         if not text.strip():
             current.blank = True
             return not piece.headed
@@ -264,6 +269,8 @@ class RecordBuilder:
                 return False
         elif text[0] not in " \t" and (_STARTS.match(text) or _BARE.match(text) or _DOTTED.match(text)):
             return False
+        elif text[0].isalpha() and not text[0].isascii() and current.texts[-1].isascii():
+            return False  # what the person who pasted it says about it
         current.add(piece)
         return True
 
@@ -291,6 +298,13 @@ class RecordBuilder:
         if not (text[0].islower() or text[0].isdigit() or text[0] in " .,;:)]}'\"_-"):
             return False
         return not (text.startswith(("  ", "\t", "- ")) or _BARE.match(text)) and _plausible_rest(text)
+
+
+def _outdented(current: _Open, piece: Piece) -> Piece:
+    """The piece; an exception at the left edge, where it belongs, if whoever pasted the traceback indented it."""
+    if _INDENTED.match(piece.text) and not _FRAME.match(current.texts[-1]):
+        return piece._replace(text=piece.text.lstrip())
+    return piece
 
 
 def _is_class(raised: re.Match[str]) -> bool:
@@ -331,7 +345,8 @@ def _record(open_record: _Open) -> Record:
         exception, said = _about_to_raise(texts)
         cut = True
     message = " ".join(" ".join(said).split())[:MAX_MESSAGE]
-    unwrapped = " ".join("".join(said).split())[:MAX_MESSAGE] if len(said) > 1 else ""
+    whole = "".join(said)
+    unwrapped = " ".join(_PADDING.sub("", whole).split())[:MAX_MESSAGE] if len(said) > 1 or " " * 6 in whole else ""
     if "Value error, " in message and (inner := _PYDANTIC.search(message)):
         exception, message = "ValueError", inner["message"]
     name, _, _ = head.process.rpartition(" ")
@@ -389,22 +404,23 @@ def _unquoted(literal: str) -> str:
 
 
 class LogReader:
-    """Bytes in, records out; secrets are masked unless `redacting` is off."""
+    """Bytes in, records out; secrets are masked unless `redacting` is off. `live`: no record waits for the rest of a paste."""
 
-    def __init__(self, *, redacting: bool = True) -> None:
+    def __init__(self, *, redacting: bool = True, live: bool = False) -> None:
         self._redacting = redacting
         self._lines = LineSplitter()
+        self._paste = Paste(live=live)
         self._wraps = TerminalWraps()
         self._routine = 0
         self._users = UserTexts()
         self._records = RecordBuilder()
 
     def feed(self, chunk: bytes) -> list[Record]:
-        return self._build(self._wraps.join(list(self._lines.feed(chunk))))
+        return self._build(self._wraps.join(self._paste.feed(list(self._lines.feed(chunk)))))
 
     def flush(self) -> list[Record]:
-        rest = self._wraps.join(list(self._lines.flush())) + self._wraps.flush()
-        done = self._build(rest)
+        last = self._paste.feed(list(self._lines.flush())) + self._paste.flush()
+        done = self._build(self._wraps.join(last) + self._wraps.flush())
         for piece in self._users.flush():
             done += self._records.feed(piece)
         return done + self._records.flush()
@@ -412,7 +428,7 @@ class LogReader:
     def _build(self, block: list[RawLine]) -> list[Record]:
         done: list[Record] = []
         mask = masker("\n".join([line.text for line in block])) if self._redacting else unmasked
-        for line in block:
+        for line in map(shortened, block):
             if _ANSWERED in line.text or _STATISTICS in line.text:
                 self._routine += 1
                 if self._routine > _ROUTINE_KEPT and self._routine % _ROUTINE_KEPT:

@@ -18,6 +18,8 @@ from qvl_doctor.errors import InputError
 
 CHUNK = 256 * 1024
 MAX_LINE = 16 * 1024
+#: The beginning of an input, in which a line may be longer: whole pastes come without line ends.
+HEAD = 256 * 1024
 _TAIL = 2 * 1024
 #: The folder in the archives of `qvl-doctor bundle`.
 BUNDLE = "qvl-doctor-bundle/"
@@ -189,11 +191,20 @@ def _shortened(line: bytes) -> bytes:
     return line[: MAX_LINE - _TAIL] + b" ... " + (tail[word.start() :] if word else tail)
 
 
+def shortened(line: RawLine) -> RawLine:
+    """The line with no more than its head and its tail, where it is too long."""
+    if len(line.text) <= MAX_LINE:
+        return line
+    return line._replace(text=_shortened(line.text.encode("utf-8", "replace")).decode("utf-8", "ignore"))
+
+
 class LineSplitter:
-    """Bytes in, whole lines out; what is not yet ended is kept for the next call."""
+    """Bytes in, whole lines out; what is not yet ended is kept for the next call. The first may be as long as `HEAD`."""
 
     def __init__(self, first_number: int = 1) -> None:
         self._next = first_number
+        self._fed = 0
+        self._longest = HEAD
         self._rest = b""
         self._cut = False
         self._decoder: codecs.IncrementalDecoder | None = None
@@ -206,6 +217,8 @@ class LineSplitter:
             if codec:
                 self._decoder = codecs.getincrementaldecoder(codec)("replace")
             chunk = chunk.removeprefix(codecs.BOM_UTF8)
+        self._longest = HEAD if self._fed < HEAD else MAX_LINE
+        self._fed += len(chunk)
         if self._decoder:
             chunk = self._decoder.decode(chunk).encode("utf-8", "replace")
         whole, newline, rest = chunk.rpartition(b"\n")
@@ -232,7 +245,7 @@ class LineSplitter:
 
     def _line(self, line: bytes) -> Iterator[RawLine]:
         number, self._next = self._next, self._next + 1
-        if len(line) > MAX_LINE:
+        if len(line) > self._longest:
             line = _shortened(line)
         text = line.decode("utf-8", "replace")
         if "\r" not in text:

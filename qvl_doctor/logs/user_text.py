@@ -81,6 +81,8 @@ USER_TEXTS = (
 )
 _BEGINS = re.compile("|".join(f"(?P<t{number}>{text.begins})" for number, text in enumerate(USER_TEXTS)))
 _ENDS = tuple(re.compile(text.ends) if text.ends else None for text in USER_TEXTS)
+#: What such a line holds, whatever its prefixes.
+_SIGNS = ("equest ", "esponse", "body", "BODY", "Body", "payload", "rompt", "utput", "text: ", "call", "arguments")
 _FIRST_LETTERS = frozenset("RrGPMmIiDdFE")
 #: A request's body where an error quotes it: pydantic's `input_value={…}`, FastAPI's `'input': {…}`.
 _QUOTED = re.compile(r"(?<=input_value=)\{.*\}(?=, input_type=dict)|(?<='input': )[\[{\"'].*(?=\}\]|\}, \{'type')")
@@ -89,6 +91,11 @@ _QUERY = re.compile(r'(?<=[A-Z] )(/[^\s"?]{0,2000})\?\S*(?= HTTP/\d)')
 CUT = "…"
 _MOST_LINES = 1000
 _MOST_LETTERS = 1024 * 1024
+
+
+def begins_user_text(line: str) -> bool:
+    """Whether a text that users wrote begins somewhere in a line, prefixes and all."""
+    return any(sign in line for sign in _SIGNS) and _BEGINS.search(line) is not None
 
 
 class UserTexts:

@@ -85,7 +85,7 @@ def read(
 
     Raises InputError otherwise. `follow` and `tap` are as in `diagnose`.
     """
-    reader = LogReader(redacting=redacting)
+    reader = LogReader(redacting=redacting, live=follow is not None)
     size = 0
     damage = None
     with open_input(path) as stream:

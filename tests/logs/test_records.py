@@ -229,8 +229,8 @@ def test_records_can_be_built_from_any_line_on() -> None:
         assert records[-1].message.startswith("No available memory for the cache blocks.")
 
 
-def test_a_traceback_in_one_line_is_text() -> None:
+def test_a_traceback_in_one_line_is_a_traceback() -> None:
     line = 'File "/usr/lib/python3/requests/adapters.py", line 519, in send raise ConnectionError(e) ConnectionError: the harbour is closed'
     (record,) = read_records(line)
-    assert record.message == line
-    assert not record.frames
+    assert (record.exception, record.message) == ("ConnectionError", "the harbour is closed")
+    assert [frame.function for frame in record.frames] == ["send"]
