@@ -1,4 +1,4 @@
-"""Looks at the world: packages, GPUs, the host, a model folder. Each probe gives facts and observations, and changes nothing."""
+"""Inspects a machine: packages, GPUs, host, model files. Probes give facts and observations and change nothing."""
 
-#: The probes by name, in the order in which they run. `command` is what follows from the others and the command.
+#: The probes by name, in the order in which they run. `command` compares the command with what the others found.
 PROBES = ("packages", "imports", "gpu", "host", "model", "command")

@@ -1,4 +1,4 @@
-"""Which GPUs CUDA_VISIBLE_DEVICES leaves, read as CUDA and torch read it: the list ends at the first name that is nobody's."""
+"""The GPUs that CUDA_VISIBLE_DEVICES leaves, as CUDA and torch read it: the list ends at the first unknown name."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 
 class Visible(NamedTuple):
-    """Numbers of the gpus in CUDA's order, the UUID of the one instance if an instance was named, and what is wrong with the list.
+    """What CUDA_VISIBLE_DEVICES leaves.
 
-    `problem` is the key of an observation; then `name` is the entry that is wrong, and `there` says of how many it is none.
+    `gpus` are the numbers of the visible GPUs in CUDA's order, `instance` is the UUID of the MIG instance if the list
+    names one. `problem` is the key of an observation; if it is set, `name` is the wrong entry and `there` is how many
+    GPUs or instances it was compared with.
     """
 
     gpus: tuple[int, ...]
@@ -21,7 +23,7 @@ class Visible(NamedTuple):
 
 
 def choose(said: str | None, gpus: Mapping[int, str], instances: Mapping[str, int]) -> Visible:
-    """What a process sees of `gpus` (number → UUID) and `instances` (UUID → number of the gpu) by the variable's value, None if unset."""
+    """What a process sees of `gpus` (number → UUID) and `instances` (UUID → GPU number). `said`: None if unset."""
     if said is None:
         return Visible(tuple(gpus))
     names = [name.strip() for name in said.split(",")]
@@ -37,7 +39,7 @@ def _listed(names: Sequence[str], find: Callable[[str], int | None], there: int)
     for name in names:
         gpu = find(name)
         if gpu is None:
-            stopped = not name or name.startswith("-")  # "" and -1 are how one says: none of the others
+            stopped = not name or name.startswith("-")  # "" and -1 are the usual ways to say: no other GPU
             return Visible(tuple(found), "", "" if stopped else "cuda_device_unknown", name[:80], there)
         if gpu in found:
             return Visible((), "", "cuda_device_twice", name[:80])
@@ -46,7 +48,7 @@ def _listed(names: Sequence[str], find: Callable[[str], int | None], there: int)
 
 
 def _by_uuid(name: str, gpus: Mapping[int, str]) -> int | None:
-    """A UUID may be cut short as long as one gpu alone begins so."""
+    """The GPU whose UUID begins with the name. CUDA accepts a shortened UUID if only one GPU matches."""
     found = [number for number, uuid in gpus.items() if name.startswith("GPU-") and uuid.startswith(name)]
     return found[0] if len(found) == 1 else None
 
@@ -58,7 +60,10 @@ def _by_number(name: str, gpus: Mapping[int, str]) -> int | None:
 
 
 def _instance(name: str, instances: Mapping[str, int]) -> Visible:
-    """A process computes on one instance, so the first name counts. MIG-GPU-…/1/0 is how drivers before 470 name them: not resolved."""
+    """The named instance. A process computes on one instance, so the first name counts.
+
+    MIG-GPU-…/1/0, the form of drivers before 470, is not resolved.
+    """
     found = [uuid for uuid in instances if uuid.startswith(name)]
     if len(found) == 1:
         return Visible((instances[found[0]],), found[0])

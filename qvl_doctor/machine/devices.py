@@ -1,4 +1,4 @@
-"""A gpu as NVML shows it, its instances where it is divided (MIG), and how gpus are joined. Nothing is changed on them."""
+"""GPUs as NVML reports them, their MIG instances, and how the GPUs are connected. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from qvl_doctor.model import Observation
 
 _MOST_INSTANCES = 16
 _MOST_PROCESSES = 4
-#: Reasons for low clocks that mean trouble with heat or power, as `nvidia-smi -q -d PERFORMANCE` names them; nvml.h has
-#: their bits. Not 0x08: it also shows while clocks change.
+#: Reasons for reduced clocks that mean trouble with heat or power, as `nvidia-smi -q -d PERFORMANCE` names them; the
+#: bits are those of nvml.h. 0x08 is left out: it also appears while clocks change.
 _CLOCKS = {0x20: "SW Thermal Slowdown", 0x40: "HW Thermal Slowdown", 0x80: "HW Power Brake Slowdown"}
-#: How far apart two gpus are, as `nvidia-smi topo -m` writes it.
+#: How far apart two GPUs are, as `nvidia-smi topo -m` writes it.
 _LEVELS = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}
 _READ, _NVLINK = 0, 2
 
 
 class Device(NamedTuple):
-    """What a process computes on: a gpu or an instance of one. Sizes in GiB, as torch counts: without what the driver reserves.
+    """What a process computes on: a GPU, or an instance of one.
 
-    `failure` says why the memory is not known; the sizes are 0 then. `number` is NVML's, within the gpu for an
-    instance.
+    Sizes are in GiB, as torch counts them: without what the driver reserves. If the memory could not be read, `failure`
+    says why and the sizes are 0. `number` is NVML's; for an instance, its number within the GPU.
     """
 
     number: int
@@ -36,7 +36,7 @@ class Device(NamedTuple):
 
 
 class PhysicalGpu(NamedTuple):
-    """A gpu: what it is as a device, its compute capability ("8.9"), what is wrong with it, and its instances if it is divided."""
+    """A GPU: its own device, compute capability ("8.9"), faults, and its instances if MIG is on."""
 
     device: Device
     handle: Any
@@ -47,7 +47,7 @@ class PhysicalGpu(NamedTuple):
 
 
 def read_gpu(nvml: Nvml, number: int) -> PhysicalGpu | str:
-    """The gpu with a number, or the word for why it cannot be asked."""
+    """The GPU with a number, or the word for why it cannot be queried."""
     handle = nvml.ask("nvmlDeviceGetHandleByIndex", number)
     if handle is None:
         return nvml.failure
@@ -69,7 +69,7 @@ def _device(nvml: Nvml, handle: Any, number: int) -> Device:
     uuid = nvml.text("nvmlDeviceGetUUID", handle)
     version = getattr(nvml.binding, "nvmlMemory_v2", None)
     memory = nvml.ask("nvmlDeviceGetMemoryInfo", handle, version) if version else None
-    if memory is None:  # a driver before 510: it counts what is reserved as used, and does not say it
+    if memory is None:  # a driver before 510: it counts reserved memory as used and does not report it
         memory = nvml.ask("nvmlDeviceGetMemoryInfo", handle)
     if memory is None:
         return Device(number, name, uuid, failure=nvml.failure)
@@ -78,7 +78,7 @@ def _device(nvml: Nvml, handle: Any, number: int) -> Device:
 
 
 def _instances(nvml: Nvml, gpu: Any) -> Iterator[Device]:
-    """The instances that this process may see; numbers between them may be free."""
+    """The instances that this process may see. Numbers between them may be unused."""
     for number in range(min(nvml.ask("nvmlDeviceGetMaxMigDeviceCount", gpu) or 0, _MOST_INSTANCES)):
         handle = nvml.ask("nvmlDeviceGetMigDeviceHandleByIndex", gpu, number)
         if handle is not None:
@@ -86,7 +86,7 @@ def _instances(nvml: Nvml, gpu: Any) -> Iterator[Device]:
 
 
 def _holders(nvml: Nvml, handle: Any) -> Iterator[str]:
-    """Who holds memory. The process numbers are the host's: inside a container they mean nothing."""
+    """Who holds memory. The process numbers are the host's and mean nothing inside a container."""
     found = nvml.ask("nvmlDeviceGetComputeRunningProcesses", handle)
     if found is None:  # a driver without the newest call
         found = nvml.ask("nvmlDeviceGetComputeRunningProcesses_v2", handle) or []
@@ -98,7 +98,7 @@ def _holders(nvml: Nvml, handle: Any) -> Iterator[str]:
 
 
 def _faults(nvml: Nvml, handle: Any) -> Iterator[Observation]:
-    """What the gpu reports of its own health."""
+    """What the GPU reports about its own health."""
     kinds = (
         getattr(nvml.binding, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED", 1),
         getattr(nvml.binding, "NVML_VOLATILE_ECC", 0),
@@ -122,9 +122,9 @@ def _faults(nvml: Nvml, handle: Any) -> Iterator[Observation]:
 
 
 def links(nvml: Nvml, gpus: Sequence[PhysicalGpu]) -> tuple[str, str]:
-    """How gpus are joined, by the worst of their pairs: nvlink, p2p or no-p2p, and how far apart they are (PIX … SYS). "" if not known.
+    """The worst connection between GPUs (nvlink, p2p, no-p2p) and the largest distance (PIX … SYS); "" if unknown.
 
-    NVLink between every pair is what vLLM asks of more than two gpus before it uses an all-reduce of its own.
+    With more than two GPUs, vLLM uses its own all-reduce only if every pair has NVLink.
     """
     pairs = [(one.handle, other.handle) for number, one in enumerate(gpus) for other in gpus[number + 1 :]]
     if not pairs:

@@ -1,4 +1,4 @@
-"""Where files will go: the Hub's cache, a download folder, vLLM's own cache, temporary files; their room, and the right to write."""
+"""Directories that a start writes to: the Hub's cache, downloads, vLLM's cache, temporary files; space and rights."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from qvl_doctor.memory.units import GIB
 from qvl_doctor.model import Record
 from qvl_doctor.observations import observe
 
-#: Variables that say where the Hub's files go, in the order in which its library looks, and what it adds to each.
+#: Variables that place the Hub's files, in the order in which its library reads them, and what it appends to each.
 _HUB = (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub"), ("XDG_CACHE_HOME", "huggingface/hub"))
-#: Where Python looks for a folder for temporary files.
+#: Where Python looks for a directory for temporary files.
 _TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 _FALLBACKS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108  # Python's own list
-#: A socket's path has at most 107 bytes; vLLM appends a slash and a UUID to the folder.
+#: A socket's path has at most 107 bytes; vLLM appends a slash and a UUID to the directory.
 _LONGEST_SOCKET, _NAME = 107, 37
-#: Bytes with which nothing can be done any more.
+#: With fewer free bytes than this, nothing can be written.
 _LEAST = 1 << 20
 
 
 def home(env: Mapping[str, str]) -> str:
-    """The user's folder, as Python finds it; "" if there is none."""
+    """The user's home directory, as Python finds it; "" if there is none."""
     if env.get("HOME"):
         return env["HOME"]
     try:
@@ -34,7 +34,7 @@ def home(env: Mapping[str, str]) -> str:
 
 
 def hub_cache(env: Mapping[str, str]) -> str:
-    """The folder that holds the models of the Hub; "" if nothing says one."""
+    """The directory that holds the Hub's models; "" if nothing names one."""
     for name, inside in _HUB:
         if env.get(name):
             return os.path.join(_expanded(env[name], env), inside) if inside else _expanded(env[name], env)
@@ -42,7 +42,7 @@ def hub_cache(env: Mapping[str, str]) -> str:
 
 
 def vllm_cache(env: Mapping[str, str]) -> str:
-    """The folder where vLLM keeps what it compiled; "" if nothing says one."""
+    """The directory where vLLM keeps compiled code; "" if nothing names one."""
     if env.get("VLLM_CACHE_ROOT"):
         return _expanded(env["VLLM_CACHE_ROOT"], env)
     base = env.get("XDG_CACHE_HOME") or (os.path.join(home(env), ".cache") if home(env) else "")
@@ -54,7 +54,7 @@ def _expanded(path: str, env: Mapping[str, str]) -> str:
 
 
 def inspect_disks(env: Mapping[str, str], download_dir: str = "") -> dict[str, object]:
-    """Room and rights of those folders, or of the nearest folder above where they are still to be made."""
+    """Free space and rights of these directories; of one that does not exist yet, those of its nearest parent."""
     facts: dict[str, object] = {}
     for name, path in (("cache", hub_cache(env)), ("download", download_dir), ("vllm_cache", vllm_cache(env))):
         if path:
@@ -78,7 +78,10 @@ def _folder(name: str, path: str) -> dict[str, object]:
 
 
 def full(path: str) -> str:
-    """What a file system has no more of for this user: bytes (less than a MiB), inodes, or "". Some do not count inodes."""
+    """What a file system has run out of for this user: bytes (less than 1 MiB left), inodes, or "".
+
+    Some file systems do not count inodes.
+    """
     try:
         found = os.statvfs(path)
     except (OSError, AttributeError):
@@ -89,12 +92,12 @@ def full(path: str) -> str:
 
 
 def no_room(path: str, lacks: str) -> Record:
-    """What the system says when a file system is full."""
+    """The operating system's message for a full file system."""
     return observe("disk_full", path=path[:300], lacks=lacks)
 
 
 def existing(path: str) -> str:
-    """The nearest folder that exists: what is to be made will be made there."""
+    """The nearest directory that exists: the missing ones will be created there."""
     path = os.path.abspath(path)
     while not os.path.isdir(path) and os.path.dirname(path) != path:
         path = os.path.dirname(path)
@@ -102,7 +105,7 @@ def existing(path: str) -> str:
 
 
 def temporary(env: Mapping[str, str]) -> str:
-    """The folder that Python will take for temporary files; "" if it may write into none."""
+    """The directory that Python will use for temporary files; "" if none is writable."""
     for path in (*(env[name] for name in _TEMPORARY if env.get(name)), *_FALLBACKS, os.curdir):
         if os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK):
             return os.path.abspath(path)
@@ -110,7 +113,7 @@ def temporary(env: Mapping[str, str]) -> str:
 
 
 def observations(env: Mapping[str, str], facts: Mapping[str, object]) -> Iterator[Record]:
-    """What is wrong with those folders for every start, in the words of Python, the system and ZeroMQ."""
+    """Problems with these directories that affect every start, in the words of Python, the system and ZeroMQ."""
     if facts.get("tmp_writable") == "no":
         yield observe("no_temporary_folder")
     sockets = env.get("VLLM_RPC_BASE_PATH") or temporary(env)

@@ -1,4 +1,4 @@
-"""Variables that change what vLLM, the Hub's library and NCCL do. Values are shown only where they are no secret."""
+"""Variables that change what vLLM, the Hub's library and NCCL do. Values are shown only if they are not secrets."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from qvl_doctor.versions import satisfies
 
 _PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-#: What the Hub's library takes for yes, and what vLLM does.
+#: The values that the Hub's library reads as true, and those that vLLM does.
 _HUB_TRUE, _TRUE = frozenset(("1", "ON", "YES", "TRUE")), frozenset(("1", "true"))
-#: What Kubernetes makes of a Service that is named vllm or vllm-something.
+#: Variables that Kubernetes makes for a Service named vllm or vllm-something.
 _SERVICE = re.compile(r"VLLM\w*_(?:SERVICE_(?:HOST|PORT\w*)|PORT(?:_\d+_\w+)?)")
 _MOST_VARIABLES = 20
 
@@ -37,22 +37,22 @@ def facts_of(env: Mapping[str, str]) -> dict[str, object]:
 
 
 def offline(env: Mapping[str, str]) -> bool:
-    """Whether the Hub's library may not ask the Hub, by its own reading of these variables."""
+    """Whether the Hub's library must not contact the Hub, by its own reading of these variables."""
     return (env.get("HF_HUB_OFFLINE") or env.get("TRANSFORMERS_OFFLINE") or "").upper() in _HUB_TRUE
 
 
 def is_on(env: Mapping[str, str], name: str) -> bool:
-    """Whether a variable of vLLM's is switched on, as vLLM reads it."""
+    """Whether a variable of vLLM is switched on, as vLLM reads it."""
     return env.get(name, "").strip().lower() in _TRUE
 
 
 def from_modelscope(env: Mapping[str, str]) -> bool:
-    """Whether vLLM takes models from ModelScope."""
+    """Whether vLLM gets models from ModelScope."""
     return env.get("VLLM_USE_MODELSCOPE", "").lower() == "true"
 
 
 def observations(env: Mapping[str, str]) -> Iterator[Record]:
-    """What is wrong with the environment for every start."""
+    """Problems with the environment that affect every start."""
     port = env.get("VLLM_PORT", "")
     if "://" in port:
         yield observe("port_is_uri", port=port[:80])
@@ -68,10 +68,10 @@ def observations(env: Mapping[str, str]) -> Iterator[Record]:
 
 
 def unknown_variables(env: Mapping[str, str], release: str, *, refused: bool = False) -> Iterator[Record]:
-    """Variables that another release reads, or whose name is nearly one of this release's, in vLLM's words.
+    """Variables that another release reads or whose name is almost one of this release's, in vLLM's words.
 
-    Others are left alone: plug-ins and people's own scripts have variables of that form, too. `refused`: the command
-    makes them errors.
+    Other names are ignored: plugins and people's own scripts use such variables, too. `refused`: the command turns them
+    into errors.
     """
     if not release:
         return
@@ -84,7 +84,10 @@ def unknown_variables(env: Mapping[str, str], release: str, *, refused: bool = F
 
 
 def interfaces(env: Mapping[str, str], root: str) -> Iterator[Record]:
-    """Network interfaces that NCCL or Gloo is told to use and that are not there, in their words. It matters to several processes."""
+    """Network interfaces that NCCL or Gloo is told to use and that do not exist, in their words.
+
+    This matters only with several processes.
+    """
     there = [name for name in listed(os.path.join(root, "sys/class/net"), 1000) if name != "bonding_masters"]
     if not there:
         return
@@ -101,6 +104,6 @@ def _named(wanted: str, name: str) -> bool:
     """Whether NCCL's list names an interface: prefixes, `=` for whole names, `^` for all but these."""
     but, rest = wanted.startswith("^"), wanted.lstrip("^")
     exact, rest = rest.startswith("="), rest.lstrip("=")
-    # NCCL's own list takes a port behind a colon.
+    # NCCL also accepts a port after a colon.
     names = [each.partition(":")[0].strip() for each in rest.split(",")]
     return any(name == each if exact else name.startswith(each) for each in names if each) is not but

@@ -1,7 +1,8 @@
-"""What was seen of a machine, as a file: to be diagnosed elsewhere, or beside a log. Secrets are masked before anything is written.
+"""What was seen of a machine, as a file: to be diagnosed elsewhere, or together with a log.
 
-A file comes from anywhere and is believed nothing: values of the wrong kind are left out by name, texts can neither
-style a terminal nor be endless, and what this version does not know is passed over.
+Secrets are masked before anything is written. A file may come from anywhere and is not trusted: values of the wrong
+kind are left out and named, texts can neither style a terminal nor be endless, and what this version does not know is
+ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from qvl_doctor.observations.sentences import LEVELS, SENTENCES
 from qvl_doctor.redaction.line import MASK, redact
 
 SCHEMA = "qvl-doctor/env/1"
-#: A file of a machine with hundreds of packages has some ten kilobytes.
+#: A machine with hundreds of packages makes a file of some ten kilobytes.
 LONGEST = 16 << 20
 _MOST = 5000
 _LONGEST_TEXT = 4000
@@ -34,13 +35,13 @@ _OTHER = re.compile(r"qvl-doctor/env/\d{1,6}")
 
 
 class EnvironmentFileError(ValueError):
-    """A file that is no environment."""
+    """A file that is not an environment."""
 
 
 class Environment(NamedTuple):
-    """What each probe saw, by its name; what it was asked for (`command`, `model`, `port`, as text); when, in UTC, and by which version.
+    """What each probe saw, what it was asked for (`command`, `model`, `port`, as text), when (UTC), by which version.
 
-    `left_out` are names of facts whose values were not what they should be.
+    `left_out` names the facts whose values were not of their kind.
     """
 
     looks: Mapping[str, Seen] = NOTHING
@@ -50,7 +51,7 @@ class Environment(NamedTuple):
     left_out: tuple[str, ...] = ()
 
     def seen(self, *without: str) -> Seen:
-        """All that was seen, except by some probes."""
+        """Everything that was seen, except by some probes."""
         found = Seen()
         for name, look in self.looks.items():
             if name not in without:
@@ -59,7 +60,7 @@ class Environment(NamedTuple):
 
 
 def dumps(env: Environment) -> str:
-    """The file's text: sorted, one value a line, so that two of them can be compared."""
+    """The file's text: sorted, one value per line, so that two files can be compared."""
     found = {
         "schema": SCHEMA,
         "version": env.version or __version__,
@@ -77,7 +78,7 @@ def dumps(env: Environment) -> str:
 
 
 def loads(text: str) -> Environment:
-    """What a file says. Raises EnvironmentFileError. What this version does not know is left out."""
+    """What a file says; what this version does not know is left out. Raises EnvironmentFileError."""
     if len(text) > LONGEST:
         raise EnvironmentFileError(f"longer than {LONGEST} characters")
     try:
@@ -122,9 +123,9 @@ def loads(text: str) -> Environment:
 
 
 def masked(value: Any, name: str = "", depth: int = _DEPTH) -> Any:
-    """The value in JSON's own types, with secrets masked by their looks and by the name that they stand under."""
+    """The value in JSON's own types, secrets masked by their form and by the name that they have."""
     if isinstance(value, str) and value in {"yes", "no"}:
-        return value  # that there is a token, `hub_token`, is no secret
+        return value  # that there is a token (`hub_token`) is not a secret
     if isinstance(value, str):
         shown = redact(value)
         return shown if shown != value or not name or redact(f"{name}={value}") == f"{name}={value}" else MASK
@@ -149,7 +150,7 @@ def _text(value: str) -> str:
 
 
 def _tamed(value: Any, depth: int = _DEPTH) -> Any:
-    """The value with its texts made harmless, and nothing in it without end."""
+    """The value with harmless texts of bounded length and depth."""
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, dict) and depth:
@@ -160,7 +161,7 @@ def _tamed(value: Any, depth: int = _DEPTH) -> Any:
 
 
 def _records(found: list[dict[str, Any]], probe: str | None = None) -> tuple[Record, ...]:
-    """Observations again (those of a probe, or all), and what the import test said as the records of a log."""
+    """The observations of a probe (None: all), and what the import test printed as the records of a log."""
     mine = [
         each for each in found if isinstance(each.get("said"), str) and (probe is None or each.get("probe") == probe)
     ]
@@ -178,7 +179,7 @@ def _observed(found: list[dict[str, Any]], lines: list[int]) -> Iterator[Record]
 
 
 def _by_key(found: Mapping[str, Any], line: int) -> Record | None:
-    """The observation by its key; None if this version has no such sentence, or lacks a value for it: then its text counts."""
+    """The observation by its key; None if this version lacks the sentence or the file a value: then the text counts."""
     key, given = found.get("key"), _mapping(found, "values")
     sentence = SENTENCES.get(key) if isinstance(key, str) else None
     if not isinstance(key, str) or sentence is None or sentence.level != found["level"]:
@@ -197,7 +198,7 @@ def _logged(found: list[dict[str, Any]]) -> Iterator[Record]:
 
 
 def _keyed(record: Record) -> dict[str, Any]:
-    """Key, values and the user's own line beside the text, which is what older versions read."""
+    """Key, values and the user's own line. Older versions read only the text next to them."""
     seen, line = record.observation, record.lines[0].text
     return {"key": seen.key, "values": dict(seen.values), **({"text": line} if line else {})} if seen else {}
 

@@ -1,6 +1,6 @@
-"""A model's config.json held against the command and the card: heads, length, quantization. In vLLM's words, where it has any.
+"""Compares a model's config.json with command and GPU: heads, length, quantization; in vLLM's words if it has any.
 
-Only what every reading of config.json makes a mistake is said; what the command overrides is left to vLLM.
+Only what is wrong under every reading of config.json is reported; what the command overrides is left to vLLM.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from qvl_doctor.versions import satisfies
 Config = Mapping[str, Any]
 
 _SECTIONS = ("text_config", "llm_config", "language_config", "thinker_config")
-#: Where a length may stand; vLLM takes the smallest.
+#: Keys that may hold a length; vLLM uses the smallest.
 _LENGTHS = (
     *(
         "max_position_embeddings",
@@ -29,9 +29,9 @@ _LENGTHS = (
     ),
     *("max_sequence_length", "max_seq_length", "seq_len"),
 )
-#: Kinds of rotary embedding whose factor vLLM does not multiply.
+#: Kinds of rotary embedding whose factor vLLM does not apply.
 _NO_FACTOR = frozenset(("su", "longrope", "llama3", "default", "mrope"))
-#: Flags that change config.json: what follows from it is then not known here.
+#: Flags that change config.json: what follows from it is then unknown.
 _OVERRIDES = (
     "hf_overrides",
     "hf_config_path",
@@ -41,9 +41,9 @@ _OVERRIDES = (
     "config_format",
     "speculative_config",
 )
-#: A method of config.json whose name stands for several of vLLM's.
+#: Methods in config.json whose name covers several of vLLM's.
 _AMBIGUOUS = frozenset(("modelopt", "quark", "torchao", "auto-round", "inc"))
-#: Methods without a least capability of their own, and other spellings of those that have one.
+#: Methods without a minimum capability, and other spellings of those that have one.
 _OTHER_METHODS = frozenset(
     (
         "tpu_int8",
@@ -58,14 +58,14 @@ _OTHER_METHODS = frozenset(
         "w8a8_int8",
     )
 )
-#: The width of Qwen2.5-VL's vision MLP, where config.json does not say it.
+#: The width of Qwen2.5-VL's vision MLP if config.json does not give it.
 _QWEN25_VISION = 3420
 
 
 def observations(
     config: Config, arguments: Mapping[str, Any], release: str, capability: str, env: Mapping[str, str]
 ) -> Iterator[Record]:
-    """What does not go together. `capability` is the card's, as "7.5"; "" if it is not known."""
+    """What does not fit together. `capability` is the GPU's, as "7.5"; "" if it is unknown."""
     ranks = arguments.get("tensor_parallel_size")
     if isinstance(ranks, int) and not isinstance(ranks, bool) and 1 < ranks <= 1024 and not _overridden(arguments):
         yield from _heads(config, ranks, arguments)
@@ -76,7 +76,7 @@ def observations(
 
 
 def text_config(config: Config) -> Config:
-    """The part of a config.json that is about the language model."""
+    """The part of config.json that describes the language model."""
     for name in _SECTIONS:
         section = config.get(name)
         if isinstance(section, Mapping) and name == "thinker_config":
@@ -121,7 +121,10 @@ def _shared(config: Config) -> bool:
 
 
 def _length(text: Config, asked: int, env: Mapping[str, str]) -> Iterator[Record]:
-    """A length above the model's, by the longest reading: yarn's factor was multiplied in some releases and not in others."""
+    """A context length above the model's, by the most generous reading.
+
+    Some releases multiplied by yarn's factor and others did not.
+    """
     found = {name: _whole(text, name) for name in _LENGTHS if _whole(text, name)}
     if not found or env_variables.is_on(env, "VLLM_ALLOW_LONG_MAX_MODEL_LEN"):
         return
@@ -173,7 +176,7 @@ def _quantization(config: Config, arguments: Mapping[str, Any], release: str, ca
 
 
 def _scheme(config: Config, given: Config) -> str:
-    """The scheme of compressed-tensors that all its dense layers have; "" for others, and for mixtures of experts."""
+    """The scheme of compressed-tensors that all its dense layers have; "" for others and for mixtures of experts."""
     if any("expert" in str(name) for name in (*config, *text_config(config))):
         return ""
     groups = given.get("config_groups")
@@ -202,6 +205,6 @@ def _as_number(capability: str) -> int | None:
 
 
 def _whole(config: Config, name: str) -> int:
-    """A positive whole number of the config, 0 if it is none."""
+    """A positive whole number of the config, 0 if there is none."""
     value = config.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 40 else 0

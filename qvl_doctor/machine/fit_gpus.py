@@ -1,6 +1,6 @@
-"""What was seen held against each other: packages against the driver and the card, the command against the cards.
+"""Compares packages with driver and GPU, and the command with the GPUs.
 
-Where torch or vLLM has a message for what will happen, it is said in those words, so that the rules on logs judge it.
+If torch or vLLM has a message for what will happen, that wording is used, so that the rules on logs judge it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from qvl_doctor.model import Facts, Record, fact_count, fact_text
 from qvl_doctor.observations import observe
 from qvl_doctor.versions import release, satisfies
 
-#: Sizes of a tensor-parallel group for which vLLM has an all-reduce of its own (custom_all_reduce.py), and one that only
-#: newer releases have.
+#: Sizes of a tensor-parallel group for which vLLM has its own all-reduce (custom_all_reduce.py), and one that only newer
+#: releases have.
 _ALL_REDUCE, _ALL_REDUCE_MORE = (2, 4, 6, 8), 16
 
 
 def of_packages(facts: Facts, env: Mapping[str, str], *, amd: bool = False) -> Iterator[Record]:
-    """Whether what torch (or, where there is none, the vLLM that is asked for) was built for is what driver and card can run.
+    """Whether driver and GPU can run what torch was built for; without a torch, the vLLM release that is asked for.
 
-    `amd`: there are cards of AMD's as well.
+    `amd`: the machine also has GPUs by AMD.
     """
     torch, cuda = fact_text(facts, "torch"), fact_text(facts, "torch_cuda")
     name, count = fact_text(facts, "gpu_name"), fact_count(facts, "gpu_count")
@@ -41,7 +41,7 @@ def of_packages(facts: Facts, env: Mapping[str, str], *, amd: bool = False) -> I
 
 
 def _python(facts: Facts) -> Iterator[Record]:
-    """Whether a vLLM that is to be installed takes this Python, in pip's words; one that is there was installed with it."""
+    """Whether a vLLM that is still to be installed accepts this Python, in pip's words."""
     pin = knowledge.pin(fact_text(facts, "vllm")) if fact_text(facts, "vllm_installed") == "no" else None
     held = fact_text(facts, "python")
     if pin and held and satisfies(held, pin.python) is False:
@@ -49,10 +49,11 @@ def _python(facts: Facts) -> Iterator[Record]:
 
 
 def _driver(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:
-    """Within one major version of CUDA an older driver will do, across major versions only with NVIDIA's forward compatibility package.
+    """Whether the driver is new enough for the CUDA version that torch was built for.
 
-    NVML takes `driver_cuda` from the libcuda that is found, so such a package is in it already if it is on the path.
-    vLLM's image puts it there itself if VLLM_ENABLE_CUDA_COMPATIBILITY is set.
+    Within one major version of CUDA an older driver works; across major versions only with NVIDIA's forward
+    compatibility package. NVML reads `driver_cuda` from the libcuda that is found, so it already reflects such a
+    package on the path. vLLM's image adds the package to the path itself if VLLM_ENABLE_CUDA_COMPATIBILITY is set.
     """
     has, what, needs = (
         fact_text(facts, "driver_cuda"),
@@ -74,7 +75,10 @@ def _driver(facts: Facts, env: Mapping[str, str]) -> Iterator[Record]:
 
 
 def _no_code(capability: str, cuda: str, torch: str) -> bool:
-    """Whether torch has surely no code for the card: Volta was dropped, Blackwell came with CUDA 12.8. 12.1 runs code for 12.0."""
+    """Whether torch certainly has no kernels for the GPU.
+
+    Volta was dropped, and Blackwell came with CUDA 12.8. A GPU of 12.1 runs code for 12.0.
+    """
     if not capability or not release(cuda):
         return False
     if satisfies(capability, "<7.5"):
@@ -83,7 +87,7 @@ def _no_code(capability: str, cuda: str, torch: str) -> bool:
 
 
 def of_command(arguments: Mapping[str, Any], facts: Facts, vllm: str) -> Iterator[Record]:
-    """What the command asks of the cards: their number, how they are joined, and what they compute."""
+    """What the command asks of the GPUs: how many, how they are connected, and what they compute."""
     yield from _number(arguments, facts, vllm)
     capability = fact_text(facts, "compute_capability")
     if capability:
@@ -91,14 +95,14 @@ def of_command(arguments: Mapping[str, Any], facts: Facts, vllm: str) -> Iterato
 
 
 def ranks(arguments: Mapping[str, Any]) -> tuple[int, int]:
-    """How many cards one copy of the model uses, and how many of them share a layer."""
+    """How many GPUs one copy of the model uses, and how many of them share a layer."""
     tensor = _int(arguments.get("tensor_parallel_size"))
     return tensor * _int(arguments.get("pipeline_parallel_size")), tensor
 
 
 def _number(arguments: Mapping[str, Any], facts: Facts, vllm: str) -> Iterator[Record]:
     asked, tensor = ranks(arguments)
-    seen = facts.get("gpu_visible") or facts.get("gpu_count")  # a file of elsewhere may have the one and not the other
+    seen = facts.get("gpu_visible") or facts.get("gpu_count")  # a file from elsewhere may have only one of the two
     visible = seen.value if seen else None
     if not isinstance(visible, int) or not visible:
         return
@@ -112,7 +116,10 @@ def _number(arguments: Mapping[str, Any], facts: Facts, vllm: str) -> Iterator[R
 
 
 def _all_reduce(tensor: int, joined: str, vllm: str) -> Iterator[Record]:
-    """VLLM's warnings about its all-reduce. Whether two cards can really read each other it tries out; NVML only says the driver's word."""
+    """The warnings that vLLM gives about its own all-reduce.
+
+    vLLM tests whether two GPUs can really read each other's memory; NVML only repeats the driver's word.
+    """
     if tensor == _ALL_REDUCE_MORE and satisfies(vllm, ALL_REDUCE_OF_16) is not False:
         return
     if tensor not in _ALL_REDUCE:
@@ -124,7 +131,7 @@ def _all_reduce(tensor: int, joined: str, vllm: str) -> Iterator[Record]:
 
 
 def _types(arguments: Mapping[str, Any], facts: Facts, capability: str, vllm: str) -> Iterator[Record]:
-    """Types that a card does not compute in: bfloat16 from 8.0 on, FP8 from 8.9 on."""
+    """Data types that a GPU cannot compute in: bfloat16 needs 8.0, FP8 needs 8.9."""
     name, digits = fact_text(facts, "gpu_name"), capability.replace(".", "")
     if arguments.get("dtype") == "bfloat16" and satisfies(capability, "<8.0"):
         yield observe("bfloat16_not_computed", gpu=name, capability=capability)
@@ -137,9 +144,8 @@ def _types(arguments: Mapping[str, Any], facts: Facts, capability: str, vllm: st
         else:
             yield observe("fp8_weights_not_computed", gpu=name, capability=capability)
     kept = str(arguments.get("kv_cache_dtype") or "")
-    if kept.startswith("fp8") and satisfies(
-        vllm, f">={plain(V0_WENT)}"
-    ):  # until then the V0 engine took over, and its kernels can
+    # Before, the V0 engine took over, and its kernels can.
+    if kept.startswith("fp8") and satisfies(vllm, f">={plain(V0_WENT)}"):
         yield observe("fp8_cache_hardly_read", kept=kept[:20], gpu=name, capability=capability)
 
 

@@ -1,4 +1,4 @@
-"""The host held against the command: what this start asks for, and whether the machine lets it. In the words of who would refuse."""
+"""Compares the host with the command: does the machine allow what this start needs? In the words of who refuses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from qvl_doctor.model import Fact, Facts, Record, Seen, as_number, fact_number, 
 from qvl_doctor.observations import key_of, observe
 from qvl_doctor.versions import satisfies
 
-#: Part of the machine's memory that vLLM lets its swap space take at most.
+#: The largest part of the host's memory that vLLM allows for its swap space.
 _SWAP_SHARE = 0.7
-#: Variables that switch off a way between GPUs → that way.
+#: Variables that switch off a path between GPUs → that path.
 _WAYS = {"NCCL_P2P_DISABLE": "peer to peer", "NCCL_SHM_DISABLE": "shared memory"}
 
 
@@ -30,7 +30,8 @@ def address(facts: Facts, arguments: Mapping[str, Any]) -> Iterator[Record]:
     """Why the server's address cannot be bound."""
     if arguments.get("uds"):
         return
-    state, port, host = facts["port_free"].value, port_of(arguments), str(arguments.get("host") or "0.0.0.0")[:60]  # noqa: S104
+    state, port = facts["port_free"].value, port_of(arguments)
+    host = str(arguments.get("host") or "0.0.0.0")[:60]  # noqa: S104
     if state == "no":
         yield observe("port_in_use", port=port)
     elif state == "not-permitted":
@@ -55,7 +56,10 @@ def model(name: str, found: Place, env: Mapping[str, str], *, complete: bool) ->
 
 
 def user(facts: Facts, release: str) -> Iterator[Record]:
-    """A user without a name: fatal where an import already asks for it, in Python's words; else it depends on what is compiled."""
+    """A user without a name.
+
+    Fatal, in Python's words, if an import already asks for it; otherwise it depends on what is compiled.
+    """
     if "user_id_without_name" not in facts:
         return
     number = facts["user_id_without_name"].value
@@ -70,14 +74,14 @@ def user(facts: Facts, release: str) -> Iterator[Record]:
 
 
 def _is_reference(name: str) -> bool:
-    """A GGUF file of a repository, as newer releases take it: owner/name:file."""
+    """Whether this is a GGUF file in a repository, as newer releases take it: owner/name:file."""
     return ":" in name and not name.startswith((".", "/", "~"))
 
 
 def inspect_host_fit(
     arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[str, str], *, folders: bool = True
 ) -> Seen:
-    """Everything else that follows from host and command. `folders`: the command's are those of this machine, not a container's."""
+    """Everything else that follows from host and command. `folders`: the paths are this machine's, no container's."""
     more: dict[str, Fact] = {}
     ways = [way for name, way in _WAYS.items() if env.get(name) == "1"]
     if ranks(arguments)[0] > 1 and ways:
@@ -90,7 +94,7 @@ def inspect_host_fit(
 
 
 def _downloads(facts: Facts, arguments: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[Record]:
-    """A model that is still to be fetched, into a folder that may not be written or is full."""
+    """A model that still has to be downloaded into a directory that is not writable or full."""
     if fact_text(facts, "model_place") != "hub" or env_variables.offline(env) or env_variables.from_modelscope(env):
         return
     for name, path in (("cache", disks.hub_cache(env)), ("download", str(arguments.get("download_dir") or ""))):
@@ -103,7 +107,7 @@ def _downloads(facts: Facts, arguments: Mapping[str, Any], env: Mapping[str, str
 
 
 def _compiles(arguments: Mapping[str, Any], facts: Facts, release: str, env: Mapping[str, str]) -> Iterator[Record]:
-    """The V1 engine keeps what it compiles in a folder that it makes itself."""
+    """The V1 engine keeps what it compiles in a directory that it creates itself."""
     if (
         not release
         or not satisfies(release, f">={plain(defaults.ENGINE[-1][0])}")

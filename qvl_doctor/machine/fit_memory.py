@@ -1,4 +1,4 @@
-"""Whether the model fits: its weights on the disk, vLLM's own check of free memory, and by the memory model the card."""
+"""Whether the model fits: its weights on the disk, vLLM's own check of free memory, and the GPU by the memory model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from qvl_doctor.sizing.wording import facts_of
 def inspect_memory_fit(
     arguments: Mapping[str, Any], known: Known, facts: Facts, env: Mapping[str, str], *, room: bool = True
 ) -> Seen:
-    """What the command's start takes of card and, with `room`, of the disk. `env` are the variables that the command sets itself."""
+    """What the command's start takes of the GPU and, with `room`, of the disk. `env` are the command's variables."""
     case = of_arguments(arguments, known, env)
     if isinstance(case, Unsized):
         return Seen({"plan_unknown": Fact(case.reason, "probe")})
@@ -33,17 +33,17 @@ def inspect_memory_fit(
 
 
 def known_of(facts: Facts, release: str, folder: str = "") -> Known:
-    """What the memory model is told beside the command: the card by the facts, the model by its folder on this machine."""
+    """What the memory model knows besides the command: the GPU by the facts, the model by its directory."""
     own = _checkpoint(folder) if folder else None
     if own is None:
         return Known(gpu=gpu_of(facts), release=release)
-    # Of a download that is not over, the tensors that are there are not all that will be loaded.
+    # Of an unfinished download, the tensors that are there are not all that will be loaded.
     tensors = own.tensors if fact_text(facts, "model_complete") == "yes" else ()
     return Known(own.shape, own.quantization, gpu_of(facts), release, tensors)
 
 
 def _checkpoint(folder: str) -> Checkpoint | None:
-    """None for what the memory model cannot read: what is wrong with a folder, the look at it says."""
+    """None if the memory model cannot read the directory; inspecting the directory says what is wrong with it."""
     try:
         return read_checkpoint(folder)
     except CheckpointError:
@@ -51,7 +51,7 @@ def _checkpoint(folder: str) -> Checkpoint | None:
 
 
 def gpu_of(facts: Facts) -> Gpu | None:
-    """The card that the facts describe, with the memory that is there."""
+    """The GPU that the facts describe, with the memory that it has here."""
     total = fact_number(facts, "total_gib")
     named = gpus.find(fact_text(facts, "gpu_name")) if "gpu_name" in facts else None
     if not total:
@@ -60,17 +60,17 @@ def gpu_of(facts: Facts) -> Gpu | None:
 
 
 def _room(needed: float, facts: Facts, arguments: Mapping[str, Any]) -> dict[str, Fact]:
-    """GiB of the weights, and whether the disk has so much for a model that is still to be fetched."""
+    """GiB of the weights, and whether the disk has room for a model that still has to be downloaded."""
     found = {"weights_needed_gib": Fact(round(needed, 1), "probe")}
     free = facts.get("download_free_gib" if arguments.get("download_dir") else "cache_free_gib")
-    there = fact_number(facts, "weight_files_gib") or 0.0  # of a download that was begun
+    there = fact_number(facts, "weight_files_gib") or 0.0  # of a download that has begun
     if fact_text(facts, "model_place") in {"", "hub"} and free is not None and free.value < needed - there:
         found |= {"disk_small": Fact("yes", "probe"), "disk_free_gib": free}
     return found
 
 
 def _free_memory(case: Case, facts: Facts) -> Iterator[Record]:
-    """VLLM's own check of free memory, in its words, from the release on that has it."""
+    """The check of free memory that newer releases of vLLM have, in its words."""
     free, total = fact_number(facts, "startup_free_gib"), case.gpu.total_bytes / GIB
     if free is None:
         return

@@ -1,4 +1,4 @@
-"""All probes together, and what follows when what is there is held against what a command asks for."""
+"""Runs all probes, and compares what they find with what a command asks for."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ from qvl_doctor.machine import (
 )
 from qvl_doctor.model import Fact, Facts, Seen, fact_number, fact_text
 
-if TYPE_CHECKING:  # what only a command needs is imported where there is one
+if TYPE_CHECKING:  # imported only if there is a command
     from qvl_doctor.launch.command import Command
 
-#: vLLM's workers hand each other the outputs through shared memory; Docker's default of 64 MiB is too small for several
-#: of them.
+#: vLLM's workers exchange outputs through shared memory; Docker's default of 64 MiB is too small for several of them.
 _SHM_GIB = 1.0
 #: Kinds of input that start the command in a container: its paths are not those of this machine.
 _CONTAINERS = ("docker", "kubernetes", "compose")
 
 
 class Asked(NamedTuple):
-    """What is to be looked at: the command, the interpreter, the release where none is installed, and which probes run."""
+    """What to inspect: the command, the interpreter, the release if none is installed, and which probes run."""
 
     command: Command | None = None
     python: str = ""
@@ -42,12 +41,12 @@ class Asked(NamedTuple):
     env: Mapping[str, str] = os.environ
 
 
-#: Told what is looked at now: the probe's name, and of the import test the module.
+#: Called with what is inspected now: the probe's name and, for the import test, the module.
 Tell = Callable[[str, str], None]
 
 
 def gather(asked: Asked, tell: Tell = lambda *_: None) -> dict[str, Seen]:
-    """What each probe sees, by its name. `tell` is called before it runs. A probe that breaks is a fact `probe_failed_NAME` = its error."""
+    """What each probe sees, by its name. `tell` is called first. One that breaks is a fact `probe_failed_NAME`."""
     looks: dict[str, Seen] = {}
     facts: dict[str, Fact] = {}
     for name, probe in _probes(asked, tell):
@@ -59,9 +58,9 @@ def gather(asked: Asked, tell: Tell = lambda *_: None) -> dict[str, Seen]:
 
 
 def held_against(asked: Asked, looks: Mapping[str, Seen], before: Mapping[str, str]) -> dict[str, Seen]:
-    """What was seen of another machine, with `asked.command` held against it instead of the one that it was seen for.
+    """What was seen of another machine, compared with `asked.command` instead of the command that it was seen for.
 
-    `before` says which model and port were looked at there: nothing is known of others.
+    `before` says which model and port were inspected there; nothing is known of others.
     """
     now = wanted(asked)
     arguments = _arguments(asked)
@@ -82,7 +81,7 @@ def held_against(asked: Asked, looks: Mapping[str, Seen], before: Mapping[str, s
 
 
 def wanted(asked: Asked) -> dict[str, str]:
-    """Which model and which port are looked at, as texts; "" is none."""
+    """Which model and which port are inspected, as texts; "" is none."""
     arguments = _arguments(asked)
     model = asked.model_dir or str(arguments.get("model") or "")
     return {"model": model, "port": str(fit_host.port_of(arguments))}
@@ -99,7 +98,7 @@ def _arguments(asked: Asked) -> dict[str, Any]:
 def _guarded(name: str, probe: Callable[[Facts], Seen], facts: Facts) -> Seen:
     try:
         return probe(facts)
-    except Exception as error:  # noqa: BLE001  # a look that breaks must not take the others with it
+    except Exception as error:  # noqa: BLE001  # a probe that breaks must not take the others with it
         return Seen({f"probe_failed_{name}": Fact(type(error).__name__, "probe")})
 
 
@@ -121,7 +120,7 @@ def _packages(asked: Asked) -> Seen:
 
 
 def _imports(asked: Asked, tell: Tell, facts: Facts) -> Seen:
-    """The import test, and what two builds promise where it did not show the opposite."""
+    """The import test, and what the two builds promise unless the test showed otherwise."""
     seen = imports.inspect_imports(asked.python, tell=lambda module: tell("imports", module))
     tried = fact_text(seen.facts, "import_torchvision") == "ok"
     return seen if tried else seen | Seen(observations=tuple(packages.builds_apart(facts)))
@@ -133,7 +132,7 @@ def _environment(asked: Asked) -> Mapping[str, str]:
 
 
 def _inside(asked: Asked) -> Mapping[str, str]:
-    """The same, as it is inside the container where the command starts one: nothing of ours goes in by itself."""
+    """The same inside the container, if the command starts one: nothing of this environment is passed in by itself."""
     return asked.command.env if asked.command and _in_container(asked) else _environment(asked)
 
 
@@ -143,7 +142,7 @@ def _in_container(asked: Asked) -> bool:
 
 
 def _gpu(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
-    """The cards, and whether the packages can run on them."""
+    """The GPUs, and whether the packages can run on them."""
     release, env = _release(asked, facts), _environment(asked)
     seen = gpu.inspect_gpus(env, gpu.Asked(*fit_gpus.ranks(arguments), for_cpu="cpu" in release))
     known = {"vllm": Fact(release, "option")} if release else {}
@@ -166,7 +165,7 @@ def _host(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
 
 
 def _model(arguments: Mapping[str, Any], asked: Asked, facts: Facts) -> Seen:
-    """The model's files, where it is, and how it goes together with command and card. `model_place`: folder, cache, hub or nowhere."""
+    """The model's files and how they fit command and GPU. The fact `model_place`: folder, cache, hub or nowhere."""
     name, env, release = _model_name(arguments, asked), _environment(asked), _release(asked, facts)
     found = _place(arguments, asked)
     if found is None:
@@ -194,7 +193,7 @@ def _model_name(arguments: Mapping[str, Any], asked: Asked) -> str:
 
 
 def _place(arguments: Mapping[str, Any], asked: Asked) -> model_folder.Place | None:
-    """Where the model is that vLLM will load; None if none is named, or nothing is known of the place that it comes from."""
+    """Where the model is that vLLM will load; None if none is named or its source is not inspected."""
     name, env, revision = _model_name(arguments, asked), _environment(asked), str(arguments.get("revision") or "")
     if not name or env_variables.from_modelscope(env):
         return None
@@ -204,13 +203,13 @@ def _place(arguments: Mapping[str, Any], asked: Asked) -> model_folder.Place | N
 
 
 def folder_of(asked: Asked) -> str:
-    """The folder of the model on this machine, "" if it is not here."""
+    """The model's directory on this machine, "" if it is not here."""
     found = _place(_arguments(asked), asked)
     return found.folder if found else ""
 
 
 def _command(arguments: Mapping[str, Any], asked: Asked, facts: Facts, folder: str = "") -> Seen:
-    """The command for the release that is there, and what it asks of cards, disk and memory. `folder` is the model's on this machine."""
+    """The command for the installed release, and what it asks of GPUs, disk and memory. `folder`: the model's here."""
     if asked.command is None:
         return Seen()
     from qvl_doctor.launch.observing import observe_command

@@ -1,4 +1,4 @@
-"""GPUs as NVML shows them: those that vLLM will use, their memory and who holds it, their health. A missing piece is a fact."""
+"""GPUs as NVML reports them: those that vLLM will use, their memory and who holds it, their health."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from qvl_doctor.machine.nvml import ABSENT, Nvml, instead, start
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import observe
 
-#: So much is gone on a gpu that nobody uses: the driver's own.
+#: GiB that are in use on an idle GPU: the driver's own.
 _IDLE_GIB = 1.0
 _MOST_GPUS = 64
 
 
 class Asked(NamedTuple):
-    """How many gpus the command uses, how many of them share a layer (tensor parallel), and whether this vLLM is for CPUs."""
+    """How many GPUs the command uses, how many share a layer (tensor parallel), and whether vLLM is for CPUs."""
 
     ranks: int = 1
     tensor_parallel: int = 1
@@ -26,10 +26,11 @@ class Asked(NamedTuple):
 
 
 def inspect_gpus(env: Mapping[str, str] | None = None, asked: Asked | None = None, root: str = "/") -> Seen:
-    """What NVML shows. Cards are observations; the fact `nvml` is ok, or why it cannot be asked.
+    """What NVML reports. GPUs become observations; the fact `nvml` is ok, or why NVML cannot be asked.
 
-    Of the gpus (or the instance) that the command uses, the one with the least free memory gives the facts gpu_name,
-    compute_capability, total_gib and startup_free_gib, as torch counts: the total less what the driver reserves.
+    Of the GPUs (or the instance) that the command uses, the one with the least free memory gives the facts gpu_name,
+    compute_capability, total_gib and startup_free_gib. Sizes are as torch counts them: without what the driver
+    reserves.
     """
     env, asked = os.environ if env is None else env, asked or Asked()
     nvml = start()
@@ -43,7 +44,7 @@ def inspect_gpus(env: Mapping[str, str] | None = None, asked: Asked | None = Non
 
 
 def _without(word: str, env: Mapping[str, str]) -> Iterator[Record]:
-    """Why there is no driver, where the container's own variable says it."""
+    """Why there is no driver, if the container's own variable says it."""
     given = env.get("NVIDIA_VISIBLE_DEVICES", "").strip()
     if word in ABSENT and given in {"none", "void"}:
         yield observe("container_without_gpus", given=given)
@@ -66,7 +67,7 @@ def _seen(nvml: Nvml, env: Mapping[str, str], asked: Asked) -> Seen:
     ]
     visible = _visible(env, found)
     seen = [gpus[number] for number in visible.gpus if number in gpus]
-    idle = [gpu for gpu in seen if gpu.divided and not gpu.instances]  # CUDA passes over them
+    idle = [gpu for gpu in seen if gpu.divided and not gpu.instances]  # CUDA skips them
     used = [gpu for gpu in seen if gpu not in idle]
     facts |= {"gpu_visible": len(visible.gpus) - len(idle), **_chosen(nvml, used, visible, asked, count)}
     if idle and not used:
@@ -78,7 +79,7 @@ def _seen(nvml: Nvml, env: Mapping[str, str], asked: Asked) -> Seen:
 
 
 def _visible(env: Mapping[str, str], found: Mapping[int, PhysicalGpu | str]) -> Visible:
-    """What CUDA_VISIBLE_DEVICES leaves. A gpu that cannot be asked still has its number."""
+    """What CUDA_VISIBLE_DEVICES leaves. A GPU that cannot be queried still has its number."""
     uuids = {number: gpu.device.uuid if isinstance(gpu, PhysicalGpu) else "" for number, gpu in found.items()}
     instances = {
         each.uuid: number for number, gpu in found.items() if isinstance(gpu, PhysicalGpu) for each in gpu.instances
@@ -87,11 +88,11 @@ def _visible(env: Mapping[str, str], found: Mapping[int, PhysicalGpu | str]) -> 
 
 
 def _chosen(nvml: Nvml, seen: Sequence[PhysicalGpu], visible: Visible, asked: Asked, there: int) -> dict[str, object]:
-    """Facts of the gpus that the command uses."""
+    """Facts of the GPUs that the command uses."""
     facts: dict[str, object] = {}
     if not seen:
         return facts
-    if seen[0].divided:  # a process sees one instance: the named one, else the first
+    if seen[0].divided:  # a process sees one instance: the named one, or the first
         device = next((each for each in seen[0].instances if each.uuid.startswith(visible.instance)), None)
         facts["gpu_visible"] = 1 if device else 0
         facts["mig"] = "yes"
@@ -130,14 +131,14 @@ def _about_list(env: Mapping[str, str], visible: Visible, count: int) -> Iterato
 
 
 def _kinds(env: Mapping[str, str], gpus: Mapping[int, PhysicalGpu]) -> Iterator[Record]:
-    """VLLM's own warning: it goes by NVML's order, CUDA by speed unless told otherwise."""
+    """The warning that vLLM gives: it counts GPUs in NVML's order, CUDA by speed unless told otherwise."""
     names = [gpu.device.name for gpu in gpus.values()]
     if len(set(names)) > 1 and env.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         yield observe("gpus_of_two_kinds", gpus=", ".join(names[:16]))
 
 
 def _about(gpu: PhysicalGpu, *, alone: bool) -> Iterator[Record]:
-    """What is to be said of a gpu. `alone`: there is none beside it that can be used."""
+    """What there is to say about a GPU. `alone`: no other GPU can be used."""
     index, name = str(gpu.device.number), gpu.device.name
     for fault in gpu.faults:
         yield observe(fault.key, index=index, gpu=name, **fault.values)

@@ -1,4 +1,7 @@
-"""The host as vLLM will find it: shared memory, RAM and limits, disks, port, user, clock, environment. It binds a port for a moment."""
+"""The host as vLLM will find it: shared memory, memory, limits, disks, port, user, clock, environment.
+
+A port is bound for a moment.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import observe
 
 _ANYBODY = "0.0.0.0"  # noqa: S104  # what vLLM binds to by default
-#: Nothing that this program knows of was released before: a clock that shows less is wrong.
+#: Nothing that this program knows was released before this day: a clock that shows an earlier one is wrong.
 _EARLIEST = 1_704_067_200  # 2024-01-01
 #: vLLM raises its own limit of open files to this.
 _OPEN_FILES = 65535
-#: What Python asks for the user's name before it looks into /etc/passwd.
+#: Where Python looks for the user's name before it reads /etc/passwd.
 _USER = ("LOGNAME", "USER", "LNAME", "USERNAME")
 #: errno of binding → the fact.
 _BIND = {errno.EADDRINUSE: "no", errno.EACCES: "not-permitted", errno.EADDRNOTAVAIL: "no-such-address"}
@@ -30,7 +33,7 @@ _BIND = {errno.EADDRINUSE: "no", errno.EACCES: "not-permitted", errno.EADDRNOTAV
 def inspect_host(
     port: int = PORT, host: str = "", root: str = "/", env: Mapping[str, str] | None = None, download_dir: str = ""
 ) -> Seen:
-    """What the host shows. `root` and `env` are for looking at another tree than this machine's."""
+    """What the host shows. `root` and `env` are for inspecting another tree than this machine's."""
     env = os.environ if env is None else env
     facts: dict[str, object] = {}
     shm = _size(os.path.join(root, "dev/shm"))
@@ -57,7 +60,7 @@ def _odd(facts: Mapping[str, object]) -> Iterator[Record]:
     files, hard = facts.get("open_files_soft_limit"), facts.get("open_files_limit")
     if (
         isinstance(files, int) and isinstance(hard, int) and files < _OPEN_FILES and hard < _OPEN_FILES
-    ):  # then it stays as it is
+    ):  # then vLLM cannot raise it
         yield observe("open_files_few", files=files, wanted=_OPEN_FILES)
 
 
@@ -79,7 +82,7 @@ def port_state(host: str, port: int) -> str:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host or _ANYBODY, port))
     except socket.gaierror:
-        return "unknown"  # a name: whether it can be resolved may depend on the network
+        return "unknown"  # a name: whether it resolves may depend on the network
     except (OSError, ValueError, TypeError) as error:
         return _BIND.get(getattr(error, "errno", None) or 0, "unknown")
     return "yes"
@@ -99,7 +102,7 @@ def _kind(root: str, env: Mapping[str, str]) -> str:
 
 
 def _is_wsl(root: str) -> bool:
-    """As vLLM tells it: by the kernel's name, also inside a container."""
+    """Whether this is WSL, detected as vLLM does: by the kernel's name, also inside a container."""
     return "microsoft" in read_text(os.path.join(root, "proc/version")).lower()
 
 

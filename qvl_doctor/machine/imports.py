@@ -1,4 +1,4 @@
-"""Does it import? A set of packages can be right by every version number and still fail: only an import shows it."""
+"""Does it import? Packages can be right by every version number and still fail; only an import shows it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from qvl_doctor.redaction.line import redact
 
 #: In the order in which vLLM needs them, so that the first failure is the cause of the others.
 MODULES = ("torch", "torchvision", "transformers", "vllm")
-#: From a cold disk vLLM takes a minute.
+#: From a cold disk, importing vLLM takes a minute.
 _TIME_LIMIT_S = 120
 
-#: Runs in the interpreter that is looked at. A mark that no package can know tells what became of each import, and in
-#: the other stream where what it prints begins. The folder that we are in is not on the path of `vllm serve` either: a
-#: file `torch.py` in it must not answer for torch.
+#: Runs in the inspected interpreter. A mark that no package can know reports on stdout how each import ended, and shows
+#: on stderr where its output begins. The current directory is removed from the path, as it is for `vllm serve`: a file
+#: `torch.py` in it must not answer for torch.
 _SCRIPT = """
 import faulthandler, sys
 sys.path[:] = [folder for folder in sys.path if folder]
@@ -57,11 +57,11 @@ def inspect_imports(
     limit_s: float = _TIME_LIMIT_S,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Seen:
-    """Imports the packages one after another in a process of their own, in our environment; `tell` hears of each as it begins.
+    """Imports the packages one by one in a separate process, in our environment; `tell` is called with each module.
 
-    What is not installed is passed over. The fact `imports` is ok, failed, timeout or not-run (nothing to import, or no
-    interpreter); what each import came to is a fact of its own. What was printed counts only if an import failed, and
-    is returned as a log would have it, so that the rules on logs see it: a warning alone breaks nothing.
+    Packages that are not installed are skipped. The fact `imports` is ok, failed, timeout or not-run (nothing to
+    import, or no interpreter); each import's result is a fact of its own. The output counts only if an import failed.
+    It is returned as records of a log, so that the rules on logs see it: a warning alone breaks nothing.
     """
     mark = f"--{secrets.token_hex(8)}--"
     results: dict[str, str] = {}

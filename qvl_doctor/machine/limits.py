@@ -1,4 +1,4 @@
-"""What the system lets a process have: memory and swap, the limits of its control groups, its own limits."""
+"""What the system allows a process: memory and swap, the limits of its control groups, its own limits."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from qvl_doctor.memory.units import GIB
 #: A control group of version 1 without a limit shows a number near 2^63.
 _UNLIMITED = 1 << 60
 _MOST_LEVELS = 32
-#: The bit of capabilities(7) that frees a process from the limit of locked memory.
+#: The bit in capabilities(7) that exempts a process from the limit of locked memory.
 _CAP_IPC_LOCK = 14
-#: /proc's name of a limit → the fact, and by what its number is divided.
+#: The name of a limit in /proc → the fact, and the divisor of its number.
 _LIMITS = {
     "Max open files": ("open_files", 1),
     "Max locked memory": ("locked_memory_kib", 1024),
@@ -25,7 +25,7 @@ _LIMIT = re.compile(r"^(Max [a-z ]+?)\s{2,}(\S+)\s+(\S+)", re.MULTILINE)
 
 
 class _Version(NamedTuple):
-    """Where a version of control groups keeps its numbers: below `root`; files for the limit, what is used, and its statistics."""
+    """Where a version of control groups keeps its numbers: directory below `root`, and the files in it."""
 
     root: str
     limit: str
@@ -38,7 +38,7 @@ _V1 = _Version("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in
 
 
 def memory(root: str) -> dict[str, object]:
-    """Main memory and swap of the machine, and what the narrowest control group around this process leaves of it. GiB."""
+    """Host memory and swap, and what the tightest control group around this process leaves of it. GiB."""
     said = read_text(os.path.join(root, "proc/meminfo"))
     found = {name: int(kib) / (1 << 20) for name, kib in re.findall(r"^(\w+):\s+(\d{1,15}) kB", said, re.MULTILINE)}
     facts: dict[str, object] = {}
@@ -56,7 +56,7 @@ def memory(root: str) -> dict[str, object]:
 
 
 def _groups(root: str) -> Iterator[tuple[float, float]]:
-    """The limit and what is left of it, in GiB, of each control group from this process's own up to the outermost that is seen."""
+    """The limit of each control group and what is left of it, in GiB, from this process's own to the outermost."""
     said = read_text(os.path.join(root, "proc/self/cgroup"))
     for version, path in (
         (_V2, _path(said, r"^0::(/.*)$")),
@@ -75,14 +75,14 @@ def _path(said: str, pattern: str) -> str:
 
 
 def _upwards(root: str, path: str) -> Iterator[str]:
-    """The group's folder and those above it. In a container the path may be the host's, and then only the root is there."""
+    """The group's directory and its parents. In a container the path may be the host's; then only the root exists."""
     parts = [part for part in path.split("/") if part and part != ".."][:_MOST_LEVELS]
     for count in range(len(parts), -1, -1):
         yield os.path.join(root, *parts[:count])
 
 
 def _reclaimable(folder: str, version: _Version) -> int:
-    """Pages of files that the kernel gives back when memory is asked for."""
+    """Pages of files that the kernel frees when memory is needed."""
     found = re.search(
         rf"^{version.reclaimable} (\d{{1,20}})$", read_text(os.path.join(folder, "memory.stat")), re.MULTILINE
     )
@@ -95,7 +95,7 @@ def _number(path: str) -> int | None:
 
 
 def own(root: str) -> dict[str, object]:
-    """This process's limits, the hard ones that vLLM may raise its own to: a number, or the text `unlimited`."""
+    """This process's limits (the hard ones, up to which vLLM may raise its own): a number, or the text `unlimited`."""
     facts: dict[str, object] = {}
     for name, soft, hard in _LIMIT.findall(read_text(os.path.join(root, "proc/self/limits"))):
         if name in _LIMITS:
@@ -111,7 +111,7 @@ def _scaled(text: str, unit: int) -> int | str:
 
 
 def can_lock(facts: Mapping[str, object], root: str) -> bool:
-    """Whether memory may be locked without a limit, as RDMA wants it: there is none, or this process may ignore it (root, mostly)."""
+    """Whether memory can be locked without a limit, as RDMA requires: no limit is set, or root may ignore it."""
     found = re.search(r"^CapEff:\s*([0-9a-f]{1,32})$", read_text(os.path.join(root, "proc/self/status")), re.MULTILINE)
     return facts.get("locked_memory_kib_limit", "unlimited") == "unlimited" or bool(
         found and int(found[1], 16) >> _CAP_IPC_LOCK & 1

@@ -1,4 +1,4 @@
-"""A model's folder or its copy in the hub's cache: whether this vLLM serves it, and whether everything is there and whole."""
+"""A model's directory or its copy in the Hub's cache: whether this vLLM serves it and it is whole."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import key_of, observe
 from qvl_doctor.versions import satisfies
 
-#: The classes that generate; those that classify or embed vLLM makes of them itself.
+#: Classes that generate. From these vLLM derives those that classify or embed.
 _HEADS = ("ForCausalLM", "ForConditionalGeneration")
 _MOST_FILES = 5000
 _MOST_INNER = 50
-#: A name on the Hub, by its library: one or two parts of letters, digits, `-`, `_` and `.`.
+#: A name on the Hub, as its library checks it: one or two parts of letters, digits, `-`, `_` and `.`.
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[\w.-]{1,96})?")
 
 
 class Place(NamedTuple):
-    """Where a model is: its folder ("" if nowhere here), whether that is a snapshot of the hub's cache, and unfinished downloads in it."""
+    """Where a model is: its directory ("" if not here), whether it is a Hub snapshot, and unfinished downloads."""
 
     folder: str
     snapshot: bool = False
@@ -31,7 +31,7 @@ class Place(NamedTuple):
 
 
 def place(name: str, env: Mapping[str, str], revision: str = "", cache: str = "") -> Place:
-    """The folder of a model: itself, or its snapshot in the hub's cache (`cache` is another place for that)."""
+    """The directory of a model: itself, or its snapshot in the Hub's cache (`cache` is another place for that)."""
     if os.path.isdir(name):
         return Place(name)
     if not _REPOSITORY.fullmatch(name):
@@ -52,14 +52,14 @@ def place(name: str, env: Mapping[str, str], revision: str = "", cache: str = ""
 
 
 def is_repository(name: str) -> bool:
-    """Whether a name may be one on the Hub, as its library checks it."""
+    """Whether a name can be one on the Hub, as its library checks it."""
     return (
         bool(_REPOSITORY.fullmatch(name)) and ".." not in name and "--" not in name and not name.endswith((".git", "/"))
     )
 
 
 class _Asked(NamedTuple):
-    """For whom a folder is looked at: releases, the command's arguments, and whether what is missing will be fetched."""
+    """For whom a directory is inspected: releases, the command's arguments, and whether missing files are fetched."""
 
     vllm: str
     transformers: str
@@ -75,10 +75,10 @@ def inspect_model_folder(
     *,
     downloads: bool = False,
 ) -> Seen:
-    """What is in the folder, and what is wrong with it, in the words that vLLM would use where it has any.
+    """What is in the directory and what is wrong with it, in vLLM's words if it has any.
 
-    `arguments` are those of the command. `downloads`: what is missing is fetched at the start, so that it is no
-    mistake.
+    `arguments` are those of the command. `downloads`: missing files are downloaded at the start, so they are not
+    reported.
     """
     if not os.path.isdir(folder):
         return Seen({"model_folder": Fact("missing", "probe")})
@@ -100,7 +100,7 @@ def _not_permitted(path: str) -> Record:
 
 
 def _without_config(folder: str, names: Sequence[str], problem: str) -> tuple[str, Record | None]:
-    """What a folder is whose config.json cannot be read, and what is to be said of it."""
+    """What a directory without a readable config.json is, and what to report about it."""
     path = os.path.join(folder, "config.json")
     if problem == "unreadable":
         return "not-permitted", _not_permitted(path)
@@ -119,7 +119,7 @@ def _without_config(folder: str, names: Sequence[str], problem: str) -> tuple[st
 
 
 def _inner(folder: str, names: Sequence[str]) -> Iterator[str]:
-    """Folders in it that hold a model: one level down, or the snapshots of a hub's cache."""
+    """Subdirectories that hold a model: one level down, or the snapshots of a Hub cache."""
     candidates = [name for name in names[:_MOST_INNER] if os.path.isdir(os.path.join(folder, name))]
     if "snapshots" in candidates:
         candidates += [
@@ -155,7 +155,7 @@ def _files(
 ) -> Iterator[Record]:
     wrong = weights.observations if _usual_format(asked.arguments) else ()
     if asked.downloads:
-        # What is there is not fetched again, so a broken file stays broken.
+        # Existing files are not downloaded again, so a broken file stays broken.
         yield from (each for each in wrong if key_of(each) == "weight_file_broken")
         return
     yield from wrong
@@ -165,7 +165,7 @@ def _files(
 
 
 def _usual_format(arguments: Mapping[str, Any]) -> bool:
-    """Whether the command's loader reads the files that are looked at."""
+    """Whether the command's loader reads the files that are inspected here."""
     return arguments.get("load_format") in {None, "auto", "hf", "safetensors", "pt"}
 
 
@@ -180,7 +180,7 @@ def _support(architecture: str, model_type: str, vllm: str, transformers: str) -
 
 
 def _in_no_release(config: Mapping[str, Any], architecture: str, vllm: str) -> Iterator[Record]:
-    """A class that generates, brings no code of its own, and is in none of the registries that are known."""
+    """A class that generates, brings no code of its own, and is in none of the known registries."""
     newest = knowledge.newest_vllm()
     if not vllm or config.get("auto_map") or not architecture.endswith(_HEADS) or knowledge.architecture(architecture):
         return
@@ -189,7 +189,10 @@ def _in_no_release(config: Mapping[str, Any], architecture: str, vllm: str) -> I
 
 
 def _untyped(config: Mapping[str, Any], folder: str, arguments: Mapping[str, Any]) -> Iterator[Record]:
-    """A config.json that does not say its type, in Transformers' words. Until 4.57 Transformers also tries the words of the path."""
+    """A config.json without its model type, in Transformers' words.
+
+    Up to 4.57 Transformers also tries the words of the path.
+    """
     if (
         config.get("model_type")
         or config.get("auto_map")

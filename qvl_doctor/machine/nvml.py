@@ -1,4 +1,4 @@
-"""NVIDIA's management library through its Python binding, with every failure turned into a word."""
+"""NVIDIA's management library through its Python binding. Every failure becomes a word."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from qvl_doctor.files import listed, read_text
 
-#: NVML's return codes (nvml.h) in words. What is not in here is `error-` and the number.
+#: NVML's return codes (nvml.h) as words. Others become `error-` and the number.
 FAILURES = {
     3: "not-supported",
     4: "no-permission",
@@ -29,35 +29,35 @@ FAILURES = {
     999: "unknown-error",
 }
 _NVIDIA, _MOST_DEVICES = "0x10de", 1000
-#: Failures that mean no more than that there is no driver of NVIDIA's.
+#: Failures that only mean that NVIDIA's driver is missing.
 ABSENT = ("library-missing", "driver-not-loaded")
 
 
 class Nvml:
-    """The library after its start. A call that fails gives None, and `failure` says why ("" after a call that did not)."""
+    """The initialized library. A failed call returns None, and `failure` says why ("" after a call that succeeded)."""
 
     def __init__(self, binding: Any) -> None:
         self.binding = binding
         self.failure = ""
 
     def ask(self, name: str, *arguments: Any) -> Any:
-        """The answer of one call by its name, None if it failed or is missing. Never raises."""
+        """The result of one call by its name, None if it failed or does not exist. Never raises."""
         self.failure = ""
         try:
             return getattr(self.binding, name)(*arguments)
         except self.binding.NVMLError as error:
             self.failure = word(error)
-        except Exception:  # noqa: BLE001  # NVMLLibraryMismatchError is no NVMLError, and an old binding lacks the call
+        except Exception:  # noqa: BLE001  # an old binding lacks the call, and a mismatch is not an NVMLError
             self.failure = "not-supported"
         return None
 
     def text(self, name: str, *arguments: Any) -> str:
-        """The same as text, "" if there is none. Old bindings give bytes."""
+        """The same as text, "" if there is none. Old bindings return bytes."""
         value = self.ask(name, *arguments)
         return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or ""))[:120]
 
     def close(self) -> None:
-        """Gives the library back."""
+        """Shuts the library down."""
         self.ask("nvmlShutdown")
 
 
@@ -77,15 +77,15 @@ def start() -> Nvml | str:
 
 
 def word(error: Any) -> str:
-    """A failure of the binding in one word."""
+    """A failure of the binding as one word."""
     code = getattr(error, "value", 999)
     return FAILURES.get(code, f"error-{code}")
 
 
 def instead(failure: str, root: str, *, for_cpu: bool) -> str:
-    """The same failure, or why it is none: the machine has AMD's cards, is a Jetson, or vLLM was built for CPUs.
+    """The same failure, or why it does not matter: AMD's GPUs, a Jetson, or a vLLM that was built for CPUs.
 
-    VLLM takes a Jetson for CUDA without asking NVML, by the same two files.
+    vLLM recognizes a Jetson by the same two files and does not ask NVML there.
     """
     if for_cpu:
         return "not-needed"
@@ -97,7 +97,7 @@ def instead(failure: str, root: str, *, for_cpu: bool) -> str:
 
 
 def _has_nvidia_gpu(root: str) -> bool:
-    """Whether a display device of NVIDIA's is on the PCI bus, with a driver or without: many processors have graphics of AMD's inside."""
+    """Whether an NVIDIA GPU is on the PCI bus, with or without a driver. Many processors have AMD graphics inside."""
     devices = os.path.join(root, "sys/bus/pci/devices")
     for name in listed(devices, _MOST_DEVICES):
         folder = os.path.join(devices, name)

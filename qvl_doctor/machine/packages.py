@@ -1,4 +1,7 @@
-"""Packages of an interpreter, and who asks for which version of whom. The interpreter may be another one than ours, down to Python 3.8."""
+"""Packages of an interpreter, and which of them requires what.
+
+The interpreter may be another one than ours, down to Python 3.8.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ _TIME_LIMIT_S = 30
 _MOST = 5000
 _MOST_OTHERS = 4
 _CUDAS = (11, 12, 13)
-#: Those whose requirements are looked at: what vLLM's start depends on.
+#: Packages whose requirements are checked: those on which vLLM's start depends.
 _WATCHED = frozenset(
     (
         *(
@@ -40,11 +43,11 @@ _WATCHED = frozenset(
     )
 )
 
-#: Whose builds for other GPUs say so in their version.py.
+#: Packages whose version.py says for which GPUs they were built.
 _BUILT = ("torch", "torchvision")
 
-#: Runs in the interpreter that is looked at, so it is written for Python 3.8. The folder that we are in is not where
-#: packages are.
+#: Runs in the inspected interpreter, so it is written for Python 3.8. The current directory is removed from the path:
+#: packages are not there.
 _SCRIPT = r"""
 import sys
 sys.path[:] = [folder for folder in sys.path if folder]
@@ -71,16 +74,18 @@ json.dump({"python": platform.python_version(), "built": built, "packages": foun
 
 
 def inspect_packages(python: str = "") -> Seen:
-    """The packages of an interpreter ("" is ours) as facts, and what does not go together as observations.
+    """The packages of an interpreter ("" is ours) as facts, and what does not fit together as observations.
 
-    Never raises: an interpreter that does not answer is the fact `python_answers` = no.
+    Never raises: an interpreter that does not answer becomes the fact `python_answers` = no.
     """
     words = [python or sys.executable, "-c", _SCRIPT, *_BUILT]
     try:
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIME_LIMIT_S, check=False)  # noqa: S603  # the interpreter that the user names
+        done = subprocess.run(  # noqa: S603  # the interpreter that the user names
+            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIME_LIMIT_S, check=False
+        )
         return read(
             json.loads(done.stdout.rpartition(b"\n")[2])
-        )  # what start-up files of the interpreter print stands before it
+        )  # whatever the interpreter's startup files print comes before it
     except (OSError, ValueError, TypeError, AttributeError, subprocess.TimeoutExpired):
         return Seen({"python_answers": Fact("no", "probe")})
 
@@ -103,9 +108,9 @@ def read(found: Mapping[str, Any]) -> Seen:
 
 
 def _built_for(text: str) -> str:
-    """What torch's or torchvision's version.py says of its build: a CUDA release, None, rocm, or "" if it says nothing.
+    """What version.py of torch or torchvision says of its build: a CUDA release, None, rocm; "" if it says nothing.
 
-    Torch names the release; of torchvision, which asks its compiled part, only the version tells: 0.28.0+cu130.
+    torch names the release. torchvision asks its compiled part, so only the version tells: 0.28.0+cu130.
     """
     if re.search(r"^hip[^=\n]*=\s*['\"]", text, re.MULTILINE) or re.search(
         r"^__version__ = '[^']{1,40}\+rocm", text, re.MULTILINE
@@ -119,9 +124,9 @@ def _built_for(text: str) -> str:
 
 
 def builds_apart(facts: Mapping[str, Fact]) -> Iterator[Record]:
-    """A torchvision with CUDA beside a torch without, or for another CUDA: its compiled part does not load, or refuses.
+    """A torchvision with CUDA next to a torch without, or with another: its compiled part does not load, or refuses.
 
-    An import that went well says more, so this is for those who did not try it.
+    A successful import proves more, so this is for those who did not try it.
     """
     torch, vision = fact_text(facts, "torch_cuda"), fact_text(facts, "torchvision_cuda")
     if not vision[:1].isdigit():
@@ -134,7 +139,7 @@ def builds_apart(facts: Mapping[str, Fact]) -> Iterator[Record]:
 
 
 def _transformers(facts: Mapping[str, Fact]) -> Iterator[Record]:
-    """A Transformers release that came after this vLLM and does not go with it, though vLLM's metadata allow it."""
+    """A Transformers release that came after this vLLM and does not work with it, although vLLM's metadata allow it."""
     vllm, held = fact_text(facts, "vllm"), fact_text(facts, "transformers")
     wanted = knowledge.transformers_range(vllm) if vllm and held else ""
     ceiling = next((part for part in wanted.split(",") if part.startswith("<")), "")
@@ -144,14 +149,14 @@ def _transformers(facts: Mapping[str, Fact]) -> Iterator[Record]:
 
 
 def _shadowed(versions: Mapping[str, list[str]]) -> Iterator[Record]:
-    """The old package pynvml has a module of the name of NVIDIA's own and wins over it; vLLM's own words for that."""
+    """The old package pynvml has a module with the name of NVIDIA's own and hides it; in vLLM's own words."""
     major = (versions.get("pynvml") or ["12"])[0].split(".")[0]
     if "nvidia_ml_py" in versions and major.isdecimal() and int(major) < 12:
         yield observe("pynvml_deprecated")
 
 
 def _overwritten(versions: Mapping[str, list[str]]) -> Iterator[Record]:
-    """Libraries for two releases of CUDA that are installed under the same path."""
+    """Libraries for two releases of CUDA that are installed to the same path."""
     for library in ("nccl", "cudnn"):
         held = [
             f"nvidia-{library}-cu{cuda} {versions[name][0]}"
@@ -171,7 +176,7 @@ def _twice(versions: Mapping[str, list[str]]) -> Iterator[Record]:
 def _violations(
     rows: Iterable[tuple[str, str, list[str]]], versions: Mapping[str, list[str]], python: str
 ) -> Iterator[Record]:
-    """What packages ask for and do not get, each with who else asks for the same package. `python` is the interpreter's release."""
+    """Requirements that are not met, and who else requires the same package. `python` is the interpreter's release."""
     wishes = list(_wishes(rows, python))
     for wish in wishes:
         held = versions.get(wish.package)
@@ -194,13 +199,13 @@ def _violations(
 
 
 def _markers(python: str) -> dict[str, str]:
-    """What requirements may ask of the interpreter's release, "3.10.4"; nothing for what is no release."""
+    """What requirements may ask of an interpreter's release such as "3.10.4"; nothing if it is not a release."""
     found = re.match(r"(\d{1,2}\.\d{1,3})\.\d{1,3}", python)
     return {"python_version": found[1], "python_full_version": found[0]} if found else {}
 
 
 class _Wish(NamedTuple):
-    """One requirement that holds here: who asks (`vllm`, `0.11.0`), for which package, in which words, and which versions will do."""
+    """A requirement that applies here: whose (`vllm`, `0.11.0`), for what package, as written, what satisfies it."""
 
     by: str
     version: str
@@ -219,7 +224,7 @@ def _wishes(rows: Iterable[tuple[str, str, list[str]]], python: str) -> Iterator
         except InvalidVersion:
             return True  # not a version that can be compared: no reason to call it wrong
 
-    there = {"extra": "", **_markers(python)}  # of the interpreter that is looked at, which need not be ours
+    there = {"extra": "", **_markers(python)}  # of the inspected interpreter, which need not be ours
     for name, version, requires in rows:
         if _plain(name) not in _WATCHED:
             continue

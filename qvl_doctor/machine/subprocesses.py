@@ -1,4 +1,4 @@
-"""A program that is asked something: heard while it runs, held to a time, and gone with all its children afterwards."""
+"""Runs a program to ask it something: its output is read as it comes, for a limited time, and no child outlives it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-#: The end of what it wrote is kept: there a traceback says what was raised.
+#: The end of its output is kept: that is where a traceback says what was raised.
 _LONGEST = 64 * 1024
 _CHUNK = 64 * 1024
-#: A child that outlives the program may hold its pipes open; nobody waits for it.
+#: A child that outlives the program may keep its pipes open; nothing waits for it.
 _GRACE_S = 0.5
 _TICK_S = 0.1
 
 
 class Ended(NamedTuple):
-    """How it ended: exit code (below 0 a signal), and the end of what it wrote to standard error."""
+    """How it ended: exit code (negative: a signal), and the end of its standard error."""
 
     returncode: int
     stderr: str
@@ -28,7 +28,7 @@ class Ended(NamedTuple):
 
 
 def run(words: Sequence[str], limit_s: float, heard: Callable[[str], None] = lambda _: None) -> Ended:
-    """Runs a program for at most `limit_s`; `heard` gets the lines of its standard output as they come. Raises OSError if it cannot start.
+    """Runs a program for at most `limit_s`; `heard` gets the lines that it prints. Raises OSError if it cannot start.
 
     It runs in a process group of its own, which is killed when this returns or is interrupted: an import may have
     started others.
@@ -46,7 +46,7 @@ def run(words: Sequence[str], limit_s: float, heard: Callable[[str], None] = lam
 
 
 def _listen(process: subprocess.Popen[bytes], deadline: float, heard: Callable[[str], None]) -> bytes:
-    """Reads until both pipes are closed, the process has ended, or the time is over; returns the end of its standard error."""
+    """Reads until both pipes are closed, the process has ended or the time is over. Returns the end of its stderr."""
     said, line = b"", b""
     ended_at = 0.0
     with selectors.DefaultSelector() as selector:
@@ -71,5 +71,5 @@ def _listen(process: subprocess.Popen[bytes], deadline: float, heard: Callable[[
                         heard(each.decode("utf-8", "replace").strip())
             ended_at = ended_at or (time.monotonic() if process.poll() is not None else 0.0)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(max(0.0, deadline - time.monotonic()))  # it may have closed its pipes and go on
+        process.wait(max(0.0, deadline - time.monotonic()))  # it may have closed its pipes and still run
     return said

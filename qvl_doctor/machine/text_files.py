@@ -1,4 +1,4 @@
-"""The small files of a model's folder: tokenizer, chat template, processor, sampling defaults."""
+"""The small files of a model's directory: tokenizer, chat template, processor, sampling defaults."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _TOKENIZERS = frozenset(
 )
 _MISTRAL = frozenset(("tekken.json", "tokenizer.model.v3", "params.json"))
 _LONGEST_TOKENIZER = 64 << 20
-#: What vLLM takes over from generation_config.json.
+#: What vLLM adopts from generation_config.json.
 _SAMPLING = ("repetition_penalty", "temperature", "top_k", "top_p", "min_p", "max_new_tokens")
-#: Types whose processor vLLM takes from Transformers, which reads its settings from one of these files.
+#: Model types whose processor vLLM takes from Transformers, which reads its settings from one of these files.
 _PROCESSED = frozenset(
     (
         *(
@@ -48,7 +48,7 @@ _PROCESSED = frozenset(
     )
 )
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
-#: Types for which some release of vLLM has a template of its own.
+#: Model types for which some release of vLLM has its own template.
 _OWN_TEMPLATE = frozenset(
     (
         *(
@@ -77,12 +77,12 @@ _OWN_TEMPLATE = frozenset(
     )
 )
 _CHATS = ("ForCausalLM", "ForConditionalGeneration")
-#: JSON files that a start reads as a whole, and that it does not survive if they are broken.
+#: JSON files that a start reads completely and that must not be broken.
 _READ = ("tokenizer_config.json", "preprocessor_config.json")
 
 
 def facts_of(folder: str, names: Sequence[str], arguments: Mapping[str, Any] | None = None) -> dict[str, object]:
-    """Which of these files are there: tokenizer_files, chat_template, processor_files yes or no; generation_defaults as text."""
+    """Which of these files exist: tokenizer_files, chat_template, processor_files (yes, no); generation_defaults."""
     there = frozenset(names)
     facts: dict[str, object] = {
         "tokenizer_files": "yes" if there & _TOKENIZERS else "no",
@@ -138,7 +138,7 @@ def _broken(folder: str, name: str) -> Record:
 
 
 def _remote(folder: str, there: frozenset[str]) -> bool:
-    """Whether the tokenizer is code of the model's own, which may read files of any name."""
+    """Whether the tokenizer is the model's own code, which may read files of any name."""
     return "tokenizer_config.json" in there and "auto_map" in _object(
         read_json(os.path.join(folder, "tokenizer_config.json"))
     )
@@ -153,7 +153,7 @@ def _wants_processor(config: Mapping[str, Any], arguments: Mapping[str, Any]) ->
 
 
 def _chats(config: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
-    """Whether chat requests are to be expected, and need the model's own template."""
+    """Whether chat requests are likely and need the model's own template."""
     if config.get("model_type") in _OWN_TEMPLATE or any(arguments.get(name) for name in ("chat_template", "tokenizer")):
         return False
     if arguments.get("tokenizer_mode") not in {None, "auto", "slow", "hf"}:

@@ -1,4 +1,4 @@
-"""The weight files of a model's folder: are they all there and whole? Headers are read, never the weights themselves."""
+"""The weight files of a model's directory: are they all there and intact? Headers are read, never the weights."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from qvl_doctor.memory.units import GIB
 from qvl_doctor.model import Record
 from qvl_doctor.observations import observe
 
-#: Endings that some loader of vLLM takes; an index beside the second kind counts only where none of the first is there.
+#: Extensions that vLLM's loaders read; an index of the second kind counts only if there are no files of the first.
 SAFETENSORS, PICKLED = ".safetensors", (".bin", ".pt", ".pth")
 OTHERS = (".gguf", ".tensors", ".ckpt")
-#: Endings of what else is read: settings, tokenizers, templates, code of the model's own.
+#: Extensions of the other files that are read: settings, tokenizers, templates, the model's own code.
 _TEXTS = (".json", ".model", ".txt", ".tiktoken", ".jinja", ".py")
 PICKLED_INDEX = "pytorch_model.bin.index.json"
-#: What git leaves in place of a large file that was not fetched.
+#: What git leaves in place of a large file that was not downloaded.
 POINTER = b"version https://git-lfs"
 _LONGEST_POINTER = 1024
 _MOST_SHOWN = 8
 _MOST_HEADERS = 1000
-#: What stands between file and tensor in the place of a mistake.
+#: What stands between file and tensor where a mistake is located.
 _TENSOR = ", tensor "
 _SHARD = re.compile(r"(.{1,100}-)(\d{5})(-of-)(\d{5})(\.\w{2,12})")
 
@@ -40,7 +40,7 @@ class Weights(NamedTuple):
 
 
 def inspect_weights(folder: str, names: Sequence[str]) -> Weights:
-    """The weight files among the names of a folder."""
+    """The weight files among the names in a directory."""
     kept, problems = _wanted(folder, names)
     missing = [name for name in kept if not os.path.exists(os.path.join(folder, name))]
     found = [name for name in kept if name not in set(missing)]
@@ -65,12 +65,12 @@ def _indexed(names: Sequence[str]) -> bool:
 
 
 def _consolidated(names: Sequence[str]) -> bool:
-    """Whether the weights are there in Mistral's own format as well: then those of Transformers need not be."""
+    """Whether the weights are there in Mistral's own format as well: then those of Transformers may be missing."""
     return "params.json" in names and any(name.startswith("consolidated") for name in names)
 
 
 def _absent(names: Sequence[str]) -> list[str]:
-    """Shards that the numbers of the others say there are: 1 and 3 of 3 miss 2."""
+    """Shards that must exist according to the numbers of the others: of 3, with 1 and 3 there, 2 is missing."""
     missing: list[str] = []
     sets = {(found[1], found[4], found[5]) for name in names if (found := _SHARD.fullmatch(name))}
     for stem, count, ending in sorted(sets)[:4]:
@@ -80,7 +80,7 @@ def _absent(names: Sequence[str]) -> list[str]:
 
 
 def _wanted(folder: str, names: Sequence[str]) -> tuple[list[str], list[Record]]:
-    """The files that vLLM would read: those of the index, where there is one; files beside them are left out, as vLLM does."""
+    """The files that vLLM would read: those in the index, if there is one. Like vLLM, other files are ignored."""
     safetensors = [name for name in names if name.endswith(SAFETENSORS)]
     index = INDEX if safetensors or INDEX in names else PICKLED_INDEX
     if index not in names:
@@ -92,7 +92,7 @@ def _wanted(folder: str, names: Sequence[str]) -> tuple[list[str], list[Record]]
         if _is_pointer(os.path.join(folder, index)) or found.problem == "long":
             return safetensors, []
         return safetensors, [observe("weight_index_broken", file=index)]
-    # A name that leads out of the folder is no file of the checkpoint; vLLM would not find it either.
+    # A name that leads out of the directory is not a file of the checkpoint; vLLM would not find it either.
     return sorted({name for name in listed.values() if os.path.basename(name) == name and name}), []
 
 
@@ -114,7 +114,7 @@ def _broken(folder: str, name: str) -> Iterator[Record]:
         yield _is_broken(name, "is no regular file")
         return
     if found.st_size <= _LONGEST_POINTER and _is_pointer(path):
-        return  # said once for all files of the folder
+        return  # reported once for all files of the directory
     try:
         with opened(path) as file:
             if name.endswith(SAFETENSORS):
@@ -122,7 +122,7 @@ def _broken(folder: str, name: str) -> Iterator[Record]:
             elif found.st_size == 0:
                 yield _is_broken(name, "is empty")
     except CheckpointError as error:
-        if "is not known" not in error.problem:  # a type of a newer format is no mistake of the file's
+        if "is not known" not in error.problem:  # a type that is newer than this program is not a fault of the file
             where, _, tensor = error.where.partition(_TENSOR)
             yield _is_broken(where, error.problem, tensor or None)
     except OSError as error:
@@ -134,7 +134,7 @@ def _is_broken(file: str, problem: str, tensor: str | None = None) -> Record:
 
 
 def pointers(folder: str, names: Sequence[str]) -> Iterator[Record]:
-    """Files that a start reads and of which only Git LFS's pointer is there. Others, such as pictures or a second format, may stay so."""
+    """Files that a start reads and of which only Git LFS's pointer exists. Others, such as images, do not matter."""
     wanted = {*_wanted(folder, names)[0], *(name for name in names if name.endswith(_TEXTS))}
     small = (name for name in names if name in wanted and _small(os.path.join(folder, name)))
     found = [name for name in small if _is_pointer(os.path.join(folder, name))]
