@@ -1,8 +1,8 @@
 """What Kubernetes says about a pod: its status, its events, the text of `kubectl describe`.
 
-All three become the same values (`pod.py`), and from these one module (`observing.py`) makes facts and observations, so
-that a rule need not know which of them a user had. What a later event proves to be over is left out: a pod that found
-its node is not told that it waited.
+All three become the same values (`pod.py`), and one module (`observing.py`) makes facts and observations of them, so
+that a rule does not depend on which of them a user has. What a later event shows to be over is left out: a pod that
+found its node is not said to be waiting for one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ _LONGEST = 16 * 1024 * 1024
 
 
 def inspect_kubectl_output(text: str, now: float | None = None, chosen: str = "") -> Seen | None:
-    """What a text of `kubectl get -o json|yaml`, `kubectl get events` or `kubectl describe` says; None if it is none of them.
+    """What the output of `kubectl get -o json|yaml`, `get events` or `describe` says; None if the text is none of them.
 
-    `now` is the time of the looking (seconds since 1970), where it is known; `chosen` the one pod that is asked for.
+    `now` is when it was printed (seconds since 1970), if known; `chosen` is the one pod that is asked about.
     """
     from qvl_doctor.kube import describe, events, status
     from qvl_doctor.kube.observing import observe_pods

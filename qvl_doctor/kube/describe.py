@@ -1,4 +1,4 @@
-"""The text of `kubectl describe pod`: made for eyes, read by its indentation. One text may hold several pods."""
+"""The text of `kubectl describe pod`, read by its indentation. One text may hold several pods."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NONE = frozenset(("<none>", "<unset>", "<unknown>"))
 
 
 class _Field(NamedTuple):
-    """`key: value` and what is indented below it. Lines without a key are the fields with an empty key."""
+    """`key: value` and what is indented below it. A line without a key is a field with an empty key."""
 
     key: str
     value: str
@@ -64,7 +64,7 @@ def read_described(text: str) -> tuple[list[Pod], list[Event]]:
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
-    """The numbered lines of each pod: it begins with `Name:`."""
+    """The numbered lines of each pod; a pod begins with `Name:`."""
     block: list[tuple[int, str]] = []
     for number, raw in enumerate(lines, 1):
         line = raw.rstrip("\r ").replace("\t", "    ")
@@ -161,7 +161,7 @@ def _start(field: _Field) -> Start:
 
 
 def _whole(field: _Field, key: str) -> str:
-    """A text that may go on in the lines below."""
+    """A text that may continue on the lines below."""
     found = field.find(key)
     if not found.line:
         return ""

@@ -1,4 +1,4 @@
-"""Events: `kubectl get events` as JSON, YAML or the table that a terminal shows, and the table at the end of `kubectl describe`."""
+"""Events: `kubectl get events` as JSON, YAML or a table, and the table at the end of `kubectl describe`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_events(objects: Iterable[Item]) -> list[Event]:
 
 
 def _event(item: Item) -> Event:
-    # events.k8s.io names things anew: note, regarding, series.
+    # events.k8s.io has other names: note, regarding, series.
     about = item.get("involvedObject") if item.pairs("involvedObject") else item.get("regarding")
     message = "message" if item.text("message") else "note"
     times = max(item.number("count"), item.number("series", "count"), item.number("deprecatedCount"), 1)
@@ -64,7 +64,10 @@ def _head(text: str) -> str:
 
 
 def read_table(text: str) -> list[Event]:
-    """The events of the table, oldest first. Columns stand where their headings stand; a message may go on in the lines below."""
+    """The events of the table, oldest first.
+
+    Columns begin where their headings begin; a message may continue on the lines below.
+    """
     rows: list[Event] = []
     lines = text.split("\n")
     starts: dict[str, int] = {}
@@ -108,7 +111,7 @@ def _row(line: str, starts: dict[str, int], number: int) -> Event | None:
 
 
 def read_described(lines: Iterable[tuple[int, str]], name: str) -> Iterator[Event]:
-    """The rows of the table below `Events:` in `kubectl describe`: cells stand two blanks apart."""
+    """The rows of the table below `Events:` in `kubectl describe`; cells are two spaces apart."""
     for number, line in lines:
         cells = re.split(r" {2,}", line.strip(), maxsplit=4)
         if len(cells) != 5 or cells[0] not in _TYPES:

@@ -1,4 +1,4 @@
-"""kubectl as a program that is asked: arguments in, text out, within a time limit. Its errors become our own sentences."""
+"""Runs kubectl: arguments in, text out, within a time limit. Its errors become our own sentences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qvl_doctor.errors import InputError
 from qvl_doctor.logs.source import CHUNK
 from qvl_doctor.redaction.line import redact
 
-#: What kubectl says on standard error → the sentence in messages.yaml. The first that holds counts.
+#: What kubectl says on standard error → the sentence in messages.yaml. The first match counts.
 _ERRORS = (
     (re.compile(r"\(Forbidden\)|is forbidden"), "error_kube.forbidden"),
     (re.compile(r"\(NotFound\)|the server doesn't have a resource type"), "error_kube.not_found"),
@@ -27,7 +27,8 @@ _ERRORS = (
     ),
     (
         re.compile(
-            r"was refused|connection refused|Unable to connect to the server|no such host|i/o timeout|[Tt]imeout|no configuration has been"
+            r"was refused|connection refused|Unable to connect to the server|no such host|i/o timeout|[Tt]imeout"
+            r"|no configuration has been"
         ),
         "error_kube.unreachable",
     ),
@@ -43,7 +44,7 @@ class Kubectl:
     def __init__(self, options: Sequence[str] = (), seconds: float = 60.0, program: str = "kubectl") -> None:
         self._command = (program, *options)
         self._seconds = seconds
-        #: What the last stream could not give, as a sentence's key and values; None if it was whole.
+        #: What went wrong with the last stream, as a sentence's key and values; None if nothing did.
         self.trouble: InputError | None = None
 
     def read(self, *words: str) -> str:
@@ -54,7 +55,7 @@ class Kubectl:
         return text[:_MOST_BYTES].decode("utf-8", "replace")
 
     def stream(self, *words: str) -> Iterator[bytes]:
-        """What kubectl prints, as it comes; afterwards `trouble` says what went wrong. Raises InputError if there is no kubectl."""
+        """What kubectl prints, as it comes; `trouble` then says what went wrong. Raises InputError without kubectl."""
         self.trouble = None
         with tempfile.TemporaryFile() as said:
             try:

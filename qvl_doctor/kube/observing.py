@@ -1,7 +1,7 @@
 """Pods and events → facts and observations about what is true now.
 
-What has passed is left out. A pod on a node did not fail to be scheduled, a container that runs was pulled, a probe
-that failed while the model loaded and ended nothing is how every start looks.
+What is over is left out: a pod on a node was scheduled, a container that runs was pulled, and a probe that failed while
+the model loaded without ending anything is part of every start.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import observe
 
 MAX_TOLD = 200
-#: From here on a container that runs and is not ready is worth a word, and a death before a container that is ready no
-#: longer is.
+#: After this long, a container that runs and is not ready is reported, and a death before one that is ready no longer
+#: is.
 LONG_S = 1200
 PAST_S = 3600
-#: Exit code → what is told of it, and the signal.
+#: Exit code → the key of the observation, and the signal.
 _SIGNALS: Mapping[int, tuple[str, str]] = {
     129: ("container_stopped", "SIGHUP"),
     130: ("container_stopped", "SIGINT"),
@@ -30,16 +30,16 @@ _SIGNALS: Mapping[int, tuple[str, str]] = {
     139: ("container_crashed", "SIGSEGV"),
     143: ("container_stopped", "SIGTERM"),
 }
-#: What the kubelet writes before the resource that it lacks for a pod.
+#: What the kubelet writes before the resource that a node lacks for a pod.
 _OUT_OF = "OutOf"
-#: With these a container is waiting because that is how starts begin.
+#: A container that waits with one of these reasons is starting normally.
 _USUAL = frozenset(("", "ContainerCreating", "PodInitializing"))
 _NOT_STARTED = frozenset(("StartError", "ContainerCannotRun"))
-#: What ends a container that a probe gave up: its own answer to SIGTERM, or SIGKILL after the grace period.
+#: How a container ends that a probe gave up on: its own answer to SIGTERM, or SIGKILL after the grace period.
 _BY_PROBE = frozenset((0, 137, 143))
 _KILLED_BY_PROBE = re.compile(r"failed (liveness|startup) probe, will be restarted")
 _PROBE_FAILED = re.compile(r"(Liveness|Startup|Readiness) probe (?:failed|errored)")
-#: An event that says that what went before it is over.
+#: An event → the events before it that are over.
 _OVER = {
     "Scheduled": ("FailedScheduling",),
     "SuccessfulAttachVolume": ("FailedAttachVolume",),
@@ -51,13 +51,14 @@ _OVER = {
 _BEFORE_RUNNING = frozenset(
     ("FailedScheduling", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedCreatePodContainer")
 )
-#: Warnings that say nothing of their own, and the normal events that do.
+#: Warnings that add nothing, and normal events that do.
 _MUTE = frozenset(
     ("FailedToUpdateEndpointSlices", "DNSConfigForming", "FailedGetResourceMetric", "FailedComputeMetricsReplicas")
 )
 _TELLING = frozenset(("Killing", "Preempted", "TaintManagerEviction", "NodeNotReady", "Preempting"))
 _ROUTINE = re.compile(
-    r"Pulling|Successful|Scaling|Starting|Registered|Removing|Node(?:Has|Allocatable|Ready|Schedulable)|(?:External)?Provisioning|WaitFor"
+    r"Pulling|Successful|Scaling|Starting|Registered|Removing|Node(?:Has|Allocatable|Ready|Schedulable)"
+    r"|(?:External)?Provisioning|WaitFor"
 )
 #: In lower case, as the table of events writes them.
 _OF_PODS = frozenset(
@@ -66,7 +67,7 @@ _OF_PODS = frozenset(
 
 
 def observe_pods(pods: Sequence[Pod], events: Sequence[Event], now: float | None = None) -> Seen:
-    """What rules may know of pods and their events. Of several pods those count that run vLLM, if any does."""
+    """Facts and observations of pods and their events. If any of several pods runs vLLM, only those count."""
     mine = [pod for pod in pods if pod.serves] or list(pods)
     names = {pod.name for pod in mine}
     others = {pod.name for pod in pods} - names
@@ -130,7 +131,10 @@ def _who(pod: Pod, container: Container) -> dict[str, str]:
 
 
 def _matters(pod: Pod, container: Container, death: Start, clock: float) -> bool:
-    """Whether an end of a container is still news: not that of an init container that did its work, nor one long before a good start."""
+    """Whether the end of a container is still news.
+
+    It is not for an init container that did its work, or long before a good start.
+    """
     if death is container.now:
         done = death.exit_code == 0
         return not (done and (container.init or pod.phase == "Succeeded"))
@@ -141,7 +145,7 @@ def _matters(pod: Pod, container: Container, death: Start, clock: float) -> bool
 
 
 def _end(pod: Pod, container: Container, death: Start) -> Record:
-    """How a container ended: by what, after how long, and what fits the one or the other."""
+    """How a container ended: by what, after how long, and which probe that fits."""
     code = death.exit_code if death.exit_code is not None else 128 + death.signal if death.signal else -1
     ended: dict[str, str] = {**_who(pod, container), "code": str(code), "restarts": str(container.restarts)}
     if death.reason in _NOT_STARTED:
@@ -166,7 +170,7 @@ def _end(pod: Pod, container: Container, death: Start) -> Record:
 
 
 def _gave_up(pod: Pod, container: Container, death: Start) -> Probe | None:
-    """The probe that fails for the last time just when the container ended, had it never succeeded.
+    """The probe whose last failure fits the container's end, if it never succeeded.
 
     The first failure may come up to one period after the delay; the container then has its grace period to end by
     itself.
@@ -181,7 +185,10 @@ def _gave_up(pod: Pod, container: Container, death: Start) -> Probe | None:
 
 
 def _standing(events: Sequence[Event]) -> Iterator[Event]:
-    """Events that no later one of the same object refutes; of one reason and kind of message the newest. They come oldest first."""
+    """Events that no later one of the same object refutes; of one reason and kind of message, only the newest.
+
+    They come oldest first.
+    """
     over: dict[tuple[str, str], float] = {}
     for event in events:
         for reason in _OVER.get(event.reason, ()):
@@ -203,12 +210,12 @@ def _warns(event: Event) -> bool:
 
 
 def _kind(message: str) -> str:
-    """A message without its numbers and names: two of a kind say the same."""
+    """A message without its numbers and names, so that two of a kind are equal."""
     return re.sub(r'"[^"]*"|\d+', "", message)[:80]
 
 
 def _tells(pod: Pod, event: Event) -> bool:
-    """Whether an event says something of the pod as it is now."""
+    """Whether an event says something about the pod as it is now."""
     container = max(pod.containers, key=lambda each: (each.serves, each.restarts), default=Container(""))
     if event.reason == "FailedScheduling":
         return not pod.node and not pod.unscheduled
@@ -234,7 +241,10 @@ def _tells(pod: Pod, event: Event) -> bool:
 
 
 def _is_probe(event: Event) -> bool:
-    """Whether an event alone tells only that a server does not answer yet. Three failures of a liveness probe end a container."""
+    """Whether an event alone only says that a server does not answer yet.
+
+    Three failures of a liveness probe end a container.
+    """
     probe = _PROBE_FAILED.match(event.message)
     if probe:
         return probe[1] != "Liveness" or event.times < 3
@@ -255,7 +265,7 @@ def _event(event: Event) -> Record:
 
 
 def _facts(pods: Iterable[Pod]) -> dict[str, Fact]:
-    """Facts on the one pod that the look is about: the one that is worst off."""
+    """Facts on one pod: the one in the worst state."""
     pod = max(pods, key=lambda each: (not each.ready, sum(one.restarts for one in each.containers)), default=None)
     if pod is None:
         return {}

@@ -1,17 +1,17 @@
-"""A pod as the cluster reports it: the values between those who read and the one who tells."""
+"""A pod as the cluster reports it: the values between the readers and `observing.py`."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-#: Reasons that say no more than the exit code does.
+#: Reasons that say no more than the exit code.
 PLAIN_REASONS = frozenset(("", "Error", "Completed"))
 
 
 class Start(NamedTuple):
-    """One start of a container: how it is, or how it ended. `state` is waiting, running, terminated or "" (there was none).
+    """One start of a container. `state` is waiting, running, terminated or "" (there was none).
 
-    `line` is the one that tells most: that of the reason, or of the exit code where the reason says no more.
+    `line` is the most telling one: that of the reason, or of the exit code if the reason says no more.
     """
 
     state: str = ""
@@ -25,14 +25,14 @@ class Start(NamedTuple):
 
     @property
     def lasted(self) -> float | None:
-        """Its seconds, where both ends are known."""
+        """How many seconds it ran, if both ends are known."""
         if self.started is None or self.ended is None or self.ended < self.started:
             return None
         return self.ended - self.started
 
 
 class Probe(NamedTuple):
-    """A probe that ends the container when it fails: liveness, or startup."""
+    """A probe that ends the container when it fails: liveness or startup."""
 
     kind: str
     delay: int = 0
@@ -57,7 +57,7 @@ class Container(NamedTuple):
 
     @property
     def serves(self) -> bool:
-        """Whether this is where vLLM runs, as far as name, image, command and GPUs tell."""
+        """Whether vLLM runs here, judging by name, image, command and GPUs."""
         return not self.init and (bool(self.gpus) or "vllm" in f"{self.name} {self.image} {self.command}".lower())
 
     @property
@@ -93,7 +93,7 @@ class Pod(NamedTuple):
 
 
 class Event(NamedTuple):
-    """An event. `order` grows with its last time, whichever clock that is from; `kind` may be in lower case."""
+    """An event. `order` grows with its last time, on whatever clock; `kind` may be in lower case."""
 
     reason: str
     message: str

@@ -1,4 +1,4 @@
-"""Which pod is meant: a name, an owner such as deploy/NAME, a selector, or whatever of the namespace runs vLLM and is worst off."""
+"""Which pod is meant: a name, an owner such as deploy/NAME, a selector, or the vLLM pod in the worst state."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def choose(kubectl: Kubectl, words: Sequence[str], selector: str) -> Chosen:
 
 
 def container_of(pod: Pod, name: str) -> Container:
-    """The container that is asked for, else the one that runs vLLM. Raises InputError if there is none of that name."""
+    """The container that is asked for, or the one that runs vLLM. Raises InputError if there is none of that name."""
     if not name:
         own = [container for container in pod.containers if not container.init]
         return max(own, key=lambda each: (each.serves, each.restarts), default=Container(""))
@@ -66,7 +66,7 @@ def container_of(pod: Pod, name: str) -> Container:
 
 
 def events_of(kubectl: Kubectl, chosen: Chosen) -> list[Event]:
-    """The events of the pod; of an owner without pods, those of everything that is named after it. Raises InputError."""
+    """The events of the pod; if an owner has no pods, of everything named after the owner. Raises InputError."""
     from qvl_doctor.kube.events import read_events
 
     if chosen.pod:
@@ -77,7 +77,7 @@ def events_of(kubectl: Kubectl, chosen: Chosen) -> list[Event]:
 
 
 def selector_of(item: Item) -> str:
-    """A selector as kubectl's -l takes it: from matchLabels and matchExpressions, or from a Service's plain map."""
+    """A selector for kubectl's -l: from matchLabels and matchExpressions, or from a Service's plain map."""
     labels = item.pairs("matchLabels") or {
         key: value for key, value in item.pairs().items() if isinstance(value.value, str)
     }
@@ -117,7 +117,7 @@ def _named(kubectl: Kubectl, name: str) -> Chosen:
 
 
 def _near(kubectl: Kubectl, name: str) -> str:
-    """Names of pods that are alike, or all if they are few; "-" if there are none."""
+    """Similar names of pods, or all if they are few; "-" if there are none."""
     try:
         names = [line.rpartition("/")[2] for line in kubectl.read("get", "pods", "-o", "name").split()]
     except InputError:
@@ -127,7 +127,7 @@ def _near(kubectl: Kubectl, name: str) -> str:
 
 
 def _worst(pod: Pod) -> tuple[bool, bool, bool, bool, int]:
-    """Greater for who should be looked at: vLLM, still there, not ready, with a death to explain, restarted often."""
+    """Larger for a pod that needs attention: vLLM, still there, not ready, with a death to explain, restarted often."""
     container = container_of(pod, "")
     died = bool(container.death.state) or container.restarts > 0
     return pod.serves, pod.phase not in _FINISHED, not pod.ready, died, container.restarts

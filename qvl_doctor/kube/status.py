@@ -48,7 +48,7 @@ def _pod(item: Item) -> Pod:
 
 
 def _containers(item: Item, named: str, reported: str, *, init: bool) -> Iterator[Container]:
-    """The containers, those too that have no status yet because the pod has no node."""
+    """The containers, including those without a status because the pod has no node."""
     specs = {spec.text("name"): spec for spec in item.items("spec", named)}
     states = {status.text("name"): status for status in item.items("status", reported)}
     for name in list({**specs, **states})[:MAX_CONTAINERS]:
@@ -100,9 +100,9 @@ def _probes(spec: Item) -> Iterator[Probe]:
 
 
 def _times(item: Item) -> Iterator[float]:
-    """All times in a pod, to know at least how old the look at it is."""
+    """All times in a pod: it was printed no earlier than the latest."""
     pending = [item]
-    for _ in range(_MOST_VALUES):  # aliases can make a small text a large tree
+    for _ in range(_MOST_VALUES):  # aliases can make a large tree of a small text
         if not pending:
             return
         value = pending.pop().value

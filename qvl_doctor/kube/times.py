@@ -35,5 +35,5 @@ def is_age(text: str) -> bool:
 
 
 def seconds(age: str) -> int:
-    """The seconds of an age; 0 if it does not say."""
+    """The seconds of an age; 0 if it is unknown."""
     return sum(int(number) * _UNIT[unit] for number, unit in _PIECE.findall(age)) if is_age(age) else 0

@@ -1,4 +1,4 @@
-"""YAML and JSON of `kubectl get` as a tree that knows its lines. What cannot be read is no tree; nothing here raises."""
+"""YAML and JSON of `kubectl get` as a tree with line numbers. What cannot be read is no tree; nothing here raises."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _MOST_OBJECTS = 20_000
 
 
 class Item(NamedTuple):
-    """A value (text, list of items, map of items) and the line that it begins on; 0 where that is not known."""
+    """A value (text, list of items, map of items) and the line that it begins on; 0 if unknown."""
 
     value: Any
     line: int = 0
 
     def get(self, *keys: str) -> Item:
-        """What stands under the keys, one inside the other; an empty item if there is nothing."""
+        """The value under nested keys; an empty item if there is none."""
         item = self
         for key in keys:
             item = item.value.get(key, _NONE) if isinstance(item.value, dict) else _NONE
@@ -53,7 +53,7 @@ _NONE = Item(None)
 
 
 def objects(text: str) -> list[Item]:
-    """The objects of a text: its documents, and what lists among them hold."""
+    """The objects of a text: its documents, and the items of lists among them."""
     return [item for document in _documents(text) for item in _unlisted(document)]
 
 
@@ -74,12 +74,15 @@ def _documents(text: str) -> list[Item]:
     try:
         trees = documents(text)
     except LaunchError:
-        return _json(text)  # many pods: more values than are worth their lines
+        return _json(text)  # many pods: more values than their lines are worth
     return [*map(_Reader(text).item, trees)]
 
 
 class _Reader:
-    """Nodes into items. Each node is read once: what aliases stand for is shared, so a bomb of them costs nothing."""
+    """Nodes into items.
+
+    Each node is read once: what aliases refer to is shared, so a bomb of them costs nothing.
+    """
 
     def __init__(self, text: str) -> None:
         self._starts, at = [0], text.find("\n")
@@ -92,7 +95,7 @@ class _Reader:
         node = node.resolved
         known = self._known.get(id(node))
         if known is None:
-            self._known[id(node)] = _NONE  # for what holds itself
+            self._known[id(node)] = _NONE  # for a node that holds itself
             known = self._known[id(node)] = Item(self._value(node), self._line(node))
         return known
 
@@ -132,7 +135,7 @@ def of_json(text: str) -> list[Item]:
 
 
 def as_json(item: Item) -> str:
-    """An item as a JSON text of strings, one value a line."""
+    """An item as a JSON text of strings, one value per line."""
     return json.dumps(_plain(item), indent=1)
 
 

@@ -1,1 +1,1 @@
-"""Workloads as people write them: what a Deployment, a Pod or a compose file gives its vLLM container, and what it lacks."""
+"""Workloads as people write them: what a Deployment, Pod or compose file gives a vLLM container, and what it lacks."""

@@ -1,4 +1,4 @@
-"""What a container asks of its node: GPUs, shared memory, main memory."""
+"""What a container requests from its node: GPUs, shared memory, container memory."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from qvl_doctor.memory.units import GIB
 from qvl_doctor.model import Record, as_number
 from qvl_doctor.observations import observe
 
-#: vLLM's workers hand each other the outputs through shared memory, and so does NCCL; the 64 MiB of a container are too
-#: little for several.
+#: vLLM's workers and NCCL exchange data through shared memory; a container's 64 MiB are too little for several of them.
 _SHM, _DOCKER_SHM_MIB = GIB, 64
-#: Resources with a slash in their names that are no devices.
+#: Resources with a slash in their names that are not devices.
 _NO_DEVICES = ("hugepages-", "kubernetes.io/", "attachable-volumes-")
 
 
 def inspect_hardware(scene: Scene) -> Iterator[Record]:
-    """Observations of what is asked for, and what the command needs."""
+    """Observations of what the container requests and what its command needs."""
     yield from _docker_gpus(scene) if scene.shape == "compose" else _gpus(scene)
     yield from _shared_memory(scene)
     yield from _main_memory(scene)
@@ -60,7 +59,7 @@ def _gpus(scene: Scene) -> Iterator[Record]:
 
 
 def _elsewhere(scene: Scene) -> bool:
-    """Whether the ranks may be in pods that the command does not name: those of a Ray cluster, which vLLM also takes unasked."""
+    """Whether the ranks may run in other pods: those of a Ray cluster, which vLLM also joins unasked."""
     if scene.box.nodes > 1:
         return False
     backends = scene.arguments.get("distributed_executor_backend"), scene.arguments.get("data_parallel_backend")
@@ -69,7 +68,7 @@ def _elsewhere(scene: Scene) -> bool:
 
 
 def _given_otherwise(scene: Scene) -> bool:
-    """Whether a runtime class may hand the GPUs in (RuntimeClass nvidia, as K3s has it)."""
+    """Whether a runtime class may provide the GPUs (RuntimeClass nvidia, as in K3s)."""
     return bool(scene.pod and scene.pod.text("runtimeClassName"))
 
 
@@ -84,19 +83,19 @@ def _docker_gpus(scene: Scene) -> Iterator[Record]:
 
 
 def _devices(node: Node) -> bool:
-    """Whether anything is asked for that a device plugin or a driver hands out: GPUs of any make, TPUs, claims."""
+    """Whether anything is requested that a device plugin or a driver provides: GPUs of any vendor, TPUs, claims."""
     resources = node.get("resources")
     names = [key.value for each in (resources.resolved.walk() if resources else ()) for key, _ in each.pairs]
     return any("/" in name and not name.startswith(_NO_DEVICES) for name in names) or "claims" in names
 
 
 def _without_gpu(scene: Scene) -> bool:
-    """Whether this vLLM is meant for a CPU, by its image, its flags or its variables."""
+    """Whether this vLLM is meant for a CPU, by its image, flags or variables."""
     return is_for_cpu(scene.command) or scene.arguments.get("device") == "cpu"
 
 
 def _shared_memory(scene: Scene) -> Iterator[Record]:
-    """Too little of it for several ranks. What a host shares (`ipc: host`, a hostPath) is enough."""
+    """Too little shared memory for several ranks. What the host shares (`ipc: host`, a hostPath) is enough."""
     held, ranks = scene.command.container, gpus_needed(scene.command, scene.box.nodes)
     size = held.get("shm-size", "")
     if ranks < 2 or not scene.whole or held.get("ipc") == "host":
@@ -115,7 +114,7 @@ def _shared_memory(scene: Scene) -> Iterator[Record]:
 
 
 def _main_memory(scene: Scene) -> Iterator[Record]:
-    """A memory limit below the weights, which pass through main memory, or below what vLLM pins in it for good."""
+    """A memory limit below the weights, which pass through container memory, or below what vLLM pins there."""
     limit = quantity_of(scene.command.container.get("memory", ""), docker=scene.shape == "compose") / GIB
     if not limit:
         return
@@ -129,9 +128,9 @@ def _main_memory(scene: Scene) -> Iterator[Record]:
 
 
 def _pinned_gib(scene: Scene) -> float:
-    """What stays in main memory for each GPU: the weights that --cpu-offload-gb moves there, and the V0 engine's --swap-space.
+    """GiB that stay in container memory: weights moved by --cpu-offload-gb, and --swap-space of the V0 engine.
 
-    No more is moved than there are weights, so of a model that is not known nothing is counted.
+    No more can be moved than there are weights, so nothing is counted for an unknown model.
     """
     ranks = gpus_needed(scene.command, scene.box.nodes)
     moved = min(_gib(scene.arguments.get("cpu_offload_gb")), scene.weights_gib / ranks) if ranks else 0.0
@@ -139,7 +138,7 @@ def _pinned_gib(scene: Scene) -> float:
 
 
 def _is_v0(scene: Scene) -> bool:
-    """Whether the V0 engine surely runs: it was the default below 0.8, and could be asked for below 0.11."""
+    """Whether the V0 engine certainly runs: it was the default below 0.8, and could be requested below 0.11."""
     release = parse(scene.release)
     asked = scene.command.env.get("VLLM_USE_V1")
     return release is not None and (

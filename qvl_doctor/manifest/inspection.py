@@ -1,4 +1,4 @@
-"""What a manifest says about the containers that start vLLM, as observations with their lines. Rules say how bad it is."""
+"""What a manifest says about containers that start vLLM, as observations with their lines. Rules say how bad it is."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from qvl_doctor.manifest import hardware, kubelet_probes, lifecycle, services, s
 from qvl_doctor.manifest.surroundings import Scene
 from qvl_doctor.model import Fact, Record, Seen
 
-#: All releases so far begin with 0; a tag like 1.4.2 is that of somebody's own image.
+#: All releases so far begin with 0; a tag like 1.4.2 belongs to someone's own image.
 _RELEASE = re.compile(r"vllm[^:@]*:v?(0\.\d{1,3}(?:\.\d{1,3})?)(?!\d)", re.IGNORECASE)
-#: Images with vLLM in them whose tags count the versions of something else.
+#: Images that contain vLLM, but whose tags count the versions of something else.
 _OWN_VERSIONS = re.compile(r"lmcache/|vllm-omni", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|\((\w+)\)|(\w+))")
-#: Filled in before anything starts (`${HF_TOKEN}`, `$(KEY)`), a place to fill in (`<your token>`), or a switch: no
-#: secret.
+#: Not a secret: filled in before anything starts (`${HF_TOKEN}`, `$(KEY)`), a placeholder (`<your token>`), or a
+#: switch.
 _NO_SECRET = re.compile(
     r"\$\{\w+(?::?[?+-])?\}|\$\{\w+:?\?[^}]*\}|\$\w+|\$\(\w+\)|<[^<>]*>|\*+|\d{1,2}|true|false", re.IGNORECASE
 )
@@ -32,9 +32,9 @@ _SECRET_FLAGS = ("--api-key", "--hf-token")
 
 
 class Inspected(NamedTuple):
-    """One vLLM command of a text, the release that it runs ("" is unknown), and what was seen of it and its surroundings.
+    """One vLLM command of a text, its release ("" if unknown), and what was seen of it and its surroundings.
 
-    `model` is set where the command's arguments do not name it.
+    `model` is set if the command's arguments do not name it.
     """
 
     command: Command
@@ -44,9 +44,9 @@ class Inspected(NamedTuple):
 
 
 def inspect_manifest(text: str, release: str = "", start_s: float = 0.0) -> list[Inspected]:
-    """Every vLLM command of a text of manifests. `start_s`: how long a start takes, where a log said it.
+    """Every vLLM command in a text of manifests. `start_s` is how long a start takes, if a log showed it.
 
-    Raises LaunchError for what is no YAML, or holds no vLLM.
+    Raises LaunchError if the text is not YAML or holds no vLLM.
     """
     whole = tuple(objects(text)) if is_manifest(text) else ()
     commands = [command for command in read(text, release) if not _is_copy(command, whole)]
@@ -54,13 +54,13 @@ def inspect_manifest(text: str, release: str = "", start_s: float = 0.0) -> list
 
 
 def _is_copy(command: Command, whole: tuple[Node, ...]) -> bool:
-    """Whether the object that a controller made this one from is in the text too: a change belongs there, and is lost here."""
+    """Whether the text also holds the object that a controller made this one from: changes here would be lost."""
     owner = owner_of(command)
     return bool(owner) and any((each.text("kind"), text_at(each, "metadata", "name")) in owner for each in whole)
 
 
 def owner_of(command: Command) -> list[tuple[str, str]]:
-    """(kind, name) of what a controller made a command's object from, the nearest first: a pod's ReplicaSet, and its Deployment."""
+    """(kind, name) of what an object was made from, nearest first: a pod's ReplicaSet, then its Deployment."""
     root = command.source.box.spot.root if isinstance(command.source, ManifestSource) else None
     listed = deep(root, "metadata", "ownerReferences")
     found = [(each.text("kind") or "", each.text("name") or "") for each in (listed.items if listed else ())]
@@ -94,20 +94,20 @@ def _inspected(text: str, whole: tuple[Node, ...], command: Command, release: st
 
 
 def _filled_in(command: Command) -> str:
-    """The model, where a variable that stands in the same manifest holds its name; "" otherwise."""
+    """The model, if a variable in the same manifest holds its name; "" otherwise."""
     named = _VARIABLE.fullmatch(command.model or "")
     value = command.env.get(named[1] or named[2] or named[3], "") if named else ""
     return "" if "$" in value else value
 
 
 def release_of(image: str) -> str:
-    """The release that the tag of an image of vLLM names: vllm/vllm-openai:v0.7.2 is 0.7.2."""
+    """The release in the tag of a vLLM image: vllm/vllm-openai:v0.7.2 is 0.7.2."""
     found = None if _OWN_VERSIONS.search(image) else _RELEASE.search(image)
     return found[1] if found else ""
 
 
 def objects(text: str) -> Iterator[Node]:
-    """The objects of a text, those inside Lists too."""
+    """The objects of a text, including those inside Lists."""
     for document in documents(text):
         items = document.get("items")
         if items and (document.text("kind") or "").endswith("List"):
@@ -117,7 +117,7 @@ def objects(text: str) -> Iterator[Node]:
 
 
 def _inspect_secrets(scene: Scene) -> Iterator[Record]:
-    """Secrets that stand in the file, or in arguments, which every list of processes shows."""
+    """Secrets in the file, or in arguments, which every process list shows."""
     for variable, (value, _) in scene.box.variables.items():
         if value is not None and value.kind == "scalar" and _is_secret(variable, value.value):
             yield scene.at(value, "secret_in_variable", name=scene.name, variable=variable[:80])
@@ -128,11 +128,11 @@ def _inspect_secrets(scene: Scene) -> Iterator[Record]:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    """Whether a variable's value would be masked, and is there to be read."""
+    """Whether a variable's value is a readable secret."""
     return secret(name, value) != value and not _NO_SECRET.fullmatch(value.strip())
 
 
-#: What is looked at around a container, in the order of the report.
+#: What is inspected around a container, in the order of the report.
 _INSPECTIONS = (
     hardware.inspect_hardware,
     lifecycle.inspect_lifecycle,

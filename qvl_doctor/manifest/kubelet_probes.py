@@ -1,4 +1,4 @@
-"""Kubernetes' probes of a container: whether they wait for a start to be over, and ask vLLM what it answers."""
+"""Kubernetes' probes of a container: whether they wait until a start is over, and ask what vLLM answers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from qvl_doctor.manifest.services import other_ports
 from qvl_doctor.manifest.surroundings import Scene, number
 from qvl_doctor.model import Record
 
-#: Seconds that a start takes at least where nothing better is known: profiling, graphs and imports of a small model,
-#: and a fast disk.
+#: The shortest start in seconds if nothing better is known: imports, profiling and graphs of a small model on a fast
+#: disk.
 _LEAST_START_S = 120
 _OVERHEAD_S = 60
 _READ_GIB_PER_S = 1.0
@@ -23,12 +23,15 @@ def inspect_probes(scene: Scene) -> Iterator[Record]:
     if scene.shape != "kubernetes":
         return
     yield from _patience(scene)
-    if scene.alone and scene.port:  # else a probe may be meant for another program, or port
+    if scene.alone and scene.port:  # otherwise a probe may be meant for another program or port
         yield from _probed(scene)
 
 
 def _patience(scene: Scene) -> Iterator[Record]:
-    """A liveness probe that gives up before a start can be over. A startup probe holds it back until it has given up itself."""
+    """A liveness probe that gives up before a start can be over.
+
+    A startup probe holds the liveness probe back until it succeeds or gives up.
+    """
     kind = "startup" if scene.node.get("startupProbe") else "liveness"
     probe = deep(scene.node, f"{kind}Probe")
     if probe is None:
@@ -50,7 +53,7 @@ def _patience(scene: Scene) -> Iterator[Record]:
 
 
 def _needed(scene: Scene) -> tuple[float, dict[str, str]]:
-    """Seconds that a start takes, and what that is from: the log, the weights, or no more than an assumption."""
+    """Seconds that a start takes, and what that rests on: the log, the weights, or an assumption."""
     if scene.start_s:
         return scene.start_s, {"logged": f"{scene.start_s:.0f}"}
     loading = _OVERHEAD_S + scene.weights_gib / _READ_GIB_PER_S
@@ -60,7 +63,7 @@ def _needed(scene: Scene) -> tuple[float, dict[str, str]]:
 
 
 def _probed(scene: Scene) -> Iterator[Record]:
-    """Probes that ask another port than vLLM's and than those of the pod's other containers, or a path that wants the key."""
+    """Probes that ask a port on which nothing of this pod is known to listen, or a path that requires the key."""
     open_elsewhere = other_ports(scene)
     for kind in ("startup", "liveness", "readiness"):
         asked = deep(scene.node, f"{kind}Probe", "httpGet") or deep(scene.node, f"{kind}Probe", "tcpSocket")
@@ -78,7 +81,10 @@ def _probed(scene: Scene) -> Iterator[Record]:
 
 
 def _guarded(scene: Scene) -> bool:
-    """Whether vLLM surely wants a key below /v1. With a --root-path releases differ; KServe's server has no key; an empty one is none."""
+    """Whether vLLM certainly requires a key below /v1.
+
+    With a --root-path releases differ, KServe's server has no key, and an empty key is none.
+    """
     if is_kserve(scene.command) or scene.arguments.get("root_path"):
         return False
     value, _ = scene.box.variables.get("VLLM_API_KEY", (None, 0))

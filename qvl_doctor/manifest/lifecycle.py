@@ -1,4 +1,4 @@
-"""Which image and script a container starts with, whether it is started again, and how a new version of it takes the old one's place."""
+"""A container's image and script, whether it is restarted, and how a new version replaces the old one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from qvl_doctor.launch.yamltext.yaml_tree import deep, text_at
 from qvl_doctor.manifest.surroundings import Scene, number
 from qvl_doctor.model import Record
 
-#: What may be missing while a Deployment rolls out, where it does not say so.
+#: The share of pods that may be missing during a rollout, unless the Deployment says otherwise.
 _SOME_MAY_MISS = "25%"
-#: Kinds whose pods Kubernetes starts again whatever happens, so that it takes no other policy.
+#: Kinds whose pods Kubernetes always restarts; it accepts no other policy for them.
 _ALWAYS = frozenset(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"))
 
 
@@ -46,7 +46,10 @@ def _policy(scene: Scene) -> Iterator[Record]:
 
 
 def _rollout(scene: Scene) -> Iterator[Record]:
-    """A rolling update that must start a new pod before it may end an old one. By default a quarter may be missing, rounded down."""
+    """A rolling update that must start a new pod before it may end an old one.
+
+    By default a quarter of the pods may be missing, rounded down.
+    """
     spec = deep(scene.box.spot.root, "spec")
     gpus = scene.command.container.get("gpus", "")
     if scene.kind != "Deployment" or spec is None or not number(gpus, 0):

@@ -1,4 +1,4 @@
-"""Whether a container's server can be reached: the address that it listens on, and the Services that send it requests."""
+"""Whether a container's server can be reached: the address it listens on, and the Services that send it requests."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def inspect_services(scene: Scene) -> Iterator[Record]:
     if scene.shape != "kubernetes":
         return
     yield from _links(scene)
-    if scene.alone and scene.port:  # else a Service may be meant for another program, or port
+    if scene.alone and scene.port:  # otherwise a Service may be meant for another program or port
         yield from _served(scene, services)
     if services and scene.whole and not scene.node.get("readinessProbe"):
         yield scene.at(scene.node, "readiness_probe_missing", name=scene.name)
 
 
 def _host(scene: Scene, services: list[Node]) -> Iterator[Record]:
-    """A server on localhost that somebody outside asks. Behind a proxy in the same pod it may be meant so, and stays."""
+    """A server on localhost that is asked from outside. Behind a proxy in the same pod that is fine."""
     host = scene.arguments.get("host")
-    if scene.node.get("network_mode"):  # that of the host, or of another service
+    if scene.node.get("network_mode"):  # that of the host or of another service
         return
     if isinstance(host, str) and host in _LOCAL and _asked_from_outside(scene, services):
         yield scene.at(scene.node, "server_on_localhost", name=scene.name, host=host)
@@ -53,7 +53,7 @@ def _asked_from_outside(scene: Scene, services: list[Node]) -> bool:
 
 
 def _services(scene: Scene) -> list[Node]:
-    """The Services of the text that send requests to this pod."""
+    """The Services in the text that send requests to this pod."""
     pod = _labels(scene)
     found = []
     for document in scene.documents:
@@ -89,14 +89,14 @@ def _served(scene: Scene, services: list[Node]) -> Iterator[Record]:
 
 
 def other_ports(scene: Scene) -> frozenset[str]:
-    """Ports of the pod's other containers, and of those that are started before it and go on beside it."""
+    """Ports of the pod's other containers, including init containers that keep running."""
     listed = (*entries(scene.pod, "containers"), *entries(scene.pod, "initContainers"))
     others = (each for each in listed if each is not scene.node)
     return frozenset(port.text("containerPort") or "" for other in others for port in entries(other, "ports"))
 
 
 def _links(scene: Scene) -> Iterator[Record]:
-    """A Service named vllm: Kubernetes then sets VLLM_PORT in every pod of the namespace, to a URL."""
+    """A Service named vllm: Kubernetes then sets VLLM_PORT in every pod of the namespace to a URL."""
     if scene.pod is not None and scene.pod.text("enableServiceLinks") == "false":
         return
     for document in scene.documents:

@@ -11,8 +11,8 @@ from qvl_doctor.manifest.surroundings import Scene, number, quantity_of
 from qvl_doctor.memory.units import GIB
 from qvl_doctor.model import Record
 
-#: Where the Hub's library keeps models if no variable says otherwise: below the home of root, and of the user of vLLM's
-#: own images.
+#: Where the Hub's library keeps models unless a variable says otherwise: in the home of root, and of vLLM's images'
+#: user.
 _CACHES = ("/root/.cache/huggingface", "/home/vllm/.cache/huggingface")
 _CACHE_VARIABLES = ("HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HF_XET_CACHE")
 #: Where KServe puts the model that STORAGE_URI or a storageUri names.
@@ -35,7 +35,7 @@ def inspect_storage(scene: Scene) -> Iterator[Record]:
 
 
 def _media(pod: Node, scene: Scene) -> Iterator[Record]:
-    """A medium that no kubelet knows: the API takes any word."""
+    """A medium that no kubelet supports; the API server accepts any word."""
     for volume in entries(pod, "volumes"):
         medium = deep(volume, "emptyDir", "medium")
         if medium and medium.value not in {"", "Memory"} and not medium.value.startswith("HugePages"):
@@ -44,7 +44,7 @@ def _media(pod: Node, scene: Scene) -> Iterator[Record]:
 
 
 def _undefined(scene: Scene) -> Iterator[Record]:
-    """Mounts of volumes that the pod does not have: the API server refuses the object."""
+    """Mounts of volumes that the pod does not define: the API server refuses the object."""
     names = {volume.text("name") for volume in entries(scene.pod, "volumes")}
     names |= {
         text_at(template, "metadata", "name")
@@ -57,7 +57,7 @@ def _undefined(scene: Scene) -> Iterator[Record]:
 
 
 def _path(scene: Scene) -> Iterator[Record]:
-    """A model that is a folder of the container."""
+    """A model that is a directory of the container."""
     name = scene.box.mount(scene.model)
     if name is None:
         if scene.kind in KSERVE_KINDS and f"{scene.model}/".startswith(_FETCHED):
@@ -75,7 +75,7 @@ def _path(scene: Scene) -> Iterator[Record]:
 
 
 def _download(scene: Scene) -> Iterator[Record]:
-    """A model of the Hub: whether what was downloaded is still there after a restart, and whether there is room for it."""
+    """A model from the Hub: whether the download survives a restart, and whether there is room for it."""
     if scene.command.env.get("HF_HUB_OFFLINE") in {"1", "true", "True"}:
         return
     download = scene.arguments.get("download_dir")
@@ -98,7 +98,7 @@ def _download(scene: Scene) -> Iterator[Record]:
 
 
 def _claim(scene: Scene, volume: Node) -> Iterator[Record]:
-    """A volume that is too small for the weights, or that one node alone can use."""
+    """A volume that is too small for the weights, or that only one node can use."""
     name = volume.text("name") or ""
     limit = deep(volume, "emptyDir", "sizeLimit")
     claim = deep(volume, "persistentVolumeClaim", "claimName")
@@ -130,7 +130,7 @@ def _template(scene: Scene, name: str) -> Iterator[Record]:
 
 
 def _object(scene: Scene, kind: str, name: str) -> Node | None:
-    """An object of the same text."""
+    """An object in the same text."""
     found = (
         each for each in scene.documents if each.text("kind") == kind and text_at(each, "metadata", "name") == name
     )

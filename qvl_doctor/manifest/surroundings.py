@@ -1,4 +1,4 @@
-"""One container with its vLLM command, and all that stands around it: what the looks at a manifest are given."""
+"""One container with its vLLM command and everything around it: what the inspections of a manifest are given."""
 
 from __future__ import annotations
 
@@ -21,22 +21,26 @@ from qvl_doctor.memory.weights import file_bytes
 from qvl_doctor.model import Record
 from qvl_doctor.observations import observe
 
-#: Stands for the name of a container that has none.
+#: Used in place of a container's missing name.
 UNNAMED = "of vLLM"
 _LONGEST_NAME = 80
-#: A command in the background of a script; what comes after it keeps the container alive.
+#: A command in the background of a script; what follows it keeps the container alive.
 _BACKGROUND = re.compile(r"(?:vllm serve|vllm\.entrypoints)[^\n]{0,4000}?(?<![&>])&(?![&>\d])")
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-#: Templates of KServe's, to which each InferenceService adds what it needs: GPUs, and volumes.
+#: KServe's templates, to which each InferenceService adds GPUs and volumes.
 _COMPLETED = frozenset(("ServingRuntime", "ClusterServingRuntime", "LLMInferenceServiceConfig"))
 _QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kMGT]i?|Ki)?")
-#: Docker's sizes: 2g, 512mb, 64M; all of them in powers of 1024.
+#: Docker's sizes: 2g, 512mb, 64M; all of them are powers of 1024.
 _DOCKER_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """`documents` are all objects of the text. `arguments` are the command's, as vLLM names them; `start_s` is 0 where no log told it."""
+    """A container in its text.
+
+    `documents` are all objects of the text. `arguments` are the command's, as vLLM names them. `start_s` is 0 if no log
+    showed how long a start takes.
+    """
 
     text: str
     documents: tuple[Node, ...]
@@ -45,7 +49,7 @@ class Scene:
     arguments: Mapping[str, Any]
     release: str
     start_s: float = 0.0
-    #: The model, where KServe names it outside of vLLM's arguments.
+    #: The model, if KServe names it outside of vLLM's arguments.
     named: str = ""
 
     @property
@@ -63,12 +67,12 @@ class Scene:
 
     @property
     def pod(self) -> Node | None:
-        """The map that holds the containers and the volumes, in Kubernetes."""
+        """In Kubernetes, the map that holds the containers and the volumes."""
         return self.box.spot.pod
 
     @property
     def whole(self) -> bool:
-        """Whether the text is a whole object, so that what is not in it is missing. Of a fragment nobody knows."""
+        """Whether the text is a whole object, so that what it does not name is missing and not just left out."""
         return self.shape == "compose" or (bool(self.kind) and self.kind not in _COMPLETED)
 
     @property
@@ -77,7 +81,7 @@ class Scene:
 
     @property
     def port(self) -> int:
-        """Where the server listens; 0 where a variable or a file of flags says it."""
+        """The port that the server listens on; 0 if a variable or a file of flags sets it."""
         return (
             size_of(self.command, "--http-port", KSERVE_PORT)
             if is_kserve(self.command)
@@ -90,23 +94,23 @@ class Scene:
 
     @property
     def alone(self) -> bool:
-        """Whether vLLM is the program that the container lives with; not if a script starts it in its background."""
+        """Whether vLLM is the container's main program; not if a script starts it in the background."""
         box = self.box
         script = box.words[box.script] if 0 <= box.script < len(box.words) else ""
         return not _BACKGROUND.search(script.replace("\\\n", " "))
 
     @cached_property
     def card(self) -> model_cards.Card | None:
-        """What is known of the model."""
+        """The built-in data of the model."""
         return model_cards.find(self.model) if self.model else None
 
     @cached_property
     def weights_gib(self) -> float:
-        """The size of the model's files; 0 if it is not known."""
+        """The size of the model's files; 0 if it is unknown."""
         return file_bytes(self.card) / GIB if self.card else 0.0
 
     def at(self, node: Node, key: str, /, **values: str | int | None) -> Record:
-        """An observation with the line of a node as its proof."""
+        """An observation with a node's line as its evidence."""
         start = self.text.rfind("\n", 0, node.start) + 1
         end = self.text.find("\n", node.start)
         shown = masked_part(self.text, start, end if end >= 0 else len(self.text)).strip()[:200]
@@ -114,14 +118,14 @@ class Scene:
 
 
 def number(value: Any, otherwise: int = 1) -> int:
-    """A whole number that is not negative, written as one or as text; else `otherwise`."""
+    """A whole number that is not negative, written as number or text; `otherwise` for anything else."""
     if isinstance(value, str):
         value = int(value) if value.isdecimal() and len(value) < 10 else otherwise
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else otherwise
 
 
 def quantity_of(quantity: str, *, docker: bool = False) -> int:
-    """Bytes of a quantity of Kubernetes (`16Gi`, `500M`) or of Docker (`2g`); 0 for what is none."""
+    """Bytes of a quantity of Kubernetes (`16Gi`, `500M`) or of Docker (`2g`); 0 if it is neither."""
     if docker:
         found = _DOCKER_SIZE.fullmatch(quantity.strip())
         return int(float(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " ")) if found else 0

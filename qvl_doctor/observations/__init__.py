@@ -1,7 +1,7 @@
 """What was seen outside a log, as records: a flag of a command, a volume of a manifest, a GPU of a machine.
 
-An observation is a sentence of the table (`sentences.py`), by its key, with the values in it; rules match the key. Its
-level says where it is from. No log line has such a level, so a log cannot pretend to be one.
+An observation has the key of a sentence in the table (`sentences.py`) and the values in it; rules match the key. Its
+level says where it is from. No line of a log has such a level, so a log cannot pretend to be one.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _OPTIONAL = re.compile(r"\[\[(.*?)\]\]")
 
 
 def observe(key: str, line: int = 0, text: str = "", /, **values: str | int | None) -> Record:
-    """The observation with a key of the table. `line` and `text` are the user's own line that proves it, where there is one.
+    """The observation with a key of the table. `line` and `text` are the user's own line that proves it, if any.
 
-    Values that are None are not known.
+    Values that are None are unknown.
     """
     sentence = SENTENCES[key]
     known = {name: plain(str(value)) for name, value in values.items() if value is not None}
@@ -33,7 +33,7 @@ def observe(key: str, line: int = 0, text: str = "", /, **values: str | int | No
 
 
 def quoted(record: Record, lines: Sequence[str]) -> Record:
-    """An observation that knows its line, with what stands there. Of a text in one long line nothing is quoted."""
+    """An observation that knows its line, with the text of that line. A text in one long line is not quoted."""
     number, text = record.lines[0]
     found = lines[number - 1].strip() if 0 < number <= len(lines) else ""
     return (
@@ -44,7 +44,7 @@ def quoted(record: Record, lines: Sequence[str]) -> Record:
 
 
 def proof(record: Record) -> tuple[Line, ...]:
-    """What proves an observation: the user's own lines; where there are none, its values as facts, if it has any."""
+    """The evidence of an observation: the user's own lines; without them, its values as facts, if it has any."""
     lines = tuple(line for line in record.lines if line.text)
     values = record.observation.values if record.observation and not lines else {}
     facts = ", ".join(f"{name} = {value}" for name, value in values.items() if value)
@@ -57,12 +57,12 @@ def is_observation(record: Record | None) -> bool:
 
 
 def key_of(record: Record) -> str:
-    """The key of an observation, "" for what is none."""
+    """The key of an observation; "" for anything else."""
     return record.observation.key if record.observation else ""
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """A sentence with its values. Raises KeyError if one that it needs is not known."""
+    """A sentence with its values. Raises KeyError if one that it needs is missing."""
     whole = _OPTIONAL.sub(lambda part: part[1] if names(part[1]) <= values.keys() else "", text)
     return " ".join(_PLACEHOLDER.sub(lambda found: values[found[1]], whole).split())
 
@@ -75,11 +75,11 @@ def names(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=256)
 def needed(text: str) -> frozenset[str]:
-    """Those without which it cannot be said."""
+    """The placeholders that a sentence cannot do without."""
     return names(_OPTIONAL.sub("", text))
 
 
 def plain(value: str) -> str:
-    """A value as one line of text, without secrets and without what could style a terminal."""
+    """A value as one line of text, without secrets and without anything that could style a terminal."""
     value = " ".join(value.split())
     return redact(value if value.isprintable() else "".join(filter(str.isprintable, value)))[:_LONGEST]

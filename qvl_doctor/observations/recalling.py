@@ -1,4 +1,4 @@
-"""Observations from their text alone, as files of versions without keys have them: the sentence is read back by the table."""
+"""Observations from their text alone, as in files of versions that wrote no keys: the table is read backwards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OPTIONAL = re.compile(r"\[\[(.*?)\]\]")
 
 
 def recalled(level: str, said: str, line: int = 0) -> Record:
-    """The observation that a text says; of a text that is not in the table, one without a key, for the rules on logs."""
+    """The observation that a text says; a text that is not in the table has no key and is left to the rules on logs."""
     said = plain(said)
     known = next(_readings(level, said), None)
     if known:
@@ -32,7 +32,10 @@ def _readings(level: str, said: str) -> Iterator[Observation]:
 
 
 def _values(parts: tuple[str, ...], said: str) -> dict[str, str] | None:
-    """The values in a text, of a sentence as literal, name, literal, name … literal. Each ends where its literal first begins."""
+    """The values in a text, of a sentence as literal, name, literal, name … literal.
+
+    Each value ends where the literal after it first begins.
+    """
     literals, names = parts[::2], parts[1::2]
     if not said.startswith(literals[0]) or not said.endswith(literals[-1]):
         return None
@@ -51,7 +54,7 @@ def _values(parts: tuple[str, ...], said: str) -> dict[str, str] | None:
 
 @lru_cache(maxsize=8)
 def _forms(level: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Key and parts of every form of the sentences of a level: the more it says itself, the earlier."""
+    """Key and parts of every form of the sentences of a level, those with the most words of their own first."""
     found = [
         (key, tuple(_PLACEHOLDER.split(form)))
         for key, sentence in SENTENCES.items()
@@ -62,7 +65,7 @@ def _forms(level: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def _with_and_without(text: str) -> Iterator[str]:
-    """A sentence with each of its optional parts and without."""
+    """A sentence with and without each of its optional parts."""
     pieces = _OPTIONAL.split(text)
     for chosen in product((True, False), repeat=len(pieces) // 2):
         kept = (piece for at, piece in enumerate(pieces) if at % 2 == 0 or chosen[at // 2])

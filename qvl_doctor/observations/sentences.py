@@ -1,8 +1,7 @@
-"""Every sentence of our own about what is no log: a command, a manifest, a pod, a machine. Rules match them by their keys.
+"""Every sentence of our own about what is not a log: a command, a manifest, a pod, a machine. Rules match their keys.
 
-`{name}` is a value, and what stands between `[[` and `]]` is said only where its values are known. A sentence is what an
-exported file keeps and what a newer version reads; a report quotes the user's own line, and says the rest in the
-words of the rule.
+`{name}` is a value. A part between `[[` and `]]` is left out if one of its values is unknown. Exported files keep the
+sentences, and newer versions read them; a report quotes the user's own line and uses the words of the rule.
 
 Some sentences carry the words of others: what vLLM, torch, pip or Kubernetes would say or did say. The rules on logs
 judge those by their text, so that a failure has one rule, wherever it is seen.
@@ -13,20 +12,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-#: A command to launch, a workload (its manifest, or what the cluster says of it), the machine.
+#: A command to launch; a workload (its manifest, or what the cluster says of it); the machine.
 COMMAND, MANIFEST, MACHINE = "COMMAND", "MANIFEST", "MACHINE"
 LEVELS = (COMMAND, MANIFEST, MACHINE)
 
 
 class Sentence(NamedTuple):
-    """What is said, and of what. `theirs`: it carries the words of others, and the rules on logs judge them."""
+    """A sentence and its level. `theirs`: it carries the words of others, and the rules on logs judge it."""
 
     level: str
     text: str
     theirs: bool = False
 
 
-#: What vLLM's own parser says of a command.
+#: What vLLM's own parser says about a command.
 _OF_THE_PARSER = {
     "flag_not_recognized": "error: unrecognized arguments: {flag}[[ {value}]]",
     "word_not_recognized": "error: unrecognized arguments: {value}",
@@ -37,10 +36,12 @@ _OF_THE_PARSER = {
     "value_no_json": "error: argument {flag}: Value {value} cannot be converted to <function loads",
     "value_no_pairs": "error: argument {flag}: Each item should be in the form KEY=VALUE",
     "model_not_given": "error: the following arguments are required: model_tag",
-    "model_given_as_option": "you should provide the model as a positional argument instead of via the `--model` option.",
+    "model_given_as_option": (
+        "you should provide the model as a positional argument instead of via the `--model` option."
+    ),
     "flag_deprecated": "argument '{name}' is deprecated",
 }
-#: What no parser says of it.
+#: What no parser says about it.
 _OF_A_COMMAND = {
     "flag_abbreviated": "flag `{flag}` is read as a short form of `{long}` by vLLM[[ {release}]]",
     "flag_dotted_too_early": "flag `{flag}` takes no dotted keys in vLLM[[ {release}]] yet, they came with {first}",
@@ -62,7 +63,8 @@ _OF_A_COMMAND = {
         "Kubernetes refuses numbers and truth values without quotes"
     ),
     "variable_not_text": (
-        "the value `{value}` of the variable {variable} is not a text: Kubernetes refuses numbers and truths without quotes"
+        "the value `{value}` of the variable {variable} is not a text: "
+        "Kubernetes refuses numbers and truths without quotes"
     ),
     "arguments_not_a_list": "the command or its arguments are not a list of texts, as Kubernetes wants it",
 }
@@ -118,7 +120,7 @@ _OF_A_MANIFEST = {
     "secret_in_variable": "container {name} has a secret in plain text: the variable {variable}",
     "secret_in_arguments": "container {name} has a secret in its arguments: {flag}",
 }
-#: What vLLM will say of a manifest.
+#: What vLLM will say about a manifest.
 _OF_VLLM_ON_A_MANIFEST = {
     "image_without_architecture": "Model architectures ['{architecture}'] are not supported for now.",
     "service_named_vllm": (
@@ -146,7 +148,7 @@ _OF_A_POD = {
         }.items()
     },
 }
-#: What Kubernetes says of it in its own words, and what the container left behind.
+#: What Kubernetes says about a pod in its own words, and what the container left behind.
 _OF_KUBERNETES = {
     "pod_not_scheduled": "pod {pod} is not scheduled: {message}",
     "pod_evicted": "pod {pod} was evicted[[: {message}]]",
@@ -166,7 +168,9 @@ _OF_KUBERNETES = {
 _OF_A_MACHINE = {
     # Packages
     "torch_for_rocm": "torch {version} is built for ROCm, and the {gpus} GPUs here are NVIDIA's",
-    "driver_behind_cuda": "the driver knows CUDA {has}, and {what} is built for CUDA {needs}: they run together with limits",
+    "driver_behind_cuda": (
+        "the driver knows CUDA {has}, and {what} is built for CUDA {needs}: they run together with limits"
+    ),
     "torchvision_with_cuda_alone": "torchvision {torchvision} is built for CUDA {cuda}, and torch {torch} for none",
     "transformers_unfit": "vLLM {version} does not run with transformers {held}: it takes {range}",
     "packages_share_files": "packages {one} and {other} have the same files",
@@ -228,15 +232,19 @@ _OF_A_MACHINE = {
     "quantization_in_no_release": (
         "the quantization method {method} of config.json is in no release of vLLM up to {newest}"
     ),
-    "tokenizer_of_no_file": "the folder {folder} holds no file of a tokenizer, and Transformers 5 takes an empty one then",
+    "tokenizer_of_no_file": (
+        "the folder {folder} holds no file of a tokenizer, and Transformers 5 takes an empty one then"
+    ),
     "weight_files_with_gaps": "the numbers of the weight files have gaps, and these are missing: {files}",
     "weight_index_broken": "{file} cannot be read: its weight_map is missing or broken",
     "weight_file_broken": "weight file {file}[[, tensor {tensor}]] is broken: {problem}",
     "lfs_pointers": "{file}[[ and {more} more]]: only the pointer of Git LFS is there, not the file itself",
-    "kv_heads_not_shared": "the model's {heads} key and value heads can neither be divided by nor repeated for {ranks} GPUs",
+    "kv_heads_not_shared": (
+        "the model's {heads} key and value heads can neither be divided by nor repeated for {ranks} GPUs"
+    ),
     "vision_not_divisible": "the width {whole} of the vision encoder's layers is not divisible by {parts} GPUs",
 }
-#: What vLLM, torch, pip and the system will say of a machine.
+#: What vLLM, torch, pip and the system will say about a machine.
 _OF_OTHERS_ON_A_MACHINE = {
     # Packages
     "torch_without_cuda": "Torch not compiled with CUDA enabled: torch {torch} is here beside {gpus} GPUs of NVIDIA",
@@ -272,7 +280,9 @@ _OF_OTHERS_ON_A_MACHINE = {
     "port_is_uri": (
         "VLLM_PORT '{port}' appears to be a URI. This may be caused by a Kubernetes service discovery issue."
     ),
-    "cuda_devices_hidden": "CUDA_VISIBLE_DEVICES is set to empty string, which means current platform support is disabled",
+    "cuda_devices_hidden": (
+        "CUDA_VISIBLE_DEVICES is set to empty string, which means current platform support is disabled"
+    ),
     "variable_unknown": "Unknown vLLM environment variable detected: {variable}",
     "interface_not_found_by_nccl": (
         "Bootstrap : no socket interface found for NCCL_SOCKET_IFNAME={name}; there are {there}"
