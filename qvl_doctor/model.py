@@ -333,6 +333,8 @@ class Run(NamedTuple):
     last_line: int
     verdict: str
     cause: str = ""
+    #: The pod or container, where an input holds the logs of several.
+    origin: str = ""
 
 
 class Check(NamedTuple):
@@ -362,6 +364,8 @@ class Shown(NamedTuple):
     stalled_s: float = 0.0
     reason: Text | None = None
     ignored: tuple[Finding, ...] = ()
+    #: The pod or container that this is about, where an input holds the logs of several.
+    origin: str = ""
 
 
 class Diagnosis(NamedTuple):

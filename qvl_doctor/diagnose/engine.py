@@ -62,6 +62,8 @@ class _Watch:
         self.reached = ""
         #: What could be looked at again: records that say neither that all is well nor what a rule knows.
         self.unplaced: deque[Record] = deque(maxlen=MAX_UNPLACED)
+        #: A process of vLLM wrote into it, not only what every web server writes.
+        self.of_vllm = False
 
     def ends_before(self, record: Record, mark: Milestone | None, banner: bool) -> bool:
         """Whether this run ends where a record shows the beginning of the next one."""
@@ -71,6 +73,7 @@ class _Watch:
         """Looks at a record with its mark; returns the phase that it belongs to."""
         self.first_line = self.first_line or record.first_line
         self.records += 1
+        self.of_vllm = self.of_vllm or bool(record.file or record.role)
         self.life.feed(record, mark)
         self.failures.feed(record)
         self.facts.feed(record, mark)
@@ -157,6 +160,16 @@ class Diagnosing:
     def facts(self) -> Facts:
         """What is known of the last run so far."""
         return {**self._known, **self._watch.facts.facts()}
+
+    @property
+    def of_vllm(self) -> bool:
+        """Whether vLLM wrote any of it."""
+        return bool(self._past) or self._watch.of_vllm
+
+    @property
+    def started(self) -> bool:
+        """Whether a server of its own began to start in it."""
+        return bool(self._past) or self._watch.banners > 0
 
     @property
     def empty(self) -> bool:

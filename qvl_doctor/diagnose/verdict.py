@@ -6,17 +6,18 @@ them a second time: whoever learns more calls `concluded` again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from qvl_doctor.errors import ToldError
 from qvl_doctor.messages import both
-from qvl_doctor.model import Diagnosis, Finding, Shown, Text, fact_text
+from qvl_doctor.model import UNRECOGNIZED, Diagnosis, Finding, Shown, Text, fact_text
 
 EXAMINED, POD = "examined", "pod"
 STALLED_S = 120
 #: Which severity makes which verdict, the worst first.
 _BY_SEVERITY = {"failed": "fatal", "degraded": "degraded"}
+_WORST_FIRST = ("failed", "degraded", "unknown", "healthy")
 
 
 def concluded(diagnosis: Diagnosis, **more: Any) -> Diagnosis:
@@ -63,8 +64,26 @@ def verdict_of(shown: Shown, findings: Sequence[Finding]) -> str:
     return "healthy" if healthy else "unknown"
 
 
+def worst_first(names: Collection[str], of: Callable[[str], Diagnosis]) -> list[str]:
+    """The names of diagnoses, the worst first; of those that failed, one that knows why, then the one that failed first."""
+
+    def place(name: str) -> tuple[int, bool, int]:
+        found = of(name)
+        cause = next((each for each in found.findings if each.role == "cause"), None)
+        shown = cause.evidence[0].number if cause and cause.evidence else 0
+        vague = cause is None or cause.rule == UNRECOGNIZED or not cause.fixes
+        return _WORST_FIRST.index(found.verdict), vague, shown
+
+    return sorted(names, key=place)
+
+
 def summary_of(shown: Shown, findings: Sequence[Finding]) -> Text:
-    """The sentence below the verdict."""
+    """The sentence below the verdict; of several logs in one input it names the one that it is about."""
+    said = _summary(shown, findings)
+    return both("summary.of_stream", name=shown.origin, said=said) if shown.origin else said
+
+
+def _summary(shown: Shown, findings: Sequence[Finding]) -> Text:
     verdict = verdict_of(shown, findings)
     about = "examined_" if shown.kind == EXAMINED else ""
     if verdict in {"failed", "degraded"}:

@@ -47,8 +47,11 @@ _OUTER = re.compile(
     | std(?:out|err)[ ](?P<cri>[FP])[ ]                            # CRI
     | \[pod/(?P<pod>[^\]]{{1,200}})\][ ]                           # kubectl --prefix
     | (?P<compose>[A-Za-z][\w.-]{{0,80}}[-_]\d{{1,4}}
+        |[A-Za-z][\w.-]{{0,120}}@[\w.-]{{1,80}}                       # docker swarm
         |[A-Za-z][\w.-]{{0,80}}(?=[ ]{{1,40}}\|[ ](?:[ ]{{2}}|\(|\[|INFO|WARN|ERROR|Traceback|[\w.]*Error)))
         [ ]{{1,40}}\|(?:[ ]|$)                                     # docker compose
+    | (?P<stern>[a-z0-9][a-z0-9.-]{{0,200}}-(?:[a-z0-9]{{5}}|\d{{1,4}})[ ][a-z0-9][a-z0-9-]{{0,62}})[ ]
+        (?=[ ]{{2}}|\(|\[|INFO|WARN|ERROR|DEBUG|Traceback|During[ ]handling|The[ ]above|[\w.]*Error|\d{{4}}-) # stern
     | [^\W\d_]{{3,10}}\.?[ ]+\d{{1,2}}[ ]\d\d:\d\d:\d\d[ ]\S{{1,80}}[ ][^\s:\[]{{1,60}}(?:\[\d+\])?:[ ] # journald, syslog
     | \[rank(?P<rank>\d{{1,5}})\]:(?:[ ]|$|(?=\[))                  # torch
     | rank(?P<cutrank>\d{{1,5}})\]:[ ]                             # the same, pasted without its bracket
@@ -186,8 +189,8 @@ def _outer(text: str, origin: str) -> _Outer:
             process = process or match["ray"]
         elif kind == "cri":
             partial = partial or match["cri"] == "P"
-        elif kind in {"pod", "compose"}:
-            origin = match[kind]
+        elif kind in {"pod", "compose", "stern"}:
+            origin = match[kind].replace(" ", "/")
         elif kind in {"logging", "loguru"}:
             level = match[kind]
         text = text[match.end() :]

@@ -18,6 +18,7 @@ _ENOUGH = 2
 _PREFIX = re.compile(
     r"\[?\d{4}-\d\d-\d\d[T ]|\(\w[\w ]* pid=\d|\[rank\d|\[pod/|(?:INFO|WARNING|ERROR|DEBUG|CRITICAL)[ :]|[\w.-]+ +\| "
     r'|[^\W\d_]{3}\.? +\d+ \d\d:|Loading |Capturing |[{"`]|> |terminate called |Fatal Python error: '
+    r"|[a-z0-9][a-z0-9.-]{0,200}-(?:[a-z0-9]{5}|\d{1,4}) [a-z0-9-]{1,63} (?:INFO|WARN|ERROR|  |\(|\[)"  # stern
 )
 _TRACEBACK = re.compile(r'Traceback \(most|\s*File "|\s*[\^~]+\s*$|(?:During handling of|The above exception)|\s*$')
 _FRAME = re.compile(r'File "[^"]+", line \d+, in [\w<>]+$')

@@ -43,7 +43,9 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
         if diagnosis.command
         else None,
         "runs": [
-            {"first_line": run.first_line, "last_line": run.last_line, "verdict": run.verdict} for run in diagnosis.runs
+            {"first_line": run.first_line, "last_line": run.last_line, "verdict": run.verdict}
+            | ({"origin": run.origin} if run.origin else {})
+            for run in diagnosis.runs
         ],
         "timeline": [{"phase": phase.phase, "seconds": plain(phase.seconds)} for phase in diagnosis.timeline],
         "checks": [_check(check) for check in diagnosis.checks],

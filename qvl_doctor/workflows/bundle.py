@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from qvl_doctor.bundle.archive import Archive, Copied, LogCopy, manifest, member, readme
-from qvl_doctor.diagnose import Diagnosing
+from qvl_doctor.diagnose.streams import Streams
 from qvl_doctor.diagnose.verdict import unread
 from qvl_doctor.errors import InputError, UsageError
 from qvl_doctor.launch.command import Command
@@ -123,7 +123,7 @@ class _Packing:
             report if report.casefold() not in self._names | {"reports/check"} else f"reports/{name.partition('/')[2]}"
         )
         self._names.add(report.casefold())
-        engine = Diagnosing(self.rules)
+        engine = Streams(self.rules)
         tell(path)
         problem: InputError | None = None
         with self.archive.entry(name, "log") as put:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from qvl_doctor import rulebook
-from qvl_doctor.diagnose import Diagnosing
+from qvl_doctor.diagnose.streams import Streams
 from qvl_doctor.diagnose.verdict import without
 from qvl_doctor.errors import InputError, UsageError
 from qvl_doctor.logs.records import LogReader
@@ -51,7 +51,7 @@ def diagnose(
     `follow` waits for more at the end of the file until an interrupt, and is told what rules say meanwhile. `tap` gets
     the bytes as they come. Raises InputError for what cannot be read, or is no vLLM log.
     """
-    engine = Diagnosing(rules or rulebook.shipped(packed=True), beside.packages)
+    engine = Streams(rules or rulebook.shipped(packed=True), beside.packages)
     damage = read(path, engine, redacting=redacting, follow=follow, tap=tap)
     found = judged(engine, path, beside, ignore)
     return found._replace(not_checked=(*found.not_checked, both(damage.key, **damage.values))) if damage else found
@@ -66,7 +66,7 @@ def diagnose_text(
     ignore: Collection[str] = (),
 ) -> Diagnosis:
     """The diagnosis of a text that is all there. Raises InputError for what is no vLLM log."""
-    engine = Diagnosing(rules or rulebook.shipped(packed=True), beside.packages)
+    engine = Streams(rules or rulebook.shipped(packed=True), beside.packages)
     feed([text.encode("utf-8", "replace")], engine)
     if engine.empty:
         raise InputError("error.no_log" if text else "error.empty", path=source)
@@ -75,7 +75,7 @@ def diagnose_text(
 
 def read(
     path: str,
-    engine: Diagnosing,
+    engine: Streams,
     *,
     redacting: bool = True,
     follow: Callable[[list[Hit]], None] | None = None,
@@ -108,7 +108,7 @@ def read(
     return damage
 
 
-def feed(chunks: Iterable[bytes], engine: Diagnosing, *, redacting: bool = True) -> None:
+def feed(chunks: Iterable[bytes], engine: Streams, *, redacting: bool = True) -> None:
     """Feeds a log that is all there to the engine."""
     reader = LogReader(redacting=redacting)
     for chunk in chunks:
@@ -117,7 +117,7 @@ def feed(chunks: Iterable[bytes], engine: Diagnosing, *, redacting: bool = True)
 
 
 def judged(
-    engine: Diagnosing,
+    engine: Streams,
     source: str,
     beside: Beside = Beside(),  # noqa: B008 — frozen
     ignore: Collection[str] = (),
@@ -140,7 +140,7 @@ def judged(
 
 def startup_s(path: str, rules: Sequence[Rule] = ()) -> float:
     """Seconds that the start in a log took. Raises InputError, and UsageError for a log that shows none."""
-    engine = Diagnosing(rules or rulebook.shipped(packed=True))
+    engine = Streams(rules or rulebook.shipped(packed=True))
     with open_input(path) as stream:
         feed(read_chunks(stream, path), engine)
     seconds = engine.finish(path).facts.get("startup_s")

@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from qvl_doctor import rulebook
-from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.examining import examine
+from qvl_doctor.diagnose.streams import Streams
 from qvl_doctor.diagnose.verdict import POD, concluded, of_pod, without
 from qvl_doctor.errors import InputError
 from qvl_doctor.kube.kubectl import Kubectl
@@ -111,10 +111,10 @@ class _Reading:
         current.see(seen)
         return current.finish(self._pod.name)
 
-    def _read(self, note: str, *options: str) -> Diagnosing | None:
+    def _read(self, note: str, *options: str) -> Streams | None:
         """An engine that was fed a log as it came; None if that log says nothing."""
         tail = (f"--tail={self._asked.tail}",) if self._asked.tail >= 0 else ()
-        engine = Diagnosing(self._rules, self._known)
+        engine = Streams(self._rules, self._known)
         chunks = self._kubectl.stream("logs", self._pod.name, "-c", self._container.name, *options, *tail)
         feed(chunks, engine, redacting=self._asked.redacting)
         trouble = self._kubectl.trouble

@@ -50,7 +50,7 @@ def said(text: str) -> list[str]:
         ("报错：KeyError: 'x'", ["KeyError: 'x'"]),
         (f"my log:\n\n    {HEADER}\n    {FRAME}\n    KeyError: 'x'", ["my log:", "", HEADER, FRAME, "KeyError: 'x'"]),
         ("- OSError: [Errno 24] no", ["OSError: [Errno 24] no"]),
-        (f"pod-0 main {HEADER}\npod-0 main {FRAME}\npod-0 main KeyError: 'x'", [HEADER, FRAME, "KeyError: 'x'"]),
+        (f"unit=0 main {HEADER}\nunit=0 main {FRAME}\nunit=0 main KeyError: 'x'", [HEADER, FRAME, "KeyError: 'x'"]),
         ("Traceback  (most  recent  call  last):\nKeyError:  'x'", [HEADER, "KeyError: 'x'"]),
         (
             f"{HEADER} {FRAME.strip()} raise KeyError(name) KeyError: 'x'",

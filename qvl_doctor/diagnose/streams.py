@@ -1,0 +1,108 @@
+"""Several logs in one input: lines of several pods or containers, told apart by their prefixes. Each is judged; the worst decides.
+
+Whoever looks with `kubectl logs --prefix`, stern or compose sees all of them as one. A proxy's answers prove nothing of
+vLLM, and a pod that serves nothing of the one beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from qvl_doctor.diagnose.engine import Diagnosing
+from qvl_doctor.diagnose.matching import Matcher
+from qvl_doctor.diagnose.verdict import concluded, worst_first
+from qvl_doctor.messages import both, say
+from qvl_doctor.model import LANGUAGES, Diagnosis, Fact, Facts, Hit, Record, Rule, Seen, Text
+
+_MOST = 64
+_MOST_NAMED = 8
+#: What compose itself says of a container.
+_OF_CONTAINER = re.compile(r"(?P<name>\S{1,120}) exited with code \d")
+
+
+class Streams:
+    """One input of one or several logs; used like `Diagnosing`."""
+
+    def __init__(
+        self, rules: Sequence[Rule], known: Mapping[str, Fact] | None = None, seen: Seen | None = None
+    ) -> None:
+        self._made_of = (rules, known, seen, Matcher(rules))
+        self._engines: dict[str, Diagnosing] = {}
+        self._last = ""
+        self._names: set[str] = set()
+
+    def feed(self, records: Iterable[Record]) -> list[Hit]:
+        """Looks at finished records; returns what rules said about them, before facts and ranking."""
+        parts: dict[str, list[Record]] = {}
+        for record in records:
+            parts.setdefault(self._origin(record), []).append(record)
+        hits = [hit for origin, part in parts.items() for hit in self._engine(origin).feed(part)]
+        return hits if len(parts) < 2 else sorted(hits, key=lambda hit: hit.record.first_line if hit.record else 0)
+
+    def finish(self, source: str) -> Diagnosis:
+        """The diagnosis of what was fed: of the log that is worst off, and a note on the others."""
+        engines = {name: engine for name, engine in self._engines.items() if engine.of_vllm} or self._engines
+        if len(engines) < 2:
+            return (*engines.values(), self._make())[0].finish(source)
+        found = {name: engine.finish(source) for name, engine in engines.items()}
+        # The pods of one server on several nodes: only one of them says when it is ready.
+        told = {
+            name: each for name, each in found.items() if each.verdict != "unknown" or engines[name].started
+        } or found
+        worst = worst_first(told, lambda name: told[name])[0]
+        runs = [run._replace(origin=name) for name, each in told.items() for run in each.runs]
+        diagnosis = told[worst]._replace(runs=tuple(sorted(runs, key=lambda run: run.first_line)))
+        if len(told) < 2:
+            return diagnosis
+        note = both("not_checked.streams", count=len(told), verdicts=_verdicts(told), name=worst)
+        return concluded(diagnosis._replace(not_checked=(note, *diagnosis.not_checked)), origin=worst)
+
+    def see(self, seen: Seen) -> None:
+        """Adds what was seen of the command, the machine or the pod after the log was read."""
+        for engine in self._engines.values():
+            engine.see(seen)
+
+    @property
+    def facts(self) -> Facts:
+        """What is known so far of the last start of vLLM."""
+        engines = list(self._engines.values())
+        return next((engine for engine in engines if engine.of_vllm), (*engines, self._make())[0]).facts
+
+    @property
+    def empty(self) -> bool:
+        """No fact, no rule, no exception in any of them: this is no vLLM log."""
+        return all(engine.empty for engine in self._engines.values())
+
+    def _make(self) -> Diagnosing:
+        return Diagnosing(*self._made_of)
+
+    def _origin(self, record: Record) -> str:
+        """The log that a record is of. Lines without a prefix go with the one before them: what they are was lost."""
+        if record.origin:
+            self._last = record.origin
+            if len(self._names) < _MOST:
+                self._names.add(record.origin)
+        elif len(self._names) > 1 and (named := _OF_CONTAINER.match(record.message)):
+            return named["name"] if named["name"] in self._names else self._last
+        return self._last
+
+    def _engine(self, origin: str) -> Diagnosing:
+        if origin not in self._engines:
+            if self._engines and not any(self._engines):  # what came before the first prefix
+                self._engines[origin] = self._engines.pop("")
+            elif len(self._engines) < _MOST:
+                self._engines[origin] = self._make()
+            else:
+                return next(iter(self._engines.values()))
+        return self._engines[origin]
+
+
+def _verdicts(found: Mapping[str, Diagnosis]) -> Text:
+    """The name of each log with its verdict, in every language."""
+    shown = list(found.items())[:_MOST_NAMED]
+    return {
+        lang: say("report.comma", lang).join(f"{name} {say(f'verdict.{each.verdict}', lang)}" for name, each in shown)
+        + ("" if len(found) <= _MOST_NAMED else " …")
+        for lang in LANGUAGES
+    }
