@@ -62,7 +62,7 @@ def listed() -> Iterator[Planted]:
         lines = [line for line in block.splitlines() if not line.startswith("#")]
         if not lines:
             continue
-        file, old, new = lines[0], lines[1].removeprefix("- "), lines[2].removeprefix("+ ")
+        file, old, new = lines[0], lines[1][1:].removeprefix(" "), lines[2][1:].removeprefix(" ")
         source = (ROOT / file).read_text(encoding="utf-8")
         if source.count(old) != 1:
             sys.exit(f"{LISTED.name}: {old!r} is {source.count(old)} times in {file}")

@@ -4,6 +4,7 @@ import ast
 import random
 from pathlib import Path
 
+import mutate
 import mutations
 import pytest
 
@@ -46,3 +47,11 @@ def test_a_sample_is_spread_and_the_same_for_one_seed() -> None:
     assert len({each.line for each in drawn}) == len(drawn) == 6
     for each in drawn:
         ast.parse(each.applied(source))
+
+
+def test_the_listed_mistakes_are_still_in_the_code() -> None:
+    """`listed` ends the run where a text is not in its file any more: the list must follow the code."""
+    planted = list(mutate.listed())
+    assert len(planted) > 40
+    for each in planted:
+        ast.parse(each.text)
