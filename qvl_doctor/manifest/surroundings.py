@@ -29,7 +29,7 @@ _BACKGROUND = re.compile(r"(?:vllm serve|vllm\.entrypoints)[^\n]{0,4000}?(?<![&>
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 #: KServe's templates, to which each InferenceService adds GPUs and volumes.
 _COMPLETED = frozenset(("ServingRuntime", "ClusterServingRuntime", "LLMInferenceServiceConfig"))
-_QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kMGT]i?|Ki)?")
+_QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kMGT]|[KMGT]i)?")
 #: Docker's sizes: 2g, 512mb, 64M; all of them are powers of 1024.
 _DOCKER_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 

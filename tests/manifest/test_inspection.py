@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from checking import unclaimed
+from manifest.written import MODEL, deployment, pod_of
 from program import RULES
 
 from qvl_doctor.launch.command import LaunchError
@@ -16,34 +17,6 @@ from qvl_doctor.memory import gpus
 from qvl_doctor.observations import key_of
 from qvl_doctor.sizing.case import Known
 from qvl_doctor.workflows.manifest import diagnose
-
-MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
-
-
-def deployment(**container: Any) -> dict[str, Any]:
-    """A Deployment of which nothing is to be said."""
-    vllm = {
-        "name": "vllm",
-        "image": "vllm/vllm-openai:v0.11.0",
-        "args": ["--model", MODEL, "--max-model-len", "8192"],
-        "resources": {"limits": {"nvidia.com/gpu": 1}},
-        "volumeMounts": [{"name": "models", "mountPath": "/root/.cache/huggingface"}],
-        **container,
-    }
-    pod = {"containers": [vllm], "volumes": [{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}]}
-    template = {"metadata": {"labels": {"app": "qwen"}}, "spec": pod}
-    spec = {
-        "replicas": 1,
-        "strategy": {"type": "Recreate"},
-        "selector": {"matchLabels": {"app": "qwen"}},
-        "template": template,
-    }
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "qwen"}, "spec": spec}
-
-
-def pod_of(found: Mapping[str, Any]) -> dict[str, Any]:
-    pod: dict[str, Any] = found["spec"]["template"]["spec"]
-    return pod
 
 
 def rules(*objects: Mapping[str, Any], start_s: float = 0.0, text: str = "") -> set[str]:
