@@ -219,7 +219,18 @@ def test_the_fields_of_a_description() -> None:
     probes = (Probe("startup", 1, 2, 3), Probe("liveness", 5, 6, 7))
     before = Start("terminated", "Error", "first second third: more", 137, 9, NINE, NINE + 60, 32)
     now = Start("waiting", "CrashLoopBackOff", line=26)
-    assert found == Container("c", False, True, 4, now, before, "vllm/vllm-openai", "vllm serve m", "24Gi", "1", probes)
+    assert found == Container(
+        "c",
+        ready=True,
+        restarts=4,
+        now=now,
+        before=before,
+        image="vllm/vllm-openai",
+        command="vllm serve m",
+        memory_limit="24Gi",
+        gpus="1",
+        probes=probes,
+    )
     assert described(grace="").grace == 30
 
 
@@ -370,6 +381,15 @@ def test_a_number_of_the_tree(text: str, wanted: int) -> None:
 def test_what_yaml_calls_nothing(nothing: str) -> None:
     (found,) = objects(f"kind: Pod\na: {nothing}\nb: 'null'\n")
     assert (found.get("a").value, found.text("b"), found.get("b").line) == (None, "null", 3)
+
+
+def test_lines_are_counted_from_the_first_even_if_it_is_empty() -> None:
+    (found,) = objects("\nkind: Pod\na: b\n")
+    assert (found.get("kind").line, found.get("a").line) == (2, 3)
+
+
+def test_what_kubernetes_takes_for_a_probe_that_says_nothing() -> None:
+    assert Probe("liveness") == Probe("liveness", delay=0, period=10, failures=3)
 
 
 def test_lists_in_lists_are_opened() -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from manifest.written import MODEL, deployment, pod_of
 
-from qvl_doctor.manifest.inspection import inspect_manifest, owner_of, release_of
+from qvl_doctor.manifest.inspection import inspect_manifest, objects, owner_of, release_of
 from qvl_doctor.observations import key_of
 
 
@@ -102,3 +102,50 @@ def test_a_docker_line_is_inspected_and_a_bare_command_is_not() -> None:
     assert list(map(key_of, docker.seen.observations)) == ["docker_run_without_gpu"]
     (bare,) = inspect_manifest(f"vllm serve {MODEL}\n")
     assert bare.seen.observations == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("kind: List\nitems: [{kind: A}, {kind: B}]\n", ["A", "B"]),
+        ("kind: AList\nitems: [{kind: A}]\n---\nkind: C\n", ["A", "C"]),
+        ("kind: Thing\nitems: [{kind: A}]\n", ["Thing"]),
+        ("items: [{kind: A}]\n", [""]),
+        ("kind: List\n", ["List"]),
+    ],
+)
+def test_the_objects_of_a_text(text: str, kinds: list[str]) -> None:
+    assert [each.text("kind") or "" for each in objects(text)] == kinds
+
+
+LONG = "x" * 300
+KEYED = ["--model", MODEL, "--api-key", "sk-abcdefgh"]
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "name", "most"),
+    [
+        (deployment(image=f"vllm{LONG}:latest"), "image_without_release", "image", 200),
+        (deployment(args=["--model", f"/{LONG}"]), "model_on_no_volume", "model", 200),
+        (
+            deployment(args=["--model", MODEL, "--download-dir", f"/{LONG}"]),
+            "model_downloaded_each_start",
+            "folder",
+            120,
+        ),
+        (deployment(volumeMounts=[{"name": LONG, "mountPath": "/x"}]), "volume_undefined", "volume", 80),
+        (deployment(env=[{"name": f"{'X' * 90}_TOKEN", "value": "hunter2"}]), "secret_in_variable", "variable", 80),
+        (
+            deployment(args=KEYED, readinessProbe={"httpGet": {"path": f"/v1/{LONG}", "port": 8000}}),
+            "probe_without_api_key",
+            "path",
+            80,
+        ),
+    ],
+)
+def test_names_that_are_too_long_are_cut(given: dict[str, Any], key: str, name: str, most: int) -> None:
+    (found,) = inspect_manifest(yaml.safe_dump(given, sort_keys=False))
+    values = next(
+        each.observation.values for each in found.seen.observations if each.observation and key_of(each) == key
+    )
+    assert len(values[name]) == most
