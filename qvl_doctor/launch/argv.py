@@ -1,4 +1,4 @@
-"""The words of a command line as program, model and flags, the way argparse would take them."""
+"""The words of a command line as program, model and flags, the way argparse would read them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_SHORT = 20
 _NUMBER = re.compile(r"-(?:\d+|\d*\.\d+)(?:[eE][+-]?\d+)?$")
 _TYPED_DASH = re.compile(rf"[-{DASHES}]{{1,2}}(?=[A-Za-z])")
 _JOINED = re.compile(r"(--[A-Za-z][\w.-]*)\s+(\S.*)", re.DOTALL)
-#: Programs that only speak about a command.
+#: Commands that only talk about another command.
 _OTHERS = frozenset(
     (
         "alias",
@@ -42,7 +42,7 @@ _TRUTH = frozenset(("true", "false"))
 
 
 def first_argument(words: Sequence[str]) -> int:
-    """The index behind `vllm serve`, or behind the module or script of the API server; -1 if the words start neither."""
+    """The index after `vllm serve`, or after the module or script of the API server; -1 if the words start neither."""
     if any(word.rpartition("/")[2] in _OTHERS for word in words[:2]):  # the first may be a prompt or sudo
         return -1
     for index, word in enumerate(words):
@@ -57,12 +57,12 @@ def first_argument(words: Sequence[str]) -> int:
 
 
 def is_flag(word: str) -> bool:
-    """Whether a word can only be a flag: `--x`, `-x`, a dash that was typed for it; not `-1`, not `-`."""
+    """Whether a word can only be a flag: `--x`, `-x`, or one with a typographic dash; not `-1`, not `-`."""
     return len(word) > 1 and bool(_TYPED_DASH.match(word)) and not _NUMBER.match(word)
 
 
 def read_arguments(words: Sequence[str], first: int = 0, release: str = "") -> Reading:
-    """Model and flags among the words from `first` on. Nothing is refused: what makes no sense is for `checking`."""
+    """Model and flags among the words from `first` on. Nothing is refused: nonsense is left to `checking`."""
     if len(words) > MAX_WORDS:
         raise LaunchError("too-many-words", Place(argument=MAX_WORDS))
     model, model_at, at = None, -1, first
@@ -94,7 +94,7 @@ def read_arguments(words: Sequence[str], first: int = 0, release: str = "") -> R
 
 
 def canonical(word: str, release: str = "") -> str:
-    """The name of a flag however it is spelled: `--max_model_len`, `-tp`, `—max-model-len`, `--speculative-config.model`."""
+    """The name of a flag in any spelling: `--max_model_len`, `-tp`, `—max-model-len`, `--speculative-config.model`."""
     typed = _TYPED_DASH.match(word)
     if typed and typed.group().strip("-"):
         word = "--" + word[typed.end() :]
@@ -118,7 +118,7 @@ def _flag(words: Sequence[str], at: int, release: str) -> tuple[Flag, int]:
     if short:
         return Flag(canonical(short, release), (words[at][len(short) :],), short, "attached", at), 1
     found = flag_table.match(name, release)
-    # Behind a dotted flag argparse never looks: the next word is its value, whatever it is.
+    # After a dotted flag argparse looks no further: the next word is its value, whatever it is.
     values = (
         tuple(words[at + 1 : at + 2]) if "." in spelled else _values(words, at + 1, found.option if found else None)
     )
@@ -126,7 +126,7 @@ def _flag(words: Sequence[str], at: int, release: str) -> tuple[Flag, int]:
 
 
 def _joined(word: str, release: str) -> Flag | None:
-    """The flag in a word that holds its value too: `"--port 8000"`, as lists of YAML often have it, or `-tp2`, which argparse refuses."""
+    """The flag in a word that also holds its value: `"--port 8000"`, or `-tp2`, which argparse refuses."""
     short = _short_name(word, release)
     if short and len(short) > 2:
         return Flag(canonical(short, release), (word[len(short) :],), short)
@@ -140,7 +140,7 @@ def _joined(word: str, release: str) -> Flag | None:
 
 
 def _short_name(word: str, release: str) -> str:
-    """The short name in `-O3` and `-tp2`, "" if it begins with none or is one."""
+    """The short name in `-O3` and `-tp2`; "" if the word begins with none or is one."""
     if word.startswith("--") or "=" in word or flag_table.match(word.partition(".")[0], release):
         return ""
     return next(
@@ -161,5 +161,5 @@ def _values(words: Sequence[str], at: int, option: flag_table.Option | None) -> 
         return tuple(words[at : min(end, at + 1)])
     if option.several:
         return tuple(words[at:end])
-    # A switch takes no value; true and false are what people write there.
+    # A switch takes no value; people still write true and false there.
     return tuple(words[at : at + 1]) if words[at : at + 1] and words[at].lower() in _TRUTH else ()

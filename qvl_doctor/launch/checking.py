@@ -2,17 +2,18 @@
 
 The kinds of `Problem`, by what is wrong:
 
-- **names** unknown (`replacement`: what it looks like), removed (`last`, `replacement`), not-yet (`first`), ambiguous (`expected`: the
-  flags that it may stand for), taken-as (argparse reads it as a short form of `replacement`), deprecated, typed-dash (a
-  long dash), no-negative (`first` that has one);
-- **values** missing-value, unexpected-value, wrong-type (`expected`: the kind), wrong-choice (`expected`: the choices), bad-json,
-  smart-quotes, pairs-refused (`a=1` where only JSON is read; `last` that took it), json-refused (the other way round;
-  `first`), dotted-not-yet (`first`), no-keys (a dotted flag that takes no JSON);
-- **the whole** repeated (the last one counts: `replacement`), json-and-dotted (the JSON is lost), stray-word, words-in-one (flag and value
-  in one word: `-tp2`, `"--port 1"`), positional-model (the module does not read it), model-option (`first` that takes
-  the model so), no-model;
-- **the text** comment-after-backslash, comment-at-end, comment-between, line-between, blank-after-backslash, backslash-lost, newline-lost,
-  not-a-text and variable-not-text (a number or a truth where Kubernetes wants text), not-a-list.
+- **names** unknown (`replacement`: what it looks like), removed (`last`, `replacement`), not-yet (`first`), ambiguous
+(`expected`: the flags that it may stand for), taken-as (argparse reads it as a short form of `replacement`),
+deprecated, typed-dash (a long dash), no-negative (`first` that has one);
+- **values** missing-value, unexpected-value, wrong-type (`expected`: the kind), wrong-choice (`expected`: the choices),
+bad-json, smart-quotes, pairs-refused (`a=1` where only JSON is read; `last` that read it), json-refused (the other way
+round; `first`), dotted-not-yet (`first`), no-keys (a dotted flag whose value is not JSON);
+- **the whole** repeated (the last one counts: `replacement`), json-and-dotted (the JSON is lost), stray-word,
+words-in-one (flag and value in one word: `-tp2`, `"--port 1"`), positional-model (the module does not read it),
+model-option (`first` that accepts the model so), no-model;
+- **the text** comment-after-backslash, comment-at-end, comment-between, line-between, blank-after-backslash,
+backslash-lost, newline-lost, not-a-text and variable-not-text (a number or a truth value where Kubernetes requires
+text), not-a-list.
 """
 
 from __future__ import annotations
@@ -31,18 +32,21 @@ from qvl_doctor.launch.spelling import SMART_QUOTES, read_map, read_pairs, spell
 _INTEGER = re.compile(r"\s*[+-]?\d+(?:_\d+)*\s*")
 _LEVELS = frozenset("0123")
 _LONGEST_LITERAL = 4096
-#: A number with a suffix, as newer releases take it inside JSON.
+#: A number with a suffix, which newer releases accept inside JSON.
 _SUFFIXED = re.compile(r"(?<=[:\[,\s])\d+(?:\.\d+)?[kKmMgGtT]\b")
 #: Filled in before vLLM sees it: variables of the shell and Kubernetes, templates of Helm.
 _FILLED_IN = re.compile(r"\$|`|\{\{")
 
 
-#: Modules of vLLM that take flags of their own (an input file, an output file) beside those of the engine.
+#: vLLM's modules that have flags of their own (an input file, an output file) besides those of the engine.
 _SERVER_MODULES = frozenset(("vllm.entrypoints.openai.api_server", "vllm.entrypoints.api_server"))
 
 
 def check(command: Command, release: str = "") -> list[Problem]:
-    """Everything that is wrong with a command for a release, in the order of its text; for an unknown one, what is wrong for all."""
+    """Everything that is wrong with a command for a release, in the order of its text.
+
+    For an unknown release, what is wrong in all of them.
+    """
     release = flag_table.known(release)
     found: list[Problem] = []
     if command.source:
@@ -57,7 +61,7 @@ def check(command: Command, release: str = "") -> list[Problem]:
 
 
 def _has_own_flags(command: Command) -> bool:
-    """Whether the program has flags that no release of vLLM's server knows: a module such as run_batch with its -i and -o, or vLLM-Omni."""
+    """Whether the program has flags that vLLM's server never had: run_batch with its -i and -o, or vLLM-Omni."""
     program = command.program
     if any(flag.name == "--omni" for flag in command.flags):
         return True
@@ -137,7 +141,7 @@ def _name(flag: Flag, found: Match | None, release: str, place: Place) -> Proble
 
 
 def _other_spelling(flag: Flag, release: str, place: Place) -> Problem | None:
-    """A second name, like -cc, that the release does not know for a flag that it has."""
+    """A second name, like -cc, of a flag that the release has only under another name."""
     spelled = flag.spelled.partition(".")[0]
     span = flag_table.spelling_span(spelled) if release else None
     if span and not flag_table.at_least(release, span.first):
@@ -158,7 +162,7 @@ def _unknown(name: str, longer: tuple[str, ...], release: str, place: Place) -> 
 
 @lru_cache(maxsize=64)
 def _near(name: str, release: str) -> str:
-    """The flag that a name is most likely a misspelling of."""
+    """The flag that a name most likely misspells."""
     from difflib import get_close_matches
 
     near = get_close_matches(name, flag_table.names(release), n=1, cutoff=0.75) if len(name) < 80 else []
@@ -190,7 +194,7 @@ def _values(flag: Flag, found: Match, release: str, place: Place) -> Iterator[Pr
 
 
 def _unexpected(name: str, option: Option, value: str, place: Place) -> Problem:
-    """A value behind a flag that takes none; `--x false` means --no-x."""
+    """A value after a flag that takes none; `--x false` means --no-x."""
     meant = {"true": name, "false": "--no-" + name[2:] if option.kind == "pair" and name == option.name else ""}
     return Problem("unexpected-value", name, value, place, replacement=meant.get(value.lower(), ""))
 
@@ -224,7 +228,7 @@ def _value(name: str, option: Option, value: str, release: str, place: Place) ->
 
 
 def _without_smart_quotes(plain: str, option: Option, release: str) -> str:
-    """What was meant, where that is plain to see."""
+    """What was meant, if that is obvious."""
     bare = plain.strip("\"'")
     if option.value_kind in JSON_KINDS or option.value_kind == "pairs":
         found = read_map(plain) or read_map(bare)
@@ -233,7 +237,7 @@ def _without_smart_quotes(plain: str, option: Option, release: str) -> str:
 
 
 def _is_of(kind: str, value: str) -> bool:
-    """Whether a text is a value of a kind. Most flags take "None" for none at all."""
+    """Whether a text is a value of a kind. Most flags accept "None" for no value."""
     if value in {"", "None"} or kind == "text":
         return True
     if kind == "truth":
@@ -297,7 +301,10 @@ def _reads(kind: str, value: str, release: str) -> bool:
 
 
 def _is_literal(value: str) -> bool:
-    """Whether Python reads a text as a value: so did the first releases read JSON, which is why `true` was no value there."""
+    """Whether Python reads a text as a value.
+
+    The first releases read JSON that way, which is why `true` was no value there.
+    """
     import ast
 
     try:
@@ -308,7 +315,10 @@ def _is_literal(value: str) -> bool:
 
 
 def _repeated(command: Command, release: str) -> Iterator[Problem]:
-    """Flags that stand there twice. argparse takes the last; dotted keys are joined and then win over JSON."""
+    """Flags that are given twice.
+
+    argparse keeps the last; dotted keys are merged and then win over JSON.
+    """
     seen: dict[tuple[str, tuple[str, ...]], Flag] = {}
     for flag in command.flags:
         found = flag_table.match(flag.name, release) or flag_table.match(flag.name)

@@ -1,7 +1,7 @@
 """The vLLM command as a value: what was started, with which model, flags and environment, and where that was written.
 
-A command is read (`reading`), edited (`editing`), checked (`checking`) and written (`writing`, `patching`). It keeps a
-handle on the text it came from, so that writing it back changes that text only where the command was changed.
+A command is read (`reading`), edited (`editing`), checked (`checking`) and written (`writing`, `patching`). It refers
+to the text that it came from, so that writing it back changes that text only where the command was changed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import NamedTuple, Protocol
 #: Larger inputs are refused: no command is that long, and no manifest that people write.
 MAX_SIZE = 512 * 1024
 _VLLM_IMAGE = re.compile(r"(?:^|[_.-])vllm", re.IGNORECASE)
-#: What stands around vLLM, or in for it.
+#: Words that may stand before vLLM, or in its place.
 _BESIDE_VLLM = re.compile(r"mock|simulat|router|proxy|exporter|operator", re.IGNORECASE)
 
 
 class Place(NamedTuple):
-    """Where something stands: a line and column of a text (from 1), or the index of an argument. 0 and -1 mean unknown."""
+    """A place: line and column of a text (from 1), or the index of an argument. 0 and -1 mean unknown."""
 
     line: int = 0
     column: int = 0
@@ -35,7 +35,7 @@ NOWHERE = Place()
 
 
 class LaunchError(ValueError):
-    """An input that no command can be read from. `kind` says why, `place` where, `detail` holds the piece of text that is wrong."""
+    """An input that no command can be read from. `kind` says why, `place` where; `detail` is the wrong text."""
 
     def __init__(self, kind: str, place: Place = NOWHERE, detail: str = "") -> None:
         super().__init__(": ".join(part for part in (str(place), kind, detail[:80]) if part))
@@ -46,9 +46,9 @@ class LaunchError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with a command. The fields that say nothing for this kind are empty; `checking` lists the kinds.
+    """Something wrong with a command. Fields that mean nothing for this kind are empty; `checking` lists the kinds.
 
-    `first` and `last` are releases that have the flag, `replacement` is what to write instead, `expected` a kind of
+    `first` and `last` are releases that have the flag, `replacement` is what to write instead, `expected` is a kind of
     value or the choices.
     """
 
@@ -64,7 +64,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag. `name` is canonical (`--max-model-len`; the negative keeps its `--no-`), `spelled` is what the user wrote, without value.
+    """One flag. `name` is canonical (`--max-model-len`; a negative keeps its `--no-`), `spelled` as the user wrote it.
 
     `form`: separate (`--x 1`), equals (`--x=1`), bare (`--x`), attached (`-O3`). A word that belongs to no flag has no
     name. `at` is the index of its first word in the arguments that were read, -1 for a flag that was added.
@@ -78,7 +78,7 @@ class Flag:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The path behind a dotted flag: `--speculative-config.model` -> ("model",)."""
+        """The path after a dotted flag: `--speculative-config.model` -> ("model",)."""
         return tuple(self.spelled.split(".")[1:])
 
     @property
@@ -97,7 +97,7 @@ class Flag:
 
 
 class Reading(NamedTuple):
-    """What `argv` reads out of words. `counts` are the numbers of words of each flag; `end` is where a new flag goes."""
+    """What `argv` reads out of words. `counts`: how many words each flag has; `end`: where a new flag goes."""
 
     program: tuple[str, ...]
     model: str | None
@@ -109,7 +109,7 @@ class Reading(NamedTuple):
 
 
 class Splice(NamedTuple):
-    """Replace the arguments from `start` to `stop` by others. `groups` belong together: a flag and its values."""
+    """Replaces the arguments from `start` to `stop` by others. `groups` belong together: a flag and its values."""
 
     start: int
     stop: int
@@ -117,7 +117,10 @@ class Splice(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """How a command differs from what was read. None removes a variable. `options` are new ones of `docker run`, each with its value."""
+    """How a command differs from what was read.
+
+    None removes a variable. `options` are new ones of `docker run`, each with its value.
+    """
 
     splices: tuple[Splice, ...] = ()
     env: Mapping[str, str | None] = {}
@@ -126,7 +129,7 @@ class Changes(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """Replace a piece of a text."""
+    """Replaces a piece of a text."""
 
     start: int
     stop: int
@@ -142,7 +145,7 @@ class Source(Protocol):
 
     @property
     def text(self) -> str:
-        """The whole input; "" where there is none to write back to."""
+        """The whole input; "" if there is none to write back to."""
 
     @property
     def words(self) -> Sequence[str]:
@@ -162,13 +165,13 @@ class Source(Protocol):
 
     @property
     def problems(self) -> Sequence[Problem]:
-        """What is wrong with how the command is written."""
+        """What is wrong with the way the command is written."""
 
     def raw(self, index: int) -> str:
-        """A word as a shell reads it, with its quotes; "" where it is not shell text."""
+        """A word as a shell reads it, with its quotes; "" if it is not shell text."""
 
     def place(self, index: int) -> Place:
-        """Where a word stands in the text."""
+        """The place of a word in the text."""
 
     def edits(self, changes: Changes) -> Sequence[Edit]:
         """The edits of the text that make the changes."""
@@ -178,11 +181,11 @@ class Source(Protocol):
 class Command:
     """A vLLM server's command line and surroundings.
 
-    `program` is all that stands before the arguments (`exec vllm serve`), empty where an image's entry point is the
-    program. `env` is what the command, its shell or its container sets. `container` says what else is known of that:
-    name, gpus, shm-size, ipc. `where` names the place in a larger file: `Deployment/qwen-vl/qwen-vl-vllm`,
-    `services/vllm`, or the line in a shell text. `pod` names the patches that are to be made around the command
-    (`podpatch`), `start_s` says how many seconds a start takes where a log told it.
+    `program` is everything before the arguments (`exec vllm serve`); it is empty if an image's entry point is the
+    program. `env` is what the command, its shell or its container sets. `container` says what else is known of the
+    container: name, gpus, shm-size, ipc. `where` names the place in a larger file: `Deployment/qwen-vl/qwen-vl-vllm`,
+    `services/vllm`, or the line in a shell text. `pod` names the patches to make around the command
+    (`pods/patches.py`). `start_s` is how many seconds a start takes, if a log showed it.
     """
 
     program: tuple[str, ...]
@@ -197,17 +200,17 @@ class Command:
     start_s: float = field(default=0.0, compare=False)
 
     def flag(self, name: str) -> Flag | None:
-        """The last flag of a name: the one that counts. None if there is none."""
+        """The last flag of a name, which is the one that counts. None if there is none."""
         return next((flag for flag in reversed(self.flags) if flag.name == name), None)
 
     def value(self, name: str) -> str | None:
-        """The value that counts for a flag; None if it is not there or has none."""
+        """The value of a flag that counts; None if the flag is missing or has none."""
         found = self.flag(name)
         return found.value if found else None
 
     @property
     def positional(self) -> str | None:
-        """The model, if it stands without its flag."""
+        """The model, if it is given without its flag."""
         return None if self.model == self.value("--model") else self.model
 
     @property
@@ -221,7 +224,7 @@ class Command:
 
 
 def splice_text(text: str, edits: Sequence[Edit]) -> str:
-    """The text with edits made. Of two at one place the first comes first; one that reaches into another is left out."""
+    """The text with the edits made. Of two at one place the first comes first; an overlapping one is left out."""
     pieces, at = [], 0
     for edit in sorted(edits, key=lambda edit: (edit.start, edit.stop)):
         if edit.start >= at:
@@ -231,7 +234,10 @@ def splice_text(text: str, edits: Sequence[Edit]) -> str:
 
 
 def gpus_needed(command: Command, nodes: int = 1) -> int:
-    """GPUs that a command uses in one pod of `nodes` that work together: tensor × pipeline × data parallel ranks. 0 if it does not say."""
+    """GPUs that a command uses in one of `nodes` pods that work together; 0 if it does not say.
+
+    Tensor × pipeline × data parallel ranks.
+    """
     sizes = [size_of(command, name) for name in ("--tensor-parallel-size", "--pipeline-parallel-size", "--nnodes")]
     data = size_of(
         command, "--data-parallel-size-local" if command.value("--data-parallel-size-local") else "--data-parallel-size"
@@ -242,7 +248,7 @@ def gpus_needed(command: Command, nodes: int = 1) -> int:
 
 
 def serves(image: str) -> bool:
-    """Whether vLLM's server is what an image starts, by its name. Routers, mocks and the like have vLLM in their names, too."""
+    """Whether an image starts vLLM's server, by its name. Routers, mocks and the like also have vLLM in their names."""
     name = image.rsplit("/", 1)[-1]
     return bool(_VLLM_IMAGE.search(name)) and not _BESIDE_VLLM.search(name)
 
@@ -253,7 +259,7 @@ def is_for_cpu(command: Command) -> bool:
 
 
 def size_of(command: Command, name: str, otherwise: int = 1) -> int:
-    """A flag's whole number, `otherwise` where it is not given; 0 where a variable or a file of flags (--config) holds it."""
+    """A flag's whole number, `otherwise` if it is not given; 0 if a variable or a file of flags (--config) holds it."""
     value = command.value(name)
     if value is None:
         return 0 if command.value("--config") else otherwise

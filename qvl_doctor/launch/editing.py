@@ -19,10 +19,10 @@ def edit(command: Command, change: Mapping[str, Any], release: str = "") -> Comm
     """The command with a change made.
 
     `flags`: a text sets, True is a bare flag, None removes, a map is merged into the user's value, a list is several
-    values (or the flag repeated, where vLLM takes it so). `env`: None removes. `image` is taken over where there is
-    one. `pod` is noted, and made when the command is written back. `pip` and `run` change no command. What is there is
-    changed where it stands, the rest goes to the end; nothing appears twice. `--model: None` puts the model behind the
-    program. Making a change again changes nothing.
+    values (or the flag repeated, if vLLM takes it so). `env`: None removes. `image` replaces the image, if there is
+    one. `pod` is noted, and made when the command is written back. `pip` and `run` change no command. Existing flags
+    are changed in place, new ones go to the end, and nothing appears twice. `--model: None` moves the model to its
+    position after the program. Making a change again changes nothing.
     """
     release = flag_table.known(release)
     for name, value in (change.get("flags") or {}).items():
@@ -49,7 +49,7 @@ class _Style(NamedTuple):
         return "--" + name[2:].replace("-", "_") if self.underscores and name.startswith("--") else name
 
     def flag(self, name: str, values: Sequence[str], like: Flag | None) -> Flag:
-        """A flag with new values: spelled and attached as the one that it takes the place of, or as the others are."""
+        """A flag with new values: spelled and attached like the one that it replaces, or like the others."""
         spelled = like.spelled if like and like.name == name and not like.keys else self.spelled(name)
         at = like.at if like else -1
         if not values:
@@ -89,7 +89,7 @@ def _with_flag(command: Command, name: str, value: Any, release: str) -> Command
 
 
 def _wanted(name: str, value: Any, family: Sequence[Flag], style: _Style, release: str) -> Iterator[Flag]:
-    """The flags that stand for a value, none if it means a removal."""
+    """The flags that stand for a value; none for a removal."""
     first = family[0] if family else None
     if value is None:
         return
@@ -110,7 +110,7 @@ def _wanted(name: str, value: Any, family: Sequence[Flag], style: _Style, releas
 
 
 def _truth(name: str, value: bool, first: Flag | None, style: _Style, release: str) -> Iterator[Flag]:
-    """A bare flag, or what says the opposite: `--no-x`, `--x False`, or nothing where the release has neither."""
+    """A bare flag, or its opposite: `--no-x`, `--x False`, or nothing if the release has neither."""
     found = flag_table.match(name, release) or flag_table.match(name)
     says_no = found.negative if found else name.startswith(_NEGATIVE)
     base = found.option.name if found else name.replace(_NEGATIVE, "--", 1)
@@ -123,7 +123,7 @@ def _truth(name: str, value: bool, first: Flag | None, style: _Style, release: s
 
 
 def _in_place(flags: Sequence[Flag], family: Sequence[Flag], wanted: Sequence[Flag]) -> tuple[Flag, ...]:
-    """The flags with those of a family replaced by others, one by one; what is left over of either goes away or to the end."""
+    """The flags of a family replaced by others, one by one; surplus ones are removed, further ones go to the end."""
     pending, ours = list(wanted), {id(flag) for flag in family}
     kept: list[Flag] = []
     for flag in flags:
@@ -135,7 +135,7 @@ def _in_place(flags: Sequence[Flag], family: Sequence[Flag], wanted: Sequence[Fl
 
 
 def _with_dotted(flags: Sequence[Flag], family: Sequence[Flag], value: Mapping[str, Any]) -> tuple[Flag, ...]:
-    """`--x.key value` for each key of a map, in the place of those that are there."""
+    """`--x.key value` for each key of a map, in place of the existing ones."""
     dotted = [flag for flag in family if flag.keys]
     base = dotted[0].spelled.partition(".")[0]
     changed: dict[int, Flag | None] = {}
@@ -200,6 +200,6 @@ def _zip(values: Sequence[Any], family: Sequence[Flag]) -> Iterator[tuple[Any, F
 
 
 def _option_name(name: str, release: str) -> str:
-    """The flag behind a name: that of --no-x is --x."""
+    """The flag behind a name: for --no-x, --x."""
     found = flag_table.match(name, release) or flag_table.match(name)
     return found.option.name if found else name

@@ -11,7 +11,7 @@ from qvl_doctor.launch.command import Command, Flag
 from qvl_doctor.launch.spelling import spell_map
 from qvl_doctor.logs.arguments import parse_arguments
 
-#: What vLLM keeps beside the arguments: the chosen subcommand, and the model once more.
+#: What vLLM keeps next to the arguments: the chosen subcommand, and the model again.
 _NO_FLAGS = frozenset(("subparser", "dispatch_function", "func", "command", "model", "model_tag", "config"))
 
 
@@ -27,7 +27,7 @@ def read_log_line(text: str, release: str = "") -> Command | None:
 
 
 def from_arguments(values: Mapping[str, Any], release: str = "") -> Command:
-    """A command that gives these arguments, by their names in vLLM. What is the release's default is left out."""
+    """A command that gives these arguments, by their names in vLLM. The release's defaults are left out."""
     release = flag_table.known(release)
     model = values.get("model_tag") or values.get("model")
     flags = [
@@ -75,7 +75,7 @@ def _list(option: flag_table.Option, values: Sequence[Any]) -> Iterator[Flag]:
 
 
 def _text(value: Any) -> str:
-    """One value of a list; an adapter, which vLLM keeps as name and path, in the short form if that says it all."""
+    """One value of a list; an adapter, which vLLM keeps as name and path, in the short form if that is enough."""
     if isinstance(value, Mapping):
         given = {key: item for key, item in value.items() if item is not None and item is not False}
         if set(given) <= {"name", "path"} and "name" in given and "path" in given:
@@ -85,7 +85,7 @@ def _text(value: Any) -> str:
 
 
 def _is_default(option: flag_table.Option, value: Any, release: str) -> bool:
-    """Whether the flag need not be given. Of an unknown release any default counts that there has been."""
+    """Whether the flag need not be given. For an unknown release, any default that there has been counts."""
     computed = option.default == flag_table.COMPUTED
     defaults = flag_table.defaults(option.name) if computed or not release else (option.default,)
     return any(_same(default, value) for default in defaults) or (computed and not value)

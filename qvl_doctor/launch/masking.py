@@ -14,9 +14,9 @@ from qvl_doctor.launch.yamltext.yaml_tree import Node
 from qvl_doctor.redaction.line import MASK, redact
 
 _SECRET_OBJECT = re.compile(r"""["']?kind["']?\s*:\s*["']?Secret\b""")
-#: What is masked already.
+#: What is already masked.
 _MASKED = re.compile(r"(?:hf_|sk-)?\*{3}")
-#: What stands for a value in the question whether a name is that of a secret.
+#: Stands for a value when asking whether a name is that of a secret.
 _SAMPLE = "sample"
 _QUOTED_MASK = re.compile(r"""(['"])((?:[\w.-]{1,200}=)?\*{3})\1""")
 _JSON = ("{", "[")
@@ -35,7 +35,7 @@ def masked(command: Command) -> Command:
 
 
 def secret(name: str, value: str) -> str:
-    """What may be shown of the value of a name: of all that looks like a secret, the mask."""
+    """What may be shown of the value of a name: the mask if it looks like a secret."""
     if not value or _MASKED.fullmatch(value) or redact(f"{name}={value}") == f"{name}={value}":
         return value
     shown = redact(value)
@@ -43,12 +43,12 @@ def secret(name: str, value: str) -> str:
 
 
 def masked_text(text: str) -> str:
-    """A text with the secrets of each line masked; a mask that stands in quotes already keeps them."""
+    """A text with the secrets of each line masked; a mask that is already in quotes keeps them."""
     return "\n".join(map(_masked_line, text.split("\n")))
 
 
 def masked_part(text: str, start: int, stop: int) -> str:
-    """A part of a manifest as it may be shown: masked as the whole text would be, so that a name on another line is seen."""
+    """A part of a manifest as it may be shown: masked in the whole text, so that a name on another line counts."""
     edits = [edit for edit in _edits(text) if edit.start < stop and edit.stop > start]
     inside = [Edit(max(edit.start - start, 0), min(edit.stop, stop) - start, edit.text) for edit in edits]
     return masked_text(splice_text(text[start:stop], inside))
@@ -62,7 +62,10 @@ def _edits(text: str) -> tuple[Edit, ...]:
 
 
 def masked_source(text: str) -> str:
-    """Shell text or a manifest as it is, with its secrets masked and nothing else changed. "" for a Secret that cannot be read as YAML."""
+    """Shell text or a manifest with its secrets masked and nothing else changed.
+
+    "" for a Secret that cannot be read as YAML.
+    """
     from qvl_doctor.launch.reading import is_manifest
     from qvl_doctor.launch.yamltext.yaml_tree import documents
     from qvl_doctor.redaction.text import redact_text
@@ -77,7 +80,7 @@ def masked_source(text: str) -> str:
 
 
 def unquoted(text: str) -> str:
-    """Shell text in which masks need no quotes, whoever put them."""
+    """Shell text in which masks need no quotes, wherever they came from."""
     return _QUOTED_MASK.sub(r"\2", text)
 
 
@@ -92,7 +95,7 @@ def _flag(flag: Flag) -> Flag:
 
 
 def masking_edits(documents: list[Node]) -> Iterator[Edit]:
-    """The edits that mask the secrets of a manifest: of all variables, of arguments behind a secret flag, and of objects of kind Secret."""
+    """The edits that mask the secrets of a manifest: variables, arguments after a secret flag, Secrets."""
     for document in documents:
         for node in document.walk():
             yield from _in_map(node) if node.kind == "map" else _in_list(node)
@@ -121,7 +124,7 @@ def _in_list(node: Node) -> Iterator[Edit]:
                 shown = secret(before, value)
                 if shown != value:
                     yield replaced(item, f"{before}={shown}")
-            if item.value.startswith("-") or secret(name, _SAMPLE) != MASK:  # behind a secret, a further one may stand
+            if item.value.startswith("-") or secret(name, _SAMPLE) != MASK:  # another one may follow a secret
                 name = item.value if item.value.startswith("-") and "=" not in item.value else ""
 
 
@@ -129,7 +132,7 @@ def _masking(name: str, node: Node) -> Iterator[Edit]:
     value = node.value
     if value.lstrip()[:1] in _JSON:
         shown = _masked_json(value)
-    elif "\n" in value.strip():  # lines of their own are masked one by one, but not where all of them are the secret
+    elif "\n" in value.strip():  # several lines are masked one by one, unless all of them are the secret
         shown = MASK if secret(name, _SAMPLE) == MASK else value
     else:
         shown = secret(name, value)
@@ -138,7 +141,7 @@ def _masking(name: str, node: Node) -> Iterator[Edit]:
 
 
 def _masked_json(text: str) -> str:
-    """JSON in a text, as in kubectl's annotation of what was applied last; other texts as they are."""
+    """JSON in a text, as in kubectl's annotation of what was applied last; other texts unchanged."""
     from qvl_doctor.redaction.text import redact_value
 
     try:

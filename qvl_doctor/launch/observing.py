@@ -18,7 +18,7 @@ from qvl_doctor.observations import names, needed, observe
 from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.redaction.text import redact_value
 
-#: Problem of `checking` → the key of what is said of it. What vLLM's own parser refuses is said in the parser's words.
+#: Problem of `checking` → the key of its sentence. What vLLM's own parser refuses is said in the parser's words.
 KEYS: Mapping[str, str] = {
     **dict.fromkeys(("unknown", "removed", "not-yet", "no-negative", "typed-dash"), "flag_not_recognized"),
     **dict.fromkeys(("stray-word", "unexpected-value", "positional-model"), "word_not_recognized"),
@@ -31,7 +31,7 @@ KEYS: Mapping[str, str] = {
     "no-model": "model_not_given",
     "model-option": "model_given_as_option",
     "deprecated": "flag_deprecated",
-    # The rest no parser says.
+    # What follows no parser says.
     "taken-as": "flag_abbreviated",
     "dotted-not-yet": "flag_dotted_too_early",
     "no-keys": "flag_dotted_without_json",
@@ -49,7 +49,7 @@ KEYS: Mapping[str, str] = {
     "variable-not-text": "variable_not_text",
     "not-a-list": "arguments_not_a_list",
 }
-#: What a sentence calls the parts of a problem, where its name is another one.
+#: The part of a problem that fills a placeholder, if its name is another one.
 _NAMES: Mapping[str, Mapping[str, str]] = {
     "flag_ambiguous": {"candidates": "expected"},
     "value_of_wrong_type": {"kind": "expected"},
@@ -60,7 +60,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     "flag_and_value_in_one_word": {"word": "value"},
     "variable_not_text": {"variable": "flag"},
 }
-#: How argparse names the kinds of value that it refuses.
+#: What argparse calls the kinds of value that it refuses.
 _KINDS = {"size": "human_readable_int", "size-or-auto": "human_readable_int", "truth": "bool"}
 _YAML = frozenset(("kubernetes", "compose"))
 _FIELDS = ("flag", "value", "first", "last", "replacement", "expected")
@@ -80,7 +80,7 @@ def observe_text(text: str, release: str = "") -> Seen:
 
 
 def arguments_of(command: Command, release: str = "") -> dict[str, Any]:
-    """The flags that a command sets, under the names that vLLM's log gives them: {"max_model_len": 4096, "enforce_eager": True}."""
+    """The flags that a command sets, by the names in vLLM's log: {"max_model_len": 4096, "enforce_eager": True}."""
     found: dict[str, Any] = {}
     for flag in command.flags:
         if not flag.name:
@@ -101,7 +101,7 @@ def arguments_of(command: Command, release: str = "") -> dict[str, Any]:
 
 
 def facts_of(command: Command, release: str = "") -> dict[str, Fact]:
-    """Facts of a command, by the names that the log's have."""
+    """Facts of a command, by the names that facts of a log have."""
     given = arguments_of(command, release)
     masked = redact_value(given)
     facts = {name: Fact(value, "command") for name, value in settings(given) if value is not None}
@@ -122,7 +122,7 @@ def observe_problems(command: Command, problems: Iterable[Problem], release: str
 
 
 def line_of(command: Command, number: int) -> str:
-    """A line of the text that a command was read from, secrets masked as that kind of text wants it; "" if there is none."""
+    """A line of the text that a command was read from, secrets masked; "" if there is none."""
     source = command.source
     lines = source.text.split("\n") if source else []
     shown = lines[number - 1] if 0 < number <= len(lines) else ""
@@ -153,7 +153,7 @@ def _said(problem: Problem, command: Command, release: str) -> tuple[str, dict[s
 
 
 def _flag_before(word: str, command: Command) -> str:
-    """The flag behind whose values a word stands that belongs to none: a second key behind --api-key is a secret, too."""
+    """The flag before a word that belongs to none: a second key after --api-key is a secret, too."""
     before = ""
     for flag in command.flags:
         if not flag.name and flag.value == word:
@@ -163,7 +163,7 @@ def _flag_before(word: str, command: Command) -> str:
 
 
 def _value(flag: Flag, option: flag_table.Option | None, *, negative: bool) -> Any:
-    """The value as vLLM's parser would have it: a number, a truth, a map, or a text."""
+    """The value as vLLM's parser would have it: a number, a truth value, a map, or a text."""
     if not flag.values:
         return not negative
     kind = "json" if flag.keys else option.value_kind if option else "text"

@@ -46,11 +46,11 @@ def edits_of(*commands: Command) -> list[Edit]:
 
 
 def patched(*commands: Command, reveal: bool = False) -> str:
-    """The whole text that commands came from, changed where they were changed and nowhere else. "" where there is none.
+    """The whole text that commands came from, changed where they were changed and nowhere else; "" if there is none.
 
     Shell text, a manifest or a compose file: comments, order and quotes stay. What a shell would misunderstand (a
-    comment behind a backslash, a lost backslash) is put right in the same go. Secrets are masked, in the rest of the
-    text too, unless `reveal`.
+    comment after a backslash, a lost backslash) is corrected as well. Secrets are masked in the whole text, unless
+    `reveal`.
     """
     source = commands[0].source if commands else None
     if source is None or not source.text:
@@ -61,20 +61,20 @@ def patched(*commands: Command, reveal: bool = False) -> str:
 
 
 def unpatched(command: Command) -> str:
-    """The whole text that a command came from, as it was, with its secrets masked: what `patched` is to be held against."""
+    """The whole text that a command came from, secrets masked: what `patched` is to be compared with."""
     source = command.source
     return _shown(source, source.text) if source else ""
 
 
 def _shown(source: Source, text: str) -> str:
-    """A text with its secrets masked: also those that a change copied, such as the headers of a probe."""
+    """A text with its secrets masked, including those that a change copied, such as the headers of a probe."""
     if isinstance(source, ManifestSource):
         return masked_text(splice_text(text, list(masking_edits(documents(text)))))
     return unquoted(masked_text(text))
 
 
 def patch(command: Command, *, reveal: bool = False) -> str:
-    """A strategic-merge patch for the container of a manifest (`kubectl patch --patch-file`, kustomize); "" if that cannot be.
+    """A strategic-merge patch for a manifest's container (`kubectl patch --patch-file`, kustomize); "" if impossible.
 
     It holds what was changed of command, args, env and image. Lists of words are whole: Kubernetes replaces them.
     """
@@ -111,7 +111,7 @@ def _head(root: Node) -> Iterator[str]:
 
 
 def _container_lines(command: Command, source: ManifestSource, *, reveal: bool) -> Iterator[str]:
-    """What was changed of the container. A secret that only was masked is no change."""
+    """What was changed of the container. A secret that was only masked is no change."""
     shown, changes = command if reveal else masked(command), changes_of(command)
     before, after = source.box.spot.container, source.box.again(splice_text(source.text, edits_of(command)))
     written = source.box.again(splice_text(source.text, edits_of(shown)))
@@ -154,7 +154,7 @@ def _splices(command: Command) -> Iterator[Splice]:
         yield Splice(reading.model_at, reading.model_at + 1, ())
     elif reading.model_at >= 0 and command.positional not in {None, source.words[reading.model_at]}:
         yield Splice(reading.model_at, reading.model_at + 1, ((str(command.positional),),))
-    elif reading.model_at < 0 and command.positional is not None:  # it stood behind --model
+    elif reading.model_at < 0 and command.positional is not None:  # it was given with --model
         first = min((flag.at for flag in reading.flags), default=reading.end)
         yield Splice(first, first, ((command.positional,),))
     kept = {flag.at: flag for flag in command.flags if flag.at >= 0}

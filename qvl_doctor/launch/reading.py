@@ -1,4 +1,4 @@
-"""A vLLM command from wherever people have it: arguments, shell text, docker, Kubernetes, compose, or a line of vLLM's log."""
+"""A vLLM command from wherever people have it: arguments, shell text, docker, Kubernetes, compose, vLLM's log."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class ArgvSource:
 
 
 def read(source: str | Sequence[str], release: str = "") -> list[Command]:
-    """All vLLM commands of a text or of a list of arguments, in order; raises LaunchError if there is none, or none can be read.
+    """All vLLM commands of a text or a list of arguments, in order. Raises LaunchError if none can be read.
 
-    `release` settles what a flag means where releases differ; "" reads it as the newest that has it.
+    `release` settles what a flag means if releases differ; "" reads it as the newest release that has it.
     """
     release = flag_table.known(release)
     if not isinstance(source, str):
@@ -73,7 +73,7 @@ def read(source: str | Sequence[str], release: str = "") -> list[Command]:
 
 
 def read_argv(words: Sequence[str], release: str = "") -> Command:
-    """The command of a list of arguments: `vllm serve …` or a module of vLLM, alone or in `sh -c`, or bare arguments."""
+    """The command of a list of arguments: `vllm serve …` or a vLLM module, alone or in `sh -c`, or bare arguments."""
     words = [str(word) for word in words]
     for index, word in enumerate(words):
         if "\0" in word:
@@ -92,4 +92,4 @@ def read_argv(words: Sequence[str], release: str = "") -> Command:
 def is_manifest(text: str) -> bool:
     """Whether a text is YAML or JSON, by its first line that can only be that or only be shell."""
     manifest, shell = _MANIFEST_LINE.search(text), _SHELL_LINE.search(text)
-    return bool(manifest) and (not shell or manifest.start() < shell.start())  # type: ignore[union-attr]  # both were asked for
+    return bool(manifest) and (not shell or manifest.start() < shell.start())  # type: ignore[union-attr]  # of two

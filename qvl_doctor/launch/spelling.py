@@ -13,29 +13,32 @@ from typing import Any
 
 from qvl_doctor.versions import satisfies
 
-#: Quotes that word processors and chat programs put in the place of plain ones.
+#: Quotes that word processors and chat programs put in place of plain ones.
 SMART_QUOTES = str.maketrans(
     {
         **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02", '"'),
         **dict.fromkeys("\u2018\u2019\u201a\uff07", "'"),
     }
 )
-#: Flags, and the releases that read no JSON there. `knowledge.flag_table` says it too, but a report need not load all
-#: flags for it.
+#: Flags, and the releases that read no JSON there. `knowledge.flag_table` knows them as well, but a report need not
+#: load all flags for that.
 _ONLY_PAIRS = {"--limit-mm-per-prompt": "<0.8.5"}
 _PAIR = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*([^,=]*?)\s*")
 _LONGEST = 64 * 1024
 
 
 def spell_flags(flags: Mapping[str, Any], release: str) -> dict[str, Any]:
-    """The flags with every map as one string; True stays a bare flag and None a removal. `release` may be "" (unknown): JSON."""
+    """The flags with every map as one string; True stays a bare flag, None a removal. For an unknown release: JSON."""
     return {
         flag: spell_map(value, flag, release) if isinstance(value, Mapping) else value for flag, value in flags.items()
     }
 
 
 def spell_map(value: Mapping[str, Any], flag: str, release: str, like: str = "") -> str:
-    """A map as the value of a flag. `like` is how the user wrote it before: in the same form, if the release takes it, and as dense."""
+    """A map as the value of a flag.
+
+    `like` is how the user wrote it before: the new one has the same form, if the release accepts it, and spacing.
+    """
     if _as_pairs(flag, release, like):
         pairs = ",".join(f"{key}={item}" for key, item in value.items())
         if read_pairs(pairs) == plain_values(value):
@@ -45,7 +48,7 @@ def spell_map(value: Mapping[str, Any], flag: str, release: str, like: str = "")
 
 
 def read_map(text: str) -> dict[str, Any] | None:
-    """A map that was written as JSON, with smart quotes or Python's words too, or as `a=1,b=2`. None if it is none."""
+    """A map written as JSON, even with smart quotes or Python's words, or as `a=1,b=2`. None if it is none."""
     if len(text) > _LONGEST:
         return None
     try:
@@ -63,7 +66,7 @@ def read_pairs(text: str) -> dict[str, Any] | None:
 
 
 def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The old map with the values of the new one, in maps inside it too. The order stays."""
+    """The old map with the values of the new one, also in nested maps. The order stays."""
     merged = dict(old)
     for key, value in new.items():
         before = merged.get(key)
@@ -89,7 +92,7 @@ def _as_pairs(flag: str, release: str, like: str) -> bool:
     kind = found.option.kind if found else ""
     if release and kind in {"pairs", "json", "object"}:
         return kind == "pairs"
-    # The release takes both, or is unknown: as the user wrote it.
+    # The release accepts both, or is unknown: as the user wrote it.
     return read_pairs(like) is not None
 
 

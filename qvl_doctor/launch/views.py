@@ -1,4 +1,4 @@
-"""Texts inside texts: a script inside a quoted word, a block inside YAML. Edits of the inner text become edits of the whole."""
+"""Texts inside texts: a script in a quoted word, a block in YAML. Edits of the inner text become edits of the whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qvl_doctor.launch.shell.lexer import Word, place_of
 
 
 class View(Protocol):
-    """A text, and where it stands in the whole input."""
+    """A text, and its place in the whole input."""
 
     @property
     def text(self) -> str:
@@ -27,7 +27,7 @@ class View(Protocol):
         """Edits of this text as edits of the whole."""
 
     def place(self, offset: int) -> Place:
-        """Where an offset of this text is in the whole."""
+        """The offset in the whole of an offset in this text."""
 
 
 class WholeText:
@@ -45,7 +45,7 @@ class WholeText:
 
 
 class Inside:
-    """A piece of a text that is written there as it is, in quotes that need an escape for what is put in."""
+    """A piece of a text that is written there as it is, in quotes that need an escape for what is inserted."""
 
     def __init__(self, parent: View, start: int, stop: int, escape: Callable[[str], str]) -> None:
         self.text = parent.text[start:stop]
@@ -61,7 +61,7 @@ class Inside:
 
 
 class Encoded:
-    """A text that is written in another way than it reads: any edit writes it anew."""
+    """A text that is written differently from how it reads: any edit rewrites it."""
 
     def __init__(self, parent: View, start: int, stop: int, text: str, encode: Callable[[str], str]) -> None:
         self.text = text
@@ -78,9 +78,9 @@ class Encoded:
 
 
 class Lines:
-    """An indented block. `starts` are the offsets in the parent at which its lines begin, behind their indentation.
+    """An indented block. `starts` are the offsets in the parent where its lines begin, after their indentation.
 
-    `text` may read the breaks between the lines as blanks; it is as long as the lines are.
+    `text` may read the breaks between the lines as spaces; it is as long as the lines are.
     """
 
     def __init__(self, parent: View, starts: Sequence[int], lines: Sequence[str], text: str, indent: str) -> None:
@@ -98,7 +98,7 @@ class Lines:
 
     def _moved(self, edit: Edit) -> Edit:
         start, stop = self._up(edit.start), self._up(edit.stop)
-        # An empty line has no indentation; what takes its place needs it.
+        # An empty line has no indentation; what replaces it needs some.
         missing = self._indent if start and self.whole[start - 1] == "\n" else ""
         return Edit(start, stop, missing + edit.text.replace("\n", "\n" + self._indent))
 
@@ -118,7 +118,7 @@ def in_word(parent: View, word: Word) -> View:
 
 
 def _escaped(inner: str) -> bool:
-    """Whether double quotes change the text: a backslash before anything but a line's end."""
+    """Whether double quotes change the text: a backslash before anything but the end of a line."""
     return any(char in inner for char in ('\\"', "\\\\", "\\$", "\\`"))
 
 

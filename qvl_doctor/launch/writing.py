@@ -1,6 +1,6 @@
 """A command as text: one shell line, a `docker run`, and what two commands differ in.
 
-Secrets are masked in all that is written, unless `reveal` is asked for.
+Secrets are masked in everything that is written, unless `reveal` is set.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from qvl_doctor.launch.patching import edits_of
 from qvl_doctor.launch.pods.patches import docker_options
 from qvl_doctor.launch.shell.docker import DockerSource
 
-#: Where the image's entry point is the program, this starts the same server.
+#: Starts the same server as an image whose entry point is the program.
 _PROGRAM = ("vllm", "serve")
 _IMAGE = "vllm/vllm-openai"
 _VARIABLE = re.compile(r"\$\w+|\$\{\w+\}")
@@ -29,7 +29,7 @@ def shell_line(command: Command, *, reveal: bool = False) -> str:
 
 
 def docker_line(command: Command, image: str = "", *, reveal: bool = False) -> str:
-    """The command as one line of `docker run`: the user's own with all its options, if it was one, else a new one."""
+    """The command as one line of `docker run`: the user's own with all its options, or else a new one."""
     shown = command if reveal else masked(command)
     if isinstance(command.source, DockerSource):
         return _out(_own_docker_line(shown, command.source), reveal=reveal)
@@ -41,7 +41,7 @@ def docker_line(command: Command, image: str = "", *, reveal: bool = False) -> s
         "{0}:{0}".format(shown.value("--port") or "8000"),
     ]
     env = [word for name, value in shown.env.items() for word in ("-e", _with_variables(f"{name}={value}"))]
-    # With an entry point of its own it does not matter which one the image has.
+    # With its own entry point it does not matter which one the image has.
     start = ["--entrypoint", "vllm", image or shown.image or _IMAGE, "serve"]
     words = ["docker", "run", *map(quoted, options), *env, *map(quoted, start), *_arguments(shown)]
     return _out(" ".join(words), reveal=reveal)
@@ -103,7 +103,7 @@ def _model_at(command: Command) -> int:
 
 
 def _written(command: Command, at: int, word: str) -> str:
-    """A word for a shell: as it is in the user's shell text, if it is there and holds a variable; quotes would stop that."""
+    """A word for a shell: unchanged if the user's shell text has it with a variable, which quotes would not expand."""
     raw = command.source.raw(at) if command.source and at >= 0 and ("$" in word or "`" in word) else ""
     return raw or quoted(word)
 
@@ -113,7 +113,7 @@ def _with_variables(value: str) -> str:
 
 
 def _assignment(name: str, value: str) -> str:
-    """A variable in front of a command. A lone `$NAME` needs no quotes there."""
+    """A variable in front of a command. A single `$NAME` needs no quotes there."""
     return f"{name}={value}" if _VARIABLE.fullmatch(value) else f"{name}={_with_variables(value)}"
 
 

@@ -24,7 +24,7 @@ def inspect_hardware(scene: Scene) -> Iterator[Record]:
     """Observations of what the container requests and what its command needs."""
     yield from _docker_gpus(scene) if scene.shape == "compose" else _gpus(scene)
     yield from _shared_memory(scene)
-    yield from _main_memory(scene)
+    yield from _container_memory(scene)
 
 
 def inspect_docker_run(command: Command) -> Iterator[Record]:
@@ -113,7 +113,7 @@ def _shared_memory(scene: Scene) -> Iterator[Record]:
         yield scene.at(at, "shared_memory_small", name=scene.name, size=bytes_ >> 20, ranks=ranks)
 
 
-def _main_memory(scene: Scene) -> Iterator[Record]:
+def _container_memory(scene: Scene) -> Iterator[Record]:
     """A memory limit below the weights, which pass through container memory, or below what vLLM pins there."""
     limit = quantity_of(scene.command.container.get("memory", ""), docker=scene.shape == "compose") / GIB
     if not limit:

@@ -1,4 +1,4 @@
-"""The containers of Kubernetes manifests and compose files: where they stand, their words and variables, and what is around them.
+"""The containers of Kubernetes manifests and compose files: place, words, variables, and what is around them.
 
 Any map with `containers` counts as a pod, so that Deployments, StatefulSets, Jobs, bare pods, Lists and custom
 resources are read alike; a container may also stand alone.
@@ -43,7 +43,7 @@ class Spot(NamedTuple):
 
 
 def containers(text: str) -> Iterator[Container]:
-    """Every container of a YAML or JSON text, whatever it runs. Raises LaunchError where it is neither."""
+    """Every container of a YAML or JSON text, whatever it runs. Raises LaunchError if the text is neither."""
     return (Container(text, spot) for spot in _all_spots(text))
 
 
@@ -53,7 +53,7 @@ def _all_spots(text: str) -> Iterator[Spot]:
 
 
 def _spots(document: Node) -> Iterator[Spot]:
-    """The containers of a document, wherever they are."""
+    """The containers of a document, at any depth."""
     services = document.get("services")
     if services and not document.get("kind"):
         for key, service in services.resolved.pairs:
@@ -100,7 +100,7 @@ class Container:
         values = [value.resolved for value in (node.get(key) for key in keys) if value]
         self.lists = [value for value in values if value.kind == "list"]
         strings = [value for value in values if value.kind == "scalar" and value.value.strip()]
-        #: A command that is written as one text: words for compose, a mistake that reads like a script for Kubernetes.
+        #: A command that is written as one text: words for compose; for Kubernetes a mistake, read like a script.
         self.string = strings[-1] if strings else None
         self.items = [item for each in self.lists for item in each.items]
         self.words = tuple(item.resolved.value for item in self.items)
@@ -118,12 +118,12 @@ class Container:
 
     @property
     def nodes(self) -> int:
-        """Pods that run one server together: the size of a LeaderWorkerSet, else 1."""
+        """How many pods run one server together: the size of a LeaderWorkerSet, otherwise 1."""
         size = text_at(self.spot.root, "spec", "leaderWorkerTemplate", "size")
         return int(size) if size.isdecimal() and len(size) < 5 and int(size) else 1
 
     def mount(self, path: str) -> str | None:
-        """The name of the volume that is mounted at a path or above it, the nearest one; None if there is none."""
+        """The name of the volume that is mounted at a path or nearest above it; None if there is none."""
         nearest: tuple[str, str | None] = ("", None)
         for mount in entries(self.spot.container, "volumeMounts"):
             at = (mount.text("mountPath") or "").rstrip("/")
@@ -136,7 +136,7 @@ class Container:
         return next((volume for volume in entries(self.spot.pod, "volumes") if volume.text("name") == name), None)
 
     def port_of(self, name: str) -> str:
-        """The number behind the name of a port; what is no such name stays."""
+        """The number of a named port; anything else is returned as it is."""
         found = (
             port.text("containerPort") for port in entries(self.spot.container, "ports") if port.text("name") == name
         )
@@ -149,7 +149,7 @@ class Container:
         return found.resolved if found else None
 
     def _variables(self) -> Iterator[tuple[str, tuple[Node | None, int]]]:
-        """(name, (value, index of the entry)): a list of name and value, of NAME=VALUE, or a map."""
+        """(name, (value, index of the entry)) of a list of name and value, of NAME=VALUE, or of a map."""
         node = self.env_node
         for index, item in enumerate(node.items if node else ()):
             name = item.text("name")
@@ -184,7 +184,7 @@ class Container:
             yield "ipc", "host"
 
     def _shm(self) -> str:
-        """The size of the volume in memory that is mounted at /dev/shm; "memory" if it has no limit."""
+        """The size of the memory volume that is mounted at /dev/shm; "memory" if it has no limit."""
         volume = self.volume(self.mount(SHM) or "")
         directory = volume.get("emptyDir") if volume else None
         if directory is None or directory.text("medium") != "Memory":
@@ -193,7 +193,7 @@ class Container:
 
 
 def _compose_gpus(service: Node) -> str:
-    """What a service asks for: "all", a number of devices, or "some"; "" for none."""
+    """What a service requests: "all", a number of devices, or "some"; "" for none."""
     asked = service.get("gpus")
     if asked:
         return asked.resolved.value or "some"

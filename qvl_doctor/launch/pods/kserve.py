@@ -1,4 +1,4 @@
-"""KServe's InferenceService, whose Hugging Face runtime takes vLLM's flags beside its own and leaves out what it does not know."""
+"""KServe's InferenceService: its Hugging Face runtime takes vLLM's flags besides its own and ignores unknown ones."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from qvl_doctor.launch.command import Command
 from qvl_doctor.launch.yamltext.yaml_tree import Node
 
-#: What stands in front of the arguments in the runtime's image.
+#: What the runtime's image puts before the arguments.
 PROGRAM = ("python3", "-m", "huggingfaceserver")
 _FORMATS = frozenset(("huggingface", "vllm"))
-#: Where the runtime listens unless --http_port says so (kserve/model_server.py).
+#: The runtime's port unless --http_port sets another (kserve/model_server.py).
 PORT = 8080
-#: Kinds of KServe's with containers in them.
+#: KServe's kinds that have containers.
 KINDS = frozenset(("InferenceService", "LLMInferenceService", "InferenceGraph"))
 _HUB = "hf://"
 
 
 def models(node: Node) -> Iterator[tuple[Node, Node]]:
-    """(predictor, model) where a map is the spec of an InferenceService that one of these runtimes serves."""
+    """(predictor, model) if a map is the spec of an InferenceService that one of these runtimes serves."""
     predictor = node.get("predictor")
     model = predictor.resolved.get("model") if predictor else None
     form = model.resolved.get("modelFormat") if model else None
@@ -32,7 +32,7 @@ def is_kserve(command: Command) -> bool:
 
 
 def model_of(command: Command, model: Node) -> str:
-    """The model's name on the Hub, "" where it comes from elsewhere."""
+    """The model's name on the Hub; "" if it comes from elsewhere."""
     uri = model.text("storageUri") or ""
     named = command.value("--model-id") or (uri.removeprefix(_HUB) if uri.startswith(_HUB) else "")
     return named.partition(":")[0]

@@ -1,7 +1,7 @@
 """The patches around a command that rules name: a volume, a limit, a probe, as each kind of file writes them.
 
-A patch is told as what a map of the file is to hold; `yamlgrow` merges that into the text. What a file cannot express
-is left out.
+A patch says what a map of the file is to hold; `yaml_merging` merges that into the text. What a file cannot express is
+left out.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from qvl_doctor.launch.yamltext.yaml_merging import block, grown, set_to, value_
 from qvl_doctor.launch.yamltext.yaml_tree import Node, deep, entries
 from qvl_doctor.model import NOTHING
 
-#: What vLLM's own page on Kubernetes gives /dev/shm.
+#: The size of /dev/shm in vLLM's own page on Kubernetes.
 _SHM_SIZE = {"kubernetes": "2Gi", "compose": "2gb", "docker": "2g"}
 #: A startup probe that waits too long only delays the restart of a start that hangs; one that is too short kills every
 #: start.
 _LEAST_WAIT_S = 1800
 _PERIOD_S = 10
 _CACHE = "/root/.cache/huggingface"
-#: On the host, which compose finds behind the ~, and a volume of Docker's own, as no quotes keep a shell from it.
+#: On the host, which compose finds by the ~, and a volume of Docker's own, since no quotes keep a shell from expanding
+#: it.
 _HOST_CACHE, _VOLUME = "~/.cache/huggingface", "huggingface-cache"
 
 Wanted = Mapping[str, Any]
@@ -39,7 +40,7 @@ class _Wants(NamedTuple):
 
 
 def manifest_edits(commands: Sequence[Command]) -> Iterator[Edit]:
-    """The edits that all patches of the commands of one manifest come to. What several of them want of one map is merged first."""
+    """The edits of all patches for the commands of one manifest; what several want of one map is merged first."""
     wanted: dict[int, tuple[ManifestSource, Node, dict[str, Any]]] = {}  # by where a map begins
     for command in commands:
         source = command.source
@@ -57,7 +58,7 @@ def manifest_edits(commands: Sequence[Command]) -> Iterator[Edit]:
 
 
 def _workers(box: Container, name: str) -> list[Container]:
-    """The containers of a LeaderWorkerSet's workers, which hold GPUs as the leader does and have no vLLM command of their own."""
+    """The containers of a LeaderWorkerSet's workers: they hold GPUs like the leader, and have no vLLM command."""
     if box.nodes < 2 or name not in {"shm-volume", "gpu-resource"}:
         return []
     root = box.spot.root.start
@@ -67,7 +68,7 @@ def _workers(box: Container, name: str) -> list[Container]:
 
 
 def snippet(name: str) -> tuple[str, ...]:
-    """What a patch adds to the spec of a pod whose container is called vllm, as lines of YAML; none for a patch that only mends."""
+    """What a patch adds to the spec of a pod with a container vllm, as YAML lines; none if it only corrects."""
     (command,) = read_manifest("kind: Pod\nspec:\n  containers:\n  - {name: vllm, image: vllm/vllm-openai}\n")
     source = command.source
     wants = _wants(name, command, source.box) if isinstance(source, ManifestSource) else _Wants()
@@ -76,7 +77,7 @@ def snippet(name: str) -> tuple[str, ...]:
 
 
 def docker_options(command: Command) -> tuple[tuple[str, ...], ...]:
-    """The options of `docker run` that the patches come to, where they are not there yet."""
+    """The options of `docker run` for the patches, unless they are there already."""
     found: dict[str, tuple[str, ...]] = {
         "gpu-resource": () if command.container.get("gpus") else ("--gpus", "all"),
         "shm-volume": () if command.container.get("shm-size") else ("--shm-size", _SHM_SIZE["docker"]),
@@ -116,7 +117,7 @@ def _gpus(command: Command, box: Container) -> _Wants:
 
 
 def _shared_memory(command: Command, box: Container) -> _Wants:
-    """A volume in memory at /dev/shm: a new one, or the one that is mounted there made right."""
+    """A memory volume at /dev/shm: a new one, or the mounted one corrected."""
     del command
     pod = box.spot.pod
     if pod is None:
@@ -135,7 +136,7 @@ def _shared_memory(command: Command, box: Container) -> _Wants:
 
 
 def _medium(command: Command, box: Container) -> _Wants:
-    """Every medium that Kubernetes does not know, put right."""
+    """Every medium that Kubernetes does not support, corrected."""
     del command
     media = [deep(volume, "emptyDir", "medium") for volume in entries(box.spot.pod, "volumes")]
     wrong = [
@@ -145,21 +146,24 @@ def _medium(command: Command, box: Container) -> _Wants:
 
 
 def _startup_probe(command: Command, box: Container) -> _Wants:
-    """A startup probe with the handler of the liveness probe, that waits twice as long as a start took."""
+    """A startup probe with the handler of the liveness probe that waits twice as long as a start took."""
     wait = max(_LEAST_WAIT_S, 2 * command.start_s)
     probe: dict[str, Any] = {"periodSeconds": _PERIOD_S, "failureThreshold": math.ceil(wait / _PERIOD_S)}
     if not box.spot.container.get("startupProbe"):
         liveness = box.spot.container.get("livenessProbe")
         held = value_of(liveness) if liveness else {}
         handlers = {key: held[key] for key in ("httpGet", "tcpSocket", "exec", "grpc") if key in held}
-        if not handlers or {"probe-ports", "probe-paths"} & set(command.pod):  # that handler is wrong itself
+        if not handlers or {"probe-ports", "probe-paths"} & set(command.pod):  # that handler itself is wrong
             handlers = {"httpGet": {"path": "/health", "port": _port(command)}} if _port(command) else {}
         probe = handlers | probe if handlers else {}
     return _Wants({"startupProbe": probe} if probe else NOTHING)
 
 
 def _cache_volume(command: Command, box: Container) -> _Wants:
-    """A volume where models are kept. An emptyDir outlives restarts of the container, not the pod; a claim would have to exist."""
+    """A volume where models are kept.
+
+    An emptyDir outlives restarts of the container, not the pod; a claim would have to exist.
+    """
     path = _cache(command)
     if box.spot.pod is None or box.mount(path) is not None:
         return _Wants()
@@ -182,14 +186,14 @@ def _readiness_probe(command: Command, box: Container) -> _Wants:
 
 
 def _probe_ports(command: Command, box: Container) -> _Wants:
-    """All probes on the port of vLLM."""
+    """All probes on vLLM's port."""
     ports = [asked.get("port") for asked in _asked(box)]
     wrong = [port.resolved for port in ports if port and box.port_of(port.resolved.value) != str(_port(command))]
     return _Wants(edits=tuple(set_to(port, _port(command)) for port in wrong))
 
 
 def _probe_paths(command: Command, box: Container) -> _Wants:
-    """All probes on a path that is open to everybody."""
+    """All probes on a path that needs no key."""
     del command
     paths = [asked.get("path") for asked in _asked(box)]
     return _Wants(
@@ -223,7 +227,7 @@ _KUBERNETES = {
     "cache-volume": _cache_volume,
     "enable-service-links-false": _no_links,
 }
-#: The names of all patches: what a rule may ask for.
+#: The names of all patches, which rules may use.
 PATCHES = tuple(sorted(_KUBERNETES))
 
 # ---- Compose

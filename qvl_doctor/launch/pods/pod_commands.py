@@ -30,16 +30,16 @@ from qvl_doctor.launch.views import WholeText
 from qvl_doctor.launch.yamltext import yaml_edits
 from qvl_doctor.launch.yamltext.yaml_tree import Node
 
-#: What YAML takes for something else than a text, and Kubernetes then refuses in `args` and in the value of a variable.
+#: What YAML reads as something other than text, and Kubernetes then refuses in `args` and in the value of a variable.
 _NO_TEXT = re.compile(
     r"[-+]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|0x[0-9a-fA-F]+|true|false|yes|no|on|off|null|~|", re.IGNORECASE
 )
-_NULLS = frozenset(("", "~", "null"))  # which are no value, and taken for a variable
+_NULLS = frozenset(("", "~", "null"))  # they are no value, and accepted for a variable
 _NAME = "vllm"
 
 
 def read_manifest(text: str, release: str = "") -> Iterator[Command]:
-    """The vLLM commands of all containers of a YAML or JSON text. Raises LaunchError where it is neither."""
+    """The vLLM commands of all containers of a YAML or JSON text. Raises LaunchError if the text is neither."""
     for box in containers(text):
         yield from _commands(text, box, release)
 
@@ -81,7 +81,7 @@ def _entry_point_is_vllm(box: Container) -> bool:
 def _inner(text: str, box: Container, release: str) -> Iterator[Command]:
     """The commands of a script, or of words that are written as one text."""
     whole = WholeText(text)
-    # What does not name vLLM need not even be shell text that we can read.
+    # What does not name vLLM need not even be readable shell text.
     if box.script >= 0 and box.items[box.script].kind == "scalar" and _NAME in box.words[box.script]:
         yield from shell_commands.read_shell(yaml_edits.view_of(whole, box.items[box.script]), release)
     if box.string is None:
@@ -117,7 +117,7 @@ class ManifestSource:
         return [*(self._inner.problems if self._inner else ()), *self._no_texts()]
 
     def _no_texts(self) -> Iterator[Problem]:
-        """Numbers and truths where Kubernetes wants texts."""
+        """Numbers and truth values where Kubernetes requires texts."""
         if self.shape != "kubernetes":
             return
         for index, item in enumerate(self.box.items):
@@ -153,7 +153,7 @@ class ManifestSource:
         edits = list(
             self._inner.edits(Changes(changes.splices, inside)) if self._inner else self._words(changes.splices)
         )
-        # A new key of the container comes behind what is added to its last one.
+        # A new key of the container comes after what is added to its last one.
         edits += self._env(outside)
         edits += self._quotes({edit.start for edit in edits})
         image = self.box.spot.container.get("image")
@@ -162,7 +162,7 @@ class ManifestSource:
         return edits
 
     def _quotes(self, changed: Collection[int]) -> Iterator[Edit]:
-        """Quotes around what Kubernetes would take for a number or a truth, where nothing else is changed."""
+        """Quotes around what Kubernetes would read as a number or a truth value, if nothing else is changed there."""
         texts = [*self.box.items, *(value for value, _ in self.box.variables.values() if value)]
         for item in texts if self.shape == "kubernetes" else ():
             if _is_no_text(item) and item.stop > item.start and item.start not in changed:

@@ -50,7 +50,7 @@ _BARE = frozenset(
     )
 )
 _BARE_LETTERS = frozenset("ditPq")
-#: What else is told of a container: option -> name.
+#: What else is reported of a container: option -> name.
 _FACTS = {
     "--gpus": "gpus",
     "--runtime": "runtime",
@@ -66,7 +66,7 @@ _SHM = "/dev/shm"  # noqa: S108 — nothing is written there
 
 
 class Run(NamedTuple):
-    """Where things stand among the words of a `docker run`. `env` holds (index of NAME=VALUE, index of its option, option)."""
+    """The parts of a `docker run` among its words. `env` holds (index of NAME=VALUE, index of its option, option)."""
 
     image: int
     entrypoint: str
@@ -120,7 +120,7 @@ def _option(words: Sequence[str], at: int) -> tuple[str, str, int, int]:
 
 
 def read(words: Sequence[str], run: Run, release: str) -> Reading | None:
-    """The vLLM arguments behind the image: after `vllm serve`, or all of them where the image's entry point is vLLM."""
+    """The vLLM arguments after the image: after `vllm serve`, or all of them if the image's entry point is vLLM."""
     behind = [*([run.entrypoint] if run.entrypoint else []), *words[run.image + 1 :]]
     offset = run.image + 1 - bool(run.entrypoint)
     first = argv.first_argument(behind)
@@ -136,7 +136,7 @@ def _only_arguments(words: Sequence[str]) -> bool:
 
 
 class DockerSource:
-    """A command that a `docker run` starts. The container's environment counts, and what a script inside it sets on top."""
+    """A command that a `docker run` starts. The container's environment counts, and what a script inside it adds."""
 
     shape = "docker"
 
@@ -150,7 +150,7 @@ class DockerSource:
         self.env: Mapping[str, str] = {**self._own, **(inner.env if inner else {})}
 
     def _value(self, at: int) -> str:
-        """What stands behind NAME= in `-e NAME=VALUE` or `--env=NAME=VALUE`."""
+        """What follows NAME= in `-e NAME=VALUE` or `--env=NAME=VALUE`."""
         word = self._text.words[at]
         return (word.partition("=")[2] if word.startswith("--env=") else word).partition("=")[2]
 

@@ -1,7 +1,7 @@
-"""Shell text as words that know where they stand, without ever running it.
+"""Shell text as words with their places; it is never run.
 
-People paste commands out of terminals, blogs and YAML: line continuations get lost, comments stand behind backslashes,
-prompts come along. What a shell would misunderstand is understood as it was meant, and noted as a `Repair`. Expansions
+People paste commands out of terminals, blogs and YAML: line continuations get lost, comments follow backslashes,
+prompts come along. What a shell would misunderstand is read as it was meant, and noted as a `Repair`. Expansions
 (`$MODEL`, `$(nproc)`) stay as they are.
 """
 
@@ -21,7 +21,7 @@ _PLAIN = re.compile(rf"[^\s\\'\"`${re.escape(_OPERATORS)}]+")
 _DOUBLE = re.compile(r'[^"\\`$]+|\$')
 _CONTINUED = re.compile(r"\\(?P<blank>[ \t]*)(?P<comment>(?<=[ \t])#[^\r\n]*)?(?:\r?\n|\Z)")
 _NEWLINE_LOST = re.compile(r"\\[ \t]+")
-#: Behind a line's end: the next line that is not empty and no comment begins with a flag.
+#: After the end of a line: the next line that is neither empty nor a comment begins with a flag.
 _FLAG_FOLLOWS = re.compile(rf"(?:[ \t\r]*(?:#[^\n]*)?\n)*(?=[ \t]*{_FLAG_START})")
 _COMMENT = re.compile(r"#[^\r\n]*")
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*$", re.MULTILINE)
@@ -37,7 +37,7 @@ class Word(NamedTuple):
 
 
 class Repair(NamedTuple):
-    """A piece of text that a shell would misunderstand, and what to write there. `note` is a comment that stood in the way."""
+    """A piece of text that a shell would misunderstand, and what to write there. `note`: a comment in its way."""
 
     kind: str
     start: int
@@ -75,7 +75,7 @@ def checked_text(text: str) -> str:
 
 
 def parts(text: str) -> list[Part]:
-    """The simple commands of a shell text, in order. Linear in its length. Raises LaunchError where a quote is never closed."""
+    """The simple commands of a shell text, in linear time. Raises LaunchError if a quote is never closed."""
     # The fences of a Markdown block would be command substitutions.
     return _Lexer(_FENCE.sub(lambda fence: " " * len(fence.group()), checked_text(text))).run()
 
@@ -87,7 +87,7 @@ class _Lexer:
         self.found: list[Part] = []
         self.words: list[Word] = []
         self.repairs: list[Repair] = []
-        self.skip_word = False  # behind a redirection
+        self.skip_word = False  # after a redirection
         self.line_start = 0  # of the line that is read, if a backslash joined it to the one before
         self.notes: list[tuple[int, str]] = []
 
@@ -130,7 +130,7 @@ class _Lexer:
         between = self.text[self.at : follows.end()]
         notes = [note for _, note in self.notes] + [found.group() for found in _COMMENT.finditer(between)]
         if self.line_start and not self.text[self.line_start : self.notes[0][0] if self.notes else self.at].strip():
-            # A line that is empty or only a comment, behind a backslash.
+            # A line after a backslash that is empty or only a comment.
             self._repair("comment-between" if self.notes else "line-between", self.line_start, follows.end(), "", notes)
         else:
             start = self.notes[0][0] if self.notes else self.at
@@ -185,7 +185,7 @@ class _Lexer:
             pieces.append(piece)
         if (
             self.at == start
-        ):  # a lone carriage return and the like: neither a blank for the shell nor part of a plain word
+        ):  # a single carriage return and the like: neither a space for the shell nor part of a plain word
             pieces.append(self.text[start])
             self.at += 1
         if not self.skip_word:
@@ -193,7 +193,7 @@ class _Lexer:
         self.skip_word = False
 
     def _piece(self) -> str | None:
-        """One piece of a word: plain text, quoted text, an escape or an expansion. None where the word ends."""
+        """One piece of a word: plain text, quoted text, an escape or an expansion. None at the end of the word."""
         char = self.text[self.at]
         if char == "\\":
             return self._escape()
@@ -276,7 +276,7 @@ class _Lexer:
         return end
 
     def _balanced(self, start: int) -> int:
-        """Behind the bracket that closes the one at `start`."""
+        """The offset after the bracket that closes the one at `start`."""
         depth = 0
         for found in re.compile(r"[()]").finditer(self.text, start):
             depth += 1 if found.group() == "(" else -1

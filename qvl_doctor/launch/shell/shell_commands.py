@@ -1,4 +1,4 @@
-"""vLLM commands in shell text: alone, among others, behind `exec` and variables, in `sh -c` and in `docker run`."""
+"""vLLM commands in shell text: alone, among others, after `exec` and variables, in `sh -c` and in `docker run`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 _SHELLS = frozenset(("sh", "bash", "zsh", "dash", "ash", "ksh"))
 _SCRIPT_OPTION = re.compile(r"-[a-zA-Z]*c")
 _KEYWORDS = frozenset(("then", "do", "else", "{", "!", "time", "if", "while"))
-#: What a terminal shows in front of a command.
+#: What a terminal shows before a command.
 _PROMPT = re.compile(r"(?:.*[\w~\]:)])?[$#%>➜❯]")
 _DEEPEST = 4
 
 
 class ShellSource:
-    """A command in shell text. Variables may stand in front of it, or in an `export` before."""
+    """A command in shell text. Variables may be set before it, or in an earlier `export`."""
 
     shape = "shell"
     image = ""
@@ -50,7 +50,7 @@ class ShellSource:
 
 
 class Variables:
-    """The environment that shell text sets for a command: by assignments in front of it and by `export`."""
+    """The environment that shell text sets for a command: by assignments before it and by `export`."""
 
     def __init__(self, part: Part, first: int, exports: Sequence[Part]) -> None:
         self._command = part.words
@@ -82,7 +82,7 @@ class Variables:
 
 
 def read_shell(view: View, release: str = "", depth: int = 0) -> Iterator[Command]:
-    """Every vLLM command in a shell text. Raises LaunchError where the text is no shell text."""
+    """Every vLLM command in a shell text. Raises LaunchError if the text is not shell text."""
     exports: list[Part] = []
     for part in parts_of(view):
         if any(word.text == "export" for word in part.words[:2]):  # the first may be a prompt
@@ -99,7 +99,7 @@ def parts_of(view: View) -> list[Part]:
 
 
 def read_part(view: View, part: Part, exports: Sequence[Part], release: str, depth: int) -> Iterator[Command]:
-    """The vLLM commands in one simple command: several only if it holds a script that has several."""
+    """The vLLM commands in one simple command; several only if it holds a script that has several."""
     text = ShellText(view, part)
     run = docker.parse(text.words)
     if run:
@@ -117,7 +117,7 @@ def read_part(view: View, part: Part, exports: Sequence[Part], release: str, dep
 
 
 def read_words(view: View, part: Part, program: tuple[str, ...], release: str) -> Command:
-    """The words of a text that are all arguments of a program which is named elsewhere."""
+    """The words of a text that are all arguments of a program named elsewhere."""
     text = ShellText(view, part)
     reading = argv.read_arguments(text.words, 0, release)._replace(program=program)
     source = ShellSource(text, reading, Variables(part, 0, ()))
@@ -184,7 +184,7 @@ def _program_start(words: Sequence[Word]) -> int:
 
 
 def _without_export(name: str, word: Word, part: Part) -> Edit:
-    """`export A=1 B=2` without A; `unset A` where nothing else is exported."""
+    """`export A=1 B=2` without A; `unset A` if nothing else is exported."""
     at = part.words.index(word)
     if len(dict(_assignments(part.words))) == 1:
         return Edit(part.words[at - 1].start, word.stop, f"unset {name}")

@@ -1,4 +1,4 @@
-"""One command of a shell text, and how to change its words there: in place, with the user's quotes, lines and comments."""
+"""One command of a shell text, and how to change its words in place, with the user's quotes, lines and comments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ShellText:
         )
 
     def place(self, index: int) -> Place:
-        """Where a word stands."""
+        """The place of a word."""
         words = self.part.words
         return self.view.place(words[index].start if index < len(words) else words[-1].stop)._replace(argument=index)
 
@@ -41,7 +41,7 @@ class ShellText:
         return self.view.text[word.start : word.stop]
 
     def edits(self, splices: Iterable[Splice], more: Sequence[Edit] = ()) -> list[Edit]:
-        """The edits of the whole input that make the splices. What a shell would misunderstand is repaired on the way."""
+        """The edits of the whole input that make the splices. What a shell would misunderstand is repaired, too."""
         edits = [edit for splice in splices for edit in self._edits(splice)]
         taken = [(edit.start, edit.stop) for edit in edits if edit.stop > edit.start]
         edits += more
@@ -67,7 +67,7 @@ class ShellText:
         return [Edit(old[0].start, old[-1].stop, " ".join(map(shlex.quote, new)))]
 
     def _removal(self, splice: Splice) -> Edit:
-        """The words with what parts them from the one before, so that no empty line stays."""
+        """The words with what separates them from the word before, so that no empty line is left."""
         words = self.part.words
         if splice.start == 0:
             return Edit(words[0].start, words[splice.stop].start if splice.stop < len(words) else words[-1].stop, "")
@@ -77,7 +77,7 @@ class ShellText:
         return " ".join(map(shlex.quote, group))
 
     def _separator(self) -> str:
-        """What parts two flags: a new line where the user begins one for each, else a blank."""
+        """What separates two flags: a new line if the user begins one for each, otherwise a space."""
         words = self.part.words
         for before, word in zip(reversed(words[:-1]), reversed(words), strict=False):
             gap = self._repaired_gap(before.stop, word.start)
@@ -103,7 +103,7 @@ class ShellText:
         return _quoted_like(raw, text)
 
     def _notes(self, notes: Sequence[str]) -> list[Edit]:
-        """Comments that stood where none can stand: above the command."""
+        """Comments from places where none can stand, above the command."""
         if not notes:
             return []
         text, start = self.view.text, self.part.words[0].start

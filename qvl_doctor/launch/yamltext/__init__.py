@@ -1,1 +1,1 @@
-"""YAML as text: read with the place of each piece, edited and merged where it stands."""
+"""YAML as text: read with the place of each piece, edited and merged in place."""

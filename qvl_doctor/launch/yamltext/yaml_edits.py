@@ -1,4 +1,4 @@
-"""Edits of YAML text: values, entries of lists and entries of maps, in the way in which their neighbours are written."""
+"""Edits of YAML text: values, entries of lists and entries of maps, written like their neighbors."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from qvl_doctor.launch.command import Edit
 from qvl_doctor.launch.views import Encoded, Lines, View
 from qvl_doctor.launch.yamltext.yaml_tree import Node
 
-#: What may stand without quotes: it begins like a word, a path or a flag (a number would be read as one), and holds
-#: nothing that ends it.
+#: What needs no quotes: it begins like a word, a path or a flag (a number would be read as one), and holds nothing that
+#: ends it.
 _PLAIN = re.compile(r"(?:-{1,2}[A-Za-z]|[A-Za-z_/$])(?:[^\s:#]|:(?=\S)|(?<=\S)#| (?=[^\s#]))*")
 _MEANS_MORE = re.compile(r"(?:true|false|null|yes|no|on|off|y|n)", re.IGNORECASE)
 _UNWRITABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -20,13 +20,13 @@ _FLOW_SIGNS = frozenset(",[]{}")
 _HEADER = re.compile(r"[|>][+\-0-9]*[^\n]*\n")
 
 
-#: A new entry of a list or map: its keys and values. A text alone has the key "".
+#: A new entry of a list or map: its keys and values. A single text has the key "".
 Entry = Sequence[tuple[str, str]]
 _PLAIN_NODE = Node("scalar", 0, 0, 0)
 
 
 def scalar(text: str, like: Node | None = None, *, flow: bool = False) -> str:
-    """A text as YAML, in the quotes of its neighbour. What would be read as a number or more gets double quotes."""
+    """A text as YAML, in the quotes of its neighbor. What would be read as a number or more gets double quotes."""
     style = like.style if like else '"'
     if style == "'" and text.isprintable():
         return "'" + text.replace("'", "''") + "'"
@@ -37,7 +37,10 @@ def scalar(text: str, like: Node | None = None, *, flow: bool = False) -> str:
 
 
 def double_quoted(text: str) -> str:
-    """A text in the quotes that JSON and YAML share. What YAML would take for the end of a line, or not take at all, is escaped."""
+    """A text in the quotes that JSON and YAML share.
+
+    What YAML would read as the end of a line, or not accept at all, is escaped.
+    """
     return _UNWRITABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
@@ -59,7 +62,7 @@ def view_of(whole: View, node: Node) -> View:
 
 
 def _folded(lines: Sequence[str]) -> str:
-    """The lines of a `>` block: each end of a line is one blank, but not at empty and indented lines."""
+    """The lines of a `>` block: the end of a line is one space, except at empty and indented lines."""
     text = lines[0] if lines else ""
     for before, line in pairwise(lines):
         apart = not before.strip() or not line.strip() or before[0] in " \t" or line[0] in " \t"
@@ -68,8 +71,8 @@ def _folded(lines: Sequence[str]) -> str:
 
 
 def replaced(node: Node, text: str, *, flow: bool = False) -> Edit:
-    """Another text in the place of a scalar."""
-    if node.start == node.stop:  # nothing stands behind the dash or colon
+    """Another text in place of a scalar."""
+    if node.start == node.stop:  # nothing follows the dash or colon
         return Edit(node.start, node.stop, " " + scalar(text))
     return Edit(node.start, node.stop, scalar(text, node if node.style in {"", "'", '"'} else None, flow=flow))
 
@@ -77,10 +80,10 @@ def replaced(node: Node, text: str, *, flow: bool = False) -> Edit:
 def list_edits(
     text: str, parent: Node, changed: Mapping[int, str], gone: Collection[int], added: Mapping[int, Sequence[str]]
 ) -> Iterator[Edit]:
-    """Entries of a list of texts changed, taken away and added (behind an index; -1: in front)."""
+    """Entries of a list of texts changed, removed and added (after an index; -1: in front)."""
     changed, gone, added = dict(changed), set(gone), dict(added)
     if len(gone) == len(parent.items) and added:
-        # Where nothing would stay, the first new entry stands in the place of the first old one.
+        # If nothing would stay, the first new entry replaces the first old one.
         first, *rest = [value for values in added.values() for value in values]
         changed[0], added = first, {0: rest}
         gone.discard(0)
@@ -93,7 +96,7 @@ def list_edits(
 
 
 def entries_edits(text: str, parent: Node, gone: Sequence[int], entries: Sequence[Entry]) -> Iterator[Edit]:
-    """Entries of a list of maps, or of a map, taken away, and new ones at the end."""
+    """Entries of a list of maps, or of a map, removed, and new ones at the end."""
     spans = parent.items or [pair_of(*pair) for pair in parent.pairs]
     if len(gone) == len(spans) and entries:
         first, gone, entries = spans[0], gone[1:], list(entries)
@@ -123,7 +126,7 @@ def _entry(parent: Node, entry: Entry, indent: str) -> str:
 
 
 def _inserted(text: str, parent: Node, index: int, entries: Sequence[Entry]) -> Iterator[Edit]:
-    """New entries behind the one of an index."""
+    """New entries after the one at an index."""
     spans = parent.items or [pair_of(*pair) for pair in parent.pairs]
     dash = dash_of(text, parent) if parent.items else " " * spans[0].column
     new = [_entry(parent, lines, " " * len(dash)) for lines in entries]
@@ -140,7 +143,7 @@ def _inserted(text: str, parent: Node, index: int, entries: Sequence[Entry]) -> 
 
 
 def _removed(text: str, parent: Node, spans: Sequence[Node], start: int, stop: int) -> Edit:
-    """The entries from `start` to `stop` taken away, with their lines."""
+    """The entries from `start` to `stop` removed, with their lines."""
     if parent.flow:
         if start:
             return Edit(spans[start - 1].stop, spans[stop - 1].stop, "")
@@ -153,14 +156,14 @@ def _removed(text: str, parent: Node, spans: Sequence[Node], start: int, stop: i
 
 
 def _runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Neighbouring indices as (first, behind the last)."""
+    """Neighboring indices as (first, one after the last)."""
     for _, group in groupby(enumerate(indices), key=lambda pair: pair[1] - pair[0]):
         run = [index for _, index in group]
         yield run[0], run[-1] + 1
 
 
 def entry_list(text: str, parent: Node, key: str, entries: Sequence[Entry], after: Node | None = None) -> Edit:
-    """A new list under a key of a map that has nothing yet: in its place, or else behind the value `after` or at the end."""
+    """A new list under a key of a map that has nothing yet: in its place, or after the value `after`, or at the end."""
     last, there = after or parent.pairs[-1][1], parent.get(key)
     new = Node("list", 0, 0, 0, flow=parent.flow or there is not None)
     in_brackets = f"[{', '.join(_entry(new, entry, '') for entry in entries)}]"
@@ -176,12 +179,12 @@ def entry_list(text: str, parent: Node, key: str, entries: Sequence[Entry], afte
 
 
 def line_start(text: str, offset: int) -> int:
-    """The offset at which the line of an offset begins."""
+    """The offset where the line of an offset begins."""
     return text.rfind("\n", 0, offset) + 1
 
 
 def line_end(text: str, offset: int) -> int:
-    """The offset of the end of the line, in front of its line break."""
+    """The offset of the end of the line, before its line break."""
     end = text.find("\n", offset)
     end = len(text) if end < 0 else end
     return end - 1 if end > offset and text[end - 1] == "\r" else end
@@ -198,7 +201,7 @@ def dash_of(text: str, parent: Node) -> str:
 
 
 def _quoting(items: Sequence[Node]) -> Node | None:
-    """An entry that is quoted as most are, the last of them; texts in blocks do not count."""
+    """The last of the entries that are quoted like most; texts in blocks do not count."""
     styles = [item for item in items if item.kind == "scalar" and item.style in {"", "'", '"'}]
     if not styles:
         return None
@@ -214,7 +217,7 @@ def _flow_separator(text: str, items: Sequence[Node]) -> str:
 
 
 def list_indent(parent: Node) -> str:
-    """How much further than its key a list is indented in this map: two blanks, or none."""
+    """How much further than its key a list is indented in this map: two spaces, or none."""
     for key, value in parent.pairs:
         if value.kind == "list" and not value.flow and value.items:
             return " " * max(0, value.column - key.column)

@@ -1,4 +1,4 @@
-"""Values of any shape merged into YAML text: what is there is changed where it stands, the rest is added in the way of its neighbours."""
+"""Values of any shape merged into YAML text: old values are changed in place, new ones written like their neighbors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ _STEP = 2
 
 
 def grown(text: str, node: Node, wanted: Mapping[str, Any]) -> Iterator[Edit]:
-    """The edits that make a map hold `wanted`, made of maps, lists, texts, whole numbers and truths.
+    """The edits that make a map hold `wanted`, made of maps, lists, texts, whole numbers and truth values.
 
-    Maps are merged, entries of lists are added behind those that are there, and anything else takes the place of what
-    was there.
+    Maps are merged, entries of lists are added after the existing ones, and anything else replaces what was there.
     """
     missing: dict[str, Any] = {}
     for key, value in wanted.items():
@@ -36,12 +35,12 @@ def grown(text: str, node: Node, wanted: Mapping[str, Any]) -> Iterator[Edit]:
 
 
 def plain(value: Any) -> str:
-    """A text, number or truth as YAML reads it without quotes."""
+    """A text, number or truth value as YAML reads it without quotes."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def value_of(node: Node) -> Any:
-    """A node as plain values, numbers and truths told from texts by their quotes."""
+    """A node as plain values; numbers and truth values are told from texts by their quotes."""
     node = node.resolved
     if node.kind == "map":
         return {key.value: value_of(value) for key, value in node.pairs}
@@ -53,7 +52,7 @@ def value_of(node: Node) -> Any:
 
 
 def set_to(there: Node, value: Any) -> Edit:
-    """Another value in the place of a scalar, or of an empty list or map."""
+    """Another value in place of a scalar, or of an empty list or map."""
     quoted = there.kind == "scalar" and there.style in {"'", '"'} and not isinstance(value, (Mapping, list, tuple))
     new = scalar(plain(value), there) if quoted else _in_brackets(value)
     return Edit(there.start, there.stop, new if there.stop > there.start else f" {new}")
@@ -97,7 +96,7 @@ def block(value: Mapping[str, Any], indent: int = 0, shift: int = 0) -> Iterator
 
 
 def _entry(entry: Any, dash: str, shift: int) -> Iterator[str]:
-    """An entry of a list in lines, the first behind its dash."""
+    """An entry of a list in lines, the first after its dash."""
     if not isinstance(entry, Mapping) or not entry:
         yield dash + _in_brackets(entry)
         return
@@ -107,7 +106,7 @@ def _entry(entry: Any, dash: str, shift: int) -> Iterator[str]:
 
 
 def _in_brackets(value: Any) -> str:
-    """A value on one line, as YAML and JSON both read it where it is no lone word."""
+    """A value on one line, as both YAML and JSON read it unless it is a single word."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{double_quoted(key)}: {_quoted(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""YAML as a tree that knows where each piece is written, so that a change touches nothing else: comments, quotes and order stay.
+"""YAML as a tree with the place of each piece, so that a change touches nothing else: comments, quotes and order stay.
 
 Built from PyYAML's events. A round trip through a loader and a dumper would fold long lines, move comments and
 re-indent lists; here the text itself is edited. Aliases stay references, so a bomb of them costs nothing.
@@ -17,7 +17,7 @@ from qvl_doctor.launch.shell.lexer import checked_text
 MAX_DEPTH = 64
 MAX_NODES = 50_000
 _MERGE = "<<"
-#: An anchor and a tag in front of a value; both stay when the value is replaced.
+#: An anchor and a tag before a value; both stay when the value is replaced.
 _PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]+)+")
 
 
@@ -47,7 +47,7 @@ class Node:
         return self.target or self
 
     def get(self, key: str, depth: int = 0) -> Node | None:
-        """The value of a key of a map, through aliases and merges; None if it is no map or has no such key."""
+        """The value of a key of a map, through aliases and merges; None if this is no map or has no such key."""
         node = self.resolved
         for name, value in node.pairs:
             if name.value == key and name.kind == "scalar":
@@ -76,7 +76,7 @@ class Node:
 
 
 def deep(node: Node | None, *keys: str) -> Node | None:
-    """The value under keys inside keys; None where one is missing."""
+    """The value under nested keys; None if one is missing."""
     for key in keys:
         found = node.get(key) if node else None
         node = found.resolved if found else None
@@ -84,13 +84,13 @@ def deep(node: Node | None, *keys: str) -> Node | None:
 
 
 def entries(node: Node | None, *keys: str) -> list[Node]:
-    """What the list under keys inside keys holds; [] where there is none."""
+    """The entries of the list under nested keys; [] if there is none."""
     found = deep(node, *keys)
     return [item.resolved for item in found.items] if found else []
 
 
 def text_at(node: Node | None, *keys: str) -> str:
-    """The scalar under keys inside keys; "" where there is none."""
+    """The scalar under nested keys; "" if there is none."""
     found = deep(node, *keys)
     return (found.text() if found else None) or ""
 
@@ -159,7 +159,7 @@ class _Builder:
         return Node(kind, mark.index, event.end_mark.index, mark.column, **more)
 
     def _scalar(self, event: Any) -> Node:
-        """The value alone: behind its anchor and tag, up to the last character that is not blank."""
+        """The value alone: after its anchor and tag, up to the last character that is not white space."""
         node = self._node(event, "scalar", value=event.value, style=event.style or "")
         properties = _PROPERTIES.match(self.text, node.start, node.stop)
         if properties and (event.anchor or event.tag):
