@@ -14,9 +14,12 @@ import seen
 import verify_rules
 from catalogue import Catalogue, Row
 from rule_files import OTHER, write
+from vllm_source import version_key
 
 from qvl_doctor import rulebook
+from qvl_doctor.knowledge import newest_vllm
 
+released = verify_rules.released
 RELEASES = ("0.8.0", "0.8.5", "0.9.0", "0.10.0", "0.11.0")
 LENGTH = "The length {} is more than the {} tokens of the model"
 
@@ -328,3 +331,11 @@ def test_marks_are_held_against_the_newest_release_alone(folder: Path, monkeypat
     options = arguments(folder, row(LENGTH))
     assert verify_rules.main(options) == 1
     assert verify_rules.main([*options, "--release", "0.9.0"]) == 0
+
+
+def test_the_releases_whose_sources_were_published() -> None:
+    known = released()
+    assert list(known) == sorted(known, key=version_key)
+    assert known[-1] == newest_vllm()
+    assert {"0.6.3", "0.6.3.post1", "0.14.1"} <= set(known)
+    assert "0.15.0" not in known
