@@ -16,13 +16,13 @@ from qvl_doctor.launch.observing import arguments_of
 from qvl_doctor.launch.patching import patched
 from qvl_doctor.launch.writing import diff, docker_line, shell_line
 from qvl_doctor.memory import forensics
-from qvl_doctor.memory.solver import Case, alternatives, holds, lacks, solve
+from qvl_doctor.memory.solver import Case, Solution, alternatives, holds, lacks, solve
 from qvl_doctor.messages import both
 from qvl_doctor.model import Commands, Diagnosis, Facts, Finding, Fix, Text, fact_count, fact_map, fact_text, joined
 from qvl_doctor.redaction.line import MASK
 from qvl_doctor.remedies.gpu_memory import others_gib
 from qvl_doctor.sizing import wording
-from qvl_doctor.sizing.case import Known, Unsized, of_arguments, of_facts
+from qvl_doctor.sizing.case import Known, Unsized, given_of, of_arguments, of_facts
 
 #: Flags that change what a start takes on a card.
 SIZING_FLAGS = frozenset(
@@ -58,22 +58,16 @@ def advise(
     release = fact_text(diagnosis.facts, "vllm") or (known.release if known else "")
     given = command or _logged_command(diagnosis.facts, release)
     case = _case(diagnosis.facts, known, command, release)
+    notes: tuple[Text, ...] = ()
     if isinstance(case, Unsized):
-        findings = diagnosis.findings
-        notes: tuple[Text, ...] = (
-            (both(f"sizing.{case.reason}", detail=case.detail),) if any(each.memory for each in findings) else ()
-        )
+        if any(finding.memory for finding in diagnosis.findings):
+            notes = (both(f"sizing.{case.reason}", detail=case.detail),)
     else:
         try:
-            findings, notes = _sized(diagnosis, case, given, release), ()
+            diagnosis = _sized(diagnosis, case, given, release)
         except _BROKEN as error:
-            findings, notes = diagnosis.findings, (both("sizing.numbers", detail=str(error)[:120]),)
-    advised = diagnosis._replace(findings=findings, not_checked=(*diagnosis.not_checked, *notes))
-    if isinstance(case, Case) and any(_short(finding, case, diagnosis.facts) for finding in findings):
-        best = solve(case)
-        ways = tuple(wording.alternative_of(case, trade, found) for trade, found in alternatives(case, best))
-        advised = advised._replace(alternatives=ways)
-    return _with_command(advised, given, release, whole=whole)
+            notes = (both("sizing.numbers", detail=str(error)[:120]),)
+    return _with_command(diagnosis._replace(not_checked=(*diagnosis.not_checked, *notes)), given, release, whole=whole)
 
 
 def _case(facts: Facts, known: Known | None, command: Command | None, release: str) -> Case | Unsized:
@@ -88,16 +82,18 @@ def _case(facts: Facts, known: Known | None, command: Command | None, release: s
     return of_arguments(arguments_of(command, release), asked, command.env)
 
 
-def _sized(diagnosis: Diagnosis, case: Case, command: Command | None, release: str) -> tuple[Finding, ...]:
-    found = []
-    solved = False
-    for finding in diagnosis.findings:
-        changed = _explained(finding, case, diagnosis.facts) if finding.memory else finding
-        changed = _checked(changed, case, command, release, diagnosis.facts)
-        if not solved and _short(finding, case, diagnosis.facts):
-            changed, solved = _solved(changed, case), True
-        found.append(changed)
-    return tuple(found)
+def _sized(diagnosis: Diagnosis, case: Case, command: Command | None, release: str) -> Diagnosis:
+    """What requests were for, which fixes suffice, and for the first shortage that the model sees the change with the least loss."""
+    facts = diagnosis.facts
+    explained = [_explained(each, case, facts) if each.memory else each for each in diagnosis.findings]
+    found = [_checked(each, case, command, release, facts) for each in explained]
+    first = next((index for index, each in enumerate(found) if _short(each, case, facts)), None)
+    if first is None:
+        return diagnosis._replace(findings=tuple(found))
+    best = solve(case)
+    found[first] = _solved(found[first], case, best)
+    ways = tuple(wording.alternative_of(case, trade, other) for trade, other in alternatives(case, best))
+    return diagnosis._replace(findings=tuple(found), alternatives=ways)
 
 
 def _short(finding: Finding, case: Case, facts: Facts) -> bool:
@@ -130,7 +126,7 @@ def _checked(finding: Finding, case: Case, command: Command | None, release: str
     enough: list[Fix] = []
     short: list[Fix] = []
     for fix in finding.fixes:
-        flags = fix.change.get("flags") or {}
+        flags = fix.change.get("flags", {})
         settings = (
             _settings_after(case, command, fix.change, release) if SIZING_FLAGS & flags.keys() and command else None
         )
@@ -149,11 +145,9 @@ def _checked(finding: Finding, case: Case, command: Command | None, release: str
 
 
 def _settings_after(case: Case, command: Command, change: Mapping[str, Any], release: str) -> Any:
-    from qvl_doctor.sizing.case import given_of
-
     after = arguments_of(edit(command, change, release), release)
     before = arguments_of(command, release)
-    quantization = str(case.given.get("quantization") or "")
+    quantization = str(case.given.get("quantization", ""))
     old, new = (given_of(each, quantization) for each in (before, after))
     changed = {name: value for name, value in new.items() if old.get(name) != value}
     for gone in old.keys() - new.keys():
@@ -161,9 +155,8 @@ def _settings_after(case: Case, command: Command, change: Mapping[str, Any], rel
     return case.settings_with(changed)
 
 
-def _solved(finding: Finding, case: Case) -> Finding:
+def _solved(finding: Finding, case: Case, best: Solution | None) -> Finding:
     """The finding with the change that has the least loss in front."""
-    best = solve(case)
     if best is None:
         return finding._replace(why=joined(finding.why, both("advice.no_way")))
     first = wording.fix_of(case, best)
@@ -211,13 +204,15 @@ def _with_secrets(change: Mapping[str, Any], command: Command) -> Mapping[str, A
 
 def _with_command(diagnosis: Diagnosis, command: Command | None, release: str, *, whole: bool) -> Diagnosis:
     """The report's command: the user's own, corrected; and the whole text that it stands in."""
-    after = corrected(diagnosis.findings, command, release) if command else None
-    if command is None or after is None or after == command:
+    if command is None:
+        return diagnosis
+    after = corrected(diagnosis.findings, command, release)
+    if after == command:
         return diagnosis
     before, changed = _line(command), _line(after)
     shown = Commands(before, changed, tuple(diff(command, after))) if changed != before else None
     patch = _patched(after) if whole else ""
-    return diagnosis._replace(command=shown, patch=patch if patch and patch != _patched(command) else "")
+    return diagnosis._replace(command=shown, patch=patch if patch != _patched(command) else "")
 
 
 def _line(command: Command) -> str:

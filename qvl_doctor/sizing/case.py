@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +14,6 @@ from qvl_doctor.memory import gpus, model_cards
 from qvl_doctor.memory.budget import Observed
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.quants import METHODS
-from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.solver import Case
 from qvl_doctor.memory.tensors import Tensor
@@ -65,16 +63,10 @@ _STATED = {
     "dtype": "dtype",
     "block_size": "block_size",
 }
-_OBSERVED = {
-    "total_gib": "total_gib",
-    "weights_gib": "weights_gib",
-    "activation_gib": "activation_gib",
-    "non_torch_gib": "non_torch_gib",
-    "graphs_gib": "graphs_gib",
-    "kv_gib": "kv_gib",
-}
-
-
+#: Facts that are sizes which a log measured.
+_OBSERVED = ("total_gib", "weights_gib", "activation_gib", "non_torch_gib", "graphs_gib", "kv_gib")
+#: A count of items has fewer digits.
+_LONGEST_COUNT = 8
 _VARIABLE = re.compile(
     r"\$(?:\{(?=\w)|(?=\w))(?P<name>\w{1,80})(?::?-(?P<default>[\w.-]{0,80}))?\}?|\$\((?P<kube>\w{1,80})\)"
 )
@@ -169,12 +161,10 @@ def of_facts(facts: Facts, known: Known | None = None) -> Case | Unsized:
     engine = fact_text(facts, "engine")
     if engine in {"V0", "V1"}:
         case = replace(case, given={**case.given, "engine": engine})
-    stated = given_of({**arguments, **said}, str(case.given.get("quantization") or ""))
-    differs = {
-        name: value for name, value in stated.items() if value is not None and _setting(case.settings, name) != value
-    }
+    stated = given_of({**arguments, **said}, str(case.given.get("quantization", "")))
+    differs = {name: value for name, value in stated.items() if getattr(case.settings, name) != value}
     case = replace(case, given={**case.given, **differs})
-    observed = Observed(**{field: _gib(facts, fact) for fact, field in _OBSERVED.items()})
+    observed = Observed(**{name: _gib(facts, name) for name in _OBSERVED})
     if observed.weights_gib is None and case.observed:
         observed = replace(observed, weights_gib=case.observed.weights_gib)
     return replace(case, observed=observed, logged=case.settings)
@@ -212,13 +202,8 @@ def _limits(arguments: Mapping[str, Any]) -> dict[str, Any]:
     counts: dict[str, int] = {}
     dummies: dict[str, dict[str, int]] = {}
     for name, item in value.items():
-        count = item.get("count", 1) if isinstance(item, Mapping) else item
-        if (
-            isinstance(count, (int, str))
-            and not isinstance(count, bool)
-            and str(count).isdecimal()
-            and len(str(count)) < 8
-        ):
+        count = str(item.get("count", 1) if isinstance(item, Mapping) else item)
+        if count.isdecimal() and len(count) < _LONGEST_COUNT:
             counts[str(name)] = int(count)
         if isinstance(item, Mapping):
             sizes = {
@@ -237,22 +222,17 @@ def _processor(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(value: Any, field: str) -> Any:
     """An argument as a setting: a truth, a number in bounds, or a name. None for what leaves the choice to vLLM."""
-    if value is None or value in ("auto", -1, "None"):
+    if value is None or value in ("auto", "None"):
         return None
     if field in {"eager", "chunked_prefill", "skip_encoder_profile"}:
         return value in (True, "yes", "True", "true")
     if field in _WHOLE or field in _SHARES:
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
-        most = _MOST_RANKS if field in {"tp", "pp"} else _MOST
-        if (
-            isinstance(value, bool)
-            or not math.isfinite(number)
-            or not 0 <= number <= most
-            or (field in {"tp", "pp"} and number < 1)
-        ):
+        least, most = (1, _MOST_RANKS) if field in {"tp", "pp"} else (0, _MOST)
+        if isinstance(value, bool) or not least <= number <= most:  # nor NaN
             return None
         return int(number) if field in _WHOLE else number
     return str(value)
@@ -271,11 +251,6 @@ def _card(facts: Facts) -> Gpu | None:
     if found and total:
         return replace(found, total_bytes=int(total * GIB), nominal=False)
     return found or (gpus.of_size(total) if total and 1 <= total <= 4096 else None)
-
-
-def _setting(settings: Settings, name: str) -> Any:
-    value = getattr(settings, name)
-    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _gib(facts: Facts, name: str) -> float | None:
