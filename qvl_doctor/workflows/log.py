@@ -12,7 +12,7 @@ from qvl_doctor.errors import InputError, UsageError
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import open_input, read_chunks
 from qvl_doctor.messages import both
-from qvl_doctor.model import NOTHING, Diagnosis, Facts, Hit, Rule, Text, fact_text
+from qvl_doctor.model import NOTHING, Diagnosis, Facts, Hit, Rule, Text, fact_number, fact_text
 from qvl_doctor.workflows.advice import advised
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def startup_s(path: str, rules: Sequence[Rule] = ()) -> float:
     engine = Streams(rules or rulebook.shipped(packed=True))
     with open_input(path) as stream:
         feed(read_chunks(stream, path), engine)
-    seconds = engine.finish(path).facts.get("startup_s")
+    seconds = fact_number(engine.finish(path).facts, "startup_s")
     if seconds is None:
         raise UsageError("error_manifest.no_start", path=path)
-    return float(seconds.value)
+    return seconds
