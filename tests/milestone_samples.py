@@ -175,7 +175,7 @@ BOUND = (
 )
 ASKED = (
     (
-        "[shutdown] API server: shutdown triggered",
+        "[shutdown] API server: ",
         "INFO 02-16 10:03:00 [launcher.py:256] [shutdown] API server: shutdown triggered",
     ),
     ("Shutting down FastAPI HTTP server", "INFO 02-16 10:03:00 [launcher.py:99] Shutting down FastAPI HTTP server."),

@@ -10,7 +10,14 @@ from qvl_doctor.diagnose.conditions import applies, facts_hold, hit_holds, on_pl
 from qvl_doctor.diagnose.fixing import fill_text, fixes_of, shown_captures, values_of
 from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.ranking import order, roles, winners
-from qvl_doctor.diagnose.unrecognized import finding_of, finding_of_line, first_unknown, has_failure, says_nothing
+from qvl_doctor.diagnose.unrecognized import (
+    finding_of,
+    finding_of_line,
+    first_unknown,
+    has_failure,
+    is_of_request,
+    says_nothing,
+)
 from qvl_doctor.logs.milestones import ACCESS, DEATHS, milestone_of
 from qvl_doctor.model import Fact, Facts, Finding, Hit, Line, Record, Rule, as_text, fact_text
 from qvl_doctor.observations import is_observation
@@ -181,7 +188,7 @@ def _refusals(by_rule: dict[str, list[Hit]], severity: dict[str, str], seen: Obs
     return {
         name: "degraded"
         for name, hits in by_rule.items()
-        if severity[name] == "notice" and complete(hits[0].rule).topic in _OF_REQUESTS
+        if severity[name] == "notice" and not hits[0].rule.symptom and complete(hits[0].rule).topic in _OF_REQUESTS
     }
 
 
@@ -241,12 +248,19 @@ def _with_unknown(
     # At a server that was up, only what failed in its engine can have killed it: the API server's tracebacks are those
     # of requests.
     served = life.came_up and life.serves and not life.crashed
-    if chain is not None and not (served and not (life.dead and chain[0].role in _DEADLY)):
+    if chain is not None and not served and not life.dead and is_of_request(chain):
+        return _first(finding_of(chain, release, "degraded"), findings, calm)
+    deadly = chain is not None and life.dead and chain[0].role in _DEADLY and not is_of_request(chain)
+    if chain is not None and (deadly or not served):
         return _first(finding_of(chain, release, "fatal"), findings, calm)
     if life.death is not None and not any(each.severity == "fatal" for each in findings):
         findings = _first(finding_of_line(life.death, release), findings, calm)
     request = first_unknown(seen.chains, known, life, life.up_line) if served else None
-    return findings if request is None else [*findings, finding_of(request, release, "notice")]
+    if request is None:
+        return findings
+    if life.was_up or life.dead:
+        return [*findings, finding_of(request, release, "notice")]
+    return _first(finding_of(request, release, "degraded"), findings, calm)
 
 
 def _first(cause: Finding, others: Sequence[Finding], calm: Collection[str]) -> list[Finding]:

@@ -154,6 +154,7 @@ class Life:
             # Ctrl-C reaches every process: the engine may be gone before the server says that it was told to stop.
             if not (kind in {ASKED, EARLY} and self._vanished and self._just_now()):
                 return
+            self.stop_line = self.stop_line or self.death.first_line
             self.death = None
         if self.stop is None or (kind in {ASKED, EARLY} and not self.asked):
             self.stop = record

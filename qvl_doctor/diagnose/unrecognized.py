@@ -14,6 +14,24 @@ _NO_FAILURE = frozenset(
     ("KeyboardInterrupt", "SystemExit", "asyncio.exceptions.CancelledError", "CancelledError", "GeneratorExit")
 )
 _MAX_CHAIN = 3
+#: Functions of Starlette, FastAPI and vLLM's API server that only run while a request is handled.
+_HANDLERS = frozenset(
+    (
+        *("run_endpoint_function", "wrapped_app", "run_asgi", "serve_http_request"),
+        *("create_chat_completion", "create_completion", "create_embedding", "create_pooling", "create_responses"),
+        *(
+            "create_messages",
+            "create_transcriptions",
+            "create_translations",
+            "create_score",
+            "do_rerank",
+            "create_classify",
+        ),
+        *("render_chat_request", "render_chat", "render_chat_async", "preprocess_chat", "_preprocess_chat"),
+        *("process_for_engine_async", "_process_singleton_async", "_process_tokens_async"),
+        *("chat_completion_full_generator", "chat_completion_stream_generator", "completion_stream_generator"),
+    )
+)
 
 
 class FailureLog:
@@ -66,6 +84,14 @@ def has_failure(chains: Sequence[Sequence[Record]], life: Life) -> bool:
     return any(_counts(chain, life, life.overcome_line) for chain in chains)
 
 
+def is_of_request(chain: Sequence[Record]) -> bool:
+    """Whether an exception was raised while the API server handled a request; it also runs a model's own processor."""
+    frames = [frame for record in chain for frame in record.frames]
+    return any(frame.function in _HANDLERS for frame in frames) and not any(
+        "/worker/" in frame.file or frame.file.endswith("/engine/core.py") for frame in frames
+    )
+
+
 def _counts(chain: Sequence[Record], life: Life, after: int) -> bool:
     first = chain[0].first_line
     if first <= after or (life.stopped and first >= life.stop_line) or life.progressed(chain[-1]):
@@ -99,7 +125,7 @@ def finding_of(chain: Sequence[Record], release: str, severity: str) -> Finding:
         why = joined(why, more)
     return Finding(
         rule=UNRECOGNIZED,
-        role="cause" if severity == "fatal" else "warning",
+        role="warning" if severity == "notice" else "cause",
         severity=severity,
         confidence="unverified",
         title=both("unrecognized.title_cut" if cut else "unrecognized.title", **values),

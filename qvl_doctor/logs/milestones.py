@@ -178,7 +178,7 @@ MILESTONES = (
     Milestone(
         "KeyboardInterrupt: terminated", EARLY, "0.6.2–", "entrypoints/launchers/api_server/entry.py: _interrupt_init"
     ),
-    _asked("[shutdown] API server: shutdown triggered", _SHUTDOWN, "entrypoints/launchers/launcher.py", "shutdown"),
+    _asked("[shutdown] API server: ", _SHUTDOWN, "entrypoints/launchers/launcher.py, after a signal only", "shutdown"),
     _asked("Shutting down FastAPI HTTP server", "0.6.2–0.22.1", f"{_LAUNCHER}, after a signal only", "shutdown"),
     _asked("Gracefully stopping http server", "0.6.0–0.6.1", _LAUNCHER, "shutdown"),
     _asked("RPC Server was interrupted", "0.6.0–0.6.1", "entrypoints/openai/rpc/server.py", "shutdown"),
