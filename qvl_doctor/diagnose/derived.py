@@ -9,7 +9,7 @@ from qvl_doctor.model import Fact, Facts, fact_map, fact_number
 
 #: Of the card's memory: what PyTorch holds when only weights can be the reason, and the largest request that still
 #: tells nothing else.
-_FULL, _SMALL = 0.93, 0.05
+_FULL, _SMALL = 0.9, 0.06
 _WEIGHTS = 0.85
 
 

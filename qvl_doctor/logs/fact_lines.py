@@ -276,9 +276,9 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
             ),
             FactLine("reserved by PyTorch but", rf"(?P<oom_torch_reserved_gib>{_SIZE}) is reserved by PyTorch but"),
             FactLine(
-                "total capacity;",  # PyTorch before 2.1
+                "total capacity;",  # PyTorch before 2.1, and what was built like it for NPUs and XPUs
                 rf"(?P<gpu_total_gib>{_SIZE}) total capacity; (?P<oom_torch_allocated_gib>{_SIZE}) already allocated; "
-                rf"(?P<gpu_free_gib>{_SIZE}) free",
+                rf"(?:{_SIZE} current active; )?(?:(?P<gpu_free_gib>{_SIZE}) free)?",
             ),
         ),
     ),

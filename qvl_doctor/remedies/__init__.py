@@ -37,7 +37,15 @@ _REMEDIES: Mapping[str, tuple[str, ...]] = {
         "tensor_parallel_for_heads",
     ),
     "parsers": ("tool_call_parser", "tool_call_parser_and_template"),
-    "models": ("default_model", "plugin_for_vllm", "release_for_config", "release_for_model", "release_for_module"),
+    "models": (
+        "ascend_stack",
+        "default_model",
+        "gaudi_stack",
+        "plugin_for_vllm",
+        "release_for_config",
+        "release_for_model",
+        "release_for_module",
+    ),
     "compatible_releases": (
         "image_for_model_type",
         "releases_for_architecture",
@@ -45,7 +53,9 @@ _REMEDIES: Mapping[str, tuple[str, ...]] = {
         "releases_for_model_type",
         "torch_for_vllm",
         "transformers_for_vllm",
+        "wheel_for_torch",
     ),
+    "libraries": ("package_of_library",),
     "tokens": (
         "batch_for_item",
         "fewer_items",

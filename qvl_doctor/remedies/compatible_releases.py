@@ -137,6 +137,19 @@ def torch_for_vllm(values: Values, facts: Facts) -> Values | None:  # noqa: ARG0
     return _named(torch_pin=pin.torch, cuda=pin.cuda, **have) if pin else None
 
 
+def wheel_for_torch(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
+    """The wheel of the installed vLLM for the CUDA that torch was built for: torch_cuda and variant, as 12.9 and cu129.
+
+    None where torch does not say its CUDA, or it is that of the release's main wheel.
+    """
+    have = _installed(facts)
+    local = re.search(r"\+cu(\d{2})(\d)(?!\d)", have.get("torch_have", ""))
+    pin = knowledge.pin(have.get("vllm_have", ""))
+    if not local or not pin or pin.cuda == f"{local[1]}.{local[2]}":
+        return None
+    return {"torch_cuda": f"{local[1]}.{local[2]}", "variant": f"cu{local[1]}{local[2]}", "vllm_have": pin.vllm}
+
+
 def _installed(facts: Facts) -> dict[str, str]:
     """The versions that are known to be installed, as the log names them."""
     seen = {name: fact_text(facts, name)[:64] for name in ("vllm", "transformers", "torch")}

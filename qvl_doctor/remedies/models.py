@@ -148,3 +148,34 @@ def _lowest(facts: Facts) -> str:
     have = fact_text(facts, "vllm")
     bounds = [part[2:] for part in fact_text(facts, "vllm_range").split(",") if part.startswith(">=")]
     return have or (bounds[0] if bounds else "")
+
+
+def ascend_stack(values: Values, facts: Facts) -> Values:  # noqa: ARG001
+    """What goes with the installed vLLM on Ascend.
+
+    Plugin_version, plugin_pin, torch_npu, cann. Always answers, with what is known.
+    """
+    from qvl_doctor.knowledge import plugins
+
+    have = fact_text(facts, "vllm")
+    pair = plugins.pair("vllm_ascend", have)
+    if pair is None or not pair.version:
+        return {}
+    found = {
+        "vllm_have": have,
+        "plugin_version": pair.version,
+        "plugin_pin": f"=={pair.version}",
+        "torch_npu": pair.also.get("torch_npu", ""),
+        "cann": pair.also.get("CANN", ""),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def gaudi_stack(values: Values, facts: Facts) -> Values:  # noqa: ARG001
+    """What goes with the installed vLLM on Gaudi: gaudi_software. Always answers, with what is known."""
+    from qvl_doctor.knowledge import plugins
+
+    have = fact_text(facts, "vllm")
+    pair = plugins.pair("vllm_gaudi", have)
+    software = pair.also.get("Intel Gaudi software", "") if pair else ""
+    return {"vllm_have": have, "gaudi_software": software} if software else {}

@@ -40,7 +40,7 @@ WORDS = {
     r"hl-smi|HABANA_\w+|habana\.ai|--runtime=habana|PT_HPU|vllm-gaudi": {"gaudi"},
     r"tpu-info|TPU_\w+|google\.com/tpu|vllm-tpu|\blibtpu\b": {"tpu"},
     r"neuron-ls|neuron-top|NEURON_\w+|aws\.amazon\.com/neuron": {"neuron"},
-    r"VLLM_CPU_\w+|\blscpu\b|vllm-openai-cpu": {"cpu"},
+    r"VLLM_CPU_\w+|vllm-openai-cpu": {"cpu"},
 }
 
 
