@@ -11,7 +11,7 @@ from qvl_doctor.launch import reading
 from qvl_doctor.launch.checking import check
 from qvl_doctor.launch.command import Command, Flag, Problem
 from qvl_doctor.launch.masking import masked_part, secret
-from qvl_doctor.launch.spelling import SMART_QUOTES, plain_values, read_map
+from qvl_doctor.launch.spelling import SMART_QUOTES, merge, plain_values, read_map
 from qvl_doctor.logs.facts import settings
 from qvl_doctor.model import Fact, Record, Seen
 from qvl_doctor.observations import names, needed, observe
@@ -93,7 +93,7 @@ def arguments_of(command: Command, release: str = "") -> dict[str, Any]:
         dest = name.lstrip("-").replace("-", "_")
         before = found.get(dest)
         found[dest] = (
-            {**before, **value} if flag.keys and isinstance(before, dict) and isinstance(value, dict) else value
+            merge(before, value) if flag.keys and isinstance(before, dict) and isinstance(value, dict) else value
         )
     if command.model is not None:
         found["model"] = command.model

@@ -152,7 +152,9 @@ def _removed(text: str, parent: Node, spans: Sequence[Node], start: int, stop: i
     if stop - start == len(spans):
         empty = "[]" if parent.items else "{}"
         return Edit(first, last, " " * (len(dash_of(text, parent)) if parent.items else spans[0].column) + empty)
-    return Edit(first, min(last + 1, len(text)), "") if start == 0 else Edit(first - 1, last, "")
+    if start:
+        return Edit(first - (2 if text[:first].endswith("\r\n") else 1), last, "")
+    return Edit(first, min(last + (2 if text.startswith("\r\n", last) else 1), len(text)), "")
 
 
 def _runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
