@@ -57,10 +57,14 @@ class Line(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """What was seen outside a log: the key of its sentence in `observations/sentences.py`, and the values that are known."""
+    """What was seen outside a log: the key of its sentence in `observations/sentences.py`, and the values that are known.
+
+    `theirs`: the sentence carries the words of others, and the rules on logs judge it.
+    """
 
     key: str
     values: Mapping[str, str] = NOTHING
+    theirs: bool = False
 
 
 class Record(NamedTuple):

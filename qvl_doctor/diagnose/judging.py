@@ -21,7 +21,7 @@ from qvl_doctor.diagnose.unrecognized import (
 from qvl_doctor.logs.milestones import ACCESS, DEATHS, milestone_of
 from qvl_doctor.model import Fact, Facts, Finding, Hit, Line, Record, Rule, as_text, fact_text
 from qvl_doctor.observations import is_observation
-from qvl_doctor.observations.sentences import MANIFEST
+from qvl_doctor.observations.levels import MANIFEST
 from qvl_doctor.rulebook import complete
 
 _MAX_EVIDENCE = 6

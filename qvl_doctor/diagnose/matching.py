@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from qvl_doctor.diagnose.conditions import values_hold
 from qvl_doctor.model import Condition, Hit, Line, Observation, Record, Rule
 from qvl_doctor.observations import proof
-from qvl_doctor.observations.sentences import SENTENCES
 
 TIME_LIMIT_S = 0.1
 _MAX_EVIDENCE = 4
@@ -128,8 +127,7 @@ class Matcher:
 
 def _searched(record: Record) -> str:
     """The text of a record in which patterns are looked for, in lower case; of a sentence of our own there is none."""
-    seen = record.observation
-    if seen and not SENTENCES[seen.key].theirs:
+    if record.observation and not record.observation.theirs:
         return ""
     return f"{record.message}\n{record.unwrapped}".lower() if record.unwrapped else record.message.lower()
 

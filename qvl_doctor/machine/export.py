@@ -18,8 +18,9 @@ from qvl_doctor.logs.records import read_records
 from qvl_doctor.logs.source import clean
 from qvl_doctor.model import NOTHING, Fact, Record, Seen
 from qvl_doctor.observations import names, needed, observe
+from qvl_doctor.observations.levels import LEVELS
 from qvl_doctor.observations.recalling import recalled
-from qvl_doctor.observations.sentences import LEVELS, SENTENCES
+from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.redaction.line import MASK, redact
 
 SCHEMA = "qvl-doctor/env/1"

@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from qvl_doctor.model import Line, Observation, Record
-from qvl_doctor.observations.sentences import LEVELS, SENTENCES
+from qvl_doctor.observations.levels import LEVELS
 from qvl_doctor.redaction.line import redact
 
 _LONGEST = 2000
 _LONGEST_QUOTE = 500
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_OPTIONAL = re.compile(r"\[\[(.*?)\]\]")
+#: A placeholder of a sentence, and a part that is said only if its values are known. They are compiled when they are
+#: first used: this module is loaded with every log, and few logs need them.
+PLACEHOLDER, OPTIONAL = r"\{(\w+)\}", r"\[\[(.*?)\]\]"
 
 
 def observe(key: str, line: int = 0, text: str = "", /, **values: str | int | None) -> Record:
@@ -25,22 +26,22 @@ def observe(key: str, line: int = 0, text: str = "", /, **values: str | int | No
 
     Values that are None are unknown.
     """
+    from qvl_doctor.observations.sentences import SENTENCES
+
     sentence = SENTENCES[key]
     known = {name: plain(str(value)) for name, value in values.items() if value is not None}
     said = redact(filled(sentence.text, known))[:_LONGEST]
     shown = Line(line, redact(text)[:_LONGEST])
-    return Record((shown,), said, level=sentence.level, observation=Observation(key, known))
+    return Record((shown,), said, level=sentence.level, observation=Observation(key, known, sentence.theirs))
 
 
 def quoted(record: Record, lines: Sequence[str]) -> Record:
     """An observation that knows its line, with the text of that line. A text in one long line is not quoted."""
     number, text = record.lines[0]
     found = lines[number - 1].strip() if 0 < number <= len(lines) else ""
-    return (
-        record
-        if text or not 0 < len(found) <= _LONGEST_QUOTE
-        else record._replace(lines=(Line(number, redact(found)),))
-    )
+    if text or not 0 < len(found) <= _LONGEST_QUOTE:
+        return record
+    return record._replace(lines=(Line(number, redact(found)),))
 
 
 def proof(record: Record) -> tuple[Line, ...]:
@@ -63,20 +64,20 @@ def key_of(record: Record) -> str:
 
 def filled(text: str, values: Mapping[str, str]) -> str:
     """A sentence with its values. Raises KeyError if one that it needs is missing."""
-    whole = _OPTIONAL.sub(lambda part: part[1] if names(part[1]) <= values.keys() else "", text)
-    return " ".join(_PLACEHOLDER.sub(lambda found: values[found[1]], whole).split())
+    whole = re.sub(OPTIONAL, lambda part: part[1] if names(part[1]) <= values.keys() else "", text)
+    return " ".join(re.sub(PLACEHOLDER, lambda found: values[found[1]], whole).split())
 
 
 @lru_cache(maxsize=256)
 def names(text: str) -> frozenset[str]:
     """The placeholders of a sentence."""
-    return frozenset(_PLACEHOLDER.findall(text))
+    return frozenset(re.findall(PLACEHOLDER, text))
 
 
 @lru_cache(maxsize=256)
 def needed(text: str) -> frozenset[str]:
     """The placeholders that a sentence cannot do without."""
-    return names(_OPTIONAL.sub("", text))
+    return names(re.sub(OPTIONAL, "", text))
 
 
 def plain(value: str) -> str:

@@ -8,11 +8,8 @@ from functools import lru_cache
 from itertools import product
 
 from qvl_doctor.model import Line, Observation, Record
-from qvl_doctor.observations import observe, plain
+from qvl_doctor.observations import OPTIONAL, PLACEHOLDER, observe, plain
 from qvl_doctor.observations.sentences import SENTENCES
-
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_OPTIONAL = re.compile(r"\[\[(.*?)\]\]")
 
 
 def recalled(level: str, said: str, line: int = 0) -> Record:
@@ -56,7 +53,7 @@ def _values(parts: tuple[str, ...], said: str) -> dict[str, str] | None:
 def _forms(level: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Key and parts of every form of the sentences of a level, those with the most words of their own first."""
     found = [
-        (key, tuple(_PLACEHOLDER.split(form)))
+        (key, tuple(re.split(PLACEHOLDER, form)))
         for key, sentence in SENTENCES.items()
         if sentence.level == level
         for form in _with_and_without(sentence.text)
@@ -66,7 +63,7 @@ def _forms(level: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 def _with_and_without(text: str) -> Iterator[str]:
     """A sentence with and without each of its optional parts."""
-    pieces = _OPTIONAL.split(text)
+    pieces = re.split(OPTIONAL, text)
     for chosen in product((True, False), repeat=len(pieces) // 2):
         kept = (piece for at, piece in enumerate(pieces) if at % 2 == 0 or chosen[at // 2])
         yield "".join(kept)

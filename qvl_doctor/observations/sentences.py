@@ -12,9 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-#: A command to launch; a workload (its manifest, or what the cluster says of it); the machine.
-COMMAND, MANIFEST, MACHINE = "COMMAND", "MANIFEST", "MACHINE"
-LEVELS = (COMMAND, MANIFEST, MACHINE)
+from qvl_doctor.observations.levels import COMMAND, MACHINE, MANIFEST
 
 
 class Sentence(NamedTuple):

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from qvl_doctor.facts import table
 from qvl_doctor.facts.lines import LINES
 from qvl_doctor.model import Condition, Rule
-from qvl_doctor.observations.sentences import COMMAND, MACHINE, SENTENCES
+from qvl_doctor.observations.levels import COMMAND, MACHINE
+from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.rulebook.mistakes import Mistake
 
 _LEVELS = (COMMAND, MACHINE)

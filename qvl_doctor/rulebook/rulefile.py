@@ -19,7 +19,7 @@ from qvl_doctor.knowledge.platforms import STEPS
 from qvl_doctor.model import LANGUAGES, PLATFORMS, SEVERITIES, Condition, Example, FixTemplate, Rule
 from qvl_doctor.observations import names as names_of
 from qvl_doctor.observations import needed
-from qvl_doctor.observations.sentences import LEVELS as OBSERVED
+from qvl_doctor.observations.levels import LEVELS as OBSERVED
 from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.rulebook.changes import change_mistakes, plain, plain_change
 from qvl_doctor.rulebook.mistakes import Mistake, listed, nearest, short

@@ -20,7 +20,7 @@ from qvl_doctor.kube.status import read_pods
 from qvl_doctor.kube.times import is_age, moment, seconds
 from qvl_doctor.kube.tree import objects, of_json
 from qvl_doctor.model import Diagnosis, Seen
-from qvl_doctor.observations.sentences import MANIFEST
+from qvl_doctor.observations.levels import MANIFEST
 
 SCENES = Path(__file__).parents[2] / "fixtures/kube"
 

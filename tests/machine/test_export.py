@@ -26,7 +26,8 @@ from qvl_doctor.machine import PROBES
 from qvl_doctor.machine.export import SCHEMA, Environment, EnvironmentFileError, dumps, loads
 from qvl_doctor.model import Fact, Line, Seen
 from qvl_doctor.observations import key_of, observe, proof
-from qvl_doctor.observations.sentences import MANIFEST, SENTENCES
+from qvl_doctor.observations.levels import MANIFEST
+from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.report import as_json, console, markdown
 from qvl_doctor.workflows import machine
 

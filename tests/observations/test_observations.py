@@ -17,7 +17,8 @@ from qvl_doctor.logs.records import read_records
 from qvl_doctor.manifest.inspection import inspect_manifest
 from qvl_doctor.model import Condition, Fact, FixTemplate, Line, Rule, Seen
 from qvl_doctor.observations import key_of, observe, proof, quoted
-from qvl_doctor.observations.sentences import LEVELS, SENTENCES
+from qvl_doctor.observations.levels import LEVELS
+from qvl_doctor.observations.sentences import SENTENCES
 
 TEXT = {"en": "GPU {index} holds {taken} GiB.", "zh": "GPU {index} 已用 {taken} GiB。"}
 FREE = FixTemplate({"en": "Free it.", "zh": "释放它。"})

@@ -15,8 +15,9 @@ from qvl_doctor.authoring.examples import seen_of
 from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.model import Observation, Record
 from qvl_doctor.observations import names, needed, observe
+from qvl_doctor.observations.levels import COMMAND, LEVELS, MACHINE
 from qvl_doctor.observations.recalling import recalled
-from qvl_doctor.observations.sentences import COMMAND, LEVELS, MACHINE, SENTENCES
+from qvl_doctor.observations.sentences import SENTENCES
 
 #: An observation with each key, as the rules' examples have them.
 SAMPLES = {

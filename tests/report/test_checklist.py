@@ -10,7 +10,8 @@ from qvl_doctor.diagnose.examining import examine
 from qvl_doctor.facts import table
 from qvl_doctor.facts.lines import CHECKS, LINES
 from qvl_doctor.model import Check, Diagnosis, Example, Finding, Rule, Seen
-from qvl_doctor.observations.sentences import MANIFEST, SENTENCES
+from qvl_doctor.observations.levels import MANIFEST
+from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.report.checklist import Looked, checklist
 from qvl_doctor.rulebook.checks import check_mistakes, speaks_on_a_machine
 
