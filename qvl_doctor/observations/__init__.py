@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 
 from qvl_doctor.model import Line, Observation, Record
 from qvl_doctor.observations.levels import LEVELS
@@ -39,7 +39,7 @@ def quoted(record: Record, lines: Sequence[str]) -> Record:
     """An observation that knows its line, with the text of that line. A text in one long line is not quoted."""
     number, text = record.lines[0]
     found = lines[number - 1].strip() if 0 < number <= len(lines) else ""
-    if text or not 0 < len(found) <= _LONGEST_QUOTE:
+    if text or len(found) > _LONGEST_QUOTE:
         return record
     return record._replace(lines=(Line(number, redact(found)),))
 
@@ -68,13 +68,13 @@ def filled(text: str, values: Mapping[str, str]) -> str:
     return " ".join(re.sub(PLACEHOLDER, lambda found: values[found[1]], whole).split())
 
 
-@lru_cache(maxsize=256)
+@cache
 def names(text: str) -> frozenset[str]:
     """The placeholders of a sentence."""
     return frozenset(re.findall(PLACEHOLDER, text))
 
 
-@lru_cache(maxsize=256)
+@cache
 def needed(text: str) -> frozenset[str]:
     """The placeholders that a sentence cannot do without."""
     return names(re.sub(OPTIONAL, "", text))

@@ -13,8 +13,9 @@ from program import READ
 
 from qvl_doctor.authoring.examples import seen_of
 from qvl_doctor.diagnose.matching import Matcher
+from qvl_doctor.logs.records import read_records
 from qvl_doctor.model import Observation, Record
-from qvl_doctor.observations import names, needed, observe
+from qvl_doctor.observations import filled, is_observation, names, needed, observe
 from qvl_doctor.observations.levels import COMMAND, LEVELS, MACHINE
 from qvl_doctor.observations.recalling import recalled
 from qvl_doctor.observations.sentences import SENTENCES
@@ -118,14 +119,52 @@ def test_what_is_seen_of_a_machine_or_a_command_has_a_line_of_the_checklist(key:
     assert [hit.rule.id for hit in hits if not hit.rule.check] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "values", "said"),
+    [
+        ("[[{a}]]", {"a": "1"}, "1"),
+        ("[[{a}]]", {}, ""),
+        ("x[[ {a} {b}]]", {"a": "1"}, "x"),
+        ("x[[ {a}]][[ {b}]]", {"b": "2"}, "x 2"),
+        ("{a} [{a}]", {"a": "[[{b}]]"}, "[[{b}]] [[[{b}]]]"),
+    ],
+)
+def test_a_part_is_said_where_its_values_are_known(text: str, values: dict[str, str], said: str) -> None:
+    assert filled(text, values) == said
+
+
 def test_a_sentence_is_not_said_without_what_it_needs() -> None:
     with pytest.raises(KeyError):
         observe("gpu_taken", index=0)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nothing that is in the table", "GPU 0 (NVIDIA L4): its fans are loud", "GPU (): :", "clock"]
+    "text",
+    [
+        "",
+        "nothing that is in the table",
+        "GPU 0 (NVIDIA L4): its fans are loud",
+        "GPU (): :",
+        "clock",
+        "the clock of this machine shows",
+        "weight file is broken: x",  # its two ends overlap
+    ],
 )
 def test_a_text_that_is_no_sentence_stays_a_text(text: str) -> None:
     record = recalled("MACHINE", text, 3)
     assert (record.message, record.level, record.observation, record.first_line) == (text, "MACHINE", None, 3)
+    assert is_observation(record)
+
+
+def test_a_record_of_a_log_is_no_observation() -> None:
+    (record,) = read_records("ERROR 02-16 09:03:12 [core.py:1] the clock of this machine shows 1970-01-01")
+    assert not is_observation(record)
+    assert not is_observation(None)
+    assert is_observation(observe("clock_wrong", day="1970-01-01"))
+
+
+def test_the_ends_of_a_sentence_do_not_overlap() -> None:
+    assert recalled("COMMAND", "argument ' is deprecated").observation is None
+    assert seen(recalled("COMMAND", "argument '' is deprecated")) == Observation(
+        "flag_deprecated", {"name": ""}, theirs=True
+    )

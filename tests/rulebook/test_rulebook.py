@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from rule_files import GOOD, OTHER, changed, line_of, write
+from rule_files import GOOD, OTHER, changed, line_of, mistakes, write
 
 from qvl_doctor import rulebook
 from qvl_doctor.facts.lines import CHECKS
@@ -15,6 +15,7 @@ from qvl_doctor.model import Condition, Example, FixTemplate, Rule
 from qvl_doctor.rulebook import RuleError, folders
 from qvl_doctor.rulebook.folders import rule_files
 from qvl_doctor.rulebook.nodes import MAX_BYTES, MAX_DEPTH, MAX_NODES
+from qvl_doctor.rulebook.rulefile import read_rule
 
 
 def test_a_rule_is_read_whole(tmp_path: Path) -> None:
@@ -375,3 +376,15 @@ def test_the_example_of_the_documentation_loads(root: Path, tmp_path: Path, monk
         rulebook.load_file(str(write(tmp_path, text, "max-model-len-above-model"))).fixes[0].remedy
         == "name_of_function"
     )
+
+
+def test_an_observation_goes_with_values_and_facts(tmp_path: Path) -> None:
+    item = "  - observation: gpu_taken\n    values: {taken: '>=1'}\n    facts: {gpu_count: '>=2'}\n"
+    text = changed("  - message: 'asked", f"{item}  - message: 'asked").replace("{asked}", "{taken}", 2)
+    found = mistakes(tmp_path, text)
+    assert not [mistake for mistake in found if "match[1]." in mistake]
+    rule, _ = read_rule(str(write(tmp_path, text)))
+    assert rule
+    item_read = rule.match[1]
+    assert (item_read.observation, dict(item_read.values)) == ("gpu_taken", {"taken": ">=1"})
+    assert (dict(item_read.facts), item_read.weight, item_read.literals) == ({"gpu_count": ">=2"}, 4, ())
