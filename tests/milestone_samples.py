@@ -61,11 +61,11 @@ ACTIVITY = (
             ("POST", "/v1/chat/completions/render", "200 OK"),
             ("POST", "/v1/messages/count_tokens", "200 OK"),
             ("POST", "/v1/load_lora_adapter", "200 OK"),
-            ("POST", "/v1/chat/completions", "400 Bad Request"),
         )
     ),
 )
 FAULTS = (
+    ("", 'INFO:     10.0.0.5:40402 - "POST /v1/chat/completions HTTP/1.1" 400 Bad Request'),
     ("", 'INFO:     10.0.0.5:40402 - "POST /v1/chat/completions HTTP/1.1" 500 Internal Server Error'),
     ("", 'INFO:     10.0.0.5:40402 - "GET /health HTTP/1.1" 503 Service Unavailable'),
 )

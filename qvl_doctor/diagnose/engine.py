@@ -16,6 +16,7 @@ from qvl_doctor.diagnose.derived import derive
 from qvl_doctor.diagnose.judging import Observed, judge
 from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.matching import Matcher
+from qvl_doctor.diagnose.refusals import Refusals
 from qvl_doctor.diagnose.unrecognized import FailureLog
 from qvl_doctor.diagnose.verdict import concluded, verdict_of
 from qvl_doctor.logs.facts import FactReader
@@ -58,6 +59,7 @@ class _Watch:
         self.failures = FailureLog()
         self.life = Life()
         self.facts = FactReader()
+        self.refusals = Refusals()
         self.timeline = Timeline()
         self.reached = ""
         #: What could be looked at again: records that say neither that all is well nor what a rule knows.
@@ -77,13 +79,24 @@ class _Watch:
         self.life.feed(record, mark)
         self.failures.feed(record)
         self.facts.feed(record, mark)
+        self.refusals.feed(record, mark)
         phase = self.timeline.feed(record, mark)
         self.reached = phase or self.reached
         return phase
 
     def observed(self, known: Facts) -> Observed:
-        facts = {**known, **self.facts.facts()}
-        return Observed(self.hits, self.failures.chains, self.life, facts | derive(facts), self.reached, self.records)
+        life = self.life
+        facts = {**known, **self.facts.facts(), **self.refusals.facts(life.first_clock, life.last_clock)}
+        quotes = {"ended": life.stop, "refused": self.refusals.last}
+        return Observed(
+            self.hits,
+            self.failures.chains,
+            life,
+            facts | derive(facts),
+            self.reached,
+            self.records,
+            {name: record for name, record in quotes.items() if record is not None},
+        )
 
 
 class Diagnosing:

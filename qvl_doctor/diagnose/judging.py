@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from qvl_doctor.diagnose.conditions import applies, facts_hold, hit_holds, on_platform
@@ -19,7 +19,7 @@ from qvl_doctor.diagnose.unrecognized import (
     says_nothing,
 )
 from qvl_doctor.logs.milestones import ACCESS, DEATHS, milestone_of
-from qvl_doctor.model import Fact, Facts, Finding, Hit, Line, Record, Rule, as_text, fact_text
+from qvl_doctor.model import NOTHING, Fact, Facts, Finding, Hit, Line, Record, Rule, as_text, fact_text
 from qvl_doctor.observations import is_observation
 from qvl_doctor.observations.levels import MANIFEST
 from qvl_doctor.rulebook import complete
@@ -29,6 +29,8 @@ _MAX_EVIDENCE = 6
 _OF_REQUESTS = frozenset(
     ("requests", "media", "multimodal", "tools-and-structured-output", "tokenizer-and-chat-template")
 )
+#: So many lines after an exception the access line of its request comes.
+_NEAR = 3
 _DEADLY = frozenset(("worker", "engine"))
 #: What vLLM says where a platform has no compiled part in vLLM itself (platforms/interface.py), and where it has one.
 _NO_EXTENSION = "Failed to import from vllm._"
@@ -47,13 +49,15 @@ class Observed(NamedTuple):
     facts: Facts
     phase: str
     records: int
+    #: Facts of the whole run, by name, with the record that shows them best.
+    quotes: Mapping[str, Record] = NOTHING
 
 
 def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], Facts]:
     """The findings of a run, causes first; its facts with what the judging adds."""
     life = seen.life
     facts = dict(seen.facts) | _state(life, failed=False)
-    hits = [*seen.hits, *_on_facts_alone(rules, facts, life)]
+    hits = [*seen.hits, *_on_facts_alone(rules, facts, seen.quotes)]
     failing = life.dead or life.interrupted or (not life.came_up and has_failure(seen.chains, life))
     kept = [hit for hit in hits if _speaks(hit, facts, life)]
     if not failing:
@@ -62,9 +66,11 @@ def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], F
     by_rule: dict[str, list[Hit]] = {}
     for hit in sorted(best, key=lambda hit: hit.record.first_line if hit.record else 0):
         by_rule.setdefault(_name(hit), []).append(hit)
+    records = [hit.record for hits in by_rule.values() for hit in hits if hit.record]
+    by_rule = _told(by_rule, seen.chains)
     severity = _quieted({name: _severity(found, life, failing) for name, found in by_rule.items()}, by_rule)
     if not (life.was_up or life.step_line or life.dead or "fatal" in severity.values()):
-        severity |= _refusals(by_rule, severity, seen)
+        severity |= _refusals(by_rule, severity, seen, records)
     ordered = order(by_rule, severity)
     role = roles(ordered, severity)
     findings = [_finding(by_rule[name], role[name], severity[name], facts) for name in ordered]
@@ -107,7 +113,7 @@ def _verified(hit: Hit, facts: Facts) -> Hit:
     return hit._replace(unverified=applies(hit.rule.applies, known) is None) if hit.rule.applies else hit
 
 
-def _on_facts_alone(rules: Iterable[Rule], facts: Facts, life: Life) -> Iterable[Hit]:
+def _on_facts_alone(rules: Iterable[Rule], facts: Facts, quotes: Mapping[str, Record]) -> Iterable[Hit]:
     for rule in rules:
         for item in rule.match:
             if (
@@ -120,9 +126,8 @@ def _on_facts_alone(rules: Iterable[Rule], facts: Facts, life: Life) -> Iterable
                     pair for pair in known if pair[1].source == "log"
                 ] or known  # what follows from facts stands on no line
                 shown = tuple(Line(fact.line, f"{name} = {as_text(fact.value)}") for name, fact in said)
-                if life.stop is not None and "ended" in item.facts:
-                    shown = life.stop.lines[-1:]
-                yield Hit(rule, item, None, {}, shown)
+                quoted = [quotes[name].lines[-1] for name in item.facts if name in quotes]
+                yield Hit(rule, item, None, {}, tuple(quoted) or shown)
                 break
 
 
@@ -178,9 +183,10 @@ def _quieted(severity: dict[str, str], by_rule: dict[str, list[Hit]]) -> dict[st
     return {name: "notice" if name in quiet else level for name, level in severity.items()}
 
 
-def _refusals(by_rule: dict[str, list[Hit]], severity: dict[str, str], seen: Observed) -> dict[str, str]:
+def _refusals(
+    by_rule: dict[str, list[Hit]], severity: dict[str, str], seen: Observed, records: Sequence[Record]
+) -> dict[str, str]:
     """Where an input shows nothing but requests that failed, the rules on them tell what is wrong with the service."""
-    records = [hit.record for hits in by_rule.values() for hit in hits if hit.record]
     if not any(record.exception or record.level == "ERROR" or _is_refusal(record) for record in records):
         return {}
     if not seen.life.came_up and first_unknown(seen.chains, records, seen.life):
@@ -190,6 +196,28 @@ def _refusals(by_rule: dict[str, list[Hit]], severity: dict[str, str], seen: Obs
         for name, hits in by_rule.items()
         if severity[name] == "notice" and not hits[0].rule.symptom and complete(hits[0].rule).topic in _OF_REQUESTS
     }
+
+
+def _told(by_rule: dict[str, list[Hit]], chains: Sequence[Sequence[Record]]) -> dict[str, list[Hit]]:
+    """The same without what only says that some request failed, where something says why."""
+    of_requests = {name for name, hits in by_rule.items() if complete(hits[0].rule).topic in _OF_REQUESTS}
+    vague = {name for name in of_requests if by_rule[name][0].rule.symptom}
+    raised = {chain[-1].last_line for chain in chains}
+    told: dict[str, list[Hit]] = {}
+    for name, hits in by_rule.items():
+        left = hits
+        if name in vague:
+            left = [hit for hit in hits if not _follows(hit, raised)] if hits[0].record else []
+            left = left or ([] if of_requests - vague or hits[0].record else hits)
+        if left:
+            told[name] = left
+    return told
+
+
+def _follows(hit: Hit, raised: Collection[int]) -> bool:
+    """Whether an access line comes just after an exception: that is why the request failed."""
+    line = hit.record.first_line if hit.record else 0
+    return any(line - near in raised for near in range(1, _NEAR + 1))
 
 
 def _is_refusal(record: Record) -> bool:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from qvl_doctor.model import Record
 
 #: What a mark proves. READY: the server says so itself. ANSWER: a request that needed the engine was answered. ACTIVITY:
-#: the server had come up, but its engine may be dead by now. FAULT: it takes requests, and fails on one. ENGINE: the
+#: the server had come up, but its engine may be dead by now. FAULT: it takes requests, and refused one or failed on it. ENGINE: the
 #: engine is ready, a server may be to come. LISTENING: the server is about to listen.
 READY, ANSWER, ACTIVITY, FAULT, ENGINE, LISTENING = "ready", "answer", "activity", "fault", "engine", "listening"
 #: DEATH: a process that the server needs has failed. GONE: others say that the engine is not there any more; it may have
@@ -242,7 +242,7 @@ MILESTONES = (
 _ANSWERED = Milestone(
     "", ANSWER, "0.6.0–", "uvicorn/protocols/http: 2xx of a route that needs the engine", "serving", "serving"
 )
-_FAILED = Milestone("", FAULT, "0.6.0–", "uvicorn/protocols/http: 5xx", "serving", "serving")
+_FAILED = Milestone("", FAULT, "0.6.0–", "uvicorn/protocols/http: 4xx and 5xx", "serving", "serving")
 _SERVED = Milestone("", ACTIVITY, "0.6.0–", "uvicorn/protocols/http: any other request", "serving", "serving")
 #: What ends a main process for which nobody has words: an uncaught traceback that began in vLLM's own program.
 _UNCAUGHT = Milestone("", CRASH, "0.6.0–", "Python: an uncaught exception of `vllm serve`, the API server or LLM(…)")
@@ -327,7 +327,7 @@ def _access(message: str) -> Milestone | None:
     if found is None:
         return None
     needed_engine = found["method"] == "POST" and ENGINE_ROUTE.fullmatch(found["path"].partition("?")[0])
-    if found["status"].startswith("5"):
+    if found["status"][0] in "45":
         return _FAILED
     return _ANSWERED if needed_engine and found["status"].startswith("2") else _SERVED
 
