@@ -17,7 +17,7 @@ from qvl_doctor.diagnose.judging import Observed, judge
 from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.diagnose.refusals import Refusals
-from qvl_doctor.diagnose.unrecognized import FailureLog
+from qvl_doctor.diagnose.unrecognized import FailureLog, complaint_of, finding_of_line
 from qvl_doctor.diagnose.verdict import concluded, verdict_of
 from qvl_doctor.logs.facts import FactReader
 from qvl_doctor.logs.milestones import Milestone, milestone_of
@@ -185,10 +185,16 @@ class Diagnosing:
         return bool(self._past) or self._watch.banners > 0
 
     @property
-    def empty(self) -> bool:
-        """No fact, no rule, no exception: this is no vLLM log."""
+    def silent(self) -> bool:
+        """No rule, no exception and no sign of life, in a second look either."""
         watch = self._watch
-        return not (self._past or watch.hits or watch.failures.chains or watch.life.was_up or watch.facts.facts())
+        spoken = self._past or watch.hits or watch.failures.chains or watch.life.was_up
+        return not (spoken or self._looked_again(watch, {}))
+
+    @property
+    def empty(self) -> bool:
+        """Silent, and no fact either."""
+        return not self._watch.facts.facts() and self.silent
 
     def _match(self, batch: list[Record], phases: Mapping[int, str]) -> list[Hit]:
         hits = self._matcher.feed(batch, lambda record: phases[id(record)])
@@ -207,19 +213,32 @@ class Diagnosing:
         stops = self._stops[_launched(observed.facts)]
         if stops:
             observed = observed._replace(facts={**observed.facts, "restarts": Fact(stops, "log", watch.first_line)})
-        findings, facts = self._findings(observed, watch.unplaced)
+        findings, facts = self._findings(observed, watch)
         shown = _shown(observed)
+        if not findings and not watch.of_vllm and not observed.life.was_up:
+            shown = shown._replace(reason=both("summary.nothing_known"))
         return _Judged(watch, _run(watch, shown, findings), findings, facts, shown)
 
-    def _findings(self, observed: Observed, unplaced: Iterable[Record]) -> tuple[tuple[Finding, ...], Facts]:
+    def _findings(self, observed: Observed, watch: _Watch) -> tuple[tuple[Finding, ...], Facts]:
         """The findings of a run; where they name no cause and nothing lived, what was not placed is looked at again."""
         judged = judge(observed, self._rules)
-        if not unplaced or observed.life.was_up or self._names_a_cause(judged[0]):
+        if observed.life.was_up or self._names_a_cause(judged[0]):
             return judged
+        hits = self._looked_again(watch, observed.facts)
+        if hits:
+            judged = judge(observed._replace(hits=[*observed.hits, *hits]), self._rules)
+        told = judged[0] or watch.of_vllm or observed.life.stop_line
+        complaint = None if told else complaint_of(watch.unplaced)
+        if complaint is None:
+            return judged
+        return (finding_of_line(complaint, fact_text(judged[1], "vllm")),), judged[1]
+
+    def _looked_again(self, watch: _Watch, facts: Facts) -> list[Hit]:
+        if not watch.unplaced:
+            return []
         from qvl_doctor.diagnose.scraps import second_look
 
-        hits = second_look(unplaced, self._rules, observed.facts)
-        return judge(observed._replace(hits=[*observed.hits, *hits]), self._rules) if hits else judged
+        return second_look(watch.unplaced, self._rules, facts)
 
     def _names_a_cause(self, findings: Sequence[Finding]) -> bool:
         vague = {UNRECOGNIZED, *(rule.id for rule in self._rules if rule.symptom)}
@@ -282,6 +301,8 @@ def _shown(seen: Observed) -> Shown:
 def _not_checked(facts: Facts, findings: Sequence[Finding], watch: _Watch) -> tuple[Text, ...]:
     """What the log did not show, so that nobody takes silence for a clean bill; and where to look if it shows nothing at all."""
     missing: list[Text] = []
+    if not findings and not watch.of_vllm and not watch.life.was_up:
+        return (both("look_at.whole_log"),)
     if not watch.banners and "args" not in facts:
         missing.append(both("not_checked.late_start"))
     if "vllm" not in facts:

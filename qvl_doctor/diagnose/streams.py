@@ -70,8 +70,13 @@ class Streams:
         return next((engine for engine in engines if engine.of_vllm), (*engines, self._make())[0]).facts
 
     @property
+    def silent(self) -> bool:
+        """No rule, no exception and no sign of life in any of them."""
+        return all(engine.silent for engine in self._engines.values())
+
+    @property
     def empty(self) -> bool:
-        """No fact, no rule, no exception in any of them: this is no vLLM log."""
+        """Silent, and no fact in any of them either."""
         return all(engine.empty for engine in self._engines.values())
 
     def _make(self) -> Diagnosing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from qvl_doctor.diagnose.life import Life
 from qvl_doctor.messages import both
@@ -32,6 +32,17 @@ _HANDLERS = frozenset(
         *("chat_completion_full_generator", "chat_completion_stream_generator", "completion_stream_generator"),
     )
 )
+#: How programs and people say that something failed.
+_COMPLAINT = re.compile(
+    r"\b[A-Z]+_[A-Z_]+: |\b(?:fatal|fatal error|panic|[Ee]rror|ERROR): |\[ERROR\]|\bERR\d+|out of memory|\"type\": ?\"\w+Error\""
+)
+_FAILURE_WORDS = re.compile(
+    r"(?i:(?<!\")\b(?:errors?|fail(?:s|ed|ure)?|fatal|cannot|can't|could not|couldn't|unable to|not (?:found|possible|supported)"
+    r"|do(?:es)?(?:n't| not) support|exhausted|crash(?:es|ed)?|abort(?:s|ed)?|invalid|refused|denied|killed)\b)"
+    r"|报错|失败|错误|无法|不支持|崩溃"
+)
+#: The message in the body of an API's answer.
+_BODY = re.compile(r'"message": ?"((?:[^"\\]|\\.){1,1000})"')
 
 
 class FailureLog:
@@ -150,6 +161,18 @@ def finding_of_line(record: Record, release: str) -> Finding:
         fixes=(Fix(both("unrecognized.look")),),
         process=record.process,
     )
+
+
+def complaint_of(records: Iterable[Record]) -> Record | None:
+    """The record in which somebody says that something failed, without an exception and without a log; its message is that."""
+    said = [(record, line.text) for record in records for line in record.lines]
+    for pattern in (_COMPLAINT, _FAILURE_WORDS):
+        for record, text in said:
+            if pattern.search(text):
+                body = _BODY.search(text)
+                line = record.lines[0]._replace(text=text)
+                return record._replace(lines=(line,), message=body[1] if body else text.strip(" #*->`"))
+    return None
 
 
 def _telling_frame(frames: Sequence[Frame]) -> Frame | None:

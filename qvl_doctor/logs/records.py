@@ -26,6 +26,7 @@ _MAX_CONTINUED = 60
 _MAX_GLUED = 200
 _NARROWEST = 60
 _MAX_OPEN = 256
+_BEGINNING = 64 * 1024
 
 #: What is logged so is neither a traceback nor an exception.
 _CALM = frozenset(("INFO", "DEBUG", "TRACE"))
@@ -404,9 +405,13 @@ def _unquoted(literal: str) -> str:
 
 
 class LogReader:
-    """Bytes in, records out; secrets are masked unless `redacting` is off. `live`: no record waits for the rest of a paste."""
+    """Bytes in, records out; secrets are masked unless `redacting` is off. `live`: no record waits for the rest of a paste.
+
+    `beginning` is what the text begins with, as it was before it was pasted.
+    """
 
     def __init__(self, *, redacting: bool = True, live: bool = False) -> None:
+        self.beginning = ""
         self._redacting = redacting
         self._lines = LineSplitter()
         self._paste = Paste(live=live)
@@ -427,7 +432,10 @@ class LogReader:
 
     def _build(self, block: list[RawLine]) -> list[Record]:
         done: list[Record] = []
-        mask = masker("\n".join([line.text for line in block])) if self._redacting else unmasked
+        text = "\n".join([line.text for line in block])
+        if len(self.beginning) < _BEGINNING:
+            self.beginning += text[:_BEGINNING] + "\n"
+        mask = masker(text) if self._redacting else unmasked
         for line in map(shortened, block):
             if _ANSWERED in line.text or _STATISTICS in line.text:
                 self._routine += 1

@@ -138,8 +138,8 @@ class _Packing:
             raise problem
         if problem is not None:
             problem = InputError(problem.key, **{**problem.values, "path": name})
-            self._note(problem, name, broken=problem.key not in {"error.empty", "error.no_log"}, empty=engine.empty)
-        if problem is not None and engine.empty:
+            self._note(problem, name, broken=not _is_refusal(problem), empty=engine.empty)
+        if problem is not None and (engine.empty or _is_refusal(problem)):
             return report, unread(name, problem)
         return report, log.judged(engine, name, beside)
 
@@ -160,6 +160,11 @@ class _Packing:
         text = io.StringIO()
         write(diagnosis, form, self.lang, text, width=_WIDTH, plain=True)
         return text.getvalue()
+
+
+def _is_refusal(problem: InputError) -> bool:
+    """Whether a file was read, and there is nothing in it to diagnose."""
+    return problem.key in {"error.empty", "error.no_log"} or problem.key.startswith("no_log.")
 
 
 def _line(words: Sequence[str]) -> str:

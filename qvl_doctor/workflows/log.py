@@ -9,6 +9,7 @@ from qvl_doctor import rulebook
 from qvl_doctor.diagnose.streams import Streams
 from qvl_doctor.diagnose.verdict import without
 from qvl_doctor.errors import InputError, UsageError
+from qvl_doctor.logs.gate import refusal
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import open_input, read_chunks
 from qvl_doctor.messages import both
@@ -67,9 +68,10 @@ def diagnose_text(
 ) -> Diagnosis:
     """The diagnosis of a text that is all there. Raises InputError for what is no vLLM log."""
     engine = Streams(rules or rulebook.shipped(packed=True), beside.packages)
-    feed([text.encode("utf-8", "replace")], engine)
-    if engine.empty:
-        raise InputError("error.no_log" if text else "error.empty", path=source)
+    reader = feed([text.encode("utf-8", "replace")], engine)
+    refused = refusal(reader.beginning, silent=engine.silent, empty=engine.empty)
+    if refused is not None:
+        raise InputError(refused.key, path=source, program=refused.program)
     return judged(engine, source, beside, ignore)
 
 
@@ -86,12 +88,10 @@ def read(
     Raises InputError otherwise. `follow` and `tap` are as in `diagnose`.
     """
     reader = LogReader(redacting=redacting, live=follow is not None)
-    size = 0
     damage = None
     with open_input(path) as stream:
         try:
             for chunk in read_chunks(stream, path, follow=(lambda: True) if follow else None):
-                size += len(chunk)
                 if tap:
                     tap(chunk)
                 hits = engine.feed(reader.feed(chunk) if chunk else reader.flush())
@@ -103,17 +103,19 @@ def read(
         except InputError as error:
             damage = error
         engine.feed(reader.flush())
-    if engine.empty:
-        raise damage or InputError("error.no_log" if size else "error.empty", path=path)
+    refused = refusal(reader.beginning, silent=engine.silent, empty=engine.empty)
+    if refused is not None:
+        raise damage or InputError(refused.key, path=path, program=refused.program)
     return damage
 
 
-def feed(chunks: Iterable[bytes], engine: Streams, *, redacting: bool = True) -> None:
-    """Feeds a log that is all there to the engine."""
+def feed(chunks: Iterable[bytes], engine: Streams, *, redacting: bool = True) -> LogReader:
+    """Feeds a log that is all there to the engine. Returns what read it."""
     reader = LogReader(redacting=redacting)
     for chunk in chunks:
         engine.feed(reader.feed(chunk))
     engine.feed(reader.flush())
+    return reader
 
 
 def judged(

@@ -40,7 +40,7 @@ def said(text: str) -> list[str]:
         ),
         (
             '{"message":"\\"auto\\" tool choice requires --enable-auto-tool-choice","type":"BadRequestError"}',
-            ['{"message":"', '"auto" tool choice requires --enable-auto-tool-choice'],
+            ["{", '"auto" tool choice requires --enable-auto-tool-choice'],
         ),
         ("```KeyError: 'x'```", ["```", "KeyError: 'x'", "```"]),
         ("**_ValueError: no_**", ["ValueError: no"]),

@@ -71,7 +71,7 @@ def _unescaped(line: str) -> str:
             break
         member = compiled(_MEMBER).search(line)
         if member:
-            line = line[: member.end()] + "\\n" + compiled(_MEMBER_END).sub("", line[member.end() :])
+            line = line[: member.start()] + "\\n" + compiled(_MEMBER_END).sub("", line[member.end() :])
         line = compiled(_ESCAPE).sub(_character, line[1:-1] if _is_quoted(line) else line)
     return line
 
