@@ -212,7 +212,8 @@ def _with_command(diagnosis: Diagnosis, command: Command | None, release: str, *
     before, changed = _line(command), _line(after)
     shown = Commands(before, changed, tuple(diff(command, after))) if changed != before else None
     patch = _patched(after) if whole else ""
-    return diagnosis._replace(command=shown, patch=patch if patch != _patched(command) else "")
+    unchanged = bool(patch) and patch == _patched(command)  # writing a whole text is not free
+    return diagnosis._replace(command=shown, patch="" if unchanged else patch)
 
 
 def _line(command: Command) -> str:
