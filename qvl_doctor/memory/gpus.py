@@ -12,9 +12,9 @@ from qvl_doctor.memory.units import GIB
 
 #: Nobody's name for a card is longer.
 _LONGEST = 100
-#: What says nothing about which card it is.
-_NOISE = ("nvidia", "geforce", "tesla", "quadro", "gpu", "graphics", "card", "gib", "gb", "g", "vram", "x1")
-_SIZE = re.compile(r"(?<![0-9.])([0-9]{1,4}(?:\.[0-9]{1,4})?) ?(?:gi?b|g)\b")
+#: What names of the table have, and people leave out.
+_NOISE = ("nvidia", "geforce")
+_SIZE = re.compile(r"(?<![a-z0-9.])([0-9]{1,4}(?:\.[0-9]{1,4})?) ?(?:gi?b|g)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,6 @@ def find(name: str) -> Gpu | None:
     not that card.
     """
     wanted = _tokens(name[:_LONGEST])
-    if not wanted:
-        return None
-    found = _by_tokens().get(frozenset(wanted))
-    if found:
-        return found
     sizes = {float(size) for size in _SIZE.findall(name[:_LONGEST].lower())}
     inside = [
         (len(tokens), card) for tokens, card in _by_tokens().items() if tokens <= wanted and _size_fits(card, sizes)
