@@ -28,7 +28,7 @@ NULL_BLOCK_SINCE: Release = (0, 29, 0)
 _ALIGNED = ((0, 7, 2), (0, 7, 3))
 
 #: Bytes of a KV element by --kv-cache-dtype; "auto" is the model's dtype.
-_KV_BYTES = {"fp8": 1, "fp8_e4m3": 1, "fp8_e5m2": 1, "fp8_inc": 1, "int8": 1}
+_KV_BYTES = {"fp8": 1, "fp8_e4m3": 1, "fp8_e5m2": 1, "fp8_inc": 1}
 #: FlashMLA's own fp8 layout: 512 quantized elements, 4 scales, 64 rotary elements in 16 bits.
 _MLA_FP8_BYTES = 656
 
@@ -73,17 +73,15 @@ def layer_token_bytes(shape: ModelShape, settings: Settings) -> int:
     return elements * size
 
 
-def is_hybrid(shape: ModelShape, settings: Settings) -> bool:
+def _is_hybrid(settings: Settings) -> bool:
     """Whether vLLM keeps less for layers with a window than for full ones."""
-    return (
-        settings.engine == "V1" and settings.hybrid and settings.release >= HYBRID_SINCE and len(set(shape.layers)) > 1
-    )
+    return settings.engine == "V1" and settings.hybrid and settings.release >= HYBRID_SINCE
 
 
 def groups(shape: ModelShape, settings: Settings) -> tuple[Group, ...]:
     """The groups of all layers (of all pipeline stages), each as large as the others (_get_kv_cache_groups_uniform_page_size)."""
     kinds = set(shape.layers)
-    if not is_hybrid(shape, settings):
+    if not _is_hybrid(settings):
         only = next(iter(kinds)) if len(kinds) == 1 and settings.engine == "V1" else FULL
         return (Group(only, shape.depth),)
     counts = {kind: shape.layers.count(kind) for kind in sorted(kinds, key=lambda kind: (kind.kind, kind.window))}
@@ -124,7 +122,7 @@ def _group_blocks(kind: LayerKind, settings: Settings, tokens: int) -> int:
 
 def request_bytes(shape: ModelShape, settings: Settings, tokens: int) -> int:
     """Bytes on one rank that a pool must have so that a request of so many tokens starts at all."""
-    spare = 1 if settings.engine == "V1" and settings.release >= NULL_BLOCK_SINCE else 0
+    spare = 1 if settings.release >= NULL_BLOCK_SINCE else 0
     return (request_blocks(shape, settings, tokens) + spare) * block_bytes(shape, settings)
 
 
@@ -133,7 +131,7 @@ def pool(shape: ModelShape, settings: Settings, available: float) -> Pool:
     blocks = settings.kv_blocks or max(0, int(available // block_bytes(shape, settings)))
     needed = max(1, request_blocks(shape, settings, settings.max_model_len))
     concurrency = blocks / needed
-    if settings.engine == "V1" and settings.release >= PRINTS_CAPACITY_SINCE:
+    if settings.release >= PRINTS_CAPACITY_SINCE:
         return Pool(blocks, int(concurrency * settings.max_model_len), concurrency)
     tokens = blocks // len(groups(shape, settings)) * settings.block_size
     return Pool(blocks, tokens, concurrency if settings.engine == "V1" else tokens / settings.max_model_len)

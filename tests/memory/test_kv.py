@@ -14,7 +14,7 @@ from qvl_doctor.knowledge.releases import Release, newest
 from qvl_doctor.memory import kv
 from qvl_doctor.memory.configs import read
 from qvl_doctor.memory.settings import Settings
-from qvl_doctor.memory.shape import LayerKind, ModelShape
+from qvl_doctor.memory.shape import Latent, LayerKind, ModelShape
 from qvl_doctor.memory.units import GIB
 
 H100: Release = (0, 19, 0)
@@ -120,6 +120,155 @@ def test_an_empty_pool_holds_nothing() -> None:
     assert kv.pool(shape, Settings(newest()), -5 * GIB) == kv.Pool(0, 0, 0.0)
     assert kv.longest_request(shape, Settings(newest()), -5 * GIB) == 0
     assert kv.pool(shape, Settings(newest(), kv_blocks=7), 0).blocks == 7
+
+
+# ---- By hand, on a model of which everything is known
+
+FULL, WINDOW, CHUNK = LayerKind(), LayerKind("sliding", 100), LayerKind("chunked", 100)
+
+
+def shape_of(*layers: LayerKind, **changes: Any) -> ModelShape:
+    """Four KV heads of 16 elements: 2 × 4 × 16 × 2 = 256 bytes a token and layer in 16 bits."""
+    plain: dict[str, Any] = {"hidden": 64, "heads": 8, "kv_heads": 4, "head_dim": 16, "intermediate": 128}
+    return ModelShape("X", "x", layers, **{**plain, "vocab": 1000, "positions": 1000, **changes})
+
+
+SIX = shape_of(*[FULL] * 6)
+NEW = Settings((0, 19, 0))
+
+
+@pytest.mark.parametrize(
+    ("cache", "dtype", "size"),
+    [
+        ("auto", "bfloat16", 2),
+        ("auto", "float32", 4),
+        ("auto", "of-tomorrow", 2),
+        ("float32", "bfloat16", 4),
+        ("bfloat16", "float32", 2),
+        *((name, "bfloat16", 1) for name in ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "int8")),
+    ],
+)
+def test_bytes_of_an_element_of_the_cache(cache: str, dtype: str, size: int) -> None:
+    assert kv.element_bytes(Settings(newest(), kv_cache_dtype=cache, dtype=dtype)) == size
+
+
+@pytest.mark.parametrize(("tp", "size"), [(1, 256), (2, 128), (3, 64), (4, 64), (8, 64)])
+def test_bytes_of_a_token_in_a_layer(tp: int, size: int) -> None:
+    assert kv.layer_token_bytes(SIX, Settings(newest(), tp=tp)) == size
+
+
+@pytest.mark.parametrize(
+    ("engine", "release", "cache", "size"),
+    [
+        ("V0", (0, 7, 1), "auto", 576 * 2),
+        ("V0", (0, 7, 2), "auto", 640 * 2),
+        ("V0", (0, 7, 3), "auto", 640 * 2),
+        ("V0", (0, 7, 3), "fp8", 768),  # the next multiple of 256 bytes
+        ("V1", (0, 7, 3), "auto", 576 * 2),
+        ("V1", (0, 19, 0), "fp8", 576),
+        ("V1", (0, 19, 0), "fp8_ds_mla", 656),
+    ],
+)
+def test_bytes_of_a_token_of_mla(engine: str, release: Release, cache: str, size: int) -> None:
+    mla = shape_of(FULL, latent=Latent(512, 64, 128, 128))
+    assert kv.layer_token_bytes(mla, Settings(release, engine, kv_cache_dtype=cache)) == size
+
+
+def test_one_byte_too_many_takes_another_256() -> None:
+    for rank, size in ((250, 256), (251, 512)):
+        latent = Latent(rank, 6, 128, 128)
+        settings = Settings((0, 7, 2), "V0", kv_cache_dtype="fp8")
+        assert kv.layer_token_bytes(shape_of(FULL, latent=latent), settings) == size
+
+
+@pytest.mark.parametrize(
+    ("layers", "settings", "groups"),
+    [
+        ([FULL] * 3, NEW, [(FULL, 3)]),
+        ([WINDOW] * 3, NEW, [(WINDOW, 3)]),
+        ([WINDOW] * 3, replace(NEW, hybrid=False), [(WINDOW, 3)]),
+        ([WINDOW] * 3, replace(NEW, release=(0, 9, 1)), [(WINDOW, 3)]),
+        ([WINDOW] * 3, replace(NEW, engine="V0"), [(FULL, 3)]),
+        ([WINDOW, FULL], replace(NEW, release=(0, 9, 1)), [(FULL, 2)]),
+        ([WINDOW, FULL], replace(NEW, release=(0, 9, 2)), [(FULL, 1), (WINDOW, 1)]),
+        ([WINDOW, FULL], replace(NEW, engine="V0"), [(FULL, 2)]),
+        ([WINDOW, FULL], replace(NEW, hybrid=False), [(FULL, 2)]),
+        ([WINDOW, CHUNK, FULL], NEW, [(CHUNK, 1), (FULL, 1), (WINDOW, 1)]),
+        ([WINDOW, LayerKind("sliding", 50)], NEW, [(LayerKind("sliding", 50), 1), (WINDOW, 1)]),
+        # Seven of one kind and three of another: three at a time, the last group padded.
+        ([WINDOW] * 7 + [FULL] * 3, NEW, [(FULL, 3), (WINDOW, 3), (WINDOW, 3), (WINDOW, 3)]),
+        # Five and four: from 0.12 on below 1.25 times, from 0.18 on below 1.5 times.
+        ([WINDOW] * 9 + [FULL] * 8, replace(NEW, release=(0, 11, 2)), [(FULL, 8), (WINDOW, 8), (WINDOW, 8)]),
+        ([WINDOW] * 9 + [FULL] * 8, replace(NEW, release=(0, 12, 0)), [(FULL, 9), (WINDOW, 9)]),
+        ([WINDOW] * 5 + [FULL] * 4, replace(NEW, release=(0, 17, 1)), [(FULL, 4), (WINDOW, 4), (WINDOW, 4)]),
+        ([WINDOW] * 5 + [FULL] * 4, replace(NEW, release=(0, 18, 0)), [(FULL, 5), (WINDOW, 5)]),
+        ([WINDOW] * 6 + [FULL] * 4, replace(NEW, release=(0, 18, 0)), [(FULL, 4), (WINDOW, 4), (WINDOW, 4)]),
+    ],
+)
+def test_groups(layers: list[LayerKind], settings: Settings, groups: list[tuple[LayerKind, int]]) -> None:
+    assert kv.groups(shape_of(*layers), settings) == tuple(kv.Group(*each) for each in groups)
+
+
+def test_bytes_of_a_block() -> None:
+    assert kv.block_bytes(SIX, NEW) == 16 * 256 * 6
+    assert kv.block_bytes(SIX, replace(NEW, block_size=32)) == 32 * 256 * 6
+    assert kv.block_bytes(SIX, replace(NEW, pp=4)) == 16 * 256 * 2  # the largest stage
+    assert kv.block_bytes(shape_of(*[WINDOW] * 7, *[FULL] * 3), NEW) == 16 * 256 * 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens", "blocks"),
+    [
+        (FULL, 160, 10),
+        (FULL, 161, 11),
+        # 100 - 1 + 62 = 161 tokens and a block more
+        (WINDOW, 160, 11),
+        (WINDOW, 161, 12),
+        (WINDOW, 1000, 12),
+        (WINDOW, 16, 2),
+        # 100 + 62 = 162 tokens
+        (CHUNK, 160, 10),
+        (CHUNK, 1000, 11),
+    ],
+)
+def test_blocks_of_a_request(kind: LayerKind, tokens: int, blocks: int) -> None:
+    settings = Settings((0, 19, 0), max_num_batched_tokens=62)
+    assert kv.request_blocks(shape_of(kind, kind), settings, tokens) == blocks
+
+
+def test_bytes_of_a_request() -> None:
+    two = shape_of(FULL, FULL)
+    for release, blocks in (((0, 28, 1), 10), ((0, 29, 0), 11)):
+        assert kv.request_bytes(two, Settings(release), 160) == blocks * 16 * 256 * 2
+    both = shape_of(FULL, WINDOW)
+    settings = Settings((0, 19, 0), max_num_batched_tokens=61)
+    assert kv.request_bytes(both, settings, 1000) == (63 + 11) * 16 * 256
+
+
+def test_a_pool() -> None:
+    block = 16 * 256 * 6
+    settings = replace(NEW, max_model_len=160)
+    assert kv.pool(SIX, settings, 25 * block) == kv.Pool(25, 400, 2.5)
+    assert kv.pool(SIX, settings, 26 * block - 1) == kv.Pool(25, 400, 2.5)
+    assert kv.pool(SIX, replace(settings, kv_blocks=7), 25 * block) == kv.Pool(7, 112, 0.7)
+    assert kv.pool(SIX, settings, -block) == kv.Pool(0, 0, 0.0)
+    # V0 counts tokens, not blocks of a request.
+    short = replace(settings, max_model_len=150)
+    assert kv.pool(SIX, short, 25 * block).concurrency == 2.5
+    assert kv.pool(SIX, replace(short, engine="V0"), 25 * block).concurrency == 400 / 150
+    assert kv.pool(SIX, replace(NEW, max_model_len=0), 3 * block).concurrency == 3
+    two_groups = shape_of(*[FULL] * 6, *[WINDOW] * 6)
+    old = Settings((0, 23, 0), max_model_len=1000, max_num_batched_tokens=61)  # 63 + 11 blocks
+    assert kv.pool(two_groups, old, 111 * block) == kv.Pool(111, 55 * 16, 1.5)
+    assert kv.pool(two_groups, replace(old, release=(0, 24, 0)), 111 * block) == kv.Pool(111, 1500, 1.5)
+
+
+def test_the_longest_request() -> None:
+    block = 16 * 256 * 6
+    assert kv.longest_request(SIX, NEW, 10 * block) == 160
+    assert kv.longest_request(SIX, NEW, 10 * block - 1) == 144
+    assert kv.longest_request(SIX, NEW, block - 1) == 0
+    assert kv.longest_request(SIX, NEW, 10_000 * block) == 4000  # four times its positions
 
 
 HEADS = st.sampled_from([1, 2, 4, 8])
