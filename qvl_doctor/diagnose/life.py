@@ -98,7 +98,7 @@ class Life:
             self.asked = self.told = False
             self.serves = True
         elif kind == ANSWER:
-            self._answered(line)
+            self._answered(line, of_server=not mark.words)
         elif kind == ACTIVITY:
             self.up_line = self.up_line or line
         elif kind in {STEP, ENGINE}:
@@ -125,10 +125,14 @@ class Life:
         self.proof_line = line
         self.death, self._death_clock, self._answers, self._vanished, self.crash = None, None, 0, False, None
 
-    def _answered(self, line: int) -> None:
-        """After a death only a late answer counts: streams that began before it, and those the server took before it knew."""
+    def _answered(self, line: int, *, of_server: bool) -> None:
+        """After a death only a late answer of a server counts: others are those of streams that it took before it knew.
+
+        A program around LLM(…) only shows its progress bar once more.
+        """
         if self.death is None:
             self._revive(line)
+        if self.death is None or not of_server:
             return
         self._answers += 1
         if self._death_clock is None or self.last_clock is None:
@@ -169,8 +173,15 @@ class Life:
         return self.last_clock - self._death_clock <= _WATCHDOG_S
 
     def progressed(self, record: Record) -> bool:
-        """Whether the process that logged an error came further in its start-up after it. Where no process is named, nothing tells."""
-        return bool(record.process and record.level) and self._steps.get(record.process, 0) > record.last_line
+        """Whether the process that logged an error came further in its start-up after it.
+
+        Where no process is named, a traceback may be the end of any of them; of a line alone that is not likely.
+        """
+        if not record.level:
+            return False
+        if record.process:
+            return self._steps.get(record.process, 0) > record.last_line
+        return self.step_line > record.last_line and not (record.exception or record.frames)
 
     @property
     def was_up(self) -> bool:

@@ -51,7 +51,7 @@ def test_an_answer_ends_a_death_only_if_it_was_given_after_it(line: str) -> None
     """The server says 200 to what streams before it knows of the death, for as long as it does not look."""
     assert life(UP, DEAD, line).dead
     assert life(UP, DEAD, "INFO 02-16 10:03:04 [x.py:1] something", line).dead
-    assert not life(UP, DEAD, LATER, line).dead
+    assert life(UP, DEAD, LATER, line).dead == ("HTTP" not in line)  # a progress bar is shown once more
     assert life(UP, line, DEAD).dead
     assert life(UP, DEAD, LATER, line, DEAD).dead
 
@@ -118,6 +118,9 @@ def test_an_error_that_its_process_left_behind() -> None:
     assert life(failed, worker + step).progressed(record)
     assert not life(worker + step, worker + LATER, failed).progressed(next(iter(read_records("\n\n" + failed))))
     assert not life(failed, "(Worker_TP1 pid=8) " + step).progressed(record)
+    line = "ERROR 02-16 10:03:00 [config.py:29] Failed to import Triton kernels."
+    assert life(line, step).progressed(next(iter(read_records(line))))
+    assert not life(line).progressed(next(iter(read_records(line))))
 
 
 @pytest.mark.parametrize("line", lines("activity"))
