@@ -167,7 +167,7 @@ def _alternatives(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
         return
     yield from (f"**{messages.say('report.alternatives', lang)}**", "")
     for way in diagnosis.alternatives:
-        yield f"- {escape(way.text[lang])}"
+        yield f"- {escape(way.text[lang]) or '&#8203;'}"  # a bare dash below a line makes a heading of it
         yield from change_lines(pieces(way.change), lang, 2)
     yield ""
 

@@ -10,11 +10,12 @@ from markdown_it import MarkdownIt
 from report_samples import DIAGNOSES, FAILED, HEALTHY, HOSTILE, text
 
 from qvl_doctor import __version__
-from qvl_doctor.model import Diagnosis, Fact, Finding, Fix, Line
+from qvl_doctor.model import Alternative, Diagnosis, Fact, Finding, Fix, Line
 from qvl_doctor.report.markdown import code, escape, fence, render
 
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 EMPTY = {"en": "", "zh": ""}
+BARE_WAY = Alternative(EMPTY, {"image": "0"}, {}, None)
 NAMELESS = Finding("a", "cause", "fatal", "certain", {"en": "\r", "zh": ""}, EMPTY)
 ANY = st.text(st.characters(codec=None)) | st.text("\\`*_[]()<>#+-=.!|&~$@:/ aw1\n", max_size=40) | st.just(HOSTILE)
 
@@ -168,6 +169,7 @@ def test_fences_hold(lines: list[str], indent: int) -> None:
 
 @given(DIAGNOSES, st.sampled_from(["en", "zh"]))
 @example(diagnosis=Diagnosis("", "failed", EMPTY, {}, (NAMELESS,)), lang="en")
+@example(diagnosis=Diagnosis("", "failed", EMPTY, {}, alternatives=(BARE_WAY, BARE_WAY)), lang="en")
 def test_any_report_holds_nothing_but_text(diagnosis: Diagnosis, lang: str) -> None:
     page = render(diagnosis, lang)
     assert page.encode("utf-8")
