@@ -176,8 +176,9 @@ class Life:
         """Whether the process that logged an error came further in its start-up after it.
 
         Where no process is named, a traceback may be the end of any of them; of a line alone that is not likely.
+        What was seen elsewhere (of the machine, of the pod) stands on no line of the log: no step comes after it.
         """
-        if not record.level:
+        if not record.level or record.observation:
             return False
         if record.process:
             return self._steps.get(record.process, 0) > record.last_line
