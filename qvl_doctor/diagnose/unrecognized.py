@@ -32,9 +32,10 @@ _HANDLERS = frozenset(
         *("chat_completion_full_generator", "chat_completion_stream_generator", "completion_stream_generator"),
     )
 )
-#: How programs and people say that something failed.
+#: How programs and people say that something failed. A name in capitals with one word after it is a setting.
 _COMPLAINT = re.compile(
-    r"\b[A-Z]+_[A-Z_]+: |\b(?:fatal|fatal error|panic|[Ee]rror|ERROR): |\[ERROR\]|\bERR\d+|out of memory|\"type\": ?\"\w+Error\""
+    r"\b[A-Z]+_[A-Z_]+: (?=[^\s/]+ [a-z])|\b(?:fatal|fatal error|panic|[Ee]rror|ERROR): |\[ERROR\]|\bERR\d+|out of memory"
+    r"|\"type\": ?\"\w+Error\""
 )
 _FAILURE_WORDS = re.compile(
     r"(?i:(?<!\")\b(?:errors?|fail(?:s|ed|ure)?|fatal|cannot|can't|could not|couldn't|unable to|not (?:found|possible|supported)"

@@ -16,7 +16,7 @@ _ENOUGH = 2
 #: What begins a line of its own even after a line that happens to be as wide as the widest: prefixes, and the lines of
 #: a traceback.
 _PREFIX = re.compile(
-    r"\[?\d{4}-\d\d-\d\d[T ]|\(\w[\w ]* pid=\d|\[rank\d|\[pod/|(?:INFO|WARNING|ERROR|DEBUG|CRITICAL)[ :]|[\w.-]+ +\| "
+    r"\[?\d{4}-\d\d-\d\d[T ]|\(\w[\w ]* pid=\d|\[rank\d|\[pod/|(?:INFO|WARNING|ERROR|DEBUG|CRITICAL)[ :]|[\w.@-]+ +\| "
     r'|[^\W\d_]{3}\.? +\d+ \d\d:|Loading |Capturing |[{"`]|> |terminate called |Fatal Python error: '
     r"|[a-z0-9][a-z0-9.-]{0,200}-(?:[a-z0-9]{5}|\d{1,4}) [a-z0-9-]{1,63} (?:INFO|WARN|ERROR|  |\(|\[)"  # stern
 )

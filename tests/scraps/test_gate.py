@@ -86,3 +86,10 @@ def test_text_without_a_failure_says_so() -> None:
     assert found.verdict == "unknown"
     assert found.summary["en"] == "The text shows no failure that qvl-doctor knows"
     assert "kubectl logs POD --previous" in found.not_checked[0]["en"]
+
+
+@pytest.mark.parametrize("value", ["36980383", "/models/cache", "3.12.1", "FLASH_ATTN", "true"])
+def test_a_setting_in_capitals_is_no_complaint(value: str) -> None:
+    found = read(f"environment of the job\nvLLM: 0.15.1\nJOB_NAME: {value}\nCUDA: 12.8\n0, NVIDIA H100, 65247 MiB\n")
+    assert found.verdict == "unknown"
+    assert not found.findings
