@@ -34,12 +34,13 @@ class Scrap(NamedTuple):
 class Transformation(NamedTuple):
     """A name, and what is left of a text; None where nothing telling is left, or where there is nothing to transform.
 
-    `quotes`: only one line is left, in the text of somebody else.
+    `quotes`: only one line is left, in the text of somebody else. `cuts`: a part is left, as it was.
     """
 
     name: str
     apply: Callable[[Scrap], bytes | None]
     quotes: bool = False
+    cuts: bool = False
 
 
 def _split_head(line: str) -> tuple[str, str]:
@@ -377,7 +378,9 @@ def _bytes(apply: Callable[[Scrap], str | None]) -> Transformation:
         return None if text is None else text.encode()
 
     name = apply.__name__
-    return Transformation(name, encoded, name.split("+")[0] in {quoting.__name__ for quoting in _QUOTED})
+    first = name.split("+")[0]
+    quotes, cuts = (first in {each.__name__ for each in kind} for kind in (_QUOTED, _CUT))
+    return Transformation(name, encoded, quotes, cuts)
 
 
 TRANSFORMATIONS = (
