@@ -9,7 +9,7 @@ from qvl_doctor.memory import kv, model_cards
 from qvl_doctor.memory.decoder import stage_layers
 from qvl_doctor.memory.gpus import Gpu, find, of_size
 from qvl_doctor.memory.settings import Settings, resolve
-from qvl_doctor.memory.shape import ModelShape
+from qvl_doctor.memory.shape import LayerKind, ModelShape
 
 #: A small decoder as config.json writes it.
 TINY: dict[str, Any] = {
@@ -36,6 +36,12 @@ def model(name: str) -> ModelShape:
     card = model_cards.find(name)
     assert card is not None, name
     return card.shape
+
+
+def shape_of(*layers: LayerKind, **changes: Any) -> ModelShape:
+    """A decoder of which everything is known: four KV heads of 16 elements, so 256 bytes of KV cache a token and layer."""
+    plain: dict[str, Any] = {"hidden": 64, "heads": 8, "kv_heads": 4, "head_dim": 16, "intermediate": 128}
+    return ModelShape("X", "x", layers, **{**plain, "vocab": 1000, "positions": 1000, **changes})
 
 
 def card(name: str) -> Gpu:

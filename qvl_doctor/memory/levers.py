@@ -153,7 +153,7 @@ def _pixels(shape: ModelShape, settings: Settings) -> Iterator[Rung]:
     if vision is None or settings.limits.get("image", 0) < 1:
         return
     bounds = limits(vision, settings.processor)
-    if vision.kind in _QWEN and bounds.get("max_pixels"):
+    if vision.kind in _QWEN:
         unit = (vision.patch * vision.merge) ** 2
         for tokens in _IMAGE_TOKENS:
             if tokens * unit < bounds["max_pixels"]:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_shapes import TINY, model, serve, token_bytes
+from memory_shapes import TINY, model, serve, shape_of, token_bytes
 
 from qvl_doctor.knowledge.releases import Release, newest
 from qvl_doctor.memory import kv
 from qvl_doctor.memory.configs import read
 from qvl_doctor.memory.settings import Settings
-from qvl_doctor.memory.shape import Latent, LayerKind, ModelShape
+from qvl_doctor.memory.shape import FULL, Latent, LayerKind, ModelShape
 from qvl_doctor.memory.units import GIB
 
 H100: Release = (0, 19, 0)
@@ -124,15 +124,7 @@ def test_an_empty_pool_holds_nothing() -> None:
 
 # ---- By hand, on a model of which everything is known
 
-FULL, WINDOW, CHUNK = LayerKind(), LayerKind("sliding", 100), LayerKind("chunked", 100)
-
-
-def shape_of(*layers: LayerKind, **changes: Any) -> ModelShape:
-    """Four KV heads of 16 elements: 2 × 4 × 16 × 2 = 256 bytes a token and layer in 16 bits."""
-    plain: dict[str, Any] = {"hidden": 64, "heads": 8, "kv_heads": 4, "head_dim": 16, "intermediate": 128}
-    return ModelShape("X", "x", layers, **{**plain, "vocab": 1000, "positions": 1000, **changes})
-
-
+WINDOW, CHUNK = LayerKind("sliding", 100), LayerKind("chunked", 100)
 SIX = shape_of(*[FULL] * 6)
 NEW = Settings((0, 19, 0))
 
