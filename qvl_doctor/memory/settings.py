@@ -120,9 +120,9 @@ def _batch_v1(gpu: Gpu, release: Release, context: str, length: int) -> dict[str
 
 def batch_defaults(gpu: Gpu, release: Release) -> defaults.Batch:
     """The batch of the V1 engine on a card."""
-    if gpu.total_bytes >= 160 * GIB and release >= defaults.NOT_A100_SINCE:
-        return at(defaults.HUGE_GPUS, release)
-    return at(defaults.LARGE_GPUS if _is_large(gpu, release) else defaults.SMALL_GPUS, release)
+    if not _is_large(gpu, release):
+        return at(defaults.SMALL_GPUS, release)
+    return at(defaults.HUGE_GPUS if gpu.total_bytes >= 160 * GIB else defaults.LARGE_GPUS, release)
 
 
 def _is_large(gpu: Gpu, release: Release) -> bool:

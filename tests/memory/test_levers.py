@@ -51,8 +51,8 @@ def rungs(shape: ModelShape = TEXT, gpu: Gpu = CARD, seen: Observed | None = Non
     return found
 
 
-def values(name: str, *shape: ModelShape, **changes: Any) -> list[str]:
-    return [rung.value for rung in rungs(*shape, **changes).get(name, ())]
+def values(name: str, *where: Any, **changes: Any) -> list[str]:
+    return [rung.value for rung in rungs(*where, **changes).get(name, ())]
 
 
 def test_what_cannot_be_changed_has_no_lever() -> None:
@@ -169,7 +169,7 @@ def test_batch() -> None:
 
 
 def test_smaller_images() -> None:
-    one = {"limits": {"image": 1}}
+    one: dict[str, Any] = {"limits": {"image": 1}}
     assert values("pixels", VL, **one) == ["8192", "4096", "2048", "1280"]
     first = rungs(VL, **one)["pixels"][0]
     wanted = {"max_pixels": 8192 * 28 * 28}
