@@ -26,7 +26,7 @@ def stage_layers(depth: int, stages: int) -> tuple[int, ...]:
     each, rest = divmod(depth, stages)
     layers = [each] * stages
     for index in range(2, rest + 2):
-        layers[-min(index, stages)] += 1
+        layers[-index] += 1
     return tuple(layers)
 
 

@@ -54,13 +54,12 @@ _V2_NAMED: Since[frozenset[str]] = (
             }
         ),
     ),
-    ((0, 25, 0), frozenset({"DeepseekV2ForCausalLM", "Qwen2MoeForCausalLM", "GraniteMoeForCausalLM"})),
 )
 _V2_DENSE_SINCE: Release = (0, 25, 0)
 _V2_ALL_SINCE: Release = (0, 29, 0)
 #: The V2 runner's sampler copies the logits to float32 in these releases even if nothing is to be changed; its dummies
 #: ask for no top-k and top-p.
-_V2_COPIES: Since[bool] = (((0, 22, 0), True), ((0, 26, 0), False), ((0, 27, 0), True), ((0, 28, 0), False))
+_V2_COPIES: Since[bool] = (((0, 6, 0), True), ((0, 26, 0), False), ((0, 27, 0), True), ((0, 28, 0), False))
 #: Vocabulary entries that one program of the Gumbel kernel looks at; it keeps an index and a maximum for each.
 _GUMBEL_BLOCK = 1024
 

@@ -22,7 +22,7 @@ from qvl_doctor.memory.units import MIB, up
 
 #: c10/cuda/CUDACachingAllocator: requests up to 1 MiB come out of 2 MiB segments, up to 10 MiB out of 20 MiB segments,
 #: larger ones get their own.
-_SMALL, _SMALL_SEGMENT, _LARGE, _LARGE_SEGMENT, _ROUND = MIB, 2 * MIB, 10 * MIB, 20 * MIB, 2 * MIB
+_SMALL, _LARGE, _LARGE_SEGMENT, _ROUND = MIB, 10 * MIB, 20 * MIB, 2 * MIB
 _UNIT = 512
 
 
@@ -94,28 +94,28 @@ def model_buffers(shape: ModelShape, settings: Settings) -> int:
 
 
 def allocated(sizes: Iterable[int]) -> int:
-    """What torch counts after allocating tensors in order: rounded to 512 bytes, best fit, a rest up to 1 MiB stays with its block."""
-    free: dict[bool, list[int]] = {True: [], False: []}
+    """What torch counts after allocating tensors in order: rounded to 512 bytes, best fit, a rest up to 1 MiB stays with its block.
+
+    Small ones count as they are: what is left of their segments is always cut off.
+    """
+    free: list[int] = []
     total = 0
     for wanted in sizes:
         size = max(_UNIT, up(int(wanted), _UNIT))
-        small = size <= _SMALL
-        total += _take(free[small], size, small)
+        total += size if size <= _SMALL else _take(free, size)
     return total
 
 
-def _take(free: list[int], size: int, small: bool) -> int:
+def _take(free: list[int], size: int) -> int:
     """Cuts a block for `size` bytes out of the free ones (or a new segment) and returns what it counts for."""
     index = bisect.bisect_left(free, size)
-    block = free.pop(index) if index < len(free) else _segment(size, small)
+    block = free.pop(index) if index < len(free) else _segment(size)
     rest = block - size
-    if rest >= _UNIT if small else rest > _SMALL:
+    if rest > _SMALL:
         bisect.insort(free, rest)
         return size
     return block
 
 
-def _segment(size: int, small: bool) -> int:
-    if small:
-        return _SMALL_SEGMENT
+def _segment(size: int) -> int:
     return _LARGE_SEGMENT if size < _LARGE else up(size, _ROUND)

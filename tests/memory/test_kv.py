@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from qvl_doctor.knowledge.releases import Release, newest
 from qvl_doctor.memory import kv
 from qvl_doctor.memory.configs import read
 from qvl_doctor.memory.settings import Settings
-from qvl_doctor.memory.shape import FULL, Latent, LayerKind, ModelShape
+from qvl_doctor.memory.shape import FULL, Attention, Latent, LayerKind, ModelShape
 from qvl_doctor.memory.units import GIB
 
 H100: Release = (0, 19, 0)
@@ -199,6 +199,10 @@ def test_one_byte_too_many_takes_another_256() -> None:
 )
 def test_groups(layers: list[LayerKind], settings: Settings, groups: list[tuple[LayerKind, int]]) -> None:
     assert kv.groups(shape_of(*layers), settings) == tuple(kv.Group(*each) for each in groups)
+
+
+def test_every_kind_of_layer_is_among_those_above() -> None:
+    assert set(get_args(Attention)) == {FULL.kind, WINDOW.kind, CHUNK.kind}
 
 
 def test_bytes_of_a_block() -> None:

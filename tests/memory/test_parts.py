@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pkgutil
+from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import pytest
 
+from qvl_doctor import memory
+from qvl_doctor.knowledge import defaults
 from qvl_doctor.knowledge.defaults import ENGINE
 from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory import constants, gpus
@@ -14,7 +19,7 @@ from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.parameters import Piece, Shards, norm
 from qvl_doctor.memory.profile_tensors import Moment, tensor
 from qvl_doctor.memory.quants import DTYPE_BYTES, METHODS, method_name, stored
-from qvl_doctor.memory.shape import ShapeError
+from qvl_doctor.memory.shape import ShapeError, VisionShape
 from qvl_doctor.memory.units import GIB, KIB, MIB, cdiv, gib, up
 
 
@@ -208,6 +213,36 @@ def test_a_share() -> None:
     for wrong in (0.24, 1.01, True, "1", None):
         with pytest.raises(ShapeError, match=r"f: must be a number from 0\.25 to 1"):
             share(wrong, "f", 0.25, 1)
+
+
+def test_a_tower_of_one_frame_and_whole_patches() -> None:
+    tower = VisionShape("siglip", depth=1, hidden=64, intermediate=64, heads=4, patch=14, out_hidden=64)
+    assert (tower.merge, tower.patch_pixels) == (1, 3 * 14 * 14)
+    assert replace(tower, temporal_patch=2).patch_pixels == 3 * 2 * 14 * 14
+
+
+# ---- What changes with releases
+
+MODULES = [import_module(f"qvl_doctor.memory.{found.name}") for found in pkgutil.iter_modules(memory.__path__)]
+SINCE = [
+    pytest.param(value, id=f"{module.__name__.rpartition('.')[2]}.{name}")
+    for module in [*MODULES, defaults]
+    for name, value in vars(module).items()
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple) and isinstance(value[0][0], tuple)
+]
+
+
+def test_there_are_tables_by_release() -> None:
+    assert len(SINCE) > 15
+
+
+@pytest.mark.parametrize("rows", SINCE)
+def test_a_table_by_release_begins_with_the_first_and_goes_up(rows: Any) -> None:
+    """What came before the first row is as the first row says, so that one stands at 0.6, or where the V1 engine begins."""
+    releases = [first for first, *_ in rows]
+    assert releases[0] in {(0, 6, 0), (0, 8, 0)}
+    assert releases == sorted(set(releases))
+    assert all(len(release) == 3 for release in releases)
 
 
 # ---- Fitted numbers
