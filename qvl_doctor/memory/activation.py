@@ -99,7 +99,7 @@ def _kept(shape: ModelShape, settings: Settings, gpu: Gpu, stage: int) -> tuple[
     found = []
     if not settings.quantization.startswith("gguf"):
         found.append(tensor("cuBLAS workspace", (_CUBLAS_HOPPER if gpu.hopper else _CUBLAS, "bytes")))
-    if shape.experts and at(_EXPERT_BUFFERS, settings.release) == "kept" and settings.engine == "V1":
+    if shape.experts and at(_EXPERT_BUFFERS, settings.release) == "kept":
         found += _expert_buffers(shape, settings, shape.experts, settings.max_num_batched_tokens)
     if stage:
         tokens = (settings.max_num_batched_tokens, "tokens")
@@ -136,7 +136,7 @@ def _mlp(shape: ModelShape, settings: Settings, gpu: Gpu, tokens: int) -> tuple[
     )
     found = [states]
     if shape.experts and all(shape.has_experts(layer) for layer in range(shape.experts.dense_layers, shape.depth)):
-        if not (at(_EXPERT_BUFFERS, settings.release) == "kept" and settings.engine == "V1"):
+        if at(_EXPERT_BUFFERS, settings.release) != "kept":
             found += _expert_buffers(shape, settings, shape.experts, tokens)
         if not shape.experts.dense_layers:
             return (*found, *_benchmark(settings, gpu))
@@ -332,7 +332,7 @@ def _passing(shape: ModelShape, settings: Settings) -> list[NamedTensor]:
             scaled_by=(*flags, TENSOR_PARALLEL),
         ),
     ]
-    if shape.vision and made.ran:
+    if shape.vision:
         found += _passing_tower(shape.vision, settings, made)
     return found
 

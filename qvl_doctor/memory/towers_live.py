@@ -7,7 +7,6 @@ the peak. The tower runs eagerly in all releases.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qvl_doctor.knowledge.releases import Release, Since, at
@@ -59,9 +58,5 @@ def live(kind: str, settings: Settings) -> tuple[Live, ...]:
         return (Live("attention", 2, 7), Live("MLP", 4, 0, 4 if plain else 3))
     if kind in {"llava", "llava_next"}:
         return (Live("attention", 3, 5), Live("MLP", 3, 0, 3 if native else 2))
-    return (Live("attention", 3, 5), Live("MLP", _WHOLE.get(kind, 3), 0, 2))
-
-
-#: Copies of the hidden states beside the MLP: the block's input, the residual, the normed input; InternViT scales a
-#: copy.
-_WHOLE: Mapping[str, float] = {"intern": 4, "siglip": 3, "minicpm": 3, "moonvit": 3, "llama4": 3, "llava_onevision": 3}
+    # Copies of the hidden states beside the MLP: the block's input, the residual, the normed input; InternViT scales one.
+    return (Live("attention", 3, 5), Live("MLP", 4 if kind == "intern" else 3, 0, 2))
