@@ -13,7 +13,7 @@ from qvl_doctor.knowledge.releases import Release, Since, at
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape, VisionShape
 from qvl_doctor.memory.units import cdiv
-from qvl_doctor.memory.vision import NOTHING, Item, image, limits, resize_video, video
+from qvl_doctor.memory.vision import MOST_TILES, Item, image, limits, video
 
 #: Frames of the largest video of Qwen2-VL and Qwen2.5-VL (qwen2_vl.py, _MAX_FRAMES_PER_VIDEO).
 _FRAMES: Since[int] = (((0, 6, 0), 16), ((0, 11, 0), 14))
@@ -31,6 +31,8 @@ _IMAGES_FIRST_UNTIL: Release = (0, 10, 2)
 _BEST_FACTORS_SINCE: Release = (0, 13, 0)
 #: In these releases every encoder output is copied into a tensor as long as the whole budget.
 _PADDED: tuple[Release, Release] = ((0, 11, 0), (0, 13, 0))
+#: The side of the square that vLLM takes for the largest image.
+_HUGE = 9_999_999
 #: Qwen3-VL counts a video 12.5 times in these releases.
 _QWEN3_FACTOR = 12.5
 
@@ -92,24 +94,17 @@ def largest_image(shape: ModelShape, settings: Settings) -> Item:
         sizes = [(wide, tall) for tall, wide in grid]
         return max((image(shape, *size, settings.processor) for size in sizes), key=lambda item: item.tokens)
     if vision.kind == "intern":
-        tiles, size = bounds["max_tiles"], vision.image_size
-        sizes = [
-            (size * columns, size * (count // columns))
-            for count in range(1, min(tiles, 64) + 1)
-            for columns in (1, count)
-        ]
-        return max((image(shape, *size, settings.processor) for size in sizes), key=lambda item: item.tokens)
+        return image(shape, vision.image_size * MOST_TILES, vision.image_size, settings.processor)
     if vision.kind == "moonvit":
         return image(shape, 1024, 1024, settings.processor)
     if vision.kind == "minicpm":
-        return image(shape, 448 * bounds.get("slices", int(vision.extra.get("slices", 9))), 448, settings.processor)
-    side = 9_999_999 if not vision.image_size else 100_000
-    return image(shape, side, side, settings.processor)
+        return image(shape, bounds["scale"] * bounds["slices"], bounds["scale"], settings.processor)
+    return image(shape, _HUGE, _HUGE, settings.processor)
 
 
 def _best_factors(pixels: int, unit: int) -> tuple[int, int]:
     """Width and height of the largest image that is no longer than 200 times its other side (get_image_size_with_most_features)."""
-    for count in range(max(1, pixels // (unit * unit)), 0, -1):
+    for count in range(pixels // (unit * unit), 0, -1):
         left = next(side for side in range(math.isqrt(count), 0, -1) if count % side == 0)
         if count // left <= 200 * left:
             return unit * (count // left), unit * left
@@ -123,7 +118,7 @@ def _video_tokens(shape: ModelShape, settings: Settings) -> int:
         tokens = _qwen3_video(shape, settings, settings.max_model_len).tokens
         return int(tokens * _QWEN3_FACTOR) if _in(settings.release, _PADDED) else tokens
     images = settings.limits.get("image", 0) if settings.engine == "V0" else min(1, settings.limits.get("image", 0))
-    videos = settings.limits.get("video", 1) if settings.engine == "V0" else 1
+    videos = settings.limits["video"] if settings.engine == "V0" else 1
     return longest_video(shape, settings, settings.max_model_len, images, videos).tokens
 
 
@@ -135,8 +130,7 @@ def longest_video(shape: ModelShape, settings: Settings, room: int, images: int 
         return _other_video(shape, settings, room)
     if settings.release < _IMAGES_FIRST_UNTIL:
         room -= frame.tokens * images
-    pairs = max(0, room // max(frame.tokens, 1))
-    frames = min(2 * pairs // max(videos, 1), at(_FRAMES, settings.release))
+    frames = min(2 * (room // frame.tokens) // videos, at(_FRAMES, settings.release))
     return frame.times(max(1, cdiv(frames, 2)))
 
 
@@ -145,12 +139,7 @@ def _other_video(shape: ModelShape, settings: Settings, room: int) -> Item:
     if vision.kind == "qwen3":
         return _qwen3_video(shape, settings, room)
     if vision.kind == "glm4v":
-        bounds = limits(vision, settings.processor)
-        unit = vision.patch * vision.merge
-        tall, wide = resize_video(
-            2, 9_999_999, 9_999_999, unit, (bounds["video_min_pixels"], bounds["video_max_pixels"])
-        )
-        return video(shape, wide, tall, 2, settings.processor)
+        return video(shape, _HUGE, _HUGE, 2, settings.processor)
     side = vision.image_size or 448
     one = video(shape, side, side, 1, settings.processor)
     return video(shape, side, side, max(1, min(16, room // max(one.tokens, 1))), settings.processor)
@@ -171,7 +160,7 @@ def _dummies_v0(shape: ModelShape, settings: Settings) -> Dummies:
     needed = sum(tokens * settings.limits.get(modality, 0) for modality, tokens in largest.items())
     batch = settings.max_num_batched_tokens
     sequences = max(1, min(settings.max_num_seqs, batch // needed)) if needed else settings.max_num_seqs
-    dropped = needed > batch // sequences and settings.release < DROPS_UNTIL
+    dropped = needed > batch and settings.release < DROPS_UNTIL
     if dropped or not needed:
         return Dummies(largest, 0, {}, 0, sequences, batch, needed, dropped)
     tokens = max(batch, sequences * needed)
@@ -188,7 +177,7 @@ def _v0_item(shape: ModelShape, settings: Settings, modality: str) -> Item:
     if modality == "image":
         return largest_image(shape, settings)
     return longest_video(
-        shape, settings, settings.max_model_len, settings.limits.get("image", 0), settings.limits.get("video", 1)
+        shape, settings, settings.max_model_len, settings.limits.get("image", 0), settings.limits["video"]
     )
 
 
@@ -247,6 +236,3 @@ def _tower(shape: ModelShape) -> VisionShape:
 
 def _in(release: Release, span: tuple[Release, Release]) -> bool:
     return span[0] <= release < span[1]
-
-
-__all__ = ["NOTHING", "Dummies", "dummies", "largest_image", "largest_items", "longest_video", "output_width"]

@@ -27,13 +27,15 @@ DEFAULTS: Mapping[str, Mapping[str, int]] = {
     },
     "intern": {"min_tiles": 1, "max_tiles": 12},
     "pixtral": {"longest_edge": 1024},
-    "minicpm": {"scale": 448},
+    "minicpm": {"scale": 448, "slices": 9},
     "moonvit": {"patch_limit": 4096},
     "llama4": {"max_tiles": 16},
 }
 #: Beyond this no processor looks at an image; it also bounds the arithmetic.
 _LARGEST_SIDE = 10**7
 _LARGEST_RATIO = 200
+#: No processor makes more tiles of an image, whatever a config says.
+MOST_TILES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,6 @@ class Item:
     def times(self, count: int) -> Item:
         """So many of them."""
         return Item(self.tokens * count, self.patches * count, self.pixels * count)
-
-
-NOTHING = Item(0, 0, 0)
 
 
 def with_processor(shape: ModelShape, processor: Mapping[str, Any] | None) -> ModelShape:
@@ -67,6 +66,8 @@ def limits(vision: VisionShape, overrides: Mapping[str, Any] | None = None) -> d
         found["longest_edge"] = vision.image_size
     if vision.kind == "intern" and isinstance(vision.extra.get("tiles"), int):
         found["max_tiles"] = vision.extra["tiles"]
+    if vision.kind == "minicpm" and isinstance(vision.extra.get("slices"), int):
+        found["slices"] = vision.extra["slices"]
     for source in (vision.extra.get("processor"), overrides):
         if isinstance(source, Mapping):
             found.update(_sizes(source, vision.kind))
@@ -191,8 +192,8 @@ def _gemma(vision: VisionShape, _width: int, _height: int, _bounds: Mapping[str,
 
 
 def _tiles(vision: VisionShape, tiles: int, tokens: int) -> Item:
-    """So many squares of the tower's size, with so many tokens each. The class token of CLIP and InternViT counts as a patch."""
-    extra = 0 if vision.kind in {"siglip", "llava_onevision", "minicpm"} else 1
+    """So many squares of the tower's size, with so many tokens each. The class token, which SigLIP has not, counts as a patch."""
+    extra = 0 if vision.kind == "llava_onevision" else 1
     return Item(
         tokens * tiles, ((vision.image_size // vision.patch) ** 2 + extra) * tiles, 3 * vision.image_size**2 * tiles
     )
@@ -208,14 +209,9 @@ def _intern(vision: VisionShape, width: int, height: int, bounds: Mapping[str, i
 
 def closest_grid(width: int, height: int, size: int, least: int, most: int) -> tuple[int, int]:
     """InternVL's grid of tiles (columns, rows): the ratio nearest to the image's, of equal ones the larger if the image has the area."""
-    most = min(most, 64)
-    grids = {
-        (i, j)
-        for n in range(least, most + 1)
-        for i in range(1, n + 1)
-        for j in range(1, n + 1)
-        if least <= i * j <= most
-    }
+    most = min(most, MOST_TILES)
+    sides = range(1, most + 1)
+    grids = [(i, j) for i in sides for j in sides if least <= i * j <= most]
     best, nearest = (1, 1), math.inf
     for columns, rows in sorted(grids, key=lambda grid: grid[0] * grid[1]):
         distance = abs(width / height - columns / rows)
@@ -257,7 +253,7 @@ def best_resolution(width: int, height: int, grid: list[tuple[int, int]]) -> tup
         tall, wide = pair
         scale = min(wide / width, tall / height)
         kept = min(int(width * scale) * int(height * scale), width * height)
-        return kept, -(wide * tall - kept)
+        return kept, -wide * tall
 
     return max(grid, key=worth)
 
@@ -282,16 +278,15 @@ def unpadded(size: tuple[int, int], grid: tuple[int, int], most: int, side: int)
 
 def _pixtral(vision: VisionShape, width: int, height: int, bounds: Mapping[str, int]) -> Item:
     ratio = max(1.0, width / bounds["longest_edge"], height / bounds["longest_edge"])
-    if ratio > 1:
-        width, height = math.floor(width / ratio), math.floor(height / ratio)
     unit = _unit(vision)
-    return _patches(vision, up(max(width, 1), unit), up(max(height, 1), unit))
+    wide, tall = (max(unit, up(math.floor(side / ratio), unit)) for side in (width, height))
+    return _patches(vision, wide, tall)
 
 
 def _minicpm(vision: VisionShape, width: int, height: int, bounds: Mapping[str, int]) -> Item:
-    slices = bounds.get("slices", int(vision.extra.get("slices", 9)))
-    columns, rows = sliced_grid(width, height, bounds["scale"], slices)
-    pieces = 1 + (columns * rows if columns * rows > 1 else 0)
+    columns, rows = sliced_grid(width, height, bounds["scale"], bounds["slices"])
+    slices = columns * rows
+    pieces = slices + (slices > 1)
     patches = (bounds["scale"] // vision.patch) ** 2
     return Item(int(vision.extra["queries"]) * pieces, patches * pieces, patches * pieces * vision.patch_pixels)
 
@@ -304,7 +299,7 @@ def sliced_grid(width: int, height: int, scale: int, most: int) -> tuple[int, in
     counts = [count for count in (wanted - 1, wanted, wanted + 1) if 1 < count <= most]
     grids = [(m, count // m) for count in counts for m in range(1, count + 1) if count % m == 0]
     ratio = math.log(width / height)
-    return min(grids, key=lambda grid: abs(ratio - math.log(grid[0] / grid[1]))) if grids else (1, 1)
+    return min(grids, key=lambda grid: abs(ratio - math.log(grid[0] / grid[1])))
 
 
 def _moonvit(vision: VisionShape, width: int, height: int, bounds: Mapping[str, int]) -> Item:
@@ -313,15 +308,16 @@ def _moonvit(vision: VisionShape, width: int, height: int, bounds: Mapping[str, 
         scale = math.sqrt(bounds["patch_limit"] / patches)
         width, height = int(width * scale), int(height * scale)
     unit = _unit(vision)
-    return _patches(vision, up(max(width, 1), unit), up(max(height, 1), unit))
+    return _patches(vision, max(unit, up(width, unit)), max(unit, up(height, unit)))
 
 
 def _llama4(vision: VisionShape, width: int, height: int, bounds: Mapping[str, int]) -> Item:
     """Tiles of the smallest canvas that holds the image, at most so many, and an overview where there is more than one."""
     size = vision.image_size
-    columns, rows = cdiv(width, size), cdiv(height, size)
-    while columns * rows > bounds["max_tiles"]:
-        columns, rows = max(1, columns - (columns >= rows)), max(1, rows - (rows > columns))
+    most = bounds["max_tiles"]
+    columns, rows = min(cdiv(width, size), most), min(cdiv(height, size), most)
+    while columns * rows > most:
+        columns, rows = columns - (columns >= rows), rows - (rows > columns)
     tiles = columns * rows
     return _tiles(vision, tiles + (tiles > 1), (size // vision.patch) ** 2 // vision.merge**2)
 

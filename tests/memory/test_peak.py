@@ -176,7 +176,7 @@ MLA = replace(TEXT, latent=Latent(kv_rank=32, rope_dim=8, nope_dim=24, value_dim
         ({"tp": 3}, 8 * 500, 3),
     ],
 )
-def test_keys_and_values_of_a_chunk_of_context(changes: dict[str, int], tokens: int, heads: int) -> None:
+def test_keys_and_values_of_a_chunk_of_context(changes: dict[str, Any], tokens: int, heads: int) -> None:
     found = moments(MLA, **changes)["attention of the decoder"]
     chunk = {"keys and values of a chunk of context": tokens * heads * (24 + 20) * 2}
     assert found == chunk | STATES | CUBLAS
