@@ -29,7 +29,6 @@ _HARMLESS = frozenset(
         "hf",
         "base",
         "quantized",
-        "dynamic",
         "unsloth",
         "model",
         "mlx",
@@ -98,15 +97,16 @@ def known() -> tuple[str, ...]:
 
 def _quantization(rest: list[str], family: str) -> str | None:
     """What the words behind a name say about quantization, None if they say something else."""
-    if not rest:
+    plain = [word for word in rest if word != "dynamic"]  # which says something only of fp8
+    if not plain:
         return ""
-    method = _QUANTS.get("-".join(rest))
+    method = _QUANTS.get("-".join(rest)) or _QUANTS.get("-".join(plain))
     return "fp8-block" if method == "fp8" and family.startswith(_BLOCK_FP8) else method
 
 
 def _words(name: str) -> list[str]:
     """The last part of a path, lower case, cut at dashes, underscores and blanks."""
-    last = name[:_LONGEST].strip().rstrip("/").rsplit("/", 1)[-1].lower()
+    last = name[:_LONGEST].strip().rstrip("/").rpartition("/")[2].lower()
     found = re.findall(r"[a-z0-9.]+", last)
     joined = re.sub(r"^(qwen2|qwen3)-(5|6)-", r"\1.\2-", "-".join(found))  # qwen2-5-vl means qwen2.5-vl
     return [word for word in joined.replace("-quantized.", "-").split("-") if word]

@@ -143,7 +143,7 @@ def _sizes(value: object) -> tuple[int, ...] | None:
 
 #: Parts that vLLM keeps whole on every rank.
 _WHOLE = re.compile(
-    r"norm|layernorm|ln_|\.gate\.|router|kv_a_proj|q_a_proj|patch_embed|pos(?:ition)?_embed|conv|g_idx|o_proj\.bias|down_proj\.bias|_scale$"
+    r"norm|ln_|\.gate\.|router|kv_a_proj|q_a_proj|patch_embed|pos(?:ition)?_embed|conv|g_idx|o_proj\.bias|down_proj\.bias|_scale$"
 )
 #: Projections that vLLM merges into one tensor, and experts, of which it makes one tensor a layer.
 _MERGED = re.compile(r"\.(?:q_proj|k_proj|v_proj|gate_proj|up_proj|w1|w3|q|k|v)\.")

@@ -193,6 +193,111 @@ def test_experts_of_a_layer_become_one_tensor() -> None:
     assert sorted(sizes) == [8 * 32, 8 * 64]
 
 
+@pytest.mark.parametrize("dtype", ["F4", "F6_E2M3", "F6_E3M2", "C64"])
+def test_a_type_whose_size_the_offsets_say(dtype: str) -> None:
+    assert parsed(written({"a": {"dtype": dtype, "shape": [4], "data_offsets": [0, 7]}}))[0].bytes == 7
+
+
+def test_bounds_of_a_header() -> None:
+    """What is just allowed, beside what is not."""
+    whole = {
+        "a": {"dtype": "I8", "shape": [1] * 16, "data_offsets": [3, 4]},
+        "e": {"dtype": "I8", "shape": [0], "data_offsets": [4, 4]},
+    }
+    content = written(whole, data=4)
+    assert [each.bytes for each in parsed(content)] == [1, 0]
+    assert read_header(io.BytesIO(written({}, data=0)), len(written({}, data=0))) == ()
+    with pytest.raises(CheckpointError, match="byte 0: says that the header has 2 bytes, but only 1 follow"):
+        parsed(written({}, data=0)[:-1])
+    with pytest.raises(CheckpointError, match="byte 11: the header is cut off"):
+        read_header(io.BytesIO(content[:11]), len(content))
+    with pytest.raises(CheckpointError, match="but only 0 follow"):
+        read_header(io.BytesIO(content[:8]), 5)
+    size = 1 << 50
+    large = {"a": {"dtype": "I8", "shape": [size], "data_offsets": [0, size]}}
+    with pytest.raises(CheckpointError, match="of the data, but the file has only"):
+        parsed(written(large))
+    assert parsed(written({"a": {"dtype": "I8", "shape": [size, 0], "data_offsets": [0, 0]}}))[0].bytes == 0
+    with pytest.raises(CheckpointError, match="shape must be a list of sizes"):
+        parsed(written({"a": {"dtype": "I8", "shape": [size + 1, 0], "data_offsets": [0, 0]}}))
+    with pytest.raises(CheckpointError, match=f"tensor '{'n' * 100}': dtype '{'D' * 30}' is not known"):
+        parsed(written({"n" * 101: {"dtype": "D" * 31}}))
+
+
+@pytest.mark.parametrize(("length", "said"), [(32 << 20, "only 0 follow"), ((32 << 20) + 1, "is longer than")])
+def test_how_long_a_header_may_be(length: int, said: str) -> None:
+    with pytest.raises(CheckpointError, match=said):
+        read_header(io.BytesIO(length.to_bytes(8, "little")), 8)
+
+
+def test_how_many_tensors_there_may_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("qvl_doctor.memory.tensors._MOST_TENSORS", 2)
+    entry = {"dtype": "I8", "shape": [1], "data_offsets": [0, 1]}
+    assert len(parsed(written(dict.fromkeys("ab", entry)))) == 2
+    with pytest.raises(CheckpointError, match="more than 2 tensors"):
+        parsed(written(dict.fromkeys("abc", entry)))
+    for number in (1, 2, 3):
+        (tmp_path / f"{number}.safetensors").write_bytes(written({str(number): entry}))
+        if number < 3:
+            assert len(read_folder(str(tmp_path))) == number
+    with pytest.raises(CheckpointError, match=r"3\.safetensors: more than 2 tensors"):
+        read_folder(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model.norm.weight",
+        "layers.0.post_attention_layernorm.bias",
+        "visual.ln_q.weight",
+        "layers.0.mlp.gate.weight",
+        "layers.0.router.weight",
+        "layers.0.self_attn.kv_a_proj_with_mqa.weight",
+        "layers.0.self_attn.q_a_proj.weight",
+        "visual.patch_embed.proj.weight",
+        "visual.pos_embed.weight",
+        "visual.position_embedding.weight",
+        "visual.conv1.weight",
+        "layers.0.mlp.down_proj.g_idx",
+        "layers.0.self_attn.o_proj.bias",
+        "layers.0.mlp.down_proj.bias",
+        "layers.0.mlp.down_proj.weight_scale",
+    ],
+)
+def test_what_is_whole_on_every_rank(name: str) -> None:
+    assert list(rank_sizes([Tensor(name, "BF16", (10,), 20)], 4, 4)) == [20]
+
+
+def test_what_is_divided() -> None:
+    def sizes(*names: str, ranks: int = 4, shape: tuple[int, ...] = (9,)) -> list[int]:
+        return list(rank_sizes([Tensor(name, "I8", shape, 9) for name in names], ranks, 2))
+
+    assert sizes("layers.0.mlp.down_proj.weight") == [3]  # 9 bytes by 4, rounded up
+    assert sizes("layers.0.mlp.down_proj.weight", ranks=1) == [9]
+    assert sizes("layers.0.mlp.down_proj.weight", shape=()) == [9]
+    assert sizes("layers.0.mlp.down_proj.weight_scale_inv") == [3]
+    assert sizes("layers.0.self_attn.k_proj.weight") == [5]  # two heads
+    assert sizes("layers.0.self_attn.v_proj.weight") == [5]
+    assert sizes("layers.0.self_attn.q_proj.weight") == [3]
+
+
+@pytest.mark.parametrize(
+    ("names", "tensors_made"),
+    [
+        (["q_proj", "k_proj", "v_proj"], 1),
+        (["q", "k", "v"], 1),
+        (["gate_proj", "up_proj"], 1),
+        (["w1", "w3"], 1),
+        (["q_proj", "gate_proj"], 2),
+        (["o_proj", "down_proj", "w2"], 3),
+    ],
+)
+def test_projections_that_become_one_tensor(names: list[str], tensors_made: int) -> None:
+    found = [Tensor(f"layers.0.x.{name}.weight", "I8", (9,), 9) for name in names]
+    sizes = list(rank_sizes(found, 1, 1))
+    assert (len(sizes), sum(sizes)) == (tensors_made, 9 * len(names))
+
+
 def test_a_tiny_model_has_weights_too() -> None:
     shape = read(TINY)
     assert isinstance(shape, ModelShape)
