@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from qvl_doctor.knowledge.releases import Release
@@ -9,7 +10,7 @@ from qvl_doctor.memory import kv, model_cards
 from qvl_doctor.memory.decoder import stage_layers
 from qvl_doctor.memory.gpus import Gpu, find, of_size
 from qvl_doctor.memory.settings import Settings, resolve
-from qvl_doctor.memory.shape import LayerKind, ModelShape
+from qvl_doctor.memory.shape import FULL, LayerKind, ModelShape, VisionShape
 
 #: A small decoder as config.json writes it.
 TINY: dict[str, Any] = {
@@ -59,3 +60,18 @@ def serve(name: str, gpu: Gpu | str, release: Release, **flags: Any) -> tuple[Mo
     """A model, the settings of `vllm serve` with these flags, and the card."""
     shape, where = model(name), card(gpu) if isinstance(gpu, str) else gpu
     return shape, resolve(shape, where, release, **flags), where
+
+
+#: What a tower of Qwen's has besides.
+QWEN: dict[str, Any] = {"patch": 14, "merge": 2, "temporal_patch": 2}
+#: A patch of two frames of 14 × 14 pixels in three colors.
+PATCH = 3 * 2 * 14 * 14
+
+
+def tower(kind: str, extra: dict[str, Any] | None = None, **sizes: Any) -> VisionShape:
+    plain: dict[str, Any] = {"depth": 1, "hidden": 32, "intermediate": 48, "heads": 4, "patch": 14, "out_hidden": 64}
+    return VisionShape(kind, **{**plain, **sizes}, extra=extra or {})
+
+
+def seeing(kind: str, extra: dict[str, Any] | None = None, **sizes: Any) -> ModelShape:
+    return replace(shape_of(FULL), vision=tower(kind, extra, **sizes))
