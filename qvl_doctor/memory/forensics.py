@@ -10,7 +10,7 @@ from qvl_doctor.memory.activation import profile_tensors
 from qvl_doctor.memory.decoder import decoder_pieces
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.kv import layer_token_bytes
-from qvl_doctor.memory.profile_tensors import TENSOR_PARALLEL, Factor, NamedTensor, tensor
+from qvl_doctor.memory.profile_tensors import TENSOR_PARALLEL, NamedTensor, tensor
 from qvl_doctor.memory.quants import DTYPE_BYTES, METHODS
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
@@ -93,7 +93,7 @@ def explain(  # noqa: PLR0913, PLR0917  # a request, and the start that it belon
 
 def _cache(shape: ModelShape, settings: Settings, blocks: int) -> Iterator[NamedTensor]:
     """The keys and values of one layer, which are one tensor in both engines (worker/cache_engine.py, v1/worker/gpu_model_runner.py)."""
-    if blocks > 0:
+    if blocks:
         factors = (
             (blocks, "blocks"),
             (settings.block_size, "tokens"),
@@ -103,35 +103,24 @@ def _cache(shape: ModelShape, settings: Settings, blocks: int) -> Iterator[Named
 
 
 def _weights(shape: ModelShape, settings: Settings) -> Iterator[NamedTensor]:
-    """The parameters of one rank, each kind once: the layers are alike."""
-    method = METHODS.get(settings.quantization)
-    if method is not None:  # quantized ones are packed in ways of their own
+    """The parameters of one rank; of layers, which are alike, under one name."""
+    if settings.quantization in METHODS:  # quantized ones are packed in ways of their own
         return
     size = (DTYPE_BYTES.get(settings.dtype, 2), "bytes")
     towers = vision_pieces(shape.vision, settings.tp if settings.split_encoder else 1) if shape.vision else ()
-    seen: set[str] = set()
     for piece in (*towers, *decoder_pieces(shape, settings.tp, settings.pp, 0, quantized=False)):
-        name = _LAYER.sub(".", piece.name)
-        if name not in seen and piece.elements * size[0] > _LARGE_BUFFER:
-            seen.add(name)
-            experts = ((piece.experts, "experts"),) if piece.experts else ()
-            yield tensor(
-                _WEIGHT + name,
-                *experts,
-                (piece.rows, "rows"),
-                (piece.columns, "columns"),
-                size,
-                scaled_by=(TENSOR_PARALLEL,),
-            )
+        experts = ((piece.experts, "experts"),) if piece.experts else ()
+        yield tensor(
+            _WEIGHT + _LAYER.sub(".", piece.name),
+            *experts,
+            (piece.rows, "rows"),
+            (piece.columns, "columns"),
+            size,
+            scaled_by=(TENSOR_PARALLEL,),
+        )
 
 
 def _single(each: NamedTensor) -> NamedTensor:
-    """One tensor of several that are alive together; half a copy is a tensor of half the size."""
-    factors = tuple(
-        factor if factor.what not in _SEPARATE or factor.size < 1 else Factor(1, factor.what) for factor in each.factors
-    )
-    return NamedTensor(
-        each.name,
-        tuple(factor for factor in factors if factor.what not in _SEPARATE or factor.size != 1),
-        each.scaled_by,
-    )
+    """One tensor of several that are alive together."""
+    factors = tuple(factor for factor in each.factors if factor.what not in _SEPARATE)
+    return NamedTensor(each.name, factors, each.scaled_by)
