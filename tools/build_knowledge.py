@@ -4,7 +4,8 @@
         --model-types model_types.json --registry registry.json --out qvl_doctor/knowledge --date 2026-11-22
 
 Inputs are JSON lines, one object for each architecture (`architecture`, `first_version`, `last_version`) and vLLM
-release (`version`, `transformers`, `torch`, `python`, `main_cuda`), and what `mine_model_types.py` and `mine_models.py`
+release (`version`, `transformers`, `torch`, `python`, `main_cuda`), and what `mine_model_types.py` and
+`mine_models.py`
 write. `traps.json` of the output folder is read, not written: it holds what no table says. `mine_flags.py` writes
 flags.json by itself.
 """
@@ -24,9 +25,14 @@ from qvl_doctor.versions import release, satisfies
 
 Table = dict[str, Any]
 
+#: In the order in which a range is written.
+_OPERATORS = (">=", ">", "~=", "==", "!=", "<", "<=")
 #: An image may have a layer of requirements that is older than its release: some were published with Qwen3-VL in vLLM
 #: and without a Transformers that reads it (QwenLM/Qwen3-VL issue 1515). After three weeks no layer is that old.
 LAYER_DAYS = 21
+#: A vLLM release that is the first to serve a model was tried with the Transformers release for it, even if that came
+#: some days later.
+TESTED_DAYS = 14
 
 
 def architectures_table(rows: Iterable[Mapping[str, Any]], releases: list[str]) -> Table:
@@ -53,10 +59,46 @@ def pins_table(rows: Iterable[Mapping[str, Any]]) -> Table:
     }
 
 
+def limit_by_day(pins: Mapping[str, dict[str, str]], spans: Table, mined: Mapping[str, Any]) -> None:
+    """Add to each vLLM release `below`: the first minor release of Transformers that it cannot have been made for.
+
+    That is one which came after its day, unless a model that it is the first to serve needs it and it came within
+    TESTED_DAYS. No
+    release is narrower here than the one before it.
+    """
+    public, days = mined["transformers"]["releases"], mined["vllm"]["releases"]
+    minors: dict[str, str] = {}
+    for each, day in public.items():
+        minors.setdefault(minor(each), day)
+    known: set[str] = set()
+    for vllm, pin in pins.items():
+        pin.pop("below", None)
+        if vllm not in days:
+            continue
+        wanted = {
+            minor(own["first"])
+            for own in mined["transformers"]["model_types"].values()
+            if any(spans.get(name, [""])[0] == vllm for name in own["classes"])
+        }
+        upper = next((part for part in pin["transformers"].split(",") if part.startswith("<")), "")
+        known |= {
+            name
+            for name, day in minors.items()
+            if day <= days[vllm] or (name in wanted and apart(days[vllm], day) <= TESTED_DAYS)
+        }
+        first = min(set(minors) - known, key=lambda name: release(name) or (), default="")
+        if (
+            first
+            and satisfies(first, pin["transformers"]) is not False
+            and not satisfies(upper.lstrip("<"), f"<={first}")
+        ):
+            pin["below"] = first.removesuffix(".0")
+
+
 def plain_range(text: str) -> str:
     """A requirement's range without blanks and markers, lower bounds first: '<5,>= 4.56.0; x' is '>=4.56.0,<5'."""
     parts = [part.replace(" ", "") for part in text.split(";", maxsplit=1)[0].split(",")]
-    return ",".join(sorted(parts, key=lambda part: (">=", "==", "!=", "<").index(re.match(r"[<>=!]+", part)[0])))  # type: ignore[index]
+    return ",".join(sorted(parts, key=lambda part: _OPERATORS.index(re.match(r"[<>=!~]+", part)[0])))  # type: ignore[index]
 
 
 class Compatibility:
@@ -144,8 +186,10 @@ class Reader:
 def serving(reader: Reader, spans: Table, needs: str) -> Table:
     """The architecture of a type and the vLLM releases that serve it: {architecture, vllm, together, until, shipped, image}, if known.
 
-    `vllm` is the first release whose registry has the architecture. `together` is the first of the newest unbroken run of releases
-    that also read the config, alone or with a Transformers release that they run with; left out where that is the same one.
+    `vllm` is the first release whose registry has the architecture. `together` is the first of the newest unbroken
+    run of releases
+    that also read the config, alone or with a Transformers release that they run with; left out where that is the
+    same one.
     `needs` is a first release known better than the tables have it.
     """
     architecture = served_as(reader.classes, spans)
@@ -174,7 +218,10 @@ def serving(reader: Reader, spans: Table, needs: str) -> Table:
 
 
 def image_for(reader: Reader, run: list[str]) -> Table:
-    """The official image to name for a type: the last patch release of the first minor release that surely carries all it needs."""
+    """The official image to name for a type.
+
+    The last patch release of the first minor release that surely carries all it needs.
+    """
     for vllm in run:
         if reader.reads_in_image(vllm):
             return {"image": [each for each in run if minor(each) == minor(vllm)][-1]}
@@ -182,7 +229,10 @@ def image_for(reader: Reader, run: list[str]) -> Table:
 
 
 def models_table(models: Mapping[str, Any], spans: Table) -> Table:
-    """Architecture -> {kind, names, remote, through}: what `knowledge.models` says of it; text is the kind that is not written."""
+    """Architecture -> {kind, names, remote, through}.
+
+    What `knowledge.models` says of it; text is the kind that is not written.
+    """
     families: dict[str, set[str]] = {}
     for name, row in models.items():
         for repository in row["repositories"]:
@@ -205,7 +255,10 @@ def apart(earlier: str, later: str) -> int:
 
 
 def served_as(classes: Iterable[str], spans: Table) -> str:
-    """The architecture under which vLLM serves one of these classes: the same name, or the name of its config class with an ending."""
+    """The architecture under which vLLM serves one of these classes.
+
+    The same name, or the name of its config class with an ending.
+    """
     by_name = {loose(name): name for name in reversed(spans)}
     for cls in classes:
         if cls in spans:
@@ -243,7 +296,10 @@ def minor(version: str) -> str:
 
 
 def spans(names: Mapping[str, Iterable[str]], releases: Sequence[str]) -> Table:
-    """Name -> [first release] or [first, last] for those that the newest release has no more: the reverse of `expanded`."""
+    """Name -> [first release] or [first, last] for those that the newest release has no more.
+
+    The reverse of `expanded`.
+    """
     found: dict[str, list[str]] = {}
     for each in releases:
         for name in names[each]:
@@ -284,6 +340,7 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
     spans = architectures_table(rows(arguments.architectures), releases)
     mined = json.loads(arguments.model_types.read_text(encoding="utf-8"))
     compatibility = Compatibility(pins, traps["ceilings"], mined)
+    limit_by_day(pins, spans, mined)
     models = json.loads(arguments.registry.read_text(encoding="utf-8"))
     types = model_types_table(mined, spans, compatibility, traps)
 

@@ -2,7 +2,8 @@
 
     python tools/refresh_knowledge.py 0.34.0                          fetches the sdist from pip's index and reads it;
                                                                       nothing of it is run
-    python tools/refresh_knowledge.py 0.34.0 --transformers 5.24.0    the same, and a new Transformers release with its
+    python tools/refresh_knowledge.py 0.34.0 --transformers 5.24.0    the same, and a new Transformers release with
+    its
                                                                       model types
     python tools/refresh_knowledge.py 0.34.0 --sources DIR            keeps, or finds, the sources in DIR/vllm-0.34.0
 
@@ -26,15 +27,17 @@ import mine_model_types
 import mine_models
 import mine_modules
 import mine_release
+import mine_requirements
 import mine_variables
-from build_knowledge import Compatibility, Table, model_types_table, models_table, spans, write
+from build_knowledge import Compatibility, Table, limit_by_day, model_types_table, models_table, spans, write
 from fetch_sdist import FetchError, download, fetch
 from vllm_source import Sources, version_key
 
 KNOWLEDGE = Path(__file__).resolve().parent.parent / "qvl_doctor" / "knowledge"
 #: The model types of all Transformers and vLLM releases that were read, as `mine_model_types.py` writes them.
 MODEL_TYPES = Path(__file__).resolve().parent / "data" / "model_types.json"
-#: What lies beside that file: the registry and the modules of all vLLM releases that were read, as `mine_models.py` and
+#: What lies beside that file: the registry and the modules of all vLLM releases that were read, as `mine_models.py`
+#: and
 #: `mine_modules.py` write them.
 REGISTRY, MODULES = "registry.json", "modules.json"
 
@@ -54,6 +57,7 @@ class Tables:
         self.registry: Table = _read(self.registry_file) if self.registry_file.exists() else {}
         self.modules: mine_modules.Table = _read(self.modules_file) if self.modules_file.exists() else {}
         self.sites = _read(knowledge / "call_sites.json")
+        self.requirements = mine_requirements.Table(knowledge / "requirements.json")
         self.changes: list[str] = []
 
     def add(self, release: str, folder: Path) -> None:
@@ -72,12 +76,17 @@ class Tables:
         self.types["vllm"] = with_types(
             self.types["vllm"], release, mine_model_types.vllm_types(folder), mine_model_types.day(folder)
         )
+        for _, _, lines in mine_requirements.releases_of(folder):
+            self.requirements.add("vllm", release, lines)
         self.registry = mine_models.with_models(self.registry, release, mine_models.models_of(folder))
         self.changes.append(f"asks for {', '.join(f'{name} {value}' for name, value in self.pins[release].items())}")
 
     def add_transformers(self, release: str, archive: Path) -> None:
         """Take in the model types of a Transformers release."""
         types = mine_model_types.transformers_types(archive)
+        self.requirements.add(
+            "transformers", release, mine_requirements.of_metadata(mine_model_types.read(archive, "PKG-INFO"))
+        )
         new = sorted(set(types) - set(self.types["transformers"]["model_types"]))
         self.types["transformers"] = with_types(
             self.types["transformers"], release, types, mine_model_types.day(archive)
@@ -93,6 +102,7 @@ class Tables:
         mappings = f"auto mappings of Transformers {public[0]} to {public[-1]}; registry, config registry and requirements of {sdists}"
         types = model_types_table(self.types, self.architectures, compatibility, traps)
         examples = f"registry, model tests and list of supported models of {sdists}"
+        limit_by_day(self.pins, self.architectures, self.types)
         self._write("architectures", f"model registry of {sdists}", {"architectures": self.architectures})
         self._write("variables", f"variables that {sdists}, declare", {"variables": self.variables})
         self._write("quantization", f"get_min_capability of {sdists}", {"methods": self.minima})
@@ -101,6 +111,7 @@ class Tables:
         modules = mine_modules.telling(mine_modules.flat(self.modules), releases[0]) if releases else {}
         self._write("vllm_modules", f"files of {sdists}", {"modules": mine_modules.by_package(modules)})
         self._write("models", examples, {"architectures": models_table(self.registry, self.architectures)})
+        self.requirements.write(self.knowledge / "requirements.json", self.day)
         flags = mine_flags.written(self.flags["flags"], self.flags["inverse_from"], releases[-1], self.day)
         (self.knowledge / "flags.json").write_text(flags, encoding="utf-8")
         write_types(self.types, self.types_file)

@@ -1,4 +1,7 @@
-"""A rule's words and changes with the numbers filled in. Words stay in rules, numbers come from facts, captures and remedies."""
+"""A rule's words and changes with the numbers filled in.
+
+Words stay in rules, numbers come from facts, captures and remedies.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text, as_t
 from qvl_doctor.rulebook import complete
 from qvl_doctor.rulebook.placeholders import PLACEHOLDER, placeholders
 
+_MOST_TEXT, _MOST_FRAMES = 4000, 60
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 
 
@@ -24,11 +28,15 @@ class MissingValueError(Exception):
 
 
 def values_of(hit: Hit, facts: Facts) -> dict[str, str]:
-    """What placeholders stand for: facts, then named groups, then what the rule's own remedy computes."""
+    """What placeholders stand for: facts, then named groups, then what the rule's own remedy computes.
+
+    `said` is for remedies alone: the text of the record, and the frames of its traceback.
+    """
     values = {
         name: as_text(fact.value) for name, fact in facts.items() if not isinstance(fact.value, (dict, list, tuple))
     }
     values.update(hit.captures)
+    values["said"] = _said(hit)
     return _remedied(hit.rule.remedy, values, facts) or values
 
 
@@ -44,7 +52,10 @@ def shown_captures(hit: Hit) -> dict[str, str]:
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """The text with its placeholders replaced; what differs by platform is that of the platform. Raises MissingValueError."""
+    """The text with its placeholders replaced.
+
+    What differs by platform is that of the platform. Raises MissingValueError.
+    """
 
     def value(found: re.Match[str]) -> str:
         if found[1] in values:
@@ -73,10 +84,17 @@ def fill_text(text: Text, values: Mapping[str, str]) -> dict[str, str]:
 
 
 def fixes_of(hit: Hit, facts: Facts) -> tuple[Fix, ...]:
-    """The fixes that can be given for a hit, best first: those that apply and whose values are known."""
+    """The fixes that can be given for a hit, best first.
+
+    Those that apply and whose values are known, each change once.
+    """
     values = values_of(hit, facts)
-    fixes = (_fix(template, values, facts) for template in hit.rule.fixes)
-    return tuple(fix for fix in fixes if fix is not None)
+    fixes: list[Fix] = []
+    for template in hit.rule.fixes:
+        fix = _fix(template, values, facts)
+        if fix and not (fix.change and any(fix.change == other.change for other in fixes)):
+            fixes.append(fix)
+    return tuple(fixes)
 
 
 def _fix(template: FixTemplate, known: dict[str, str], facts: Facts) -> Fix | None:
@@ -94,6 +112,25 @@ def _fix(template: FixTemplate, known: dict[str, str], facts: Facts) -> Fix | No
     if "flags" in change:
         change["flags"] = spell_flags(change["flags"], release)
     return for_platform(Fix(text, change), facts)
+
+
+def _said(hit: Hit) -> str:
+    """What a record says, for those who look it up.
+
+    Exception and text, the lines that were found, and the frames of its traceback.
+    """
+    record = hit.record
+    if not record:
+        return ""
+    said = f"{record.exception}: {record.message}" if record.exception else record.message
+    found = " ".join(line.text for line in hit.evidence)
+    return "\n".join(
+        [
+            said[:_MOST_TEXT],
+            found[:_MOST_TEXT],
+            *(f"{each.file}:{each.function}" for each in record.frames[-_MOST_FRAMES:]),
+        ]
+    )
 
 
 def _remedied(name: str, values: dict[str, str], facts: Facts) -> dict[str, str] | None:

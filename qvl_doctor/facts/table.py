@@ -1,6 +1,7 @@
 """Every fact, once: its name, which values it has, its unit and what it means.
 
-The readers of logs convert by it, the loader of rules knows names and values from it, a file of another machine is held
+The readers of logs convert by it, the loader of rules knows names and values from it, a file of another machine is
+held
 against it. What is on or off is yes or no, as in the rules; what is not known is absent.
 """
 
@@ -285,13 +286,21 @@ LISTED: Mapping[str, Mapping[str, tuple[str, str]]] = {
 }
 
 _PACKAGES = """
-accelerate autoawq bitsandbytes blake3 compressed_tensors cuda_python cupy_cuda12x datasets decord deep_gemm deepspeed diffusers einops
-fastapi flash_attn flashinfer_cubin flashinfer_jit_cache flashinfer_python gguf hf_transfer hf_xet huggingface_hub kernels librosa
-lm_format_enforcer lmcache mistral_common modelscope msgspec numba numpy nvidia_cublas_cu12 nvidia_cuda_runtime_cu12 nvidia_cudnn_cu12
-nvidia_cudnn_cu13 nvidia_ml_py nvidia_nccl_cu12 nvidia_nccl_cu13 openai opencv_python_headless outlines outlines_core peft pillow
-protobuf pydantic pydantic_core pynvml pyzmq qwen_omni_utils qwen_vl_utils ray safetensors scipy sentence_transformers sentencepiece
-setuptools starlette tiktoken timm tokenizers torch torchao torchaudio torchcodec torchvision transformers transformers_stream_generator
+accelerate autoawq bitsandbytes blake3 compressed_tensors cuda_python cupy_cuda12x datasets decord deep_gemm
+deepspeed diffusers einops
+fastapi flash_attn flashinfer_cubin flashinfer_jit_cache flashinfer_python gguf hf_transfer hf_xet huggingface_hub
+kernels librosa
+lm_format_enforcer lmcache mistral_common modelscope msgspec numba numpy nvidia_cublas_cu12 nvidia_cuda_runtime_cu12
+nvidia_cudnn_cu12
+nvidia_cudnn_cu13 nvidia_ml_py nvidia_nccl_cu12 nvidia_nccl_cu13 openai opencv_python_headless outlines
+outlines_core peft pillow
+protobuf pydantic pydantic_core pynvml pyzmq qwen_omni_utils qwen_vl_utils ray safetensors scipy
+sentence_transformers sentencepiece
+setuptools starlette tiktoken timm tokenizers torch torchao torchaudio torchcodec torchvision transformers
+transformers_stream_generator
 triton triton_kernels uvicorn uvloop vllm vllm_flash_attn xformers xgrammar
+apache_tvm_ffi coverage nixl_cu12 nixl_cu13 nvidia_nvjitlink_cu12 openai_harmony oss_harmony
+prometheus_fastapi_instrumentator
 amd_aiter flash_attn_3 flash_attn_4 nixl torch_npu torch_xla triton_ascend vllm_ascend vllm_gaudi vllm_omni vllm_tpu
 """
 #: Packages whose versions are facts, too: `flash-attn` is `flash_attn`.

@@ -1,9 +1,11 @@
 """Dated facts about the releases of vLLM and Transformers: what each one serves, asks for and takes.
 
-The tables are JSON files beside this module, each with its source and its date. `tools/build_knowledge.py` writes them,
+The tables are JSON files beside this module, each with its source and its date. `tools/build_knowledge.py` writes
+them,
 and `tools/mine_flags.py` the flags (`flag_table` reads what a flag takes), `tools/mine_variables.py` environment
 variables and the cards that quantizations need, but not `traps.json` and `images.json`: those hold what maintainers
-said and no table shows. A table is read when it is first asked. `models` answers for a model, whatever a log shows of it.
+said and no table shows. A table is read when it is first asked. `models` answers for a model, whatever a log shows
+of it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from typing import Any, NamedTuple
 
 from qvl_doctor.versions import release, satisfies
 
-#: The endings of the classes that generate text; a checkpoint with the bare backbone's name most likely means the first
+#: The endings of the classes that generate text; a checkpoint with the bare backbone's name most likely means the
+#: first
 #: that exists.
 _HEADS = ("ForConditionalGeneration", "ForCausalLM")
 _BACKBONE = "Model"
@@ -25,7 +28,10 @@ _NEAR, _LONGEST_NAME = 0.87, 80
 
 
 class Span(NamedTuple):
-    """The releases that have something: `first` ("0.6.0" means that or earlier) to `last`; "" as `last` means that the newest has it."""
+    """The releases that have something.
+
+    `first` ("0.6.0" means that or earlier) to `last`; "" as `last` means that the newest has it.
+    """
 
     first: str
     last: str = ""
@@ -38,7 +44,8 @@ class ModelType(NamedTuple):
     transformers: str = ""
     #: The architecture under which vLLM serves it.
     architecture: str = ""
-    #: The first vLLM release that serves it. What reads its config may come with the checkpoint, or with a newer Transformers.
+    #: The first vLLM release that serves it. What reads its config may come with the checkpoint, or with a newer
+    #: Transformers.
     vllm: str = ""
     #: The first vLLM release that also runs with a Transformers release that knows it, where that is a later one.
     together: str = ""
@@ -51,24 +58,25 @@ class ModelType(NamedTuple):
 
 
 class Pin(NamedTuple):
-    """What a vLLM release asks for: `transformers` and `python` are ranges, `torch` is a version, `cuda` that of its main wheel."""
+    """What a vLLM release asks for.
+
+    `transformers` and `python` are ranges, `torch` is a version, `cuda` that of its main wheel.
+    """
 
     vllm: str
     transformers: str
     torch: str
     python: str
     cuda: str
-
-
-class Removed(NamedTuple):
-    """`transformers` is the range that still has a name, "" if no release has; `vllm` is the first release that does not ask for it."""
-
-    transformers: str
-    vllm: str
+    #: The first Transformers release that came well after this one, where its requirement has no such bound.
+    below: str = ""
 
 
 class Renamed(NamedTuple):
-    """A flag that took the place of another: `value` is what a bare old flag turns into, "" if the old flag's value stays."""
+    """A flag that took the place of another.
+
+    `value` is what a bare old flag turns into, "" if the old flag's value stays.
+    """
 
     flag: str
     value: str = ""
@@ -99,7 +107,10 @@ def serves(span: Span, release: str) -> bool:
 
 
 def likely_architecture(name: str) -> str:
-    """The architecture that a checkpoint with the class of a bare backbone means: Qwen2_5_VLModel -> Qwen2_5_VLForConditionalGeneration."""
+    """The architecture that a checkpoint with the class of a bare backbone means.
+
+    Qwen2_5_VLModel -> Qwen2_5_VLForConditionalGeneration.
+    """
     known = table("architectures")["architectures"]
     stem = name.removesuffix(_BACKBONE)
     if stem == name or not stem:
@@ -113,7 +124,10 @@ def is_shipped(name: str) -> bool:
 
 
 def converted(name: str) -> str:
-    """A checkpoint that was converted for vLLM, where no release serves the architecture of the original. "" if none is known."""
+    """A checkpoint that was converted for vLLM, where no release serves the architecture of the original.
+
+    "" if none is known.
+    """
     return str(table("traps")["converted"].get(name, {}).get("checkpoint", ""))
 
 
@@ -134,7 +148,10 @@ def newest_vllm() -> str:
 
 
 def pin(vllm: str) -> Pin | None:
-    """What a vLLM release asks for; a post release or a build from source counts as its release. None if the tables do not have it."""
+    """What a vLLM release asks for.
+
+    A post release or a build from source counts as its release. None if the tables do not have it.
+    """
     numbers = release(vllm)
     known = [name for name, each in _releases().items() if each == numbers]
     if not known:
@@ -170,34 +187,41 @@ def _older(have: str, needed: str) -> bool:
     return bool(mine and wanted and mine[:1] < wanted[:1])
 
 
-def transformers_range(vllm: str, below: str = "") -> str:
-    """The Transformers releases that a vLLM release runs with, "" if unknown: its own requirement, and limits that it did not know.
+def transformers_range(vllm: str, *limits: str) -> str:
+    """The Transformers releases that a vLLM release runs with, "" if unknown.
 
-    `below` is one more limit, like "<4.54".
+    That is its own requirement, and limits that it did not know. `limits` are more of these, like "<4.54".
     """
     found = pin(vllm)
     if not found:
         return ""
     parts = found.transformers.split(",")
-    limits = [each["transformers"] for each in table("traps")["ceilings"] if satisfies(found.vllm, each["vllm"])]
-    limits += [part for part in parts if part.startswith("<")] + ([below] if below else [])
-    tightest = min(limits, key=lambda limit: release(limit.lstrip("<")) or (), default="")
+    upper = [each["transformers"] for each in table("traps")["ceilings"] if satisfies(found.vllm, each["vllm"])]
+    upper += [*limits, *(part for part in parts if part.startswith("<"))]
+    tightest = min(upper, key=lambda limit: release(limit.lstrip("<")) or (), default="")
     return ",".join([*(part for part in parts if not part.startswith("<")), *([tightest] if tightest else [])])
 
 
+def transformers_advice(vllm: str, *limits: str, at_least: str = "") -> str:
+    """What to install with a vLLM release: `transformers_range`, and nothing that came well after the release.
+
+    Those it may run with as well; nobody tried. `at_least` is what the model needs, which may be newer.
+    """
+    found = pin(vllm)
+    then = f"<{found.below}" if found and found.below and satisfies(at_least, f">={found.below}") is not True else ""
+    return transformers_range(vllm, *limits, *([then] if then else []))
+
+
 def vllm_for_transformers(transformers: str, at_least: str = "") -> str:
-    """The first vLLM release, from `at_least` on, that runs with a Transformers version. "" if none is known to."""
+    """The first vLLM release, from `at_least` on, that is no older than a Transformers version and runs with it.
+
+    "" if none is known to.
+    """
     floor = release(at_least) or ()
     for name, numbers in _releases().items():
-        if numbers >= floor and satisfies(transformers, transformers_range(name)):
+        if numbers >= floor and satisfies(transformers, transformers_advice(name)):
             return name
     return ""
-
-
-def removed_name(name: str) -> Removed | None:
-    """Where to find a class or function that vLLM imported from Transformers and that Transformers has no more. None if not known."""
-    found = table("traps")["removed_names"].get(name)
-    return Removed(found["transformers"], found["vllm"]) if found else None
 
 
 def images(model_type_name: str) -> tuple[str, ...]:
@@ -235,7 +259,10 @@ def reads_variable(name: str, vllm: str) -> bool:
 
 
 def variable_near(name: str, vllm: str) -> str:
-    """The variable of a release whose name is nearly this one: most likely it was meant. "" if there is none, or if it is one itself."""
+    """The variable of a release whose name is nearly this one.
+
+    Most likely it was meant. "" if there is none, or if it is one itself.
+    """
     from difflib import get_close_matches
 
     known = [each for each, span in table("variables")["variables"].items() if _has(vllm, Span(*span))]
@@ -244,7 +271,10 @@ def variable_near(name: str, vllm: str) -> str:
 
 
 def quantization_minimum(method: str, vllm: str) -> int | None:
-    """The least compute capability (75 is 7.5) that a release asks for before it runs a quantization. None if that is not known."""
+    """The least compute capability (75 is 7.5) that a release asks for before it runs a quantization.
+
+    None if that is not known.
+    """
     numbers, found = release(vllm), None
     for first, least in table("quantization")["methods"].get(method, ()) if numbers else ():
         if (release(first) or ()) <= (numbers or ()):

@@ -1,6 +1,7 @@
 """The functions that rules name for their numbers. Words are in the rules; here is only arithmetic and looking up.
 
-To add one: write `def name(values, facts)` in a module of this folder and enter it below. `values` are the named groups
+To add one: write `def name(values, facts)` in a module of this folder and enter it below. `values` are the named
+groups
 of the pattern (and what the rule's own remedy gave), `facts` is what is known about the run; the answer is the values
 that the rule's text names, or None: "cannot help here", and the fix is not shown. A remedy never raises, whatever text
 it is given.
@@ -49,13 +50,13 @@ _REMEDIES: Mapping[str, tuple[str, ...]] = {
     "compatible_releases": (
         "image_for_model_type",
         "releases_for_architecture",
-        "releases_for_missing_name",
         "releases_for_model_type",
         "torch_for_vllm",
         "transformers_for_vllm",
         "wheel_for_torch",
     ),
     "libraries": ("package_of_library",),
+    "packages": ("package_for_installed", "pair_that_broke", "transformers_with_name"),
     "tokens": (
         "batch_for_item",
         "fewer_items",

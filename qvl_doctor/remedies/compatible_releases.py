@@ -24,8 +24,10 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 def releases_for_model_type(values: Values, facts: Facts) -> Values | None:
     """What `model_type` needs: vllm_needed, transformers_needed, architecture.
 
-    model_type_known is yes or no. A type that vLLM itself reads, and Transformers does not, has no transformers_needed;
-    one that newer vLLM releases no longer serve has vllm_last instead of vllm_needed. config_shipped is yes where only the
+    model_type_known is yes or no. A type that vLLM itself reads, and Transformers does not, has no
+    transformers_needed;
+    one that newer vLLM releases no longer serve has vllm_last instead of vllm_needed. config_shipped is yes where
+    only the
     checkpoint brings its config.
     """
     name = values.get("model_type", "")
@@ -58,8 +60,10 @@ def releases_for_architecture(values: Values, facts: Facts) -> Values | None:
     """What `architecture` (a name, or a list as vLLM prints it: the first counts) needs.
 
     architecture_known is yes or no. If yes: vllm_needed (unless the installed release is new enough already), and
-    transformers_needed unless the checkpoint brings its config (config_shipped) or vLLM has one (vllm_alone). image is an
-    official one: where the model type is known, the one that surely carries a Transformers release with it, too. Where
+    transformers_needed unless the checkpoint brings its config (config_shipped) or vLLM has one (vllm_alone). image
+    is an
+    official one: where the model type is known, the one that surely carries a Transformers release with it, too.
+    Where
     newer releases dropped it: vllm_last instead, called vllm_removed if the installed release is one of those.
     likely_architecture is what the name of a bare backbone stands for. If no: draft is yes for a draft model of
     speculative decoding, converted is a checkpoint that was converted for vLLM.
@@ -103,31 +107,21 @@ def releases_for_architecture(values: Values, facts: Facts) -> Values | None:
     )
 
 
-def transformers_for_vllm(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
-    """transformers_pin, the range that the installed vLLM runs with; vllm_needed, the first release that runs with what is installed."""
+def transformers_for_vllm(values: Values, facts: Facts) -> Values | None:
+    """transformers_pin, what to install with the installed vLLM, and vllm_needed, the first that runs with what is installed.
+
+    A `model_type` that needs a newer Transformers than vLLM was made with raises the pin.
+    """
     have = _installed(facts)
     vllm, transformers = have.get("vllm_have", ""), have.get("transformers_have", "")
-    wanted = knowledge.transformers_range(vllm)
+    known = knowledge.model_type(values.get("model_type", "")) or knowledge.ModelType()
+    wanted = knowledge.transformers_advice(vllm, at_least=known.transformers)
     needed = knowledge.vllm_for_transformers(transformers, at_least=vllm) if transformers else ""
     if release(needed) == release(vllm):
         needed = ""  # the pair is right as it is, as far as the tables know
     if not wanted and not needed:
         return None
     return _named(transformers_pin=wanted, vllm_needed=needed, **have)
-
-
-def releases_for_missing_name(values: Values, facts: Facts) -> Values | None:
-    """What has the `missing_name` that vLLM wants to import from Transformers.
-
-    transformers_pin is the range of the installed vLLM, or of any, that still has it (left out if no release has);
-    vllm_needed is the first release that does without.
-    """
-    removed = knowledge.removed_name(values.get("missing_name", ""))
-    if not removed:
-        return None
-    have = _installed(facts)
-    pin = knowledge.transformers_range(have.get("vllm_have", ""), removed.transformers) or removed.transformers
-    return _named(transformers_pin=removed.transformers and pin, vllm_needed=removed.vllm, **have)
 
 
 def torch_for_vllm(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001

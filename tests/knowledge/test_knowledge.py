@@ -113,7 +113,6 @@ def test_what_no_table_knows(name: str) -> None:
     assert knowledge.architecture(name) is None
     assert knowledge.flag(name) is None
     assert knowledge.renamed_flag(name) is None
-    assert knowledge.removed_name(name) is None
     assert knowledge.pin(name) is None
     assert knowledge.transformers_range(name) == ""
     assert knowledge.likely_architecture(name) == ""
@@ -216,8 +215,29 @@ def test_transformers_that_a_release_runs_with(vllm: str, spec: str) -> None:
 
 
 def test_the_tightest_limit_counts() -> None:
-    assert knowledge.transformers_range("0.9.2", below="<4.53") == ">=4.51.1,<4.53"
-    assert knowledge.transformers_range("0.9.2", below="<5") == ">=4.51.1,<4.54"
+    assert knowledge.transformers_range("0.9.2", "<4.53") == ">=4.51.1,<4.53"
+    assert knowledge.transformers_range("0.9.2", "<5") == ">=4.51.1,<4.54"
+
+
+@pytest.mark.parametrize(
+    ("vllm", "at_least", "spec"),
+    [
+        ("0.8.5", "", ">=4.51.1,<4.52"),
+        ("0.8.5", "4.51", ">=4.51.1,<4.52"),
+        ("0.8.5", "4.53", ">=4.51.1,<5"),  # the model needs more than the release was tried with
+        (
+            "0.11.0",
+            "",
+            ">=4.55.2,<5",
+        ),  # 4.57, the last before 5, came some days after the release that serves Qwen3-VL with it
+        ("0.12.0", "", ">=4.56.0,<5"),
+        ("0.24.0", "", ">=5.5.3,<5.13"),
+        ("0.33.0", "", ">=5.16.1,<5.21.0"),
+        ("0.99.0", "", ""),
+    ],
+)
+def test_transformers_to_install_is_none_that_came_well_after_the_release(vllm: str, at_least: str, spec: str) -> None:
+    assert knowledge.transformers_advice(vllm, at_least=at_least) == spec
 
 
 @pytest.mark.parametrize(
@@ -225,7 +245,7 @@ def test_the_tightest_limit_counts() -> None:
     [
         ("4.54.1", "0.9.1", "0.10.0"),
         ("4.57.1", "0.11.0", "0.11.0"),
-        ("5.6.2", "0.11.0", "0.19.1"),
+        ("5.6.2", "0.11.0", "0.20.0"),
         ("5.1.0", "0.11.0", ""),  # every release asks for less, or excludes it by name
         ("4.57.1", "0.30.0", ""),
         ("no version", "", ""),

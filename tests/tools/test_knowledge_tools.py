@@ -133,7 +133,10 @@ def test_the_miner_says_what_is_missing(miner: ModuleType, tmp_path: Path) -> No
 
 
 def build(builder: ModuleType, folder: Path, found: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """The model types that the builder makes of made-up inputs: three vLLM releases, the last two below Transformers 4.2."""
+    """The model types that the builder makes of made-up inputs.
+
+    Three vLLM releases, the last two below Transformers 4.2.
+    """
     inputs: dict[str, list[dict[str, Any]]] = {
         "architectures": [
             {"architecture": "AlphaForCausalLM", "first_version": "0.6.0", "last_version": "0.6.9"},
@@ -236,3 +239,37 @@ def test_an_image_as_old_as_a_transformers_release_is_not_named_for_it(
     found = mined(miner, tmp_path)
     found["vllm"]["releases"]["0.6.10"] = "2025-03-02"
     assert "image" not in build(builder, tmp_path, found)["beta_vl"]
+
+
+def test_transformers_that_came_well_after_a_release_is_its_limit(builder: ModuleType) -> None:
+    days = {
+        "0.7.1": "2025-02-01",
+        "0.7.2": "2025-02-06",
+        "0.7.3": "2025-02-20",
+        "0.7.4": "2025-02-21",
+        "0.7.5": "2025-02-22",
+    }
+    mined = {
+        "vllm": {"releases": days},
+        "transformers": {
+            "releases": {"4.48.0": "2025-01-10", "4.49.0": "2025-02-17", "4.50.0": "2025-03-21", "5.0.0": "2025-05-01"},
+            "model_types": {"beta": {"first": "4.49.0", "classes": ["BetaForCausalLM"]}},
+        },
+    }
+    pins = {
+        "0.7.1": {"transformers": ">=4.48"},
+        "0.7.2": {"transformers": ">=4.48", "below": "written before"},
+        "0.7.3": {"transformers": ">=4.48"},
+        "0.7.4": {"transformers": ">=4.48,<4.50"},
+        "0.7.5": {"transformers": ">=4.48,!=4.50.*"},
+        "0.7.6": {"transformers": ">=4.48"},
+    }
+    builder.limit_by_day(pins, {"BetaForCausalLM": ["0.7.2"]}, mined)
+    assert {name: pin.get("below") for name, pin in pins.items()} == {
+        "0.7.1": "4.49",
+        "0.7.2": "4.50",  # the first to serve Beta, which came with 4.49 some days later
+        "0.7.3": "4.50",
+        "0.7.4": None,  # it says so itself
+        "0.7.5": None,
+        "0.7.6": None,  # nobody knows when it came
+    }

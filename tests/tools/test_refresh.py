@@ -53,6 +53,11 @@ Requires-Dist: transformers>=4.51.1
 Requires-Dist: torch==2.7.0; platform_machine != "other"
 Requires-Dist: torchvision==0.22.0
 Requires-Dist: torch==9.9; extra == "nightly"
+Requires-Dist: numba==0.60.0; python_version == "3.9"
+Requires-Dist: numba==0.61.2; python_version > "3.9"
+Requires-Dist: xgrammar==0.1.18; platform_machine == "x86_64" or platform_machine == "s390x"
+Requires-Dist: mistral_common[image,audio]>=1.8.2
+Requires-Dist: tqdm
 
 Requires-Dist: torch==0 stands in the description
 """
@@ -73,6 +78,7 @@ OLD = {
     QUANTIZATION + "__init__.py": METHODS,
     QUANTIZATION + "alpha.py": CLASSES,
     "PKG-INFO": METADATA,
+    "requirements/kv_connectors.txt": "nixl >= 0.5.1 # for disaggregated prefill\n",
     "setup.py": 'raise SystemExit("this is never run")\nMAIN_CUDA_VERSION = "12.1"\n',
     "vllm/engine/arg_utils.py": ARGUMENTS
     + '        parser.add_argument("--swap-space", type=float, default=4)\n'
@@ -86,7 +92,7 @@ OLD = {
     "docs/models/supported_models.md": "| `BetaVLForConditionalGeneration` | Beta 2 VL, Beta | T + I | `org/Beta2-VL-7B`, etc. |\n",
 }
 NEW = {
-    "PKG-INFO": METADATA.replace("4.51.1", "4.56.0,<5").replace("2.7.0", "2.8.0"),
+    "PKG-INFO": METADATA.replace("4.51.1", "4.56.0,<5").replace("2.7.0", "2.8.0").replace("0.1.18", "0.1.25"),
     "vllm/envs.py": 'VLLM_MAIN_CUDA_VERSION: str = "12.9"\nenvironment_variables: dict[str, Any] = {"VLLM_NEW": None}\n',
     "vllm/worker.py": "os.environ.get('VLLM_KEPT'); os.environ.get('VLLM_NEVER_DECLARED')\n",
     QUANTIZATION + "__init__.py": METHODS,
@@ -101,7 +107,7 @@ NEW = {
 TRANSFORMERS = {
     "src/transformers/models/auto/configuration_auto.py": 'CONFIG_MAPPING_NAMES = OrderedDict([("beta_vl", "B"), ("delta", "D")])\n',
     "src/transformers/models/auto/modeling_auto.py": 'MODEL_FOR_CAUSAL_LM_MAPPING_NAMES = OrderedDict([("delta", "DeltaForCausalLM")])\n',
-    "PKG-INFO": "",
+    "PKG-INFO": 'Name: transformers\nRequires-Dist: tokenizers<=0.23.0,>=0.22.0\nRequires-Dist: torch>=2.2; extra == "torch"\n',
 }
 
 
@@ -171,6 +177,7 @@ def written(folder: Path) -> dict[str, str]:
         "model_types.json",
         "mined.json",
         "call_sites.json",
+        "requirements.json",
     )
     return {name: (folder / name).read_text(encoding="utf-8") for name in names}
 
@@ -238,6 +245,16 @@ def test_every_table_follows_a_release(tables: Path, capsys: pytest.CaptureFixtu
     modules = table(tables, "vllm_modules")["modules"]
     assert modules["vllm"] == {"0.9.0 0.9.0": "attention", "0.10.0": "worker"}
     assert "vllm.attention" not in modules
+    asked = table(tables, "requirements")
+    assert asked["releases"] == {"vllm": "0.9.0 0.10.0", "transformers": "4.56.0", "torch": ""}
+    assert asked["vllm"] == {
+        "mistral-common": [["0.9.0", ">=1.8.2"]],
+        "nixl": [["0.9.0", ">=0.5.1"], ["0.10.0", ""]],
+        "numba": [["0.9.0", "==0.61.2"]],
+        "torchvision": [["0.9.0", "==0.22.0"]],
+        "xgrammar": [["0.9.0", "==0.1.18"], ["0.10.0", "==0.1.25"]],
+    }
+    assert asked["transformers"] == {"tokenizers": [["4.56.0", ">=0.22.0,<=0.23.0"]]}
     assert table(tables, "mined")["vllm"]["releases"] == {"0.9.0": "2025-05-01", "0.10.0": "2025-05-01"}
 
 
