@@ -340,3 +340,20 @@ def test_the_quick_way_loads_nothing_that_it_does_not_need(fixtures: Path) -> No
     done = subprocess.run([*DOCTOR[:-1], watched + start, *words], capture_output=True, text=True, check=False)
     assert json.loads(done.stdout)["verdict"] == "healthy"
     assert done.stderr.split() == []
+
+
+def test_a_healthy_log_reads_no_table(fixtures: Path) -> None:
+    watched = (
+        "import sys\n"
+        "def watch(event, values):\n"
+        "    name = str(values[0]) if event == 'open' else ''\n"
+        "    if '/knowledge/' in name and name.endswith('.json'): print(name, file=sys.stderr)\n"
+        "sys.addaudithook(watch)\n"
+    )
+    words = ["logs", "--format", "json"]
+    read = {}
+    for log in (HEALTHY, FAILED):
+        start = [*DOCTOR[:-1], watched + DOCTOR[-1], *words, str(fixtures / log)]
+        read[log] = subprocess.run(start, capture_output=True, text=True, check=False).stderr.split()
+    assert read[HEALTHY] == []
+    assert read[FAILED]  # the watch works
