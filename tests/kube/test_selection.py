@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from kube.answers import Cluster
 
 from qvl_doctor.errors import InputError
-from qvl_doctor.kube.kubectl import Kubectl, trouble
+from qvl_doctor.kube.kubectl import trouble
 from qvl_doctor.kube.pod import Container, Pod, Start
 from qvl_doctor.kube.selection import choose, container_of, events_of, selector_of
 from qvl_doctor.kube.tree import of_json
-
-
-class Cluster(Kubectl):
-    """A kubectl that knows its answers by their first words, and what it was asked."""
-
-    def __init__(self, answers: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.answers, self.asked = answers, [""][:0]
-
-    def read(self, *words: str) -> str:
-        line = " ".join(words)
-        self.asked.append(line)
-        found = next((answer for start, answer in self.answers.items() if line.startswith(start)), None)
-        if found is None:
-            raise InputError("error_kube.not_found", path=line)
-        return found if isinstance(found, str) else json.dumps(found)
 
 
 def pod(name: str = "a", **more: Any) -> dict[str, Any]:
