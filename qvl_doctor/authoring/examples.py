@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from qvl_doctor import patterns
 from qvl_doctor.diagnose import Diagnosing
 from qvl_doctor.diagnose.conditions import applies, hit_holds
+from qvl_doctor.diagnose.judging import known_of
 from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.facts.table import COUNT, MAP, NUMBER, kind
 from qvl_doctor.logs.records import read_records
@@ -157,11 +158,10 @@ def _said(example: Example, speakers: _Speakers) -> _Said:
     records = tuple(sorted(read_records(example.log), key=lambda record: record.first_line))
     hits = (*engine.feed(records), *speakers.matcher.feed(seen.observations))
     diagnosis = engine.finish(example.name)
-    known = {name: as_text(fact.value) for name, fact in diagnosis.facts.items()}
     allowed = (
         hit
         for hit in hits
-        if hit_holds(hit, diagnosis.facts) and applies(hit.rule.applies, {**known, **hit.captures}) is not False
+        if hit_holds(hit, diagnosis.facts) and applies(hit.rule.applies, known_of(hit, diagnosis.facts)) is not False
     )
     return _Said(diagnosis, tuple(allowed), hits, records)
 

@@ -5,7 +5,7 @@ Their names are those that `facts/table.py` lists as derived.
 
 from __future__ import annotations
 
-from qvl_doctor.model import Fact, Facts, fact_map, fact_number
+from qvl_doctor.model import Fact, Facts, as_text, fact_map, fact_number
 
 #: Of the card's memory: what PyTorch holds when only weights can be the reason, and the largest request that still
 #: tells nothing else.
@@ -15,7 +15,7 @@ _WEIGHTS = 0.85
 
 def derive(facts: Facts) -> dict[str, Fact]:
     """The derived facts of a run. Their line is that of the number that decides."""
-    return {**_limit(facts), **_images(facts), **_out_of_memory(facts), **_weights(facts)}
+    return {**_limit(facts), **_block_size(facts), **_images(facts), **_out_of_memory(facts), **_weights(facts)}
 
 
 def _limit(facts: Facts) -> dict[str, Fact]:
@@ -25,6 +25,13 @@ def _limit(facts: Facts) -> dict[str, Fact]:
 
     largest = max(limits(facts).values(), default=0)
     return {"largest_limit_items": Fact(largest, "computed", facts["limit_mm_per_prompt"].line)} if largest else {}
+
+
+def _block_size(facts: Facts) -> dict[str, Fact]:
+    """The block size only if somebody asked for it: vLLM chooses small ones, too, where layers share a cache."""
+    asked = fact_map(facts, "args").get("block_size")
+    known = "block_size" in facts and str(asked) == as_text(facts["block_size"].value)
+    return {"block_size_asked": facts["block_size"]} if known else {}
 
 
 def _images(facts: Facts) -> dict[str, Fact]:

@@ -19,12 +19,15 @@ from qvl_doctor.diagnose.unrecognized import (
     says_nothing,
 )
 from qvl_doctor.logs.milestones import ACCESS, DEATHS, milestone_of
-from qvl_doctor.model import NOTHING, Fact, Facts, Finding, Hit, Line, Record, Rule, as_text, fact_text
+from qvl_doctor.model import NOTHING, Fact, Facts, Finding, Fix, Hit, Line, Record, Rule, as_text, fact_text
 from qvl_doctor.observations import is_observation
 from qvl_doctor.observations.levels import MANIFEST
 from qvl_doctor.rulebook import complete
 
 _MAX_EVIDENCE = 6
+#: What a finding lists where its rule spoke on several.
+_LISTED = "variable"
+_MAX_LISTED = 8
 #: Topics whose notices are about single requests.
 _OF_REQUESTS = frozenset(
     ("requests", "media", "multimodal", "tools-and-structured-output", "tokenizer-and-chat-template")
@@ -90,11 +93,16 @@ def _speaks(hit: Hit, facts: Facts, life: Life) -> bool:
         and fact_text(facts, "platform") not in _WITH_EXTENSION
     ):
         return False
-    known = {name: as_text(fact.value) for name, fact in facts.items()} | dict(hit.captures)
-    if applies(hit.rule.applies, known) is False:
+    if applies(hit.rule.applies, known_of(hit, facts)) is False:
         return False
     logged = hit.record if not is_observation(hit.record) else None
     return not (life.stopped and logged and logged.first_line >= life.stop_line and hit.rule.severity == "fatal")
+
+
+def known_of(hit: Hit, facts: Facts) -> dict[str, str]:
+    """What a rule's conditions may ask for: facts, captures and, if that is not enough, what its remedy answers."""
+    known = {name: as_text(fact.value) for name, fact in facts.items()} | dict(hit.captures)
+    return known if hit.rule.applies.keys() <= known.keys() or not hit.rule.remedy else values_of(hit, facts)
 
 
 def _name(hit: Hit) -> str:
@@ -109,8 +117,9 @@ def _name(hit: Hit) -> str:
 
 
 def _verified(hit: Hit, facts: Facts) -> Hit:
-    known = {name: as_text(fact.value) for name, fact in facts.items()} | dict(hit.captures)
-    return hit._replace(unverified=applies(hit.rule.applies, known) is None) if hit.rule.applies else hit
+    if not hit.rule.applies:
+        return hit
+    return hit._replace(unverified=applies(hit.rule.applies, known_of(hit, facts)) is None)
 
 
 def _on_facts_alone(rules: Iterable[Rule], facts: Facts, quotes: Mapping[str, Record]) -> Iterable[Hit]:
@@ -232,7 +241,10 @@ def _since(record: Record, line: int) -> bool:
 
 def _finding(hits: Sequence[Hit], role: str, severity: str, facts: Facts) -> Finding:
     rule = complete(hits[0].rule)
+    several = list(dict.fromkeys(hit.captures.get(_LISTED, "") for hit in hits))
     hit = hits[0]._replace(rule=rule)
+    if len(several) > 1:
+        hit = hit._replace(captures={**hit.captures, _LISTED: ", ".join(several[:_MAX_LISTED])})
     values = values_of(hit, facts)
     lines = {line.number or line.text: line for found in hits for line in found.evidence}
     confidence = (
@@ -250,13 +262,19 @@ def _finding(hits: Sequence[Hit], role: str, severity: str, facts: Facts) -> Fin
         title=fill_text(rule.title, values),
         why=fill_text(rule.why, values),
         evidence=tuple(lines.values())[:_MAX_EVIDENCE],
-        fixes=fixes_of(hit, facts),
+        fixes=fixes_of(hit, facts) if len(several) < 2 else _fixes_of_all(hits, rule, facts),
         references=rule.references,
         process=hit.record.process if hit.record else "",
         times=len(hits),
         memory=rule.memory,
         check=rule.check,
     )
+
+
+def _fixes_of_all(hits: Sequence[Hit], rule: Rule, facts: Facts) -> tuple[Fix, ...]:
+    """The best fix for each of several things, each once."""
+    best = [fixes_of(hit._replace(rule=rule), facts)[:1] for hit in hits]
+    return tuple({fix.text["en"]: fix for fixes in best for fix in fixes}.values())[:_MAX_LISTED]
 
 
 def _with_unknown(

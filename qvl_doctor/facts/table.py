@@ -53,7 +53,7 @@ LISTED: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "cuda": ("version", "CUDA toolkit of the machine"),
         "python": ("version", "version of Python"),
         "nccl": ("version", "version of NCCL"),
-        "attention_backend": ("text", "attention backend of the language model, in the log's words"),
+        "attention_backend": ("text", "attention backend of the language model, by its name in AttentionBackendEnum"),
         "vit_backend": ("text", "attention backend of the vision encoder"),
         "world_size": ("count", "number of processes that serve one model"),
         "tensor_parallel_size": ("count", "GPUs that share each layer"),
@@ -126,6 +126,7 @@ LISTED: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     # what follows from several (diagnose/derived.py); what cannot be told is absent
     "derived": {
+        "block_size_asked": ("count", "the block size, where the arguments ask for it"),
         "largest_limit_items": ("count", "the largest count in --limit-mm-per-prompt"),
         "image_tokens": ("count", "tokens of one full-size image: as the log shows it, else by the model's family"),
         "kv_below_image": (

@@ -80,6 +80,15 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
         ),
     ),
     ("device_name=", (FactLine("device_name=", r"device_name=(?P<gpu_name>[\w.+-]{2,80}?)(?:,|\.json)"),)),
+    (
+        "| 0 ",  # the table of nvidia-smi; a name that it cut ends with dots
+        (
+            FactLine(
+                "| 0 ",
+                r"\| 0 (?P<gpu_name>(?:NVIDIA|Tesla|GeForce|Quadro|GRID|RTX) [\w ()/+-]{1,60}?) (?:On|Off|N/A) \| [0-9A-F]{8}:",
+            ),
+        ),
+    ),
     ("GPU ", (FactLine("GPU 0: ", r"(?:^|: |\s)GPU 0: (?P<gpu_name>[A-Z][\w .()/+-]{2,80}?)(?: \(UUID|,? GPU 1:|$)"),)),
     (
         "odel",
@@ -139,6 +148,9 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
             FactLine(" for vit attention", r"Using (?:default )?backend (?P<vit_backend>[\w.]+) for vit attention"),
             FactLine(" backend for ViT model", r"Using (?P<vit_backend>[\w -]{2,40}?) backend for ViT model"),
             FactLine("so we use xformers backend instead", says={"vit_backend": "xformers"}),
+            FactLine(
+                "Using AttentionBackendEnum.", r"Using AttentionBackendEnum\.(?P<attention_backend>\w{2,60}) backend"
+            ),
             FactLine(
                 "Using ",
                 r"Using (?!Transformers|[^.]{0,60}(?:MoE|prefill|decode|Mamba|SSM|KV cache) )(?P<attention_backend>[\w /-]{2,40}?) backend"
@@ -236,7 +248,7 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
                 "GiB for peak activation",
                 r"Actual usage is (?:(?P<weights_gib>[\d.]+) GiB for weight|(?P<consumed_gib>[\d.]+) GiB for consumed memory[^,]{0,60}), "
                 r"(?P<activation_gib>-?[\d.]+) GiB for peak activation,(?: (?P<non_torch_gib>-?[\d.]+) GiB for non-torch memory,)?"
-                r" and (?P<graphs_gib>-?[\d.]+) GiB for CUDAGraph memory",
+                r" and (?:-[\d.]+|(?P<graphs_gib>[\d.]+)) GiB for CUDAGraph memory",
             ),
             FactLine(
                 "specified by kv_cache_memory_bytes",
@@ -317,7 +329,7 @@ LINES: tuple[tuple[str, tuple[FactLine, ...]], ...] = (
         (
             FactLine(
                 "Graph capturing finished in",
-                r"Graph capturing finished in (?P<graph_capture_s>\d+) secs(?:, took (?P<graphs_gib>-?[\d.]+) GiB)?",
+                r"Graph capturing finished in (?P<graph_capture_s>\d+) secs(?:, took (?P<graphs_gib>[\d.]+) GiB)?",
                 says={"cuda_graphs": "yes"},
             ),
             FactLine("Skipping CUDA graph capture", says={"cuda_graphs": "no"}),

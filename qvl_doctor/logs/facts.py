@@ -26,7 +26,9 @@ _LONGEST_NUMBER = 24
 _MAX_SITES = 200
 _UNITS = {"b": 1 / 1024**3, "K": 1 / 1024**2, "M": 1 / 1024}
 _BLOCK_SIZES = (8, 16, 32, 64, 128, 256)
-_ENGINE_LINE = re.compile(r"Initializing an? (?:(?P<engine>V[01]) )?LLM engine \(v(?P<vllm>[^)\s]{1,80})\)")
+_ENGINE_LINE = re.compile(
+    r"(?:Initializing an?|Dumping input data for) (?:(?P<engine>V[01]) )?LLM engine \(v(?P<vllm>[^)\s]{1,80})\)"
+)
 #: Facts that only the beginning of a start-up tells.
 _STARTS = ("vllm", "args", "platform", "architecture", "max_model_len")
 #: Marks of a server that had come up.
@@ -351,6 +353,24 @@ def _last_part(shown: str) -> str:
 
 
 _BY_KIND: Mapping[str, Callable[[str], Any]] = {NUMBER: _float, COUNT: _int}
+#: What releases before 0.11 call the backends, by the names that they have had since.
+_BACKENDS = {
+    "FLASH_ATTENTION": "FLASH_ATTN",
+    "FLASHATTENTION": "FLASH_ATTN",
+    "TRITON": "TRITON_ATTN",
+    "TRITON_ATTENTION": "TRITON_ATTN",
+    "FLEXATTENTION": "FLEX_ATTENTION",
+    "ROCMFLASHATTENTION": "ROCM_FLASH",
+    "TORCH_SDPA_BACKEND": "TORCH_SDPA",
+}
+
+
+def _backend(shown: str) -> str:
+    """`Flash Attention`, `FLASH_ATTN` and `AttentionBackendEnum.FLASH_ATTN` are one; so are XFormers and XFORMERS."""
+    name = shown.rpartition(".")[2].strip().upper().replace(" ", "_").replace("-", "_")
+    return _BACKENDS.get(name, name)
+
+
 _CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "compute_capability": _capability,
     "driver_cuda": _driver_cuda,
@@ -359,8 +379,8 @@ _CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "platform": plain_platform,
     "load_format": lambda shown: _last_part(shown).lower(),
     "gpu_name": lambda shown: shown.replace("_", " ").strip(),
-    "vit_backend": _last_part,
-    "attention_backend": _last_part,
+    "vit_backend": _backend,
+    "attention_backend": _backend,
 }
 
 

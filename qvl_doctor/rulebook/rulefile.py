@@ -80,7 +80,7 @@ class _Reader(Shapes):
             match=match,
             fixes=tuple(self.fix(node, field, None if "remedy" in part else captured) for node, field in fixes),
             references=self.references(part.get("references")),
-            applies=self.specs(part.get("applies"), "applies", captured),
+            applies=self.specs(part.get("applies"), "applies", None if "remedy" in part else captured),
             platforms=self.platforms(part.get("platforms"), "platforms"),
             explains=self.ids(part.get("explains"), "explains", name),
             before=self.ids(part.get("before"), "before", name),

@@ -67,6 +67,17 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("Defaulting max_num_seqs to 256 for OPENAI_API_SERVER usage context.", {"max_num_seqs": 256}),
     # machine
     ("Automatically detected platform cuda.", {"platform": "cuda"}),
+    ("Using AttentionBackendEnum.FLASHINFER backend.", {"attention_backend": "FLASHINFER"}),
+    (
+        "| 0 NVIDIA GeForce RTX 4090 Off | 00000000:01:00.0 Off | Off |",
+        {"gpu_name": "NVIDIA GeForce RTX 4090"},
+    ),
+    ("| 0 NVIDIA GeForce RTX 409... Off | 00000000:01:00.0 Off | Off |", {}),
+    ("Graph capturing finished in 1 secs, took -0.37 GiB", {"graph_capture_s": 1.0, "cuda_graphs": "yes"}),
+    (
+        "Dumping input data for V1 LLM engine (v0.16.0) with config: model='a/b', dtype=torch.bfloat16, max_seq_len=4096",
+        {"vllm": "0.16.0", "engine": "V1", "model": "a/b", "dtype": "bfloat16"},
+    ),
     ("Platform plugin neuron is activated", {"platform": "neuron"}),
     ("No platform detected, vLLM is running on UnspecifiedPlatform", {"platform": "unspecified"}),
     ("Automatically detected platform hpu.", {"platform": "gaudi"}),
@@ -116,12 +127,12 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("world_size=2 rank=0 local_rank=0 distributed_init_method=tcp://10.0.0.1:54627 backend=nccl", {"world_size": 2}),
     # attention backends
-    ("Using Flash Attention backend.", {"attention_backend": "Flash Attention"}),
-    ("Using XFormers backend.", {"attention_backend": "XFormers"}),
-    ("Using Flash Attention backend on V1 engine.", {"attention_backend": "Flash Attention"}),
+    ("Using Flash Attention backend.", {"attention_backend": "FLASH_ATTN"}),
+    ("Using XFormers backend.", {"attention_backend": "XFORMERS"}),
+    ("Using Flash Attention backend on V1 engine.", {"attention_backend": "FLASH_ATTN"}),
     (
         "Using FlashInfer backend with HND KV cache layout on V1 engine by default for Blackwell (SM 10.0) GPUs.",
-        {"attention_backend": "FlashInfer"},
+        {"attention_backend": "FLASHINFER"},
     ),
     (
         "Using FLASH_ATTN attention backend out of potential backends: ['FLASH_ATTN', 'FLASHINFER'].",
@@ -130,7 +141,7 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("Using ROCM_ATTN backend (selected via --attention-backend).", {"attention_backend": "ROCM_ATTN"}),
     ("Using AttentionBackendEnum.FLASH_ATTN for MMEncoderAttention.", {"vit_backend": "FLASH_ATTN"}),
     ("Using default backend AttentionBackendEnum.TORCH_SDPA for vit attention", {"vit_backend": "TORCH_SDPA"}),
-    ("Using Torch SDPA backend for ViT model.", {"vit_backend": "Torch SDPA"}),
+    ("Using Torch SDPA backend for ViT model.", {"vit_backend": "TORCH_SDPA"}),
     (
         "Current `vllm-flash-attn` has a bug inside vision module, so we use xformers backend instead.",
         {"vit_backend": "xformers"},
