@@ -8,6 +8,7 @@ import pytest
 
 from qvl_doctor import rulebook
 from qvl_doctor.rulebook import RuleError
+from qvl_doctor.rulebook.nodes import MAX_BYTES, MAX_NODES
 
 GOOD = r"""
 id: length-above-model
@@ -115,3 +116,14 @@ def changed(old: str, new: str) -> str:
 
 def line_of(text: str, part: str) -> int:
     return text[: text.index(part)].count("\n") + 1
+
+
+#: Files that are no rule at all.
+FILES = {
+    "file-too-large": b"# \n" * MAX_BYTES,
+    "no-utf-8": b"id: \xff",
+    "file-empty": b"",
+    "too-deep": b"[" * 99,
+    "too-many-values": b"- a\n" * 2 * MAX_NODES,
+    "key-not-a-word": b"? {a: b}\n: c\n",
+}

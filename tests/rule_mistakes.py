@@ -1,8 +1,6 @@
-"""Mistakes in rule files for tests: in the good one of `rule_files.py`, and files that are no rule."""
+"""Mistakes in rule files for tests: in the good one of `rule_files.py`."""
 
 from __future__ import annotations
-
-from qvl_doctor.rulebook.nodes import MAX_BYTES, MAX_NODES
 
 #: (what is replaced, by what, where it is said, what is said)
 MISTAKES = {
@@ -71,21 +69,13 @@ MISTAKES = {
         "en: Ask less, or set VLLM_USE_V1.",
         "fixes[1]: en and zh differ in variables: only en has VLLM_USE_V1",
     ),
-    "a title that is no map": (
-        "title:\n  en: The",
-        "title: x\nwhy_not:\n  en: The",
-        "title: a text is a map of en, zh",
-    ),
+    "a title, no map": ("title:\n  en: The", "title: x\nwhy_not:\n  en: The", "title: a text is a map of en, zh"),
     "an unknown severity": (
         "severity: fatal",
         "severity: fatl",
         "severity: is fatal or degraded or notice, not 'fatl'; did you mean 'fatal'?",
     ),
-    "an unknown confidence": (
-        "confidence: likely",
-        "confidence: 'sure'",
-        "confidence: is certain or likely, not 'sure'",
-    ),
+    "another confidence": ("confidence: likely", "confidence: 'sure'", "confidence: is certain or likely, not 'sure'"),
     "a symptom that is neither yes nor no": ("symptom: no", "symptom: maybe", "symptom: is yes or no, not 'maybe'"),
     "an id that is not the file's name": (
         "id: length-above-model",
@@ -282,11 +272,7 @@ MISTAKES = {
         "{VLLM ALLOW: '1',",
         "is not the name of an environment variable",
     ),
-    "a variable that is a list": (
-        "VLLM_USE_V1: null",
-        "VLLM_USE_V1: [a]",
-        "change.env.VLLM_USE_V1: is a text, or null",
-    ),
+    "a variable of lists": ("VLLM_USE_V1: null", "VLLM_USE_V1: [a]", "change.env.VLLM_USE_V1: is a text, or null"),
     "a requirement with blanks": (
         "'transformers>=4.49,<5'",
         "'transformers >= 4.49'",
@@ -307,11 +293,7 @@ MISTAKES = {
         "run: |\n        ray stop\n        ray start",
         "change.run: is a text of one line",
     ),
-    "an image that is a map": (
-        "image: vllm/vllm-openai:v0.8.5",
-        "image: {a: b}",
-        "change.image: is a text of one line",
-    ),
+    "an image, a map": ("image: vllm/vllm-openai:v0.8.5", "image: {a: b}", "change.image: is a text of one line"),
     "a change that is a text": (
         "    zh: 减少输入。",
         "    zh: 减少输入。\n    change: none",
@@ -403,13 +385,4 @@ MISTAKES = {
         "    remedy: vidio_off",
         "fixes[0].remedy: there is no remedy 'vidio_off'; did you mean 'video_off'?; there are: ",
     ),
-}
-#: Files that are no rule at all.
-FILES = {
-    "file-too-large": b"# \n" * MAX_BYTES,
-    "no-utf-8": b"id: \xff",
-    "file-empty": b"",
-    "too-deep": b"[" * 99,
-    "too-many-values": b"- a\n" * 2 * MAX_NODES,
-    "key-not-a-word": b"? {a: b}\n: c\n",
 }

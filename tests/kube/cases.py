@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kube.kubelet import Kubelet
-from kube.scenes import CONTAINER, Stage, at, ended
 from kube.scenes import SCENES as POD_SCENES
+from kube.stage import CONTAINER, Stage, at, ended
 
 FIXTURES = Path(__file__).resolve().parent.parent.parent / "fixtures"
 

@@ -18,8 +18,9 @@ from pathlib import Path
 from kube.cases import CASES, MISTAKES, stage_case
 from kube.kubelet import Kubelet
 from kube.programs import programs
-from kube.scenes import SCENES, Stage, printed
+from kube.scenes import SCENES, printed
 from kube.server import ControlPlane, missing
+from kube.stage import Stage
 
 FIXTURES = Path(__file__).resolve().parent.parent.parent / "fixtures/kube"
 

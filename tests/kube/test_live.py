@@ -13,8 +13,9 @@ import pytest
 from kube.cases import CASES, MISTAKES, stage_case
 from kube.kubelet import Kubelet
 from kube.programs import programs
-from kube.scenes import SCENES, Stage, printed
+from kube.scenes import SCENES, printed
 from kube.server import ControlPlane
+from kube.stage import Stage
 from kube.test_kubectl_plugin import EXPECTED as CAUSES
 from kube.test_reading import EXPECTED, diagnosis
 

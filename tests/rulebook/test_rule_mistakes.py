@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from program import RULES
-from rule_files import GOOD, OTHER, changed, line_of, mistakes, write
-from rule_mistakes import FILES, MISTAKES
+from rule_files import FILES, GOOD, OTHER, changed, line_of, mistakes, write
+from rule_mistakes import MISTAKES
 
 from qvl_doctor import rulebook
 from qvl_doctor.rulebook.checks import check_mistakes
