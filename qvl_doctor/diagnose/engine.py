@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from qvl_doctor.diagnose.besides import Besides
 from qvl_doctor.diagnose.derived import derive
 from qvl_doctor.diagnose.judging import Observed, judge
 from qvl_doctor.diagnose.life import Life
@@ -38,6 +39,9 @@ from qvl_doctor.model import (
     Text,
     fact_text,
 )
+
+if TYPE_CHECKING:
+    from qvl_doctor.launch.pasted import Pasted
 
 MAX_HITS = 5000
 MAX_UNPLACED = 400
@@ -86,7 +90,7 @@ class _Watch:
 
     def observed(self, known: Facts) -> Observed:
         life = self.life
-        facts = {**known, **self.facts.facts(), **self.refusals.facts(life.first_clock, life.last_clock)}
+        facts = {**self.facts.facts(known), **self.refusals.facts(life.first_clock, life.last_clock)}
         quotes = {"ended": life.stop, "refused": self.refusals.last}
         return Observed(
             self.hits,
@@ -118,6 +122,7 @@ class Diagnosing:
         self._known = {**self._seen.facts, **(known or {})}
         self._matcher = matcher or Matcher(rules)
         self._watch = _Watch()
+        self._besides = Besides()
         self._past: list[Run] = []
         #: The last start-ups as they were judged: a crash loop is cut off anywhere.
         self._judged: deque[_Judged] = deque(maxlen=_LOOP)
@@ -137,6 +142,7 @@ class Diagnosing:
                 self._end_run()
             self._watch.banners += banner
             phases[id(record)] = self._watch.feed(record, mark)
+            self._besides.feed(record)
             batch.append(record)
         return said + self._match(batch, phases)
 
@@ -159,7 +165,11 @@ class Diagnosing:
                 findings=last.findings,
                 runs=runs,
                 timeline=last.watch.timeline.phases(last.facts),
-                not_checked=(*notes, *_not_checked(last.facts, last.findings, last.watch)),
+                not_checked=(
+                    *notes,
+                    *self._besides.disagreements(last.facts, last.watch.facts.inferred),
+                    *_not_checked(last.facts, last.findings, last.watch),
+                ),
                 shown=last.shown,
             )
         )
@@ -172,7 +182,15 @@ class Diagnosing:
     @property
     def facts(self) -> Facts:
         """What is known of the last run so far."""
-        return {**self._known, **self._watch.facts.facts()}
+        return self._watch.facts.facts(self._known_besides())
+
+    def pasted(self, facts: Facts) -> Pasted | None:
+        """The command that was pasted beside the log and is the one of these facts; None if they are from elsewhere."""
+        of_text = "args" in facts and facts["args"].source == "pasted"
+        return self._besides.pasted(fact_text(facts, "vllm")) if of_text else None
+
+    def _known_besides(self) -> Facts:
+        return self._besides.facts(self._watch.facts.stated, self._known)
 
     @property
     def of_vllm(self) -> bool:
@@ -209,7 +227,7 @@ class Diagnosing:
 
     def _judge(self) -> _Judged:
         watch = self._watch
-        observed = watch.observed(self._known)
+        observed = watch.observed(self._known_besides())
         stops = self._stops[_launched(observed.facts)]
         if stops:
             observed = observed._replace(facts={**observed.facts, "restarts": Fact(stops, "log", watch.first_line)})
@@ -303,7 +321,7 @@ def _not_checked(facts: Facts, findings: Sequence[Finding], watch: _Watch) -> tu
     missing: list[Text] = []
     if not findings and not watch.of_vllm and not watch.life.was_up:
         return (both("look_at.whole_log"),)
-    if not watch.banners and "args" not in facts:
+    if not watch.banners and ("args" not in facts or facts["args"].source == "pasted"):
         missing.append(both("not_checked.late_start"))
     if "vllm" not in facts:
         missing.append(both("not_checked.no_release"))

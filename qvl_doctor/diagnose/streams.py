@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from qvl_doctor.diagnose.engine import Diagnosing
 from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.diagnose.verdict import concluded, worst_first
 from qvl_doctor.messages import both, say
 from qvl_doctor.model import LANGUAGES, Diagnosis, Fact, Facts, Hit, Record, Rule, Seen, Text
+
+if TYPE_CHECKING:
+    from qvl_doctor.launch.pasted import Pasted
 
 _MOST = 64
 _MOST_NAMED = 8
@@ -68,6 +72,10 @@ class Streams:
         """What is known so far of the last start of vLLM."""
         engines = list(self._engines.values())
         return next((engine for engine in engines if engine.of_vllm), (*engines, self._make())[0]).facts
+
+    def pasted(self, facts: Facts) -> Pasted | None:
+        """The command that was pasted beside the log of these facts; None if they are from elsewhere."""
+        return next((found for engine in self._engines.values() if (found := engine.pasted(facts))), None)
 
     @property
     def silent(self) -> bool:

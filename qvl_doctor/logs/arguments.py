@@ -57,6 +57,16 @@ def parse_arguments(text: str) -> dict[str, Any]:
     return _masked(parser.pairs(")") if start.group() != "{" else parser.items())
 
 
+def parse_call(text: str) -> dict[str, Any]:
+    """The named arguments of the first call in a text, or the items of its first dict: `LLM(model='…', …)`."""
+    text = text[:MAX_LENGTH]
+    start = re.search(r"[({]", text)
+    if start is None:
+        return {}
+    parser = _Parser(text, start.end())
+    return _masked(parser.pairs(")") if start.group() == "(" else parser.items())
+
+
 def parse_engine_config(text: str) -> dict[str, Any]:
     """What follows `with config:` in the engine's line, `key=value, …`; the last value is left out unless something ends it."""
     text = text[:MAX_LENGTH]

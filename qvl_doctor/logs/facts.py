@@ -17,7 +17,7 @@ from qvl_doctor.facts.table import COUNT, NUMBER, kind, unit
 from qvl_doctor.logs.fact_lines import LINES, FactLine
 from qvl_doctor.logs.milestones import ACTIVITY, ANSWER, BOUND, FAULT, READY, Milestone
 from qvl_doctor.logs.package_lists import PackageReader
-from qvl_doctor.model import Fact, Record
+from qvl_doctor.model import NOTHING, Fact, Facts, Record
 
 # Who may overrule whom: a fact is replaced only from above.
 _COMPUTED, _PACKAGE, _ARGUMENT, _LOG = range(4)
@@ -74,6 +74,7 @@ class FactReader:
         self._platforms = PlatformReader()
         self._up = False
         self._sites: dict[tuple[str, int], Record] = {}
+        self._inferred = (0, "")
         self._configured = False
         self._began: float | None = None
         self._clock: float | None = None
@@ -105,15 +106,31 @@ class FactReader:
                 self._keep(name, fact, _PACKAGE, "last")
         self._inferred_of(record)
 
-    def facts(self) -> dict[str, Fact]:
-        """What is known so far, in the order of the table."""
-        known = {name: fact for name, (_, fact) in self._known.items()}
+    def facts(self, besides: Facts = NOTHING) -> dict[str, Fact]:
+        """What is known so far; what is known from elsewhere counts less than what the log states, more than what follows."""
+        known = {**besides, **self.stated}
         for name, fact in self._platforms.facts(known).items():
-            if name not in known or (name == "platform" and not self._on_platform):
+            if name not in known or (name == "platform" and name in self._known and not self._on_platform):
                 known[name] = fact
         for name, fact in self._computed(known).items():
             known.setdefault(name, fact)
         return known
+
+    @property
+    def stated(self) -> dict[str, Fact]:
+        """What the log itself states."""
+        return {name: fact for name, (_, fact) in self._known.items()}
+
+    @property
+    def inferred(self) -> str:
+        """The release that call sites and wordings fit, or a range of them; "" if the log names one or nothing tells."""
+        if "vllm" in self._known:
+            return ""
+        if self._inferred[0] != len(self._sites):
+            from qvl_doctor.logs.releases import infer_release
+
+            self._inferred = (len(self._sites), infer_release(self._sites.values()) or "")
+        return self._inferred[1]
 
     def _inferred_of(self, record: Record) -> None:
         """Looks for what a record shows without saying it."""
@@ -233,9 +250,7 @@ class FactReader:
         """What follows from the facts without any assumption."""
         computed: dict[str, Fact] = {}
         if "vllm" not in known:
-            from qvl_doctor.logs.releases import infer_release
-
-            inferred = infer_release(self._sites.values())
+            inferred = self.inferred
             if inferred:
                 computed["vllm_range" if inferred[0] in "<>" else "vllm"] = Fact(inferred, "inferred")
         if "ready" not in known and any(name in self._known for name in _STARTS):

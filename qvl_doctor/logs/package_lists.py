@@ -65,7 +65,7 @@ class PackageReader:
             return ()
         if shown := _compiled(_SHOWN_VERSION).fullmatch(text):
             name, self._named = _fact_name(self._named), ""
-            return ((name, Fact(shown["version"], "pip", number)),) if name in PACKAGES else ()
+            return ((name, Fact(shown["version"], "pasted", number)),) if name in PACKAGES else ()
         return _known([_compiled(_ROW).fullmatch(text) or _compiled(_TABLE_ROW).fullmatch(text)], number)
 
 
@@ -95,7 +95,7 @@ def read_pip(text: str) -> dict[str, Fact]:
 
 def _known(matches: Iterable[re.Match[str] | None], number: int) -> list[tuple[str, Fact]]:
     named = [(_fact_name(match["name"]), match["version"]) for match in matches if match]
-    return [(name, Fact(version, "pip", number)) for name, version in named if name in PACKAGES]
+    return [(name, Fact(version, "pasted", number)) for name, version in named if name in PACKAGES]
 
 
 @lru_cache(maxsize=16)

@@ -89,8 +89,14 @@ _QUOTED = re.compile(r"(?<=input_value=)\{.*\}(?=, input_type=dict)|(?<='input':
 #: An access line: what stands after the question mark of a URL is the client's.
 _QUERY = re.compile(r'(?<=[A-Z] )(/[^\s"?]{0,2000})\?\S*(?= HTTP/\d)')
 CUT = "…"
+_AFTER_CUT = re.compile(rf"(?:[:=] ?|\{{){CUT}")
 _MOST_LINES = 1000
 _MOST_LETTERS = 1024 * 1024
+
+
+def held_user_text(message: str) -> bool:
+    """Whether a text that users wrote was cut off a message."""
+    return CUT in message and any(sign in message for sign in _SIGNS) and _AFTER_CUT.search(message) is not None
 
 
 def begins_user_text(line: str) -> bool:

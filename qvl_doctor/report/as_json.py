@@ -19,6 +19,15 @@ SCHEMA = "qvl-doctor/report/1"
 _ESCAPED = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _BROKEN = re.compile(r"[\ud800-\udfff]")
 _DEPTH = 8
+#: Where a fact of a log's report is from that the log does not state → what the report calls it.
+_TRUST = {
+    "option": "option",
+    "command": "option",
+    "pip": "option",
+    "pasted": "pasted",
+    "mentioned": "mentioned",
+    "inferred": "inferred",
+}
 
 
 def dumps(diagnosis: Diagnosis, indent: int | None = None) -> str:
@@ -37,6 +46,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
         "verdict": diagnosis.verdict,
         "summary": dict(diagnosis.summary),
         "facts": _facts(diagnosis.facts),
+        **({"trust": trust} if (trust := _trust(diagnosis)) else {}),
         "findings": [_finding(finding) for finding in diagnosis.findings],
         **({"ignored": list(diagnosis.ignored)} if diagnosis.ignored else {}),
         "command": {"before": diagnosis.command.before, "after": diagnosis.command.after}
@@ -102,6 +112,13 @@ def _facts(facts: Facts) -> dict[str, Any]:
     for name, fact in facts.items():
         groups[_group(name, fact)][name] = plain(fact.value)
     return groups[""] | {name: group for name, group in groups.items() if name and group}
+
+
+def _trust(diagnosis: Diagnosis) -> dict[str, str]:
+    """How far each fact of a log is to be trusted that the log itself does not state."""
+    if diagnosis.kind != "log":
+        return {}
+    return {name: _TRUST[fact.source] for name, fact in diagnosis.facts.items() if fact.source in _TRUST}
 
 
 def _group(name: str, fact: Fact) -> str:

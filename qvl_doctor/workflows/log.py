@@ -137,7 +137,7 @@ def judged(
         engine.see(observe_command(beside.command, fact_text(engine.facts, "vllm") or beside.release))
     found = without(engine.finish(source), ignore)
     found = found._replace(not_checked=(*found.not_checked, *notes))
-    return advised(found, beside.known, beside.command)
+    return advised(found, beside.known, beside.command, pasted=engine.pasted)
 
 
 def startup_s(path: str, rules: Sequence[Rule] = ()) -> float:

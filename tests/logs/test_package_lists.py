@@ -16,7 +16,7 @@ def versions(text: str) -> dict[str, object]:
 
 
 def in_log(text: str) -> dict[str, object]:
-    return {name: fact.value for name, fact in read_facts(read_records(text)).items() if fact.source == "pip"}
+    return {name: fact.value for name, fact in read_facts(read_records(text)).items() if fact.source == "pasted"}
 
 
 @pytest.mark.parametrize(

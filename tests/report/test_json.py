@@ -54,6 +54,7 @@ def test_the_shape() -> None:
         "verdict": "failed",
         "summary": dict(FAILED.summary),
         "facts": {"vllm": "0.7.2", "engine": "V0", "ready": False, "packages": {"transformers": "4.48.3"}},
+        "trust": {"transformers": "option"},
         "findings": [
             {
                 "rule": "transformers-unknown-model-type",
@@ -198,3 +199,17 @@ def test_starting_is_cheap(root: Path) -> None:
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"rich", "yaml", "typer", "jsonschema", "packaging", "httpx"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("log", None), ("computed", None), ("probe", None), ("manifest", None),
+        ("option", "option"), ("command", "option"), ("pip", "option"),
+        ("pasted", "pasted"), ("mentioned", "mentioned"), ("inferred", "inferred"),
+    ],
+)  # fmt: skip
+def test_trust_is_told_of_what_a_log_does_not_state(source: str, shown: str | None) -> None:
+    report = as_dict(FAILED._replace(facts={"vllm": Fact("0.7.2", source), "engine": Fact("V0")}))
+    assert report.get("trust") == ({"vllm": shown} if shown else None)
+    assert "trust" not in as_dict(FAILED._replace(shown=FAILED.shown._replace(kind="examined")))
