@@ -53,7 +53,7 @@ def _checkpoint(folder: str) -> Checkpoint | None:
 def gpu_of(facts: Facts) -> Gpu | None:
     """The GPU that the facts describe, with the memory that it has here."""
     total = fact_number(facts, "total_gib")
-    named = gpus.find(fact_text(facts, "gpu_name")) if "gpu_name" in facts else None
+    named = gpus.find(fact_text(facts, "gpu_name"), total or 0.0) if "gpu_name" in facts else None
     if not total:
         return named
     return replace(named, total_bytes=int(total * GIB), nominal=False) if named else gpus.of_size(total)

@@ -14,6 +14,17 @@ from qvl_doctor.memory.units import GIB
 _LONGEST = 100
 #: What names of the table have, and people leave out.
 _NOISE = ("nvidia", "geforce")
+#: What names have besides, and what changes nothing about memory.
+_FORM = re.compile(
+    r"tesla|gpus?|graphics|card|tensor|core|pcie|sxm\d?|hbm\d?e?|gddr\d?x?|dgx|hgx|jetson|rtx|oc|nvl|generation|blackwell|server"
+    r"|workstation|edition"
+)
+#: The size of an instance behind its kind: g5.12xlarge, g2-standard-8.
+_OF_A_CLOUD = re.compile(
+    r"^\s*([pg]\d\w{0,3}(?:-[a-z]\w{1,10})?)[.-](?:\d{0,3}xlarge|metal|\d{1,3})\s*$", re.IGNORECASE
+)
+_COUNT = re.compile(r"^\s*\d{1,4} ?[x×*] ?(?=\S)|(?<=[\s\d])[x×*] ?\d{1,4}\s*$", re.IGNORECASE)
+_INSTANCE = re.compile(r"\bMIG\b|\b\d{1,2}g\.\d{1,4}gb\b(?:\+me)?", re.IGNORECASE)
 _SIZE = re.compile(r"(?<![a-z0-9.])([0-9]{1,4}(?:\.[0-9]{1,4})?) ?(?:gi?b|g)\b")
 
 
@@ -55,18 +66,49 @@ def of_size(gib: float, name: str = "") -> Gpu:
     return Gpu(name or f"{gib:g} GiB card", int(gib * GIB))
 
 
-def find(name: str) -> Gpu | None:
-    """The card that people mean by a name: "L4", "a100-80gb", "NVIDIA H100 80GB HBM3", "RTX 4090". None if it is none of the known ones.
+def find(name: str, gib: float = 0.0) -> Gpu | None:
+    """The one card that a name can mean: "L4", "a100-80gb", "NVIDIA H100 80GB HBM3", "RTX 4090". None if there is none, or several.
 
-    A size in the name ("H100 80GB") picks between cards of one name; a name that only starts or ends like a card's is
-    not that card.
+    A name is a card's if nothing in it says otherwise: "4070 Ti" is no "4070 Ti SUPER", and a laptop's 4090 is another
+    card. `gib` is what was measured: it picks between cards of one name, and other words of a name count no more.
     """
+    named = _named(name, measured=bool(gib))
+    if gib and len(named) > 1:
+        named = tuple(card for card in named if 0.88 * card.total_gib <= gib <= 1.05 * card.total_gib)
+    return named[0] if len(named) == 1 else None
+
+
+def meant(name: str) -> tuple[Gpu, ...]:
+    """The cards that a name can mean where it says too little: A100 is one of 40 GB or of 80 GB."""
     wanted = _tokens(name[:_LONGEST])
-    sizes = {float(size) for size in _SIZE.findall(name[:_LONGEST].lower())}
+    longer = {card for tokens, cards in _by_tokens().items() if wanted and wanted <= tokens for card in cards}
+    return _named(name) or tuple(card for card in known() if card in longer)
+
+
+def several(name: str) -> bool:
+    """Whether a name counts cards: "2x4090", "L4 x 8"."""
+    return _COUNT.search(name[:_LONGEST]) is not None
+
+
+def of_instance(name: str) -> bool:
+    """Whether a name is that of a MIG instance, a part of a card."""
+    return bool(_INSTANCE.search(name[:_LONGEST]))
+
+
+def _named(name: str, *, measured: bool = False) -> tuple[Gpu, ...]:
+    """The cards with the longest name inside a name."""
+    name = _COUNT.sub(" ", _OF_A_CLOUD.sub(r"\1", name[:_LONGEST]))
+    if measured:
+        name = _INSTANCE.sub(" ", name)
+    wanted = _tokens(name)
+    found = list(_SIZE.finditer(name.lower()))
+    sizes, said = {float(size[1]) for size in found}, _tokens(" ".join(size[0] for size in found))
     inside = [
-        (len(tokens), card) for tokens, card in _by_tokens().items() if tokens <= wanted and _size_fits(card, sizes)
+        (len(tokens), tuple(card for card in cards if _size_fits(card, sizes)))
+        for tokens, cards in _by_tokens().items()
+        if tokens <= wanted and (measured or all(map(_FORM.fullmatch, wanted - tokens - said)))
     ]
-    return max(inside, key=lambda item: item[0])[1] if inside else None
+    return max(inside, key=lambda item: (bool(item[1]), item[0]), default=(0, ()))[1]
 
 
 def _size_fits(card: Gpu, sizes: set[float]) -> bool:
@@ -81,11 +123,11 @@ def _tokens(name: str) -> frozenset[str]:
 
 
 @cache
-def _by_tokens() -> Mapping[frozenset[str], Gpu]:
-    found: dict[frozenset[str], Gpu] = {}
+def _by_tokens() -> Mapping[frozenset[str], tuple[Gpu, ...]]:
+    found: dict[frozenset[str], tuple[Gpu, ...]] = {}
     for entry, card in zip(table("gpus")["cards"], known(), strict=True):
-        for name in (entry["name"], *entry["aliases"]):
-            found.setdefault(_tokens(name), card)
+        for tokens in {_tokens(name) for name in (entry["name"], *entry["aliases"])}:
+            found[tokens] = (*found.get(tokens, ()), card)
     return found
 
 

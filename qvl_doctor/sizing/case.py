@@ -247,7 +247,7 @@ def _model(name: str, known: Known) -> tuple[ModelShape, str] | Unsized:
 
 def _card(facts: Facts) -> Gpu | None:
     total = _gib(facts, "total_gib") or _gib(facts, "gpu_total_gib")
-    found = gpus.find(fact_text(facts, "gpu_name")) if "gpu_name" in facts else None
+    found = gpus.find(fact_text(facts, "gpu_name"), total or 0.0) if "gpu_name" in facts else None
     if found and total:
         return replace(found, total_bytes=int(total * GIB), nominal=False)
     return found or (gpus.of_size(total) if total and 1 <= total <= 4096 else None)

@@ -74,15 +74,15 @@ def _text_or_words(words: Sequence[str]) -> str | list[str]:
 
 
 def _gpu(name: str, memory: str) -> Gpu | None:
-    found = gpus.find(name) if name else None
-    if name and found is None:
-        raise _unknown_gpu(name)
-    if not memory:
-        return found
     size = _SIZE.fullmatch(memory.strip())
     gib = float(size[1]) / (1024 if (size[2] or "g")[0].lower() == "m" else 1) if size else 0.0
-    if not 1 <= gib <= 4096:
+    if memory and not 1 <= gib <= 4096:
         raise UsageError("error_plan.gpu_memory", size=memory)
+    found = gpus.find(name, gib) if name and not gpus.several(name) else None
+    if name and (found is None or (gpus.of_instance(name) and not memory)):
+        raise _not_one(name)
+    if not memory:
+        return found
     of_size = gpus.of_size(gib)
     if found is None:
         return of_size
@@ -91,9 +91,22 @@ def _gpu(name: str, memory: str) -> Gpu | None:
     return replace(found, total_bytes=of_size.total_bytes, nominal=False)
 
 
-def _unknown_gpu(name: str) -> UsageError:
+def _not_one(name: str) -> UsageError:
+    """Why a name is not that of one card, and which names are."""
+    if gpus.several(name):
+        return UsageError("error_plan.several_gpus", name=name)
+    if gpus.of_instance(name):
+        return UsageError("error_plan.gpu_instance", name=name)
+    meant = gpus.meant(name)
+    if meant:
+        return UsageError("error_plan.ambiguous_gpu", name=name, known=", ".join(card.name for card in meant))
     from difflib import get_close_matches
 
-    names = [card.name for card in gpus.known()]
-    close = get_close_matches(name, names, n=5, cutoff=0.3) or sorted(names)
-    return UsageError("error_plan.unknown_gpu", name=name, known=", ".join(close))
+    names = {_short(card.name): card.name for card in gpus.known()}
+    close = get_close_matches(_short(name), names, n=5, cutoff=0.6) or sorted(names)
+    return UsageError("error_plan.unknown_gpu", name=name, known=", ".join(names[each] for each in close))
+
+
+def _short(name: str) -> str:
+    """A name without its vendor, to be compared."""
+    return name.lower().replace("nvidia ", "").replace("geforce ", "")

@@ -157,6 +157,15 @@ CALLS = {
     "plan-unknown-never": Call((*PLAN, "H100", "--fail-on", "never", *STRANGE), OK),
     "plan-wrong-and-unknown": Call((*PLAN, "H100", *STRANGE, "--max-model-length", "1"), FOUND),
     "plan-gpu-unknown": Call((*PLAN, "H1000", *FITS), USAGE),
+    **{
+        f"{command}-gpu-{gpu}": Call((command, "--gpu", gpu, *words), USAGE)
+        for gpu in ("A100", "V100", "H100 MIG 3g.40gb", "Orin NX", "2x4090")
+        for command, words in {
+            "plan": FITS,
+            "manifest": ("-",),
+            "logs": ("fixtures/healthy/0.11.0-healthy-vl.log",),
+        }.items()
+    },
     "plan-no-gpu": Call(("plan", *FITS), USAGE),
     "plan-no-file": Call((*PLAN, "H100", "--command", "none.sh"), UNREADABLE),
     "manifest-no-gpu": Call(("manifest", "-"), OK, MANIFEST.format(model="nobody/knows-this")),

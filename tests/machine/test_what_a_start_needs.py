@@ -153,7 +153,7 @@ def test_what_cuda_visible_devices_leaves(said: str | None, gpus_seen: tuple[int
 
 
 def fits(tp: int = 1, free: float | None = None, **known: Any) -> dict[str, Any]:
-    card = gpus.find("A100")
+    card = gpus.find("A100-80GB")
     given = facts(**known, **({"cache_free_gib": free} if free is not None else {}))
     asked = {"model": MODEL, "tensor_parallel_size": tp, "max_model_len": 4096}
     found = fit_memory.inspect_memory_fit(asked, Known(gpu=card, release="0.11.0"), given, {})
@@ -181,7 +181,7 @@ def test_room_for_a_download(free: float | None, known: dict[str, Any], *, small
 
 def test_the_folder_that_a_download_goes_to() -> None:
     asked = {"model": MODEL, "max_model_len": 4096, "download_dir": "/d"}
-    known = Known(gpu=gpus.find("A100"), release="0.11.0")
+    known = Known(gpu=gpus.find("A100-80GB"), release="0.11.0")
     given = facts(cache_free_gib=1.0, download_free_gib=99.0)
     assert "disk_small" not in fit_memory.inspect_memory_fit(asked, known, given, {}).facts
     assert "disk_small" in fit_memory.inspect_memory_fit({**asked, "download_dir": ""}, known, given, {}).facts
@@ -203,7 +203,7 @@ def test_the_gpu_that_the_facts_describe() -> None:
 
 @pytest.mark.parametrize(("free", "wanted"), [(72.01, []), (71.99, ["gpu_memory_not_free"]), (None, [])])
 def test_memory_that_is_not_free(free: float | None, wanted: list[str]) -> None:
-    card = gpus.find("A100")
+    card = gpus.find("A100-80GB")
     assert card is not None
     known = Known(gpu=replace(card, total_bytes=80 << 30, nominal=False), release="0.11.0")
     given = facts(startup_free_gib=free) if free is not None else {}

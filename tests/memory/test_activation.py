@@ -28,9 +28,9 @@ LOGGED: list[tuple[str, str, Release, dict[str, Any], float, float]] = [
     ("Llama-3.1-8B-Instruct", "RTX 3090", (0, 6, 4), {"max_model_len": 20000}, 2.07, 0.005),
     ("Llama-3.1-8B-Instruct", "RTX 3090", (0, 6, 4), {"max_model_len": 29000}, 2.99, 0.005),
     ("Meta-Llama-3-8B", "H100", (0, 6, 5), {"max_model_len": 8192}, 1.26, 0.005),
-    ("phi-4", "A100", (0, 8, 2), {"engine": "V0", "max_model_len": 512, "max_num_seqs": 320}, 1.16, 0.01),
+    ("phi-4", "A100-80GB", (0, 8, 2), {"engine": "V0", "max_model_len": 512, "max_num_seqs": 320}, 1.16, 0.01),
     # V0 with images and videos that run: pixels stay while the decoder sees 32768 tokens.
-    ("Qwen2.5-VL-7B-Instruct-AWQ", "AGX Orin", (0, 10, 0), {"engine": "V0", "max_model_len": 4096}, 4.93, 0.005),
+    ("Qwen2.5-VL-7B-Instruct-AWQ", "AGX Orin 64GB", (0, 10, 0), {"engine": "V0", "max_model_len": 4096}, 4.93, 0.005),
     # V1: the sampler with its Triton kernel, the experts' workspaces, the MLP where the vocabulary is small.
     ("Qwen2.5-7B-Instruct", "H100", H100, {"max_model_len": 8192}, 2.21, 0.005),
     ("Qwen2.5-72B-Instruct", "H100", H100, {"max_model_len": 8192, "tp": 2}, 2.29, 0.005),
@@ -57,11 +57,11 @@ def test_activation_as_logged(point: tuple[str, str, Release, dict[str, Any], fl
 
 
 def test_a_video_at_the_default_length_takes_15_gib() -> None:
-    shape, settings, gpu = serve("Qwen2.5-VL-7B-Instruct", "A100", (0, 23, 0))
+    shape, settings, gpu = serve("Qwen2.5-VL-7B-Instruct", "A100-80GB", (0, 23, 0))
     made = activation(shape, settings, gpu)
     assert made.bytes / GIB == pytest.approx(15.3, abs=0.15)
     assert made.moment.name == "MLP of the tower, video"
-    _, without, _ = serve("Qwen2.5-VL-7B-Instruct", "A100", (0, 23, 0), limits={"image": 1, "video": 0})
+    _, without, _ = serve("Qwen2.5-VL-7B-Instruct", "A100-80GB", (0, 23, 0), limits={"image": 1, "video": 0})
     assert activation(shape, without, gpu).bytes < 3 * GIB
 
 
@@ -122,7 +122,7 @@ def test_the_v2_runner_copies_nothing_where_nothing_is_asked() -> None:
 
 
 def test_flashinfer_takes_no_sort() -> None:
-    shape, gpu = model("Qwen3-8B"), card("A100")
+    shape, gpu = model("Qwen3-8B"), card("A100-80GB")
     sorting, masking = (
         sum(each.bytes for each in sampler_tensors(shape, Settings(release=(0, 10, 2), flashinfer=used), gpu, 256))
         for used in (False, True)

@@ -177,11 +177,11 @@ def test_block_size_is_no_saving() -> None:
 
 def test_videos_of_later_releases() -> None:
     """114,688 tokens at the default length: seven pairs of frames, each as large as an image."""
-    shape, settings, _ = serve(VL, "A100", (0, 23, 0))
+    shape, settings, _ = serve(VL, "A100-80GB", (0, 23, 0))
     made = dummies(shape, settings)
     assert made.largest == {"image": 16384, "video": 114688}
     assert made.budget == 114688
-    _, older, _ = serve(VL, "A100", (0, 9, 2))
+    _, older, _ = serve(VL, "A100-80GB", (0, 9, 2))
     assert dummies(shape, older).largest["video"] == 98304
     assert video(shape, 3584, 3584, 14).tokens == 7 * 16384
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from memory_shapes import ARTICLE_CARD, card, model, serve
 
 from qvl_doctor.knowledge.releases import Release, at, newest, parse
-from qvl_doctor.memory.gpus import find, known, of_size
+from qvl_doctor.memory.gpus import find, known, meant, of_size, several
 from qvl_doctor.memory.settings import OFFLINE, resolve
 from qvl_doctor.memory.units import cdiv, gib, up
 
@@ -26,9 +26,9 @@ from qvl_doctor.memory.units import cdiv, gib, up
         ("H100", (0, 8, 2), "server", 8192, 1024),
         ("H100", (0, 19, 0), "server", 8192, 1024),
         ("H100", (0, 19, 0), OFFLINE, 16384, 1024),
-        ("A100", (0, 8, 4), "server", 2048, 256),
-        ("A100", (0, 8, 5), "server", 8192, 1024),
-        ("A100", (0, 9, 0), "server", 2048, 256),
+        ("A100-80GB", (0, 8, 4), "server", 2048, 256),
+        ("A100-80GB", (0, 8, 5), "server", 8192, 1024),
+        ("A100-80GB", (0, 9, 0), "server", 2048, 256),
         ("A800", (0, 19, 0), "server", 8192, 1024),
         ("B200", (0, 27, 0), "server", 8192, 1024),
         ("B200", (0, 28, 0), "server", 16384, 1024),
@@ -107,7 +107,7 @@ def test_limits_are_those_of_the_family() -> None:
         ("A100-40", "NVIDIA A100 40GB"),
         ("NVIDIA A100-SXM4-40GB", "NVIDIA A100 40GB"),
         ("NVIDIA A100-SXM4-80GB", "NVIDIA A100 80GB"),
-        ("A100", "NVIDIA A100 80GB"),
+        ("A100 80GB", "NVIDIA A100 80GB"),
         ("H100", "NVIDIA H100 80GB"),
         ("NVIDIA H100 80GB HBM3", "NVIDIA H100 80GB"),
         ("H20", "NVIDIA H20"),
@@ -147,7 +147,7 @@ def test_every_card_says_where_its_size_comes_from() -> None:
         assert each.nominal == (each.source.startswith("nominal"))
         assert 7.0 <= each.capability <= 12.1
         assert each.sms > 0
-        assert 8 < each.total_gib < 300
+        assert 8 <= each.total_gib < 300
 
 
 def test_a_card_of_which_only_the_size_is_known() -> None:
@@ -155,10 +155,67 @@ def test_a_card_of_which_only_the_size_is_known() -> None:
     assert of_size(48).name == "48 GiB card"
 
 
-def test_the_table_of_cards_has_one_entry_for_each_name(root: Any) -> None:
+def test_the_table_of_cards_has_one_name_for_each_that_names_nothing_else(root: Any) -> None:
     cards = json.loads((root / "qvl_doctor/knowledge/gpus.json").read_text(encoding="utf-8"))["cards"]
-    names = [name.lower() for entry in cards for name in (entry["name"], *entry["aliases"])]
-    assert len(names) == len(set(names))
+    assert len({entry["name"] for entry in cards}) == len(cards)
+    for entry in cards:
+        assert len(set(entry["aliases"])) == len(entry["aliases"])
+        own = find(entry["name"])
+        assert own is not None
+        assert own.name == entry["name"]
+
+
+#: What people write for cards of several sizes, or for more than one card, and what it can mean.
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("A100", ["NVIDIA A100 40GB", "NVIDIA A100 80GB"]),
+        ("NVIDIA A100", ["NVIDIA A100 40GB", "NVIDIA A100 80GB"]),
+        ("A100 PCIe", ["NVIDIA A100 40GB", "NVIDIA A100 80GB"]),
+        ("v100", ["NVIDIA V100 16GB", "NVIDIA V100 32GB"]),
+        ("RTX 4060 Ti", ["NVIDIA GeForce RTX 4060 Ti 16GB", "NVIDIA GeForce RTX 4060 Ti 8GB"]),
+        ("3080", ["NVIDIA GeForce RTX 3080 10GB", "NVIDIA GeForce RTX 3080 12GB"]),
+        ("Orin NX", ["NVIDIA Jetson Orin NX 16GB", "NVIDIA Jetson Orin NX 8GB"]),
+        ("AGX Orin", ["NVIDIA Jetson AGX Orin 64GB", "NVIDIA Jetson AGX Orin 32GB"]),
+        ("RTX 6000", ["NVIDIA RTX 6000 Ada Generation", "NVIDIA RTX PRO 6000 Blackwell"]),
+        ("H100 MIG 3g.40gb", []),
+        ("A100-SXM4-40GB MIG 1g.5gb", []),
+        ("RTX 4090 Laptop GPU", []),
+        ("RTX 3080 Max-Q", []),
+        ("5070 Ti", []),
+        ("H20 141GB", []),
+    ],
+)
+def test_a_name_is_never_taken_for_a_bigger_sibling(name: str, choices: list[str]) -> None:
+    assert find(name) is None
+    assert [card.name for card in meant(name)] == choices
+
+
+@pytest.mark.parametrize(
+    ("name", "gib", "card"),
+    [
+        ("A100", 39.5, "NVIDIA A100 40GB"),
+        ("A100", 79.2, "NVIDIA A100 80GB"),
+        ("A100", 20.0, None),
+        ("Orin", 61.4, "NVIDIA Jetson AGX Orin 64GB"),
+        ("NVIDIA GeForce RTX 3080", 9.65, "NVIDIA GeForce RTX 3080 10GB"),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", 4.75, "NVIDIA A100 40GB"),
+        ("NVIDIA GeForce RTX 4070 Ti SUPER", 15.6, "NVIDIA GeForce RTX 4070 Ti SUPER"),
+    ],
+)
+def test_what_was_measured_picks_between_cards_of_one_name(name: str, gib: float, card: str | None) -> None:
+    found = find(name, gib)
+    assert (found and found.name) == card
+
+
+@pytest.mark.parametrize("name", ["2x4090", "4x A100-80GB", "L4 x 2", "8×H100", "L4 x8"])
+def test_names_that_count(name: str) -> None:
+    assert several(name)
+
+
+@pytest.mark.parametrize("name", ["RTX 4090", "RTX4090", "GTX 1080", "L4", "rtx 3090", "4070 Ti SUPER"])
+def test_names_that_count_nothing(name: str) -> None:
+    assert not several(name)
 
 
 @pytest.mark.parametrize(
