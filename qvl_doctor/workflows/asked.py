@@ -19,8 +19,6 @@ from qvl_doctor.redaction.text import redact_text
 from qvl_doctor.sizing.case import Known
 
 _SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,4})?)\s*(GiB|GB|G|MiB|MB|M)?", re.IGNORECASE)
-#: Of a text that cannot be read.
-_MOST_SHOWN = 80
 #: The longest text in which a command is looked for, in bytes.
 LONGEST = 1 << 20
 
@@ -62,7 +60,7 @@ def _unreadable(error: LaunchError) -> Text:
     place = f" ({error.place})" if str(error.place) else ""
     # What is quoted may be a secret, and its name is not in it.
     told = "" if error.kind == "unclosed-quote" else error.detail
-    shown = redact_text(told[:_MOST_SHOWN]).replace("\n", " ").strip()
+    shown = redact_text(told).replace("\n", " ").strip()
     detail = f": {shown}" if shown else ""
     why = both(f"error_launch.{error.kind}".replace("-", "_"))
     return {lang: f"{said}{place}{detail}" for lang, said in why.items()}
