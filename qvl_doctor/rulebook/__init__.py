@@ -3,7 +3,6 @@
 from qvl_doctor.rulebook.book import (
     compile_book,
     complete,
-    link_mistakes,
     load,
     load_compiled,
     load_file,
@@ -19,7 +18,6 @@ __all__ = [
     "RuleError",
     "compile_book",
     "complete",
-    "link_mistakes",
     "load",
     "load_compiled",
     "load_file",
