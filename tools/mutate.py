@@ -8,7 +8,8 @@ python tools/mutate.py --show                    # what would be planted
 
 The listed mistakes are in tools/mutations.txt: each once survived the whole suite. The sample is drawn by --seed from all that
 `mutations.py` can plant, so nobody chooses what suits the tests. A mistake is killed if a test fails, or does not end.
-A line that only runs at import has no test of its own: it gets those of its module. Exit code 1 if a room kills less than --least.
+A line that only runs at import has no test of its own: it gets those of its module, and a module of constants those of the modules
+and the test files that import it. Exit code 1 if a room kills less than --least.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -130,7 +132,7 @@ class Covering:
         """The tests to run: those of the room first. A line of several physical ones counts where any of them was run."""
         lines = self._lines.get(planted.file, {})
         near = set().union(*(lines.get(planted.line + step, ()) for step in (0, -1, 1))) - {""}
-        found = near or set().union(*lines.values(), set()) - {""}
+        found = near or self._of(planted.file) or set().union(*map(self._with, _users(planted.file)))
         room = f"tests/{planted.room}/"
         stem = "test_" + Path(planted.file).stem
         ordered = sorted(found, key=lambda test: (stem not in test, not test.startswith(room), "gold" in test, test))
@@ -139,6 +141,23 @@ class Covering:
         mine = [test for test in ordered if test.startswith(room)][:MOST_TESTS]
         rest = [test for test in ordered if not test.startswith(room)]
         return [*mine, *rest[:: max(1, len(rest) // MOST_TESTS)]][: 2 * MOST_TESTS]
+
+    def _of(self, file: str) -> set[str]:
+        """The tests that run any line of a module after its import."""
+        return set().union(*self._lines.get(file, {}).values()) - {""}
+
+    def _with(self, file: str) -> set[str]:
+        """The tests of a module, or a test file."""
+        return {file} if file.startswith("tests/") else self._of(file)
+
+
+def _users(file: str) -> Iterator[str]:
+    """The modules of the package, and the test files, that import a module by its name."""
+    package, _, name = file.removesuffix(".py").replace("/", ".").rpartition(".")
+    imported = re.compile(rf"from {re.escape(package)}(?:\.{name} import| import .*\b{name}\b)")
+    for path in (*sorted((ROOT / "qvl_doctor").rglob("*.py")), *sorted((ROOT / "tests").rglob("test_*.py"))):
+        if imported.search(path.read_text(encoding="utf-8")):
+            yield path.relative_to(ROOT).as_posix()
 
 
 def _numbers(bits: bytes) -> Iterator[int]:

@@ -70,6 +70,21 @@ def test_deaths_after_a_stop_that_was_asked_for_are_its_noise(line: str) -> None
         assert life(UP, line, death).stopped, death
 
 
+@pytest.mark.parametrize(
+    ("kinds", "quoted"),
+    [
+        (("told", "asked"), 1), (("stopping", "early"), 1), (("asked", "early"), 0), (("asked", "told"), 0),
+        (("told", "stopping"), 0), (("told", "stopping", "asked"), 2), (("early", "stopping"), 0),
+    ],
+)  # fmt: skip
+def test_which_line_of_a_stop_is_quoted(kinds: tuple[str, ...], quoted: int) -> None:
+    """The first, but one that says who asked for it."""
+    said = [lines(kind)[0] for kind in kinds]
+    stop = life(UP, *said).stop
+    assert stop is not None
+    assert stop.first_line == 2 + quoted
+
+
 def test_a_stop_that_nobody_asked_for_hides_no_death_but_that_of_its_engine() -> None:
     stops = "INFO:     Shutting down"
     assert life(UP, stops, DEAD).dead

@@ -209,8 +209,13 @@ def test_a_call_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert time.monotonic() - started < 20
 
 
-def test_a_reader_that_stops_leaves_no_process(tmp_path: Path) -> None:
-    program = script(tmp_path, "while True: print('x' * 1000)")
+@pytest.mark.parametrize(
+    "said",
+    ["while True: print('x' * 1000)", "import time\nprint('x', flush=True)\ntime.sleep(60)"],
+    ids=["talks", "waits"],
+)
+def test_a_reader_that_stops_leaves_no_process(said: str, tmp_path: Path) -> None:
+    program = script(tmp_path, said)
     stream = Kubectl(program=program).stream("logs", "a")
     assert next(stream)
     started = time.monotonic()

@@ -55,3 +55,14 @@ def test_the_listed_mistakes_are_still_in_the_code() -> None:
     assert len(planted) > 40
     for each in planted:
         ast.parse(each.text)
+
+
+def test_a_module_of_constants_has_the_tests_of_those_who_take_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    constants, user = "qvl_doctor/knowledge/defaults.py", "qvl_doctor/manifest/hardware.py"
+    covering = object.__new__(mutate.Covering)
+    lines: dict[str, dict[int, set[str]]] = {constants: {25: {""}}, user: {3: {"", "tests/manifest/test_a.py::test_b"}}}
+    monkeypatch.setattr(covering, "_lines", lines, raising=False)
+    found = covering.tests(mutate.Planted(constants, 25, "number", "6", ""))
+    assert {"tests/manifest/test_a.py::test_b", "tests/knowledge/test_defaults.py"} <= set(found)
+    assert "" not in found
+    assert covering.tests(mutate.Planted(user, 9, "number", "6", "")) == ["tests/manifest/test_a.py::test_b"]
