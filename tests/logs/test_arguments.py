@@ -210,3 +210,30 @@ def test_any_text_gives_json(parts: list[str]) -> None:
 @given(st.text())
 def test_any_text_is_read(text: str) -> None:
     json.dumps([parse_arguments("args: {" + text), parse_engine_config(text)])
+
+
+@pytest.mark.parametrize(
+    ("sign", "meant"), [("n", "\n"), ("t", "\t"), ("r", "\r"), ("0", "\0"), ("q", "q"), ("\\", "\\")]
+)
+def test_each_escape(sign: str, meant: str) -> None:
+    assert parse_arguments(f"Namespace(a='x\\{sign}y')") == {"a": f"x{meant}y"}
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [("None", None), ("True", True), ("False", False), ("null", None), ("true", True), ("false", False)],
+)
+def test_each_word_for_a_value(word: str, value: object) -> None:
+    assert parse_arguments(f"Namespace(a={word}, b=[{word}], c={{'d': {word}}})") == {
+        "a": value,
+        "b": [value],
+        "c": {"d": value},
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["api_key", "apikey", "API_KEY", "hf_token", "auth_token", "a_password", "passwd", "b_secret", "ssl_password"],
+)
+def test_each_name_of_a_secret(name: str) -> None:
+    assert parse_arguments(f"Namespace({name}='Zk3v9QxT71pLmN8s', model='m')") == {name: "***", "model": "m"}
