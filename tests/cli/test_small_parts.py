@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,6 +146,16 @@ def test_what_a_shell_offers() -> None:
     assert dict(completing.topics())["kv-cache"]
     assert completing.looks("pack") == ["packages"]
     assert completing.looks("gpu, ho") == ["gpu,host"]
+
+
+@pytest.mark.parametrize("row", ["torch==2.8.0+{}", "torch 2.8.0+{}", "{}==1.0"])
+def test_a_package_list_is_masked(row: str, tmp_path: Path) -> None:
+    secret = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345"
+    path = tmp_path / "pip.txt"
+    path.write_text(f"vllm==0.11.0\n{row.format(secret)}\n", encoding="utf-8")
+    found = inputs.package_facts(str(path))
+    assert found["vllm"].value == "0.11.0"
+    assert "abcdefgh" not in str(found).lower()
 
 
 # ---- Options
