@@ -16,7 +16,10 @@ def taken(root: Path, room: str) -> set[str]:
     """The names that other modules take of it, its modules apart."""
     names: set[str] = set()
     for path in (each for folder in ("qvl_doctor", "tests", "tools") for each in (root / folder).rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if f"from {room} import" not in text and f"from {room.rpartition('.')[0]} import" not in text:
+            continue
+        tree = ast.parse(text)
         aliases = {room.rpartition(".")[2]}
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module == room:
