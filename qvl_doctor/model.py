@@ -285,6 +285,18 @@ class Fix(NamedTuple):
     verified: Mapping[str, str] | None = None
 
 
+class Lead(NamedTuple):
+    """Where to look where no rule knows the failure: never worded as the cause, and what would decide it.
+
+    `ground` is what it rests on: words (the error's own), frame (of the traceback) or pair (of packages). `settings`
+    are those that it names, as they are written: flags, environment variables, a requirement for pip.
+    """
+
+    text: Text
+    ground: str
+    settings: tuple[str, ...] = ()
+
+
 class Finding(NamedTuple):
     """What a report says about one rule: once per run, however often its text appeared (`times`)."""
 
@@ -301,6 +313,8 @@ class Finding(NamedTuple):
     times: int = 1
     memory: bool = False
     check: str = ""
+    #: Only of what no rule knows.
+    leads: tuple[Lead, ...] = ()
 
 
 class Alternative(NamedTuple):

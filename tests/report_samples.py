@@ -14,6 +14,7 @@ from qvl_doctor.model import (
     Fact,
     Finding,
     Fix,
+    Lead,
     Line,
     Phase,
     Run,
@@ -87,6 +88,22 @@ FAILED = Diagnosis(
         Run(51, 99, "failed", "transformers-unknown-model-type"),
     ),
     not_checked=(text("The start command is not in the log.", "日志中没有启动命令。"),),
+)
+
+#: What no rule knows, with where to look.
+UNKNOWN = FAILED._replace(
+    findings=(
+        FAILED.findings[0]._replace(
+            rule="unrecognized-failure",
+            fixes=(Fix(text("Search for its text.", "请搜索该文本。")),),
+            references=(),
+            leads=(
+                Lead(text("The error itself names `--x`.", "报错文本本身提到了 `--x`。"), "words", ("--x",)),
+                Lead(text("It was raised in the cache.", "报错发生在缓存中。"), "frame", ("--no-cache", "A=1")),
+            ),
+        ),
+    ),
+    runs=(),
 )
 
 #: The numbers of a real start-up of Qwen2.5-VL-7B (vLLM 0.7.2, V0, a 24 GB card).
@@ -214,6 +231,10 @@ FINDINGS = st.builds(
     fixes=st.lists(FIXES, max_size=2).map(tuple),
     references=st.lists(TEXTS, max_size=2).map(tuple),
     times=st.integers(1, 10**6),
+    leads=st.lists(
+        st.builds(Lead, BOTH, st.sampled_from(["words", "frame", "pair"]), st.lists(TEXTS, max_size=2).map(tuple)),
+        max_size=3,
+    ).map(tuple),
 )
 VERDICTS = st.sampled_from(["failed", "degraded", "healthy", "unknown"])
 DIAGNOSES = st.builds(

@@ -249,7 +249,7 @@ class Diagnosing:
         complaint = None if told else complaint_of(watch.unplaced)
         if complaint is None:
             return judged
-        return (finding_of_line(complaint, fact_text(judged[1], "vllm")),), judged[1]
+        return (finding_of_line(complaint, judged[1]),), judged[1]
 
     def _looked_again(self, watch: _Watch, facts: Facts) -> list[Hit]:
         if not watch.unplaced:

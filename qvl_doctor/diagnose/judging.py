@@ -290,23 +290,22 @@ def _with_unknown(
     chain = first_unknown(seen.chains, known, life, life.overcome_line)
     if chain is not None and fatal and says_nothing(chain):
         return findings
-    release = fact_text(facts, "vllm")
     # At a server that was up, only what failed in its engine can have killed it: the API server's tracebacks are those
     # of requests.
     served = life.came_up and life.serves and not life.crashed
     if chain is not None and not served and not life.dead and is_of_request(chain):
-        return _first(finding_of(chain, release, "degraded"), findings, calm)
+        return _first(finding_of(chain, facts, "degraded"), findings, calm)
     deadly = chain is not None and life.dead and chain[0].role in _DEADLY and not is_of_request(chain)
     if chain is not None and (deadly or not served):
-        return _first(finding_of(chain, release, "fatal"), findings, calm)
+        return _first(finding_of(chain, facts, "fatal"), findings, calm)
     if life.death is not None and not any(each.severity == "fatal" for each in findings):
-        findings = _first(finding_of_line(life.death, release), findings, calm)
+        findings = _first(finding_of_line(life.death, facts), findings, calm)
     request = first_unknown(seen.chains, known, life, life.up_line) if served else None
     if request is None:
         return findings
     if life.was_up or life.dead:
-        return [*findings, finding_of(request, release, "notice")]
-    return _first(finding_of(request, release, "degraded"), findings, calm)
+        return [*findings, finding_of(request, facts, "notice")]
+    return _first(finding_of(request, facts, "degraded"), findings, calm)
 
 
 def _first(cause: Finding, others: Sequence[Finding], calm: Collection[str]) -> list[Finding]:

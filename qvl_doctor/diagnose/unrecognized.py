@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from qvl_doctor.diagnose.life import Life
 from qvl_doctor.messages import both
-from qvl_doctor.model import UNRECOGNIZED, Finding, Fix, Frame, Line, Record, joined
+from qvl_doctor.model import UNRECOGNIZED, Facts, Finding, Fix, Frame, Lead, Line, Record, fact_text, joined
 
 _DEPTH = {"worker": 0, "engine": 1, "api": 2, "": 2}
 _NO_FAILURE = frozenset(
@@ -120,7 +120,7 @@ def says_nothing(chain: Sequence[Record]) -> bool:
     return not any(record.exception or record.message for record in chain)
 
 
-def finding_of(chain: Sequence[Record], release: str, severity: str) -> Finding:
+def finding_of(chain: Sequence[Record], facts: Facts, severity: str) -> Finding:
     """The finding for a chain of exceptions that no rule knows."""
     inner = next((record for record in chain if record.exception), chain[0])
     frame = _telling_frame(inner.frames)
@@ -128,7 +128,7 @@ def finding_of(chain: Sequence[Record], release: str, severity: str) -> Finding:
         "exception": inner.exception or inner.lines[0].text.strip()[:80] or "?",
         "message": _short(inner.message),
         "where": f"{frame.file.rpartition('/')[2]}:{frame.line} {frame.function}" if frame else "?",
-        "release": release or "?",
+        "release": fact_text(facts, "vllm") or "?",
     }
     cut = says_nothing(chain)
     why = both("unrecognized.why" if frame and not cut else "unrecognized.why_no_frame", **values)
@@ -145,12 +145,13 @@ def finding_of(chain: Sequence[Record], release: str, severity: str) -> Finding:
         evidence=tuple(line for record in chain[:_MAX_CHAIN] for line in _raised_lines(record)),
         fixes=(Fix(both("unrecognized.look")),),
         process=inner.process,
+        leads=_leads(chain, facts) if severity != "notice" else (),
     )
 
 
-def finding_of_line(record: Record, release: str) -> Finding:
+def finding_of_line(record: Record, facts: Facts) -> Finding:
     """The finding for a line that says that something died, where no rule knows why."""
-    values = {"said": _short(record.message or record.lines[0].text), "release": release or "?"}
+    values = {"said": _short(record.message or record.lines[0].text), "release": fact_text(facts, "vllm") or "?"}
     return Finding(
         rule=UNRECOGNIZED,
         role="cause",
@@ -161,7 +162,15 @@ def finding_of_line(record: Record, release: str) -> Finding:
         evidence=record.lines[:1],
         fixes=(Fix(both("unrecognized.look")),),
         process=record.process,
+        leads=_leads([record], facts),
     )
+
+
+def _leads(chain: Sequence[Record], facts: Facts) -> tuple[Lead, ...]:
+    """Where to look. A server that is up needs none for a request that failed: the request is the likelier reason."""
+    from qvl_doctor.diagnose.leads import leads_of  # its tables are large, and most logs need none
+
+    return leads_of(chain, facts)
 
 
 def complaint_of(records: Iterable[Record]) -> Record | None:

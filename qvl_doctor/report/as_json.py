@@ -10,7 +10,7 @@ from typing import Any
 
 from qvl_doctor import __version__
 from qvl_doctor.facts.table import PACKAGES
-from qvl_doctor.model import Alternative, Check, Diagnosis, Fact, Facts, Finding, Fix
+from qvl_doctor.model import Alternative, Check, Diagnosis, Fact, Facts, Finding, Fix, Lead
 
 SCHEMA = "qvl-doctor/report/1"
 
@@ -76,7 +76,12 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "evidence": [{"line": line.number, "text": line.text} for line in finding.evidence],
         "fixes": [_fix(fix) for fix in finding.fixes],
         "references": list(finding.references),
+        **({"leads": [_lead(lead) for lead in finding.leads]} if finding.leads else {}),
     }
+
+
+def _lead(lead: Lead) -> dict[str, Any]:
+    return {"text": dict(lead.text), "ground": lead.ground, "flags": list(lead.settings)}
 
 
 def _check(check: Check) -> dict[str, Any]:

@@ -129,6 +129,7 @@ class _Report:
             page.paragraph(self.say(f"doubt.{finding.confidence}"), style="yellow")
         self.evidence(finding)
         self.fixes(finding)
+        self.leads(finding)
         self.origin(finding)
 
     def evidence(self, finding: Finding) -> None:
@@ -161,6 +162,12 @@ class _Report:
             self.paste(
                 fix, 5, () if self.diagnosis.patch else snippet(fix.change)
             )  # a corrected file has it in its place
+
+    def leads(self, finding: Finding) -> None:
+        if finding.leads:
+            self.page.heading(self.say("report.leads"))
+        for number, lead in enumerate(finding.leads, start=1):
+            self.page.item(f"{number}.", lead.text[self.lang], label_style="bold")
 
     def paste(self, fix: Fix, indent: int, yaml: Sequence[str] = ()) -> None:
         put_pieces(self.page, pieces(fix.change), indent, self.lang)

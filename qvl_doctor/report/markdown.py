@@ -122,6 +122,10 @@ def _cause(finding: Finding, diagnosis: Diagnosis, lang: str) -> Iterator[str]:
         yield from _change(fix, lang, len(f"{number}. "))
     if finding.fixes:
         yield ""
+    if finding.leads:
+        yield from (f"**{messages.say('report.leads', lang)}**", "")
+        yield from (f"{number}. {escape(lead.text[lang])}" for number, lead in enumerate(finding.leads, start=1))
+        yield ""
     found = links(finding.references)
     if found:
         yield from (

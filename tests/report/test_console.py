@@ -7,7 +7,7 @@ import shlex
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_samples import DIAGNOSES, FAILED, HEALTHY, HOSTILE, text
+from report_samples import DIAGNOSES, FAILED, HEALTHY, HOSTILE, UNKNOWN, text
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -221,6 +221,21 @@ def test_a_continued_command_is_the_same_command(values: list[str]) -> None:
     command = page[page.index("--flag-0") : page.index("\n\n  More: ")].replace("\\\n", "")  # as a shell does
     expected = [word for number, value in enumerate(values) for word in (f"--flag-{number}", value)]
     assert shlex.split(command) == expected
+
+
+def test_leads_come_after_the_advice() -> None:
+    page = printed(UNKNOWN)
+    expected = """
+What to look at
+  1. Search for its text.
+
+Leads, not causes
+  1. The error itself names `--x`.
+  2. It was raised in the cache.
+"""
+    assert expected in page
+    assert "线索（不是结论）" in printed(UNKNOWN, lang="zh")
+    assert "Leads" not in printed(FAILED)
 
 
 # ---- Hostile text

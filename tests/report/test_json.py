@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 from hypothesis import given
-from report_samples import DIAGNOSES, FAILED, HEALTHY, HOSTILE, text
+from report_samples import DIAGNOSES, FAILED, HEALTHY, HOSTILE, UNKNOWN, text
 
 from qvl_doctor import __version__
 from qvl_doctor.model import PHASES, SEVERITIES, Diagnosis, Fact
@@ -179,6 +179,37 @@ def test_the_schema_is_closed(change: dict[str, Any]) -> None:
 def test_findings_are_closed(key: str, value: Any) -> None:
     report = as_dict(FAILED)
     report["findings"][0][key] = value
+    assert not VALIDATOR.is_valid(report)
+
+
+def test_leads_are_apart_from_fixes() -> None:
+    finding = as_dict(UNKNOWN)["findings"][0]
+    assert finding["leads"] == [
+        {
+            "text": text("The error itself names `--x`.", "报错文本本身提到了 `--x`。"),
+            "ground": "words",
+            "flags": ["--x"],
+        },
+        {
+            "text": text("It was raised in the cache.", "报错发生在缓存中。"),
+            "ground": "frame",
+            "flags": ["--no-cache", "A=1"],
+        },
+    ]
+    assert [fix["change"] for fix in finding["fixes"]] == [None]
+    # A report without any is as it was.
+    assert all("leads" not in each for each in as_dict(FAILED)["findings"])
+
+
+def test_leads_are_closed() -> None:
+    for wrong in ({"ground": "guess"}, {"more": 1}, {"flags": "--x"}):
+        report = as_dict(UNKNOWN)
+        report["findings"][0]["leads"][0] |= wrong
+        assert not VALIDATOR.is_valid(report), wrong
+    report = as_dict(UNKNOWN)
+    report["findings"][0]["leads"] *= 2
+    assert not VALIDATOR.is_valid(report)  # at most three
+    report["findings"][0]["leads"] = []
     assert not VALIDATOR.is_valid(report)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from report_samples import DIAGNOSES, FAILED, HEALTHY, HOSTILE, text
+from report_samples import DIAGNOSES, FAILED, HEALTHY, HOSTILE, UNKNOWN, text
 
 from qvl_doctor import __version__
 from qvl_doctor.model import Alternative, Diagnosis, Fact, Finding, Fix, Line
@@ -209,3 +209,11 @@ def test_a_long_line_is_cut() -> None:
     page = render(FAILED._replace(findings=(finding,)), "en")
     assert "KeyError: 'qwen2_5_vl'" in page
     assert len(page) < 3000
+
+
+def test_leads_come_after_the_advice() -> None:
+    page = render(UNKNOWN, "en")
+    assert page.index("**What to look at**") < page.index("**Leads, not causes**\n\n1. The error itself names")
+    assert "\n2. It was raised in the cache.\n\n" in page
+    assert "**线索（不是结论）**" in render(UNKNOWN, "zh")
+    assert "Leads" not in render(FAILED, "en")
