@@ -190,7 +190,7 @@ def _is_set(name: str, value: Any, facts: Facts) -> bool:
 
 
 def _given(setting: str, facts: Facts) -> Any:
-    """What the command gives a flag, or what the engine says it has; None if neither says."""
+    """What the command gives a flag, or what the engine reports; None if neither does."""
     name = setting.lstrip("-").replace("-", "_")
     args = fact_map(facts, "args")
     if name in args or name not in _SAID_BY_ENGINE:

@@ -59,7 +59,7 @@ def is_owner(place: str) -> bool:
 
 
 def ways_in(feature: Feature, release: str, capability: str = "") -> Iterator[Way]:
-    """The ways that a release has and a card can go, the best first; all where these are not known."""
+    """The ways that a release has and the GPU can go, the best first; all where these are not known."""
     return (
         way
         for way in feature.ways
