@@ -11,6 +11,7 @@ from qvl_doctor.launch import reading
 from qvl_doctor.launch.checking import check
 from qvl_doctor.launch.command import Command, Flag, Problem
 from qvl_doctor.launch.masking import masked_part, secret
+from qvl_doctor.launch.ranges import refused
 from qvl_doctor.launch.spelling import SMART_QUOTES, merge, plain_values, read_map
 from qvl_doctor.logs.facts import settings
 from qvl_doctor.model import Fact, Record, Seen
@@ -68,7 +69,8 @@ _FIELDS = ("flag", "value", "first", "last", "replacement", "expected")
 
 def observe_command(command: Command, release: str = "") -> Seen:
     """What a command says, for a release ("" is unknown), and what is wrong with it."""
-    return Seen(facts_of(command, release), tuple(observe_problems(command, check(command, release), release)))
+    wrong = (*observe_problems(command, check(command, release), release), *_out_of_range(command, release))
+    return Seen(facts_of(command, release), wrong)
 
 
 def observe_text(text: str, release: str = "") -> Seen:
@@ -119,6 +121,13 @@ def observe_problems(command: Command, problems: Iterable[Problem], release: str
         line = problem.place.line
         key, values = _said(problem, command, release)
         yield observe(key, line, line_of(command, line), **values)
+
+
+def _out_of_range(command: Command, release: str) -> Iterable[Record]:
+    for name, value, allowed in refused(arguments_of(command, release), release):
+        flag = command.flag(name)
+        line = command.source.place(flag.at).line if flag and flag.at >= 0 and command.source else 0
+        yield observe("value_out_of_range", line, line_of(command, line), flag=name, value=value, allowed=allowed)
 
 
 def line_of(command: Command, number: int) -> str:

@@ -12,6 +12,7 @@ from qvl_doctor import knowledge
 from qvl_doctor.machine import env_variables
 from qvl_doctor.model import Record
 from qvl_doctor.observations import observe
+from qvl_doctor.sizing import refusals
 from qvl_doctor.versions import satisfies
 
 Config = Mapping[str, Any]
@@ -93,10 +94,7 @@ def _overridden(arguments: Mapping[str, Any]) -> bool:
 def _heads(config: Config, ranks: int, arguments: Mapping[str, Any]) -> Iterator[Record]:
     text = text_config(config)
     heads, kv_heads = _whole(text, "num_attention_heads"), _whole(text, "num_key_value_heads")
-    if heads and heads % ranks:
-        yield observe("heads_not_divisible", heads=heads, ranks=ranks)
-    elif heads and kv_heads and _shared(config) and (kv_heads % ranks if ranks < kv_heads else ranks % kv_heads):
-        yield observe("kv_heads_not_shared", heads=kv_heads, ranks=ranks)
+    yield from refusals.heads(heads, kv_heads if _shared(config) else 0, ranks)
     vision = config.get("vision_config")
     if (
         config.get("model_type") == "qwen2_5_vl"

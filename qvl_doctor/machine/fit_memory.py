@@ -17,7 +17,7 @@ from qvl_doctor.memory.weights import weights
 from qvl_doctor.model import Fact, Facts, Record, Seen, fact_number, fact_text
 from qvl_doctor.observations import observe
 from qvl_doctor.sizing.case import Known, Unsized, of_arguments
-from qvl_doctor.sizing.wording import facts_of
+from qvl_doctor.sizing.planning import planned
 
 
 def inspect_memory_fit(
@@ -25,11 +25,14 @@ def inspect_memory_fit(
 ) -> Seen:
     """What the command's start takes of the GPU and, with `room`, of the disk. `env` are the command's variables."""
     case = of_arguments(arguments, known, env)
+    plan = planned(arguments, known, env)
+    unknown = {"plan_unknown": Fact(plan.why, "probe")} if plan.reason else {}
+    wrong = () if known.shape else plan.observations  # of a directory, its config.json has told
     if isinstance(case, Unsized):
-        return Seen({"plan_unknown": Fact(case.reason, "probe")})
+        return Seen(unknown, wrong)
     needed = weights(case.shape, case.settings).tensors * case.settings.tp / GIB
     disk = _room(needed, facts, arguments) if room else {}
-    return Seen({**disk, **facts_of(case, case.plan())}, tuple(_free_memory(case, facts)))
+    return Seen({**disk, **plan.facts, **unknown}, (*wrong, *_free_memory(case, facts)))
 
 
 def known_of(facts: Facts, release: str, folder: str = "") -> Known:

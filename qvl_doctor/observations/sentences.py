@@ -47,6 +47,10 @@ _OF_A_COMMAND = {
     "flag_given_twice": (
         "flag `{flag}` stands twice in the command; its first value `{lost}` is lost, `{kept}` counts"
     ),
+    "value_out_of_range": "flag `{flag}` is {value}, and only values {allowed} are taken",
+    "model_above_gpus": (
+        "the model {model} has {billions} billion parameters by its name, {least} GiB or more, and {gpus} × {gib} GiB are there"
+    ),
     "flag_json_and_dotted": "flag `{flag}` is given as JSON and with dotted keys at once; its JSON `{lost}` is lost",
     "flag_and_value_in_one_word": "the words of flag `{flag}` and its value stand in one word of the command: `{word}`",
     "comment_after_backslash": "a comment follows a backslash at the end of a line: the command ends there",
@@ -331,6 +335,9 @@ _OF_OTHERS_ON_A_MACHINE = {
     ),
     "heads_not_divisible": (
         "Total number of attention heads ({heads}) must be divisible by tensor parallel size ({ranks})."
+    ),
+    "batch_below_sequences": (
+        "max_num_batched_tokens ({batched}) must be greater than or equal to max_num_seqs ({sequences})."
     ),
     "length_above_model": (
         "User-specified max_model_len ({asked}) is greater than the derived max_model_len "

@@ -16,12 +16,11 @@ from qvl_doctor.launch.patching import patched, unpatched
 from qvl_doctor.launch.pods.pod_commands import ManifestSource
 from qvl_doctor.manifest.inspection import Inspected, inspect_manifest, owner_of, release_of
 from qvl_doctor.memory import model_cards
-from qvl_doctor.memory.solver import Case
 from qvl_doctor.messages import both
 from qvl_doctor.model import SEVERITIES, Diagnosis, Rule, Seen, Shown, Text
 from qvl_doctor.sizing.advice import corrected
-from qvl_doctor.sizing.case import Known, of_arguments
-from qvl_doctor.sizing.wording import facts_of
+from qvl_doctor.sizing.case import Known
+from qvl_doctor.sizing.planning import planned
 from qvl_doctor.workflows.advice import advised
 from qvl_doctor.workflows.asked import no_manifest
 
@@ -125,13 +124,14 @@ def _single(each: Inspected, status: Seen | None, asked: _Asked) -> Diagnosis:
     uncomputed = None
     if own.gpu:
         arguments = {**arguments_of(each.command, each.release), **({"model": each.model} if each.model else {})}
-        case = of_arguments(arguments, own, each.command.env)
-        if isinstance(case, Case):
-            seen |= Seen(facts_of(case, case.plan()))
-        else:
-            key = "manifest.no_card" if case.reason == "model" else f"sizing.{case.reason}"
-            uncomputed = both(key, detail=case.detail)
-            notes.append(uncomputed)
+        plan = planned(arguments, own, each.command.env)
+        seen |= Seen(plan.facts, plan.observations)
+        uncomputed = (
+            both("manifest.no_card", detail=str(arguments["model"])[:120])
+            if plan.why == "model" and plan.reason
+            else plan.reason
+        )
+        notes += [uncomputed] if uncomputed else []
     found = concluded(examine(asked.source, seen | (status or Seen()), asked.rules), reason=uncomputed)
     # One text for all commands, later.
     found = advised(without(found, asked.ignore), own, each.command, whole=False)

@@ -12,9 +12,9 @@ from qvl_doctor.knowledge import newest_vllm
 from qvl_doctor.launch.command import Command
 from qvl_doctor.launch.observing import arguments_of, observe_command
 from qvl_doctor.messages import both
-from qvl_doctor.model import Diagnosis, Fact, Facts, Rule, Seen, Text
-from qvl_doctor.sizing.case import Known, Unsized, of_arguments
-from qvl_doctor.sizing.wording import facts_of
+from qvl_doctor.model import Diagnosis, Fact, Rule, Seen
+from qvl_doctor.sizing.case import Known
+from qvl_doctor.sizing.planning import planned
 from qvl_doctor.workflows.advice import advised
 from qvl_doctor.workflows.asked import commands_of, known_of
 
@@ -58,22 +58,11 @@ def plan_command(
     What that cannot compute is the reason of an unknown verdict; the rest holds all the same.
     """
     seen = observe_command(command, known.release)
-    computed, uncomputed, notes = _computed(command, known)
-    facts = {**seen.facts, "vllm": Fact(known.release, "option"), **computed}
-    found = examine(source, Seen(facts, seen.observations), rules)
+    plan = planned(arguments_of(command, known.release), known, command.env)
+    uncomputed, notes = plan.reason, [both(f"plan.{_NOTES[note]}") for note in plan.notes if note in _NOTES]
+    card = {"gpu_name": Fact(plan.gpu, "option")} if plan.gpu else {}
+    facts = {**seen.facts, "vllm": Fact(known.release, "option"), **plan.facts, **card}
+    found = examine(source, Seen(facts, (*seen.observations, *plan.observations)), rules)
     found = advised(without(concluded(found, reason=uncomputed), ignore), known, command)
     told = [note for note in (*notes, *((uncomputed,) if uncomputed else ())) if note not in found.not_checked]
     return found._replace(not_checked=(*told, *found.not_checked))
-
-
-def _computed(command: Command, known: Known) -> tuple[Facts, Text | None, list[Text]]:
-    """What the memory model says: facts, or why there are none; and notes on how it computed them."""
-    case = of_arguments(arguments_of(command, known.release), known, command.env)
-    if isinstance(case, Unsized):
-        return {}, both(f"sizing.{case.reason}", detail=case.detail), []
-    try:
-        made = case.plan()
-    except (ValueError, ArithmeticError) as error:
-        return {}, both("sizing.numbers", detail=str(error)[:120]), []
-    facts = {**facts_of(case, made), "gpu_name": Fact(case.gpu.name, "option")}
-    return facts, None, [both(f"plan.{_NOTES[note]}") for note in made.notes if note in _NOTES]
