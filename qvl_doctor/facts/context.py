@@ -79,23 +79,10 @@ _MODELSCOPE = r"/modelscope/(?:hub/)?(?:models/)?(?P<owner>[\w.-]{1,80})/(?P<mod
 _SENTENCE = re.compile(r"(?<=[!?。！？；;])|(?<=[.])(?=\s)")
 #: What is cheap to ask of every line: what a label begins with, after its marks, and a release close to vLLM's name.
 _MARKS = " \t>*#|+•·`_[]-"
-_FIRST = (
-    *(
-        "vllm",
-        "transformers",
-        "pytorch",
-        "torch",
-        "flashinfer",
-        "triton",
-        "cuda",
-        "python",
-        "nvidia",
-        "driver",
-        "gpu",
-        "显卡",
-    ),
-    *("graphics card", "the ", "my ", "our ", "current "),
-)
+_FIRST = ("vllm", "transformers", "pytorch", "torch", "flashinfer", "triton", "cuda", "python", "nvidia", "driver")
+_FIRST_WORDS = (*_FIRST, "the ", "my ", "our ", "current ")
+_FIRST_OF_GPU = ("gpu", "graphics card", "显卡")
+_DOTTED = re.compile(r"\d\.\d")
 _NEAR = re.compile(r"[vV][lL][lL][mM][^/\n]{0,24}\d\.\d")
 
 
@@ -155,11 +142,11 @@ def models_in(text: str) -> Iterator[str]:
 
 def _labelled(text: str) -> Iterator[tuple[str, str]]:
     """What a line says that says nothing else: a label with a version, an image, nvidia-smi's head, a GPU."""
-    if text.lstrip(_MARKS)[:20].lower().startswith(_FIRST):
-        if found := _compiled(_LABEL).match(text):
-            yield _fact_of(found["name"]), found["version"]
-        if found := _compiled(_GPU).match(text):
-            yield "gpu_name", found["gpu"].strip()
+    first = text.lstrip(_MARKS)[:20].lower()
+    if first.startswith(_FIRST_WORDS) and _DOTTED.search(text) and (found := _compiled(_LABEL).match(text)):
+        yield _fact_of(found["name"]), found["version"]
+    if first.startswith(_FIRST_OF_GPU) and (found := _compiled(_GPU).match(text)):
+        yield "gpu_name", found["gpu"].strip()
     if "Driver Version: " in text and (found := _compiled(_SMI).search(text)):
         yield "driver", found["driver"]
         yield "driver_cuda", found["cuda"]
