@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _COMPARED = {"vllm": "vLLM", "transformers": "Transformers", "torch": "PyTorch"}
 #: What a line of a command, a manifest or a call has.
 _SIGN = re.compile(
-    r"vllm[ \t]+serve\s|-m[ \t]+vllm\.entrypoints|\b(?:docker|podman|nerdctl)[ \t]+run\s|\b(?:LLM|EngineArgs)\((?!\*)|engine_kwargs"
-    r"|^\s*(?:- )?[\"']?(?:args|command|image|containers|services|apiVersion)[\"']?\s*:"
+    r"vllm[ \t]+serve\s|-m[ \t]+vllm\.entrypoints|\b(?:docker|podman|nerdctl)[ \t]+run\s|\b(?:LLM|(?:Async)?EngineArgs)\((?!\*)"
+    r"|engine_kwargs|^\s*(?:- )?[\"']?(?:args|command|image|containers|services|apiVersion)[\"']?\s*:"
 )
 #: A model that somebody took out of the command, or a variable.
 _PLACEHOLDER = re.compile(r"[<$\[{].*|.*[<>].*|your[-_ ].*|path/to/.*|/path/to/.*|model|\*+", re.IGNORECASE)

@@ -11,6 +11,7 @@ from typing import Any
 
 from qvl_doctor import remedies
 from qvl_doctor.diagnose.conditions import applies, fits_platform
+from qvl_doctor.diagnose.respecting import distinct, left_to_do
 from qvl_doctor.diagnose.upgrades import for_platform
 from qvl_doctor.knowledge.platforms import STEPS, step
 from qvl_doctor.launch.spelling import spell_flags
@@ -86,15 +87,11 @@ def fill_text(text: Text, values: Mapping[str, str]) -> dict[str, str]:
 def fixes_of(hit: Hit, facts: Facts) -> tuple[Fix, ...]:
     """The fixes that can be given for a hit, best first.
 
-    Those that apply and whose values are known, each change once.
+    Those that apply, whose values are known, and that change something; each change once.
     """
     values = values_of(hit, facts)
-    fixes: list[Fix] = []
-    for template in hit.rule.fixes:
-        fix = _fix(template, values, facts)
-        if fix and not (fix.change and any(fix.change == other.change for other in fixes)):
-            fixes.append(fix)
-    return tuple(fixes)
+    fixes = (_fix(template, values, facts) for template in hit.rule.fixes)
+    return distinct([fix for fix in fixes if fix is not None])
 
 
 def _fix(template: FixTemplate, known: dict[str, str], facts: Facts) -> Fix | None:
@@ -103,14 +100,17 @@ def _fix(template: FixTemplate, known: dict[str, str], facts: Facts) -> Fix | No
     values = _remedied(template.remedy, known, facts)
     if values is None or applies(template.applies, values) is False:
         return None
-    release = fact_text(facts, "vllm")
     try:
         text = {language: fill(template.text[language], values) for language in LANGUAGES}
         change = {key: _filled(value, values) for key, value in template.change.items()}
     except MissingValueError:
         return None
     if "flags" in change:
-        change["flags"] = spell_flags(change["flags"], release)
+        left = left_to_do(change.pop("flags"), template.remedy, facts)
+        if left:
+            change = {"flags": spell_flags(left, fact_text(facts, "vllm") or fact_text(facts, "vllm_range")), **change}
+        if not change:
+            return None
     return for_platform(Fix(text, change), facts)
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from qvl_doctor.versions import satisfies
+from qvl_doctor.versions import is_spec, satisfies
 
 #: Quotes that word processors and chat programs put in place of plain ones.
 SMART_QUOTES = str.maketrans(
@@ -23,12 +23,17 @@ SMART_QUOTES = str.maketrans(
 #: Flags, and the releases that read no JSON there. `knowledge.flag_table` knows them as well, but a report need not
 #: load all flags for that.
 _ONLY_PAIRS = {"--limit-mm-per-prompt": "<0.8.5"}
+#: The first release that reads nothing but JSON there.
+_ONLY_JSON = {"--limit-mm-per-prompt": "0.10.0"}
 _PAIR = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*([^,=]*?)\s*")
 _LONGEST = 64 * 1024
 
 
 def spell_flags(flags: Mapping[str, Any], release: str) -> dict[str, Any]:
-    """The flags with every map as one string; True stays a bare flag, None a removal. For an unknown release: JSON."""
+    """The flags with every map as one string; True stays a bare flag, None a removal.
+
+    `release` may be a range: then all releases in it that can read it so; for an unknown one, JSON.
+    """
     return {
         flag: spell_map(value, flag, release) if isinstance(value, Mapping) else value for flag, value in flags.items()
     }
@@ -85,7 +90,9 @@ def plain_values(value: Any) -> Any:
 
 def _as_pairs(flag: str, release: str, like: str) -> bool:
     if not like:
-        return flag in _ONLY_PAIRS and bool(release) and satisfies(release, _ONLY_PAIRS[flag]) is True
+        if flag not in _ONLY_PAIRS or not release:
+            return False
+        return _is_before(release, flag) if is_spec(release) else satisfies(release, _ONLY_PAIRS[flag]) is True
     from qvl_doctor.knowledge import flag_table
 
     found = flag_table.match(flag.partition(".")[0], release)
@@ -94,6 +101,16 @@ def _as_pairs(flag: str, release: str, like: str) -> bool:
         return kind == "pairs"
     # The release accepts both, or is unknown: as the user wrote it.
     return read_pairs(like) is not None
+
+
+def _is_before(span: str, flag: str) -> bool:
+    """Whether a range begins where only pairs are read, and ends before only JSON is: pairs serve all of it."""
+    parts = span.split(",")
+    last = next((part[1:] for part in parts if part.startswith("<") and not part.startswith("<=")), "")
+    first = next((part[2:] for part in parts if part.startswith(">=")), "0")
+    return (
+        bool(last) and satisfies(last, f"<={_ONLY_JSON[flag]}") is True and satisfies(first, _ONLY_PAIRS[flag]) is True
+    )
 
 
 def _mended(text: str) -> Any:

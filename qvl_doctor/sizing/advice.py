@@ -14,6 +14,7 @@ from qvl_doctor.launch.editing import edit
 from qvl_doctor.launch.logged_command import from_arguments
 from qvl_doctor.launch.observing import arguments_of
 from qvl_doctor.launch.patching import patched
+from qvl_doctor.launch.spelling import spell_flags
 from qvl_doctor.launch.writing import diff, docker_line, shell_line
 from qvl_doctor.memory import forensics
 from qvl_doctor.memory.solver import Case, Solution, alternatives, holds, lacks, solve
@@ -204,6 +205,7 @@ def _with_secrets(change: Mapping[str, Any], command: Command) -> Mapping[str, A
 
 def _with_command(diagnosis: Diagnosis, command: Command | None, release: str, *, whole: bool) -> Diagnosis:
     """The report's command: the user's own, corrected; and the whole text that it stands in."""
+    diagnosis = _held_against(diagnosis, command, release)
     if command is None:
         return diagnosis
     after = corrected(diagnosis.findings, command, release)
@@ -214,6 +216,46 @@ def _with_command(diagnosis: Diagnosis, command: Command | None, release: str, *
     patch = _patched(after) if whole else ""
     unchanged = bool(patch) and patch == _patched(command)  # writing a whole text is not free
     return diagnosis._replace(command=shown, patch="" if unchanged else patch)
+
+
+def _held_against(diagnosis: Diagnosis, command: Command | None, release: str) -> Diagnosis:
+    """The fixes that change the command, and those and the other ways with each value as the corrected command has it."""
+    findings = tuple(
+        finding._replace(
+            fixes=tuple(
+                fix._replace(change=_spelled(fix.change, command, release))
+                for fix in finding.fixes
+                if command is None or not _is_made(fix.change, command, release)
+            )
+        )
+        for finding in diagnosis.findings
+    )
+    ways = tuple(way._replace(change=_spelled(way.change, command, release)) for way in diagnosis.alternatives)
+    return diagnosis._replace(findings=findings, alternatives=ways)
+
+
+def _is_made(change: Mapping[str, Any], command: Command, release: str) -> bool:
+    """Whether the command is as a change would make it. What a file of flags or the environment holds is not known."""
+    removed = None in (
+        *change.get("env", {}).values(),
+        *(change.get("flags", {}).values() if command.flag("--config") else ()),
+    )
+    if not change or removed or not change.keys() <= {"flags", "env"}:
+        return False
+    return edit(command, change, release) == command
+
+
+def _spelled(change: Mapping[str, Any], command: Command | None, release: str) -> Mapping[str, Any]:
+    """A change with its maps as the texts that the corrected command has."""
+    flags = change.get("flags", {})
+    if not any(isinstance(value, Mapping) for value in flags.values()):
+        return change
+    after = edit(command, change, release) if command else None
+    told = {}
+    for name, value in flags.items():
+        made = after.flag(name) if after and isinstance(value, Mapping) else None
+        told[name] = made.value if made and not made.keys else value
+    return {**change, "flags": spell_flags(told, release)}
 
 
 def _line(command: Command) -> str:

@@ -148,3 +148,23 @@ def test_every_entry_can_be_asked_for_every_release() -> None:
             assert found, (name, release)
             assert not release or flag_table.has(name, release), (name, release)
             assert found.option.value_kind in KINDS
+
+
+@pytest.mark.parametrize(
+    ("span", "spelled"),
+    [
+        (">=0.6.5,<0.8.0", "image=1"),
+        ("<0.8.5", "image=1"),
+        ("<0.10.0", "image=1"),  # pairs are read by all of them, JSON is not
+        (">=0.8.0,<0.9.0", "image=1"),
+        (">=0.8.5,<0.10.0", '{"image": 1}'),
+        (">=0.8.0,<0.11.0", '{"image": 1}'),
+        ("<0.10.1", '{"image": 1}'),
+        (">=0.7.0", '{"image": 1}'),
+        (">=0.10.0", '{"image": 1}'),
+        ("", '{"image": 1}'),
+    ],
+)
+def test_a_map_is_spelled_for_a_whole_range(span: str, spelled: str) -> None:
+    assert spell_flags({"--limit-mm-per-prompt": {"image": "1"}}, span) == {"--limit-mm-per-prompt": spelled}
+    assert spell_flags({"--mm-processor-kwargs": {"a": "1"}}, span) == {"--mm-processor-kwargs": '{"a": 1}'}

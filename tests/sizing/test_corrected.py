@@ -146,3 +146,58 @@ def test_a_change_around_the_command_is_a_patch_alone() -> None:
     assert found.command is None
     assert "startupProbe:" in found.patch
     assert advise(case(finding(change)), None, read(POD)[0], whole=False).patch == ""
+
+
+def told(*fixes: Fix, given: Command | None = None, release: str = RELEASE) -> list[Any]:
+    """The changes that a report has of these fixes, for a command."""
+    known = {"vllm": Fact(release)}
+    after = advise(case(finding(*fixes))._replace(facts=known), None, given)
+    return [each.change for each in after.findings[0].fixes]
+
+
+@pytest.mark.parametrize(
+    ("change", "flags", "left"),
+    [
+        ({"flags": {"--port": "1"}}, ("--port", "1"), False),
+        ({"flags": {"--port": "2"}}, ("--port", "1"), True),
+        ({"flags": {"--port": "1", "--seed": "3"}}, ("--port", "1"), True),
+        ({"flags": {"--seed": None}}, ("--port", "1"), False),
+        ({"flags": {"--seed": None}}, ("--config", "x.yaml"), True),  # what is in the file is not known
+        ({"flags": {"--port": "1"}, "pip": ["x"]}, ("--port", "1"), True),
+        ({"env": {"A": "1"}}, (), True),
+        ({"env": {"A": None}}, (), True),  # it may be set elsewhere
+        ({}, (), True),
+    ],
+)
+def test_what_the_command_has_is_no_fix(change: dict[str, Any], flags: tuple[str, ...], left: bool) -> None:
+    assert told(Fix(text("a"), change), given=command(*flags)) == ([change] if left else [])
+
+
+def test_a_variable_that_is_set_so_already_is_no_fix() -> None:
+    given = read("A=1 vllm serve m")[0]
+    made, other = Fix(text("a"), {"env": {"A": "1"}}), Fix(text("b"), {"env": {"A": "2"}})
+    assert told(made, other, given=given) == [other.change]
+
+
+@pytest.mark.parametrize(
+    ("release", "flags", "value"),
+    [
+        ("0.7.2", (), "video=0"),
+        ("0.7.2", ("--limit-mm-per-prompt", "image=4"), "image=4,video=0"),
+        ("0.9.0", ("--limit-mm-per-prompt", "image=4"), "image=4,video=0"),
+        ("0.9.0", (), '{"video": 0}'),
+        ("0.21.0", ("--limit-mm-per-prompt", '{"image":4}'), '{"image":4,"video":0}'),
+        ("0.21.0", ("--limit-mm-per-prompt.image", "4"), '{"video": 0}'),
+    ],
+)
+def test_a_fix_is_spelled_as_the_corrected_command(release: str, flags: tuple[str, ...], value: str) -> None:
+    given = read(["vllm", "serve", "m", *flags], release)[0]
+    assert told(fix("a", limit_mm_per_prompt={"video": 0}), given=given, release=release) == [
+        {"flags": {"--limit-mm-per-prompt": value}}
+    ]
+
+
+def test_without_a_command_a_fix_is_spelled_for_the_release() -> None:
+    assert told(fix("a", limit_mm_per_prompt={"video": 0}), release="0.7.2") == [
+        {"flags": {"--limit-mm-per-prompt": "video=0"}}
+    ]
