@@ -90,11 +90,12 @@ def fixes_of(hit: Hit, facts: Facts) -> tuple[Fix, ...]:
     Those that apply, whose values are known, and that change something; each change once.
     """
     values = values_of(hit, facts)
-    fixes = (_fix(template, values, facts) for template in hit.rule.fixes)
+    seen = hit.record is not None and hit.record.observation is not None
+    fixes = (_fix(template, values, facts, seen=seen) for template in hit.rule.fixes)
     return distinct([fix for fix in fixes if fix is not None])
 
 
-def _fix(template: FixTemplate, known: dict[str, str], facts: Facts) -> Fix | None:
+def _fix(template: FixTemplate, known: dict[str, str], facts: Facts, *, seen: bool) -> Fix | None:
     if not fits_platform(template.platforms, facts):
         return None
     values = _remedied(template.remedy, known, facts)
@@ -106,7 +107,9 @@ def _fix(template: FixTemplate, known: dict[str, str], facts: Facts) -> Fix | No
     except MissingValueError:
         return None
     if "flags" in change:
-        left = left_to_do(change.pop("flags"), template.remedy, facts)
+        # What was seen of a command is about its words, which facts do not have: a flag given twice, or misspelled.
+        flags = change.pop("flags")
+        left = flags if seen else left_to_do(flags, template.remedy, facts)
         if left:
             change = {"flags": spell_flags(left, fact_text(facts, "vllm") or fact_text(facts, "vllm_range")), **change}
         if not change:

@@ -66,6 +66,7 @@ _REMEDIES: Mapping[str, tuple[str, ...]] = {
         "items_sent",
         "kv_and_image",
         "length_for_items",
+        "limits_of_tokens",
         "longer_context",
         "one_item_longer",
         "smaller_images",

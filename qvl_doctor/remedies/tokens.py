@@ -26,6 +26,8 @@ LONGEST: Mapping[str, int] = {"qwen2-vl": 32768, "qwen2.5-vl": 128000, "qwen3-vl
 #: legible.
 RECOMMENDED, LEAST = 1280, 256
 
+#: No prompt carries so many images or videos: these were meant as tokens.
+_MANY_ITEMS = 256
 #: Room for text and answer beside the images: what a request needs at least, and what makes a comfortable length.
 _LEAST_TEXT = 512
 _TEXT = 8192
@@ -207,6 +209,14 @@ def batch_for_item(values: Values, facts: Facts) -> Values | None:  # noqa: ARG0
     """The batch that holds one item of `item` tokens: batched_tokens."""
     item = as_count(values.get("item"))
     return {"batched_tokens": str(_up(item, 16))} if item else None
+
+
+def limits_of_tokens(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
+    """The modalities whose number of items looks like one of tokens: modalities, with spaces between them."""
+    found = [
+        name for name, count in limits(facts).items() if count >= _MANY_ITEMS and re.fullmatch(r"[a-z_]{1,40}", name)
+    ]
+    return {"modalities": " ".join(found)} if found else None
 
 
 def items_sent(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001

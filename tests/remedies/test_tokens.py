@@ -257,6 +257,21 @@ def test_length_for_items_stays_within_qwen2_vl(processor: str, count: str, expe
     assert said == (expected and {"max_model_len": expected})
 
 
+@pytest.mark.parametrize(
+    ("given", "modalities"),
+    [
+        ({"image": 1024, "video": 2048}, "image video"),
+        ({"image": 256, "video": 255}, "image"),
+        ({"image": 255}, None),
+        ({"--x y": 999}, None),
+        ({}, None),
+    ],
+)
+def test_limits_of_tokens(given: dict[str, int], modalities: str | None) -> None:
+    facts = {"limit_mm_per_prompt": Fact(given)}
+    assert tokens.limits_of_tokens({}, facts) == ({"modalities": modalities} if modalities else None)
+
+
 def test_items_sent_takes_modalities_only() -> None:
     assert tokens.items_sent({"modality": "image", "sent": "3"}, {}) == {"modality": "image", "sent": "3"}
     assert tokens.items_sent({"modality": "image"}, {}) is None
