@@ -275,6 +275,10 @@ class Hit(NamedTuple):
     unverified: bool = False
     #: Found where nothing but its words speaks for it.
     loose: bool = False
+    #: It was found so often: of very many only some are kept.
+    times: int = 1
+    #: How bad it is as yet, while a log is followed.
+    severity: str = ""
 
 
 class Fix(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -32,6 +32,15 @@ _LOGS = """Find the root cause in start-up or serving logs.
   kubectl logs POD --previous | qvl-doctor -
   qvl-doctor logs --pip pip-list.txt pod.log
   qvl-doctor logs --format jsonl logs/*.log > reports.jsonl
+
+With --follow what the rules find is printed as it comes, one line each; the report follows at the end:
+
+\b
+  kubectl logs -f POD | qvl-doctor logs --follow -
+  qvl-doctor logs --follow --until ready --timeout 600 vllm.log && start-traffic
+
+With --until the exit code answers only this: 0 yes; 1 no, the server died first; 4 neither was seen before the
+end, the time was up, or a signal came. A followed file may be rotated or truncated, and need not be there yet.
 """
 _PLAN = """Say whether a command will fit a card, before anything is started, and which flags make it fit.
 
@@ -138,7 +147,17 @@ def logs(
     pip: Annotated[
         str, typer.Option("--pip", metavar="FILE", help="Output of `pip list` or `pip freeze` of the same machine.")
     ] = "",
-    follow: Annotated[bool, typer.Option("--follow", help="Wait for more; Ctrl-C ends with the full report.")] = False,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Wait for more; the end of a pipe, Ctrl-C or SIGTERM ends with the full report."),
+    ] = False,
+    until: Annotated[
+        Literal["ready", "dead"] | None,
+        typer.Option("--until", help="With --follow: end when the server is ready, or dead.", show_default=False),
+    ] = None,
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="SECONDS", help="With --follow: end after so many seconds.")
+    ] = "",
     no_redact: flags.NoRedact = False,
     command: flags.CommandFile = "",
     gpu: flags.Gpu = "",
@@ -155,6 +174,8 @@ def logs(
         override=override,
         pip=pip,
         follow=follow,
+        until=until or "",
+        timeout=timeout,
         no_redact=no_redact,
         command=command,
         gpu=gpu,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 OK, FOUND, USAGE, UNREADABLE, UNKNOWN, BUG = 0, 1, 2, 3, 4, 70
-#: As shells have it for what Ctrl-C ended.
+#: As shells have it for what Ctrl-C ended. A log that is followed ends so, and has the code of its report.
 INTERRUPTED = 130
 #: Of several inputs the first of these decides.
 WORST_FIRST = (BUG, UNREADABLE, FOUND, UNKNOWN, OK)
@@ -21,6 +21,7 @@ _CODES = {
 }
 _UNFIT = "the GPU is named, but whether the command fits could not be computed"
 _OF_COMMANDS = {
+    "logs": {UNKNOWN: "with --fail-on unknown: nothing certain can be said; with --until: not seen in time"},
     "plan": {
         OK: "it fits",
         FOUND: "it does not fit, or something else is wrong with the command",

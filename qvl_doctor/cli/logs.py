@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from qvl_doctor.cli import session
 from qvl_doctor.cli.inputs import command_of, package_facts, rule_book
 from qvl_doctor.cli.options import LogsOptions
 from qvl_doctor.errors import UsageError
-from qvl_doctor.messages import say
-from qvl_doctor.model import Diagnosis, Hit
+from qvl_doctor.model import Diagnosis
 from qvl_doctor.workflows import log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qvl_doctor.model import Rule
+    from qvl_doctor.workflows.following import Following
 
 _PROGRESS_FROM = 64 * 1024 * 1024
 
@@ -32,6 +32,8 @@ def _logs(options: LogsOptions, lang: str, out: TextIO | None) -> int:
     report = options.report
     rules = rule_book(options.rules, override=options.override, ignore=report.ignore)
     beside = session.as_usage(lambda: _beside(options))
+    if options.follow:
+        return _followed(options.paths[0], options, beside, rules, lang, out)
     jobs = (_job(path, options, beside, rules, lang) for path in options.paths)
     return session.deliver(jobs, report, lang, out, whole=True)
 
@@ -41,6 +43,8 @@ def _check(options: LogsOptions) -> None:
         raise UsageError("error_logs.one_report")
     if options.follow and len(options.paths) > 1:
         raise UsageError("error_logs.one_input")
+    if (options.until or options.timeout) and not options.follow:
+        raise UsageError("error_logs.not_followed", name="--until" if options.until else "--timeout")
     if options.paths.count("-") > 1:
         raise UsageError("error_env.stdin_twice")
 
@@ -61,7 +65,25 @@ def _beside(options: LogsOptions) -> log.Beside:
     return beside
 
 
-def _job(path: str, options: LogsOptions, beside: log.Beside, rules: Sequence[Rule], lang: str) -> session.Job:
+def _followed(
+    path: str, options: LogsOptions, beside: log.Beside, rules: Sequence[Rule], lang: str, out: TextIO | None
+) -> int:
+    from qvl_doctor.cli import following
+
+    with following.way(path, options, lang, out) as how:
+        job = _job(path, options, beside, rules, lang, how)
+        code = following.code(options.until) if options.until else session.exit_code
+        return session.deliver([job], options.report, lang, out, whole=True, code=code)
+
+
+def _job(
+    path: str,
+    options: LogsOptions,
+    beside: log.Beside,
+    rules: Sequence[Rule],
+    lang: str,
+    follow: Following | None = None,
+) -> session.Job:
     def diagnosis() -> Diagnosis:
         session.hint_at_terminal(path, lang)
         with _progress(options) as tap:
@@ -71,29 +93,11 @@ def _job(path: str, options: LogsOptions, beside: log.Beside, rules: Sequence[Ru
                 rules=rules,
                 ignore=options.report.ignore,
                 redacting=not options.no_redact,
-                follow=_follower(options, lang) if options.follow else None,
+                follow=follow,
                 tap=tap,
             )
 
     return (path, diagnosis)
-
-
-def _follower(options: LogsOptions, lang: str) -> Callable[[list[Hit]], None]:
-    """Prints what rules say while the log still grows, each rule once; the ranked report follows at the end (Ctrl-C)."""
-    told: set[str] = set()
-
-    def tell(hits: Iterable[Hit]) -> None:
-        for hit in hits:
-            if options.report.format != "console" or hit.rule.id in told or hit.record is None:
-                continue
-            told.add(hit.rule.id)
-            text = say(
-                "follow.seen", lang, line=str(hit.record.first_line), rule=hit.rule.id, said=hit.record.message[:160]
-            )
-            sys.stdout.write(text + "\n")
-            sys.stdout.flush()
-
-    return tell
 
 
 class _progress:  # noqa: N801 — reads like a function; contextlib costs more to import than it saves here

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 FORMATS = ("console", "json", "jsonl", "markdown")
 FAIL_ON = ("fatal", "degraded", "notice", "unknown", "never")
+UNTIL = ("ready", "dead")
 #: Options that typer itself has; the word behind them names a shell.
 _TYPERS = ("--install-completion", "--show-completion")
 COMMANDS = ("logs", "plan", "check", "bundle", "manifest", "explain", "rules", "completion")
@@ -39,6 +40,8 @@ class LogsOptions(NamedTuple):
     override: bool = False
     pip: str = ""
     follow: bool = False
+    until: str = ""
+    timeout: str = ""
     no_redact: bool = False
     command: str = ""
     gpu: str = ""
@@ -59,6 +62,8 @@ OPTIONS = {
     "--override": "override",
     "--pip": "pip",
     "--follow": "follow",
+    "--until": "until",
+    "--timeout": "timeout",
     "--quiet": "quiet",
     "-q": "quiet",
     "--no-color": "no_color",
@@ -69,7 +74,7 @@ OPTIONS = {
     "--env": "env",
 }
 #: The values that an option may have, where the list is closed.
-CHOICES = {"format": FORMATS, "lang": ("en", "zh"), "fail_on": FAIL_ON}
+CHOICES = {"format": FORMATS, "lang": ("en", "zh"), "fail_on": FAIL_ON, "until": UNTIL}
 
 _OF_REPORTS = ReportOptions._field_defaults
 _DEFAULTS = {**LogsOptions._field_defaults, **_OF_REPORTS}

@@ -90,23 +90,32 @@ Job = tuple[str, Callable[[], Diagnosis]]
 
 
 def deliver(
-    jobs: Iterable[Job], report: ReportOptions, lang: str, out: TextIO | None = None, *, whole: bool = False
+    jobs: Iterable[Job],
+    report: ReportOptions,
+    lang: str,
+    out: TextIO | None = None,
+    *,
+    whole: bool = False,
+    code: Callable[[Diagnosis, str], int] = exit_code,
 ) -> int:
     """Prints the report on each input and returns the exit code. A bug of ours costs one report, and the others are kept.
 
+    `code` is the exit code of one report, by --fail-on.
     `whole`: an input that cannot be read has a report, too, so that there are as many reports as inputs. Otherwise
     InputError is raised.
     """
     with Output(report.output, out) as file:
-        return worst([_deliver(job, report, lang, file, whole=whole) for job in jobs])
+        return worst([_deliver(job, report, lang, file, code, whole=whole) for job in jobs])
 
 
-def _deliver(job: Job, report: ReportOptions, lang: str, file: TextIO, *, whole: bool) -> int:
+def _deliver(
+    job: Job, report: ReportOptions, lang: str, file: TextIO, code: Callable[[Diagnosis, str], int], *, whole: bool
+) -> int:
     source, make = job
     try:
         diagnosis = make()
         print_report(diagnosis, report, lang, file)
-        return exit_code(diagnosis, report.fail_on)
+        return code(diagnosis, report.fail_on)
     except InputError as error:
         if not whole:
             raise

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from qvl_doctor.diagnose.besides import Besides
 from qvl_doctor.diagnose.derived import derive
-from qvl_doctor.diagnose.judging import Observed, judge
+from qvl_doctor.diagnose.judging import Observed, judge, so_far
 from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.diagnose.refusals import Refusals
@@ -107,7 +107,8 @@ class Diagnosing:
     """One input, from its first record to its diagnosis.
 
     `known` are facts from elsewhere, `seen` what was seen of the machine, the pod or the command; what the log says
-    wins. `matcher` is one of the same rules: whoever reads many inputs makes it once.
+    wins. `matcher` is one of the same rules: whoever reads many inputs makes it once. `live`: of the hits that `feed`
+    returns only those are wanted that count by what is known so far.
     """
 
     def __init__(
@@ -116,11 +117,14 @@ class Diagnosing:
         known: Mapping[str, Fact] | None = None,
         seen: Seen | None = None,
         matcher: Matcher | None = None,
+        *,
+        live: bool = False,
     ) -> None:
         self._rules = rules
         self._seen = seen or Seen()
         self._known = {**self._seen.facts, **(known or {})}
         self._matcher = matcher or Matcher(rules)
+        self._live = live
         self._watch = _Watch()
         self._besides = Besides()
         self._past: list[Run] = []
@@ -145,6 +149,17 @@ class Diagnosing:
             self._besides.feed(record)
             batch.append(record)
         return said + self._match(batch, phases)
+
+    def foreseen(self, records: Iterable[Record]) -> tuple[list[Hit], Life]:
+        """What `feed` would return for records that may still grow, and what would be known of life. Nothing of it is kept."""
+        watch, life = self._watch, self._watch.life.foreseen()
+        records = tuple(records)
+        for record in records:
+            mark = milestone_of(record)
+            if watch.ends_before(record, mark, bool(_BANNER.search(record.message))):
+                life = Life()
+            life.feed(record, mark)
+        return self._counting(self._matcher.feed(records), life), life
 
     def finish(self, source: str) -> Diagnosis:
         """The diagnosis of what was fed. Verdict, findings and facts are those of the last run."""
@@ -223,7 +238,11 @@ class Diagnosing:
             ]
         room = MAX_HITS - len(self._watch.hits)
         self._watch.hits += hits[: max(0, room)]
-        return hits
+        return self._counting(hits, self._watch.life) if self._live else hits
+
+    def _counting(self, hits: list[Hit], life: Life) -> list[Hit]:
+        """The hits that count by what is known so far."""
+        return so_far(self._watch.observed(self._known)._replace(hits=hits, life=life)) if hits else []
 
     def _judge(self) -> _Judged:
         watch = self._watch

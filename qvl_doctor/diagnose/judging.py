@@ -61,11 +61,8 @@ def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], F
     life = seen.life
     facts = dict(seen.facts) | _state(life, failed=False)
     hits = [*seen.hits, *_on_facts_alone(rules, facts, seen.quotes)]
-    failing = life.dead or life.interrupted or (not life.came_up and has_failure(seen.chains, life))
-    kept = [hit for hit in hits if _speaks(hit, facts, life)]
-    if not failing:
-        kept = [hit for hit in kept if not _is_search(hit)]
-    best = winners(_verified(hit, facts) for hit in kept)
+    failing = _fails(seen)
+    best = _best(hits, facts, life, failing=failing)
     by_rule: dict[str, list[Hit]] = {}
     for hit in sorted(best, key=lambda hit: hit.record.first_line if hit.record else 0):
         by_rule.setdefault(_name(hit), []).append(hit)
@@ -81,6 +78,28 @@ def judge(seen: Observed, rules: Iterable[Rule]) -> tuple[tuple[Finding, ...], F
     failed = any(finding.severity == "fatal" for finding in findings)
     facts |= _state(life, failed=failed)
     return tuple(findings), facts
+
+
+def so_far(seen: Observed) -> list[Hit]:
+    """The hits that count by what is known so far: one of each record, with the severity that it has as yet."""
+    life = seen.life
+    failing = _fails(seen)
+    best = _best(seen.hits, dict(seen.facts) | _state(life, failed=False), life, failing=failing)
+    return [hit._replace(severity=_severity([hit], life, failing)) for hit in best]
+
+
+def _fails(seen: Observed) -> bool:
+    """Whether anything failed: the server died or did not come up."""
+    life = seen.life
+    return life.dead or life.interrupted or (not life.came_up and has_failure(seen.chains, life))
+
+
+def _best(hits: Iterable[Hit], facts: Facts, life: Life, *, failing: bool) -> list[Hit]:
+    """The hits that count: for each record, of those that hold, the one that wins it."""
+    kept = [hit for hit in hits if _speaks(hit, facts, life)]
+    if not failing:
+        kept = [hit for hit in kept if not _is_search(hit)]
+    return winners(_verified(hit, facts) for hit in kept)
 
 
 def _speaks(hit: Hit, facts: Facts, life: Life) -> bool:
@@ -265,7 +284,7 @@ def _finding(hits: Sequence[Hit], role: str, severity: str, facts: Facts) -> Fin
         fixes=fixes_of(hit, facts) if len(several) < 2 else _fixes_of_all(hits, rule, facts),
         references=rule.references,
         process=hit.record.process if hit.record else "",
-        times=len(hits),
+        times=sum(found.times for found in hits),
         memory=rule.memory,
         check=rule.check,
     )

@@ -7,6 +7,7 @@ such marks stands in `logs/milestones.py`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 
 from qvl_doctor.logs.milestones import (
     ACTIVITY,
@@ -86,6 +87,12 @@ class Life:
         self.serves = self.serves or (record.role == "api" and not record.frames)
         if mark is not None:
             self._mark(mark, record)
+
+    def foreseen(self) -> Life:
+        """A copy, to look at what is not sure yet."""
+        life = copy(self)
+        vars(life)["_steps"] = dict(self._steps)
+        return life
 
     def _mark(self, mark: Milestone, record: Record) -> None:
         kind, line = mark.kind, record.first_line
@@ -183,6 +190,22 @@ class Life:
         if record.process:
             return self._steps.get(record.process, 0) > record.last_line
         return self.step_line > record.last_line and not (record.exception or record.frames)
+
+    @property
+    def state(self) -> str:
+        """ready, dead, stopped, or "" as long as it starts."""
+        if self.dead or self.interrupted:
+            return "dead"
+        if self.stopped:
+            return "stopped"
+        return "ready" if self.was_up else ""
+
+    @property
+    def state_line(self) -> int:
+        """The line with which it became so."""
+        if self.death is not None:
+            return self.death.first_line
+        return self.stop_line or self.proof_line or self.up_line or self.engine_line
 
     @property
     def was_up(self) -> bool:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from qvl_doctor.diagnose.engine import Diagnosing
+from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.diagnose.verdict import concluded, worst_first
 from qvl_doctor.messages import both, say
@@ -25,24 +27,50 @@ _MOST_NAMED = 8
 _OF_CONTAINER = re.compile(r"(?P<name>\S{1,120}) exited with code \d")
 
 
+class State(NamedTuple):
+    """How the servers of an input are by now: ready if all that started are, dead if one is, else "". And what shows it."""
+
+    name: str = ""
+    line: int = 0
+    origin: str = ""
+
+
 class Streams:
     """One input of one or several logs; used like `Diagnosing`."""
 
     def __init__(
-        self, rules: Sequence[Rule], known: Mapping[str, Fact] | None = None, seen: Seen | None = None
+        self,
+        rules: Sequence[Rule],
+        known: Mapping[str, Fact] | None = None,
+        seen: Seen | None = None,
+        *,
+        live: bool = False,
     ) -> None:
-        self._made_of = (rules, known, seen, Matcher(rules))
+        self._make = partial(Diagnosing, rules, known, seen, Matcher(rules), live=live)
         self._engines: dict[str, Diagnosing] = {}
         self._last = ""
         self._names: set[str] = set()
 
     def feed(self, records: Iterable[Record]) -> list[Hit]:
         """Looks at finished records; returns what rules said about them, before facts and ranking."""
-        parts: dict[str, list[Record]] = {}
-        for record in records:
-            parts.setdefault(self._origin(record), []).append(record)
+        parts = self._parts(records)
         hits = [hit for origin, part in parts.items() for hit in self._engine(origin).feed(part)]
         return hits if len(parts) < 2 else sorted(hits, key=lambda hit: hit.record.first_line if hit.record else 0)
+
+    def foreseen(self, records: Iterable[Record]) -> tuple[list[Hit], State]:
+        """What `feed` would return for records that may still grow, and how the server would be. Nothing of it is kept."""
+        last = self._last
+        parts = self._parts(records)
+        self._last = last
+        hits: list[Hit] = []
+        lives: dict[str, Life] = {}
+        for origin in (*self._engines, *(name for name in parts if name not in self._engines)):
+            engine, part = self._engines.get(origin) or self._make(), parts.get(origin, ())
+            said, life = engine.foreseen(part)
+            hits += said
+            if engine.of_vllm or any(record.file or record.role for record in part):
+                lives[origin] = life
+        return hits, _state_of(lives)
 
     def finish(self, source: str) -> Diagnosis:
         """The diagnosis of what was fed: of the log that is worst off, and a note on the others."""
@@ -87,8 +115,11 @@ class Streams:
         """Silent, and no fact in any of them either."""
         return all(engine.empty for engine in self._engines.values())
 
-    def _make(self) -> Diagnosing:
-        return Diagnosing(*self._made_of)
+    def _parts(self, records: Iterable[Record]) -> dict[str, list[Record]]:
+        parts: dict[str, list[Record]] = {}
+        for record in records:
+            parts.setdefault(self._origin(record), []).append(record)
+        return parts
 
     def _origin(self, record: Record) -> str:
         """The log that a record is of. Lines without a prefix go with the one before them: what they are was lost."""
@@ -109,6 +140,17 @@ class Streams:
             else:
                 return next(iter(self._engines.values()))
         return self._engines[origin]
+
+
+def _state_of(lives: Mapping[str, Life]) -> State:
+    """The state of several servers. One that was stopped, or that never began to start, keeps nobody waiting."""
+    states = {origin: life.state for origin, life in lives.items()}
+    starting = any(not states[origin] and life.step for origin, life in lives.items())
+    for wanted in ("dead",) if starting else ("dead", "ready"):
+        for origin, state in states.items():
+            if state == wanted:
+                return State(state, lives[origin].state_line, origin)
+    return State()
 
 
 def _verdicts(found: Mapping[str, Diagnosis]) -> Text:

@@ -159,6 +159,11 @@ class RecordBuilder:
             return None
         return piece
 
+    def unfinished(self) -> list[Record]:
+        """What is open, as if nothing more came; without tracebacks that have not said yet what was raised. It stays open."""
+        records = [_record(each) for each in self._open.values() if each.raised >= 0 or not each.traceback]
+        return sorted(records, key=lambda record: record.first_line)
+
     def flush(self) -> list[Record]:
         """All that is open, in the order of its first line."""
         records = [_record(record) for record in self._open.values()]
@@ -405,7 +410,9 @@ def _unquoted(literal: str) -> str:
 
 
 class LogReader:
-    """Bytes in, records out; secrets are masked unless `redacting` is off. `live`: no record waits for the rest of a paste.
+    """Bytes in, records out; secrets are masked unless `redacting` is off.
+
+    `live`: the log still grows. No record waits for the rest of a paste, and no line for the rest that a terminal broke off.
 
     `beginning` is what the text begins with, as it was before it was pasted.
     """
@@ -415,20 +422,27 @@ class LogReader:
         self._redacting = redacting
         self._lines = LineSplitter()
         self._paste = Paste(live=live)
-        self._wraps = TerminalWraps()
+        self._wraps = None if live else TerminalWraps()
         self._routine = 0
         self._users = UserTexts()
         self._records = RecordBuilder()
 
     def feed(self, chunk: bytes) -> list[Record]:
-        return self._build(self._wraps.join(self._paste.feed(list(self._lines.feed(chunk)))))
+        return self._build(self._joined(self._paste.feed(list(self._lines.feed(chunk)))))
+
+    def unfinished(self) -> list[Record]:
+        """The records that may still grow, as they are; neither they nor a line without its end are finished by that."""
+        return self._records.unfinished()
 
     def flush(self) -> list[Record]:
         last = self._paste.feed(list(self._lines.flush())) + self._paste.flush()
-        done = self._build(self._wraps.join(last) + self._wraps.flush())
+        done = self._build(self._joined(last) + (self._wraps.flush() if self._wraps else []))
         for piece in self._users.flush():
             done += self._records.feed(piece)
         return done + self._records.flush()
+
+    def _joined(self, block: list[RawLine]) -> list[RawLine]:
+        return self._wraps.join(block) if self._wraps else block
 
     def _build(self, block: list[RawLine]) -> list[Record]:
         done: list[Record] = []

@@ -10,9 +10,8 @@ import errno
 import os
 import re
 import sys
-import time
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple, cast
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple, cast, overload
 
 from qvl_doctor.errors import InputError
 
@@ -50,7 +49,7 @@ class open_input:  # noqa: N801 — reads like open(); contextlib would cost mor
     """The input's bytes, decompressed; `-` is standard input. A context manager. Raises InputError."""
 
     def __init__(self, path: str) -> None:
-        self._raw = _standard_input() if path == "-" else _opened(path)
+        self._raw = standard_input() if path == "-" else opened(path)
         self._close = path != "-"
         self._stream = self._raw
 
@@ -64,18 +63,26 @@ class open_input:  # noqa: N801 — reads like open(); contextlib would cost mor
             self._raw.close()
 
 
-def _standard_input() -> BinaryIO:
+def standard_input() -> BinaryIO:
+    """The bytes of standard input. Raises InputError where it is closed."""
     if sys.stdin is None:  # closed by who started this: `qvl-doctor - <&-`
         raise InputError("error.unreadable", path="-", reason=os.strerror(errno.EBADF))
     return sys.stdin.buffer
 
 
-def _opened(path: str) -> BinaryIO:
+@overload
+def opened(path: str) -> BinaryIO: ...
+@overload
+def opened(path: str, *, missing: bool) -> BinaryIO | None: ...
+def opened(path: str, *, missing: bool = False) -> BinaryIO | None:
+    """The file's bytes. Raises InputError; with `missing`, a file that is not there is None."""
     try:
         if os.path.isdir(path):
             raise InputError("error.directory", path=path)
         return open(path, "rb")
     except FileNotFoundError:
+        if missing:
+            return None
         raise InputError("error.missing", path=path) from None
     except PermissionError:
         raise InputError("error.permission", path=path) from None
@@ -98,11 +105,13 @@ def _decompressed(stream: BinaryIO) -> BinaryIO:
     return stream
 
 
-def read_chunks(stream: BinaryIO, path: str = "-", *, follow: Callable[[], bool] | None = None) -> Iterator[bytes]:
-    """The stream's bytes as they come. With `follow`, waits at the end of a growing file and yields b"" while idle.
+def is_packed(chunk: bytes) -> bool:
+    """Whether an input that begins so is compressed in a way that is undone here."""
+    return chunk.startswith((_GZIP, _ZSTD))
 
-    `follow` says whether to go on waiting. Raises InputError where the bytes turn out to be damaged or binary.
-    """
+
+def read_chunks(stream: BinaryIO, path: str = "-") -> Iterator[bytes]:
+    """The stream's bytes as they come. Raises InputError where they turn out to be damaged or binary."""
     read = getattr(stream, "read1", stream.read)
     first = True
     while True:
@@ -115,13 +124,9 @@ def read_chunks(stream: BinaryIO, path: str = "-", *, follow: Callable[[], bool]
                 raise
             raise InputError("error.damaged", path=path, reason=str(error)) from None
         if not chunk:
-            if follow is None or not follow():
-                return
-            yield b""
-            time.sleep(0.1)
-            continue
+            return
         if first:
-            _refuse(chunk, path)
+            refuse(chunk, path)
         first = False
         yield chunk
 
@@ -140,7 +145,7 @@ def read_text(path: str, most: int) -> str:
     return data.removeprefix(codecs.BOM_UTF8).decode(_utf16(data[:4096]) or "utf-8", "replace")
 
 
-def _refuse(chunk: bytes, path: str) -> None:
+def refuse(chunk: bytes, path: str) -> None:
     """Raises InputError where an input does not begin as a text: what it is instead, if that is known."""
     if chunk.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         if chunk[30:].startswith(BUNDLE.encode()):

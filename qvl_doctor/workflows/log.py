@@ -13,13 +13,14 @@ from qvl_doctor.logs.gate import refusal
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import open_input, read_chunks
 from qvl_doctor.messages import both
-from qvl_doctor.model import NOTHING, Diagnosis, Facts, Hit, Rule, Text, fact_number, fact_text
+from qvl_doctor.model import NOTHING, Diagnosis, Facts, Rule, Text, fact_number, fact_text
 from qvl_doctor.workflows.advice import advised
 
 if TYPE_CHECKING:
     from qvl_doctor.launch.command import Command
     from qvl_doctor.machine.export import Environment
     from qvl_doctor.sizing.case import Known
+    from qvl_doctor.workflows.following import Following
 
 
 class Beside(NamedTuple):
@@ -44,15 +45,15 @@ def diagnose(
     rules: Sequence[Rule] = (),
     ignore: Collection[str] = (),
     redacting: bool = True,
-    follow: Callable[[list[Hit]], None] | None = None,
+    follow: Following | None = None,
     tap: Callable[[bytes], None] | None = None,
 ) -> Diagnosis:
     """The diagnosis of a file; `-` is standard input. `rules` are the shipped ones where none are given.
 
-    `follow` waits for more at the end of the file until an interrupt, and is told what rules say meanwhile. `tap` gets
-    the bytes as they come. Raises InputError for what cannot be read, or is no vLLM log.
+    `follow` waits for more at its end, as it says. `tap` gets the bytes as they come. Raises InputError for what cannot
+    be read, or is no vLLM log.
     """
-    engine = Streams(rules or rulebook.shipped(packed=True), beside.packages)
+    engine = Streams(rules or rulebook.shipped(packed=True), beside.packages, live=follow is not None)
     damage = read(path, engine, redacting=redacting, follow=follow, tap=tap)
     found = judged(engine, path, beside, ignore)
     return found._replace(not_checked=(*found.not_checked, both(damage.key, **damage.values))) if damage else found
@@ -80,7 +81,7 @@ def read(
     engine: Streams,
     *,
     redacting: bool = True,
-    follow: Callable[[list[Hit]], None] | None = None,
+    follow: Following | None = None,
     tap: Callable[[bytes], None] | None = None,
 ) -> InputError | None:
     """Feeds a file to the engine. Returns what ended the reading early, where enough was read to say something.
@@ -89,20 +90,20 @@ def read(
     """
     reader = LogReader(redacting=redacting, live=follow is not None)
     damage = None
-    with open_input(path) as stream:
-        try:
-            for chunk in read_chunks(stream, path, follow=(lambda: True) if follow else None):
-                if tap:
-                    tap(chunk)
-                hits = engine.feed(reader.feed(chunk) if chunk else reader.flush())
-                if follow:
-                    follow(hits)
-        except KeyboardInterrupt:
-            if not follow:
-                raise
-        except InputError as error:
-            damage = error
-        engine.feed(reader.flush())
+    try:
+        if follow:
+            from qvl_doctor.workflows import following
+
+            following.feed(path, reader, engine, follow)
+        else:
+            with open_input(path) as stream:
+                for chunk in read_chunks(stream, path):
+                    if tap:
+                        tap(chunk)
+                    engine.feed(reader.feed(chunk))
+    except InputError as error:
+        damage = error
+    engine.feed(reader.flush())
     refused = refusal(reader.beginning, silent=engine.silent, empty=engine.empty)
     if refused is not None:
         raise damage or InputError(refused.key, path=path, program=refused.program)

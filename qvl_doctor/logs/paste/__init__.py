@@ -29,7 +29,7 @@ _SPARING = frozenset((tags, entities, quotes, percents, cells, escapes, joins, m
 
 
 class Paste:
-    """Lines in, lines out as the server wrote them. With `live`, nothing is held back.
+    """Lines in, lines out as the server wrote them. With `live`, nothing is held back: what came so far shows the steps.
 
     The lines keep the numbers that they have in the input, unless line ends were lost or the newest line came first:
     then they are counted as they come out, because a later line must have a greater number.
@@ -41,27 +41,38 @@ class Paste:
         self._size = 0
         self._steps: list[Undo] | None = None
         self._ahead = 0
+        self._due = 0
+        self._so_far: list[Undo] = []
 
     def feed(self, block: list[RawLine]) -> list[RawLine]:
         """The lines that are ready."""
         if self._steps is not None:
             return self._counted(_after(self._steps, block), len(block)) if self._steps or self._ahead else block
         self._held += block
-        self._size += sum([len(line.text) for line in block])
-        return self._release(whole=False) if self._live or self._size > HEAD else []
+        self._size += sum([len(line.text) + 1 for line in block])
+        if self._live:
+            return self._passed(block)
+        return self._release(whole=False) if self._size > HEAD else []
 
     def flush(self) -> list[RawLine]:
         """What was held back: the whole text, if it is short."""
-        return self._release(whole=True) if self._held else []
+        return self._release(whole=True) if self._held and not self._live else []
 
     def _release(self, *, whole: bool) -> list[RawLine]:
         held, self._held = self._held, []
-        lines, steps = undone(held)
-        if not self._live:
-            self._steps = steps
+        lines, self._steps = undone(held)
         last = reversal(_text(lines)) if whole else None
         lines = last(lines) if last else lines
         return self._counted(lines, len(held), reordered=last is not None)
+
+    def _passed(self, block: list[RawLine]) -> list[RawLine]:
+        """The block after the steps that the text so far shows a need for; each time it has doubled they are looked for again."""
+        if self._size >= self._due:
+            self._due = 2 * self._size
+            self._so_far = undone(self._held)[1]
+        if self._size > _SHOWN:
+            self._steps, self._held = self._so_far, []
+        return self._counted(_after(self._so_far, block), len(block))
 
     def _counted(self, lines: list[RawLine], count: int, *, reordered: bool = False) -> list[RawLine]:
         """The lines with numbers that grow. `count` is how many there were in the input."""
