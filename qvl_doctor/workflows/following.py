@@ -100,7 +100,7 @@ class _Ear:
         self._times: dict[tuple[str, str], int] = {}
         #: The first lines of records that may still grow and were told of: they come again when they are finished.
         self._early: set[int] = set()
-        self._state = ""
+        self._state = State()
 
     def hear(self, hits: Iterable[Hit], *, unfinished: bool = False) -> None:
         told = self._early
@@ -125,9 +125,9 @@ class _Ear:
             self._tell(said)
 
     def see(self, state: State) -> None:
-        if state.name and state.name != self._state:
+        if state.name and _is_new(state, self._state):
             self._tell(Said(state.name, state.line, state.origin))
-        self._state = state.name
+        self._state = state
 
 
 class _Goal:
@@ -139,10 +139,15 @@ class _Goal:
         self._since = 0.0
 
     def reached(self, state: State, now: float, quiet: float, *, drained: bool) -> bool:
-        if state.name != self._state.name:
+        if _is_new(state, self._state):
             self._since = now
         self._state = state
         if state.name not in self._ends:
             return False
         silence, while_ = _SETTLED_S[state.name]
         return quiet >= silence or (drained and now - self._since >= while_)
+
+
+def _is_new(state: State, before: State) -> bool:
+    """Whether a server is not as before: each death is one of its own, and every answer says again that it is ready."""
+    return state != before if state.name == before.name == DEAD else state.name != before.name

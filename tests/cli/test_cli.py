@@ -158,26 +158,6 @@ def test_ctrl_c_ends_cleanly() -> None:
     assert b"Traceback" not in errors
 
 
-def test_follow_tells_what_it_sees_and_reports_at_the_end(fixtures: Path, tmp_path: Path) -> None:
-    path = tmp_path / "growing.log"
-    lines = (fixtures / FAILED).read_text(encoding="utf-8").splitlines(keepends=True)
-    path.write_text("".join(lines[:10]), encoding="utf-8")
-    with subprocess.Popen(
-        command("logs", "--follow", path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        time.sleep(0.7)
-        with path.open("a", encoding="utf-8") as file:
-            file.writelines(lines[10:])
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=20)
-    assert first.startswith("line ")
-    assert "LoRA rank 64" in first + rest
-    assert "Traceback" not in errors
-    assert process.returncode == 1
-
-
 def test_output_file_is_whole_or_not_there(fixtures: Path, tmp_path: Path) -> None:
     target = tmp_path / "report.json"
     assert run("logs", "--format", "json", "--output", target, fixtures / FAILED).returncode == 1
@@ -253,6 +233,7 @@ def test_both_ways_read_options_alike(monkeypatch: pytest.MonkeyPatch) -> None:
         ["logs", "--ignore", "one", "--ignore=two", "--rules", "dir", "--override", "a"],
         ["logs", "--pip", "pip.txt", "--follow", "--quiet", "--no-color", "--no-redact", "a"],
         ["logs", "-q", "-", "--fail-on", "never"],
+        ["logs", "--follow", "--until", "ready", "--timeout=600", "-"],
     ]
     for arguments in calls:
         quick = read_quickly(with_command(arguments))
@@ -268,6 +249,7 @@ def test_both_ways_read_options_alike(monkeypatch: pytest.MonkeyPatch) -> None:
         ["logs", "--help"],
         ["logs", "--format"],
         ["logs", "--format", "pdf", "a"],
+        ["logs", "--follow", "--until", "noon", "a"],
         ["logs", "--nope", "a"],
         ["rules", "list"],
         [],
