@@ -22,6 +22,8 @@ from qvl_doctor.logs.source import CHUNK, is_packed, opened, refuse, standard_in
 
 #: How often a file is looked at in the beginning, and how seldom after seconds without a change.
 _SOON_S, _SELDOM_S = 0.005, 0.03
+#: So much of what was read is remembered, to see whether it is still there.
+_TAIL = 64
 
 
 class Growing:
@@ -107,7 +109,7 @@ class _File(Growing):
         self._file = opened(path, missing=True) if self._named else None
         self._descriptor = self._file.fileno() if self._file else descriptor
         self._at = 0 if descriptor is None else os.lseek(descriptor, 0, os.SEEK_CUR)
-        self._last = b"\n"
+        self._tail = b""
         self._changed = time.monotonic()
 
     @property
@@ -131,18 +133,34 @@ class _File(Growing):
         if self._descriptor is None:
             return self._reopened()
         data = os.read(self._descriptor, CHUNK)
-        if not data and os.fstat(self._descriptor).st_size < self._at:
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-            self._at = 0
-            return self._line_end() or self._more()
+        if self._rewritten() if data else os.fstat(self._descriptor).st_size < self._at:
+            return self._begun_again()
         if not data and self._named and self._replaced():
             # What the writer still said to the old file comes first.
             data = os.read(self._descriptor, CHUNK)
             if not data:
                 return self._reopened()
         self._at += len(data)
-        self._last = data[-1:] or self._last
+        self._tail = (self._tail + data)[-_TAIL:]
         return data
+
+    def _rewritten(self) -> bool:
+        """Whether it was truncated and has grown beyond where we were since: what was read last is not there any more.
+
+        Zeros are there where its writer goes on at the old place: what is new comes after them.
+        """
+        if not self._tail or not hasattr(os, "pread"):
+            return False
+        there = os.pread(self._descriptor or 0, len(self._tail), self._at - len(self._tail))
+        if not any(there):
+            self._tail = b""
+        return bool(self._tail) and there != self._tail
+
+    def _begun_again(self) -> bytes:
+        ended = self._line_end()
+        os.lseek(self._descriptor or 0, 0, os.SEEK_SET)
+        self._at = 0
+        return ended or self._more()
 
     def _replaced(self) -> bool:
         """Whether the name belongs to another file by now. Between two files it may belong to none for a moment."""
@@ -168,7 +186,7 @@ class _File(Growing):
 
     def _line_end(self) -> bytes:
         """Ends the line that the old content left open, so that it is not read as one with the first of the new content."""
-        ended, self._last = self._last == b"\n", b"\n"
+        ended, self._tail = not self._tail or self._tail.endswith(b"\n"), b""
         return b"" if ended else b"\n"
 
     def close(self) -> None:

@@ -125,6 +125,28 @@ def test_a_file_is_followed_through_rotation(rotate: Callable[[Path], None], tmp
         assert source.wait(0) == b""
 
 
+def test_a_file_that_was_truncated_and_filled_between_two_looks(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"one\n")
+    with closing(growing(str(path))) as source:
+        assert next_of(source) == b"one\n"
+        path.write_bytes(b"two\nthree\n")
+        assert next_of(source) == b"two\nthree\n"
+
+
+def test_a_writer_that_goes_on_at_the_old_place_after_a_truncation(tmp_path: Path) -> None:
+    """As `vllm serve > log` does: the file then begins with zeros."""
+    path = tmp_path / "log"
+    with path.open("wb", buffering=0) as file, closing(growing(str(path))) as source:
+        file.write(b"one\n")
+        assert next_of(source) == b"one\n"
+        os.truncate(path, 0)
+        file.write(b"two\n")
+        assert next_of(source).lstrip(b"\0") == b"two\n"
+        file.write(b"three\n")
+        assert next_of(source) == b"three\n"
+
+
 def test_what_was_written_to_the_old_file_is_not_lost(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"one\n")
