@@ -18,6 +18,7 @@ DOCUMENTS = (
         "docs/api.md",
         "docs/architecture.md",
         "docs/check.md",
+        "docs/follow.md",
         "docs/manifest.md",
         "docs/new-release.md",
         "docs/releasing.md",
