@@ -16,7 +16,7 @@ from qvl_doctor.diagnose.besides import Besides
 from qvl_doctor.diagnose.derived import derive
 from qvl_doctor.diagnose.judging import Observed, judge, so_far
 from qvl_doctor.diagnose.life import Life
-from qvl_doctor.diagnose.matching import Matcher
+from qvl_doctor.diagnose.matching import Matcher, thinned
 from qvl_doctor.diagnose.refusals import Refusals
 from qvl_doctor.diagnose.unrecognized import FailureLog, complaint_of, finding_of_line
 from qvl_doctor.diagnose.verdict import concluded, verdict_of
@@ -43,7 +43,7 @@ from qvl_doctor.model import (
 if TYPE_CHECKING:
     from qvl_doctor.launch.pasted import Pasted
 
-MAX_HITS = 5000
+MAX_HITS = 1000
 MAX_UNPLACED = 400
 #: What is logged so is not looked at again.
 QUIET = frozenset(("WARNING", "INFO", "DEBUG", "TRACE"))
@@ -87,6 +87,15 @@ class _Watch:
         phase = self.timeline.feed(record, mark)
         self.reached = phase or self.reached
         return phase
+
+    def keep(self, hits: Iterable[Hit]) -> None:
+        """Adds hits. Of very many those in the middle are only counted, and their exceptions forgotten."""
+        self.hits += hits
+        if len(self.hits) > MAX_HITS:
+            kept = thinned(self.hits)
+            gone = {id(hit.record) for hit in self.hits} - {id(hit.record) for hit in kept}
+            self.failures.forget(gone)
+            self.hits = kept
 
     def observed(self, known: Facts) -> Observed:
         life = self.life
@@ -236,8 +245,7 @@ class Diagnosing:
             self._watch.unplaced += [
                 record for record in batch if record.level not in QUIET and id(record) not in placed
             ]
-        room = MAX_HITS - len(self._watch.hits)
-        self._watch.hits += hits[: max(0, room)]
+        self._watch.keep(hits)
         return self._counting(hits, self._watch.life) if self._live else hits
 
     def _counting(self, hits: list[Hit], life: Life) -> list[Hit]:

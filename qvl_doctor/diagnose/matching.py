@@ -8,7 +8,7 @@ one substring test a batch. Patterns of the shipped rules are compiled by `re`; 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qvl_doctor.diagnose.conditions import values_hold
@@ -17,6 +17,8 @@ from qvl_doctor.observations import proof
 
 TIME_LIMIT_S = 0.1
 _MAX_EVIDENCE = 4
+#: So many hits of a rule are kept at either end where there are very many.
+_FEW = 50
 _NAMES = re.compile(r"\w+(?:\|\w+)*")
 
 
@@ -123,6 +125,24 @@ class Matcher:
         if _NAMES.fullmatch(pattern):  # `ValueError|KeyError`, as most are, needs no pattern of its own
             return text.lower() in pattern.lower().split("|")
         return self._pattern(pattern, own).fullmatch(text) is not None
+
+
+def thinned(hits: Sequence[Hit]) -> list[Hit]:
+    """Of each rule the first and the last hits; the last of the first ones stands for all between them (`times`).
+
+    The first show how it began, and the last whether it still goes on.
+    """
+    of_rule: dict[str, list[int]] = {}
+    for place, hit in enumerate(hits):
+        of_rule.setdefault(hit.rule.id, []).append(place)
+    kept: dict[int, Hit] = {}
+    for places in of_rule.values():
+        gone = places[_FEW:-_FEW]
+        kept |= {place: hits[place] for place in (places if not gone else places[:_FEW] + places[-_FEW:])}
+        if gone:
+            stands = places[_FEW - 1]
+            kept[stands] = hits[stands]._replace(times=sum(hits[place].times for place in (stands, *gone)))
+    return [kept[place] for place in sorted(kept)]
 
 
 def _searched(record: Record) -> str:

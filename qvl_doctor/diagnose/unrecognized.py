@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from qvl_doctor.diagnose.life import Life
 from qvl_doctor.messages import both
@@ -47,9 +47,10 @@ _BODY = re.compile(r'"message": ?"((?:[^"\\]|\\.){1,1000})"')
 
 
 class FailureLog:
-    """Exceptions in the order they came, grouped into chains; bounded, because a crash loop repeats itself."""
+    """Exceptions in the order they came, grouped into chains; bounded: of very many the first and the last stay."""
 
     LIMIT = 200
+    LONGEST = 20
 
     def __init__(self) -> None:
         self.chains: list[list[Record]] = []
@@ -62,12 +63,19 @@ class FailureLog:
             return  # its process went on, whatever it shows
         chain = self._last.get(record.process)
         if record.chained and chain is not None:
-            chain.append(record)
+            if len(chain) < self.LONGEST:
+                chain.append(record)
             return
-        if len(self.chains) < self.LIMIT:
-            chain = [record]
-            self.chains.append(chain)
-            self._last[record.process] = chain
+        if len(self.chains) >= self.LIMIT:
+            del self.chains[self.LIMIT // 2]
+        if len(self._last) >= self.LIMIT:
+            self._last.clear()
+        self._last[record.process] = chain = [record]
+        self.chains.append(chain)
+
+    def forget(self, records: Collection[int]) -> None:
+        """Drops the chains with one of these records, which a rule knows; they are given by their ids."""
+        self.chains = [chain for chain in self.chains if not any(id(record) in records for record in chain)]
 
 
 def first_unknown(

@@ -46,7 +46,7 @@ class Program(NamedTuple):
 
 
 @contextmanager
-def following(*arguments: str | Path) -> Iterator[Program]:
+def following(*arguments: str | Path, too_long_s: float = TOO_LONG_S) -> Iterator[Program]:
     process = subprocess.Popen(
         [*DOCTOR, "logs", "--follow", *map(str, arguments)],
         stdin=subprocess.PIPE,
@@ -55,7 +55,7 @@ def following(*arguments: str | Path) -> Iterator[Program]:
         encoding="utf-8",
         env={**plain_environment(), "COLUMNS": "80"},
     )
-    timer = threading.Timer(TOO_LONG_S, process.kill)
+    timer = threading.Timer(too_long_s, process.kill)
     timer.start()
     try:
         with process:
@@ -132,6 +132,54 @@ def test_a_reader_that_went_away_ends_it_quietly(fixtures: Path) -> None:
         assert program.process.wait() == OK
         assert program.process.stderr is not None
         assert program.process.stderr.read() == ""
+
+
+def serving(blocks: int, first: int) -> Iterator[str]:
+    """What a server writes for days, in blocks of 0.1 MB: answers, statistics, refusals with tracebacks, warnings."""
+    for block in range(first, first + blocks):
+        lines = []
+        for number in range(block * 600, block * 600 + 600):
+            clock = f"12-01 {number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}"
+            lines.append(
+                f'(APIServer pid=1) INFO:     10.0.0.{number % 250}:{number % 60000} - "POST /v1/chat/completions'
+            )
+            lines[-1] += ' HTTP/1.1" 200 OK\n' if number % 3 else f'?id={number} HTTP/1.1" 400 Bad Request\n'
+            if number % 5 == 0:
+                lines.append(
+                    f"(APIServer pid=1) INFO {clock} [loggers.py:123] Engine 000: Avg prompt throughput: {number}\n"
+                )
+            if number % 7 == 0:
+                head = f"(APIServer pid=1) ERROR {clock} [serving_chat.py:257] "
+                lines.append(f"{head}Traceback (most recent call last):\n")
+                lines.append(
+                    f'{head}  File "/v/vllm/entrypoints/chat_utils.py", line {number % 900}, in parse_{number}\n'
+                )
+                lines.append(f"{head}ValueError: At most 1 image(s) may be provided in one prompt; this is {number}.\n")
+            if number % 11 == 0:
+                lines.append(f"(APIServer pid=1) WARNING {clock} [x{number}.py:{number}] thing {number} is odd\n")
+            if number % 13 == 0:
+                lines.append(f"Worker_{number} said: StrangeError{number}: of number {number}\n")
+        yield "".join(lines)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads the size of a process from /proc")
+def test_days_of_serving_take_no_more_memory(fixtures: Path) -> None:
+    healthy = (fixtures / HEALTHY).read_text(encoding="utf-8")
+    up = healthy[: healthy.index("Application startup complete") + 40]
+    sizes = []
+    with following("--quiet", "-", too_long_s=200) as program:
+        program.write(up)
+        for part in range(3):
+            for block in serving(blocks=40, first=part * 40):
+                program.write(block)
+            status = Path(f"/proc/{program.process.pid}/status").read_text(encoding="ascii")
+            sizes.append(int(status.partition("VmRSS:")[2].split()[0]) / 1024)
+        code, rest, said = program.ended()
+    assert (code, said) == (OK, "")
+    assert rest.startswith("✓ HEALTHY")
+    assert sizes[-1] < 80, sizes
+    assert sizes[-1] - sizes[0] < 6, sizes
 
 
 # ---- In this process: the codes of --until, what is refused
