@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from program import RULES, run_text
 from qvl_doctor.cli import completing, exit_codes, inputs, options
 from qvl_doctor.cli.bundle import _check_here, _limit, _shown
 from qvl_doctor.cli.check import _probes
-from qvl_doctor.cli.logs import _follower, _progress
+from qvl_doctor.cli.following import _teller
+from qvl_doctor.cli.logs import _progress
 from qvl_doctor.errors import UsageError
 from qvl_doctor.machine import PROBES
 from qvl_doctor.memory import gpus
 from qvl_doctor.messages import both, say
-from qvl_doctor.model import Condition, Hit, Line, Record
+from qvl_doctor.workflows.following import Said
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -204,28 +206,44 @@ def test_inputs_that_cannot_go_together(words: tuple[str, ...], key: str, fixtur
 # ---- A log that grows
 
 
-def hit(rule: str, message: str = "said", *, record: bool = True) -> Hit:
-    found = next(each for each in RULES if each.id == rule)
-    shown = Record((Line(7, message),), message)
-    return Hit(found, Condition(), shown if record else None, {}, ())
+SAID = Said("finding", 7, "", "http-500", "notice", "said", 1)
 
 
-def followed(form: str, *hits: Hit, capsys: pytest.CaptureFixture[str]) -> str:
-    tell = _follower(options.LogsOptions(report=options.ReportOptions(form)), "en")
-    for each in hits:
-        tell([each])
-    return capsys.readouterr().out
+def followed(form: str, *said: Said, quiet: bool = False, lang: str = "en") -> str:
+    out = io.StringIO()
+    tell = _teller(options.LogsOptions(report=options.ReportOptions(form, quiet=quiet)), lang, out)
+    for each in said:
+        tell(each)
+    return out.getvalue()
 
 
-def test_a_rule_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
-    one, other = hit("http-500"), hit("tool-parser-missing", "x" * 161)
-    told = followed("console", one, one, other, hit("prompt-too-long", record=False), capsys=capsys)
-    assert told == f"line 7: http-500: said\nline 7: tool-parser-missing: {'x' * 160}\n"
+def test_what_is_told_while_a_log_grows() -> None:
+    assert followed("console", SAID, SAID._replace(line=90, times=10)) == (
+        "line 7: http-500 (notice): said\nline 90: http-500: 10 times by now\n"
+    )
+    assert followed("console", SAID._replace(origin="a/b", severity="fatal", text="x" * 161)) == (
+        f"line 7, a/b: http-500 (fatal): {'x' * 160}\n"
+    )
+    assert followed("console", Said("ready", 8), Said("dead", 9, "a")) == (
+        "line 8: the server is ready\nline 9, a: the server died\n"
+    )
+    assert (
+        followed("console", SAID, Said("dead", 9), lang="zh")
+        == "第 7 行：http-500（提示）：said\n第 9 行：服务已终止\n"
+    )
 
 
-@pytest.mark.parametrize("form", ["json", "jsonl", "markdown"])
-def test_a_report_that_a_program_reads_comes_alone(form: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert followed(form, hit("http-500"), capsys=capsys) == ""
+def test_events_say_what_there_is_to_say() -> None:
+    told = followed("jsonl", SAID._replace(text="x" * 161), Said("dead", 9, "a"))
+    assert [json.loads(line) for line in told.splitlines()] == [
+        {"event": "finding", "line": 7, "rule": "http-500", "severity": "notice", "text": "x" * 160, "times": 1},
+        {"event": "dead", "line": 9, "origin": "a"},
+    ]
+
+
+@pytest.mark.parametrize(("form", "quiet"), [("json", False), ("markdown", False), ("jsonl", True), ("console", True)])
+def test_a_report_that_comes_alone(form: str, *, quiet: bool) -> None:
+    assert followed(form, SAID, Said("dead", 9), quiet=quiet) == ""
 
 
 class Terminal(io.StringIO):
