@@ -241,6 +241,12 @@ def renamed_flag(name: str) -> Renamed | None:
     return Renamed(found["now"], found.get("value", "")) if found else None
 
 
+def flag_of_others(name: str) -> Renamed | None:
+    """The flag of vLLM for what another server or library calls `name`; `value` is a form to put the {value} into."""
+    found = table("traps")["flags_of_others"].get(name.replace("_", "-"))
+    return Renamed(found["now"], found.get("value", "")) if found else None
+
+
 def flags() -> tuple[str, ...]:
     """Every flag that any release has had."""
     return tuple(table("flags")["flags"])

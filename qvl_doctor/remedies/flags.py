@@ -42,7 +42,8 @@ def refused_flag(values: Values, facts: Facts) -> Values | None:
     elsewhere (this release has it: another command was asked), misspelt (`near` is a flag), unknown, dashed (it begins
     with a dash that is no hyphen; `near` is right), or word (no flag at all, but `word`). `flag` is the flag, `value`
     the word behind it and `bare` whether there is none, `gone` all flags to take away, `others` those besides the
-    first. Where a flag took its place: `new_flag` and, unless it is `bare`, `new_value`.
+    first. `near_value` is the value in the form that `near` takes. Where a flag took its place: `new_flag` and, unless
+    it is `bare`, `new_value`.
     """
     words = values.get("arguments", "")[:_MAX_TEXT].split()[:_MAX_WORDS]
     if not words:
@@ -59,7 +60,7 @@ def refused_flag(values: Values, facts: Facts) -> Values | None:
         "gone": " ".join([flag, *others]),
         "others": ", ".join(others),
     }
-    return _named(**{**found, **_fate(flag, _release(facts)), **_replacement(flag, value, _release(facts))})
+    return _named(**{**found, **_fate(flag, value, _release(facts)), **_replacement(flag, value, _release(facts))})
 
 
 def json_from_pairs(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
@@ -116,14 +117,17 @@ def _without_flag(words: list[str]) -> Values:
     return {"fate": "word", "word": words[0][:80]}
 
 
-def _fate(flag: str, have: str) -> dict[str, str]:
+def _fate(flag: str, value: str, have: str) -> dict[str, str]:
     base = flag.partition(".")[0]
     span = knowledge.flag(base) or (
         knowledge.flag("--" + base.removeprefix("--no-")) if base.startswith("--no-") else None
     )
     if span is None:
+        if theirs := knowledge.flag_of_others(flag):
+            formed = theirs.value.replace("{value}", value) if value and "=" not in value else value
+            return {"fate": "misspelt", "near": theirs.flag, "near_value": formed or value}
         near = _near(flag)
-        return {"fate": "misspelt", "near": near} if near else {"fate": "unknown"}
+        return {"fate": "misspelt", "near": near, "near_value": value} if near else {"fate": "unknown"}
     if span.last and (not have or satisfies(have, f">{span.last}")):
         return {"fate": "gone", "last": span.last}
     came = release(span.first) or ()

@@ -308,6 +308,16 @@ def test_a_flag_that_took_the_place_of_another_overlaps_it_or_follows() -> None:
         assert satisfies(following, f">={flag.first}"), name
 
 
+def test_a_flag_of_others_is_none_of_vllms_and_stands_for_one_that_every_release_has_or_will_have() -> None:
+    for name in table("traps")["flags_of_others"]:
+        assert knowledge.flag(name) is None, name
+        theirs = knowledge.flag_of_others(name)
+        assert theirs, name
+        flag = knowledge.flag(theirs.flag.replace("--no-", "--"))
+        assert flag, theirs.flag
+        assert not flag.last, theirs.flag
+
+
 def test_a_bare_flag_turns_into_one_with_a_value() -> None:
     assert knowledge.renamed_flag("--disable-mm-preprocessor-cache") == ("--mm-processor-cache-gb", "0")
     assert knowledge.renamed_flag("--cuda_graph_sizes") == ("--cudagraph-capture-sizes", "")

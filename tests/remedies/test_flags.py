@@ -107,6 +107,21 @@ def test_a_dash_is_no_hyphen() -> None:
     assert fate("\u2014tensor-parallel-size 2")["near"] == "--tensor-parallel-size"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "near", "value"),
+    [
+        ("--torch-dtype float16", "--dtype", "float16"),
+        ("--max_batch_size 8", "--max-num-seqs", "8"),
+        ("--lora-path /data/a", "--lora-modules", "adapter=/data/a"),
+        ("--lora-path sql=/data/a", "--lora-modules", "sql=/data/a"),
+        ("--disable-cuda-graph", "--enforce-eager", None),
+    ],
+)
+def test_the_flag_of_another_server_is_named_as_vllm_names_it(arguments: str, near: str, value: str | None) -> None:
+    found = fate(arguments)
+    assert (found["fate"], found["near"], found.get("near_value")) == ("misspelt", near, value)
+
+
 def test_a_word_behind_a_switch_is_no_flag() -> None:
     assert fate("True") == {"fate": "word", "word": "True"}
 
