@@ -30,7 +30,7 @@ _SURROUNDINGS = re.compile(
     r"(?:OS|IO|FileNotFound|FileExists|Permission|Connection\w*|Timeout|HTTP|URL|BrokenPipe|EOF|Memory|OutOfMemory|NotADirectory"
     r"|\w*HTTP\w*|\w*Hub\w*|CalledProcess)Error$|Timeout$"
 )
-_OUT_OF_MEMORY = re.compile(r"out of memory|OutOfMemory|MemoryError|OOM\b|No space left|Connection refused")
+_OUT_OF_MEMORY = re.compile(r"out of memory|OutOfMemory|MemoryError|OOM\b|No space left|Connection refused|getpwuid")
 #: A place in a message, as vLLM writes it.
 _PLACE = re.compile(r"(?<![\w/])(\w{1,80}\.py):(\d{1,6}):(\w{1,80})")
 #: What a package's own code is known by; what is neither is the user's.
@@ -70,8 +70,8 @@ def leads_of(chain: Sequence[Record], facts: Facts) -> tuple[Lead, ...]:
 
 
 def _by_words(record: Record, release: str, facts: Facts) -> Iterator[Lead]:
-    if record.message.count(" --") > _MOST_NAMED:
-        return  # it quotes a command
+    if record.message.count(" --") > _MOST_NAMED or "unexpected keyword argument" in record.message:
+        return  # it quotes a command, or is about code of two releases and not about a value
     said = _DUMP.split(record.message.replace('\\"', '"'))[0][:_MOST_TEXT]
     if not record.exception:
         said = said[:_MOST_LINE]  # what people write goes on about other things
@@ -133,7 +133,7 @@ def lead_of(feature: Feature, frame: Frame, facts: Facts) -> Lead | None:
         settings = (*map(_written, flags.items()), *(f"{name}={value}" for name, value in way.env.items()))
     removes = any(value is None for value in way.flags.values())
     key = "leads.frame_remove" if removes else _FRAME[feature.direction]
-    where = f"{frame.file.rpartition('/')[2][-80:]}:{frame.line} {frame.function[:80]}"
+    where = f"{_path(frame).rpartition('/')[2][-80:]}:{frame.line} {frame.function[:80]}"
     text = {
         lang: say(key, lang, feature=feature.name[lang], where=where, shown=_quoted(settings)) for lang in LANGUAGES
     }
@@ -246,8 +246,12 @@ def _quoted(settings: Sequence[str]) -> str:
 
 
 def _place(frame: Frame) -> str:
-    return f"{frame.file}:{frame.function}"
+    return f"{_path(frame)}:{frame.function}"
 
 
 def _is_vllm(frame: Frame) -> bool:
-    return "/vllm/" in frame.file
+    return "/vllm/" in _path(frame)
+
+
+def _path(frame: Frame) -> str:
+    return frame.file.replace("\\", "/")

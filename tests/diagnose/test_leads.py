@@ -51,6 +51,8 @@ def leads(record: Record, known: Facts | None = None) -> list[tuple[str, tuple[s
         # What comes after it is a dump of values.
         ("1 validation error [type=value_error, input_value={'max_num_seqs': 8}]", []),
         ("no such widget in VllmConfig(max_num_seqs=8)", []),
+        # Code of two releases.
+        ("Widgets.__init__() got an unexpected keyword argument 'limit_mm_per_prompt'", []),
         # Words in a row that name nothing.
         ("the number of guests exceeds the chairs in the kitchen", []),
         ("Attention! The backend of the theater is locked.", []),
@@ -152,6 +154,13 @@ def test_the_feature_of_a_frame(places: Sequence[str], known: dict[str, str], se
     assert leads(raised("a widget broke", *places), facts(**known)) == ([("frame", settings)] if settings else [])
 
 
+def test_a_path_of_windows_is_a_path() -> None:
+    frame = Frame(r"D:\env\Lib\site-packages\vllm\v1\spec_decode\eagle.py", 7, "propose")
+    (lead,) = leads_of([raised("a widget broke")._replace(frames=(frame,))], {})
+    assert lead.settings == ("--speculative-config",)
+    assert "(eagle.py:7 propose)" in lead.text["en"]
+
+
 def test_code_of_the_user_below_a_feature_owns_what_fails_in_it() -> None:
     record = raised("a widget broke", "vllm/plugins/__init__.py:load_plugins_by_group")
     assert leads(record) == [("frame", ("VLLM_PLUGINS=",))]
@@ -195,7 +204,8 @@ def test_what_the_surroundings_did_says_nothing_of_a_feature(exception: str) -> 
 
 
 def test_memory_that_ran_out_says_nothing_of_where() -> None:
-    for exception, message in (("torch.OutOfMemoryError", "x"), ("RuntimeError", "CUDA error: out of memory")):
+    ran_out = [("torch.OutOfMemoryError", "x"), ("RuntimeError", "CUDA error: out of memory")]
+    for exception, message in [*ran_out, ("KeyError", "'getpwuid(): uid not found: 1000'")]:
         assert leads(raised(message, "vllm/lora/peft_helper.py:f", exception=exception)) == []
 
 
