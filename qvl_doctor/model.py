@@ -369,6 +369,10 @@ class Check(NamedTuple):
     rules: tuple[str, ...] = ()
 
 
+#: The kind of what was looked at before anything ran: a command, a manifest, a machine.
+EXAMINED = "examined"
+
+
 class Shown(NamedTuple):
     """What an input shows apart from its findings, as far as verdict and summary depend on it (`diagnose.verdict`).
 
@@ -388,6 +392,10 @@ class Shown(NamedTuple):
     ignored: tuple[Finding, ...] = ()
     #: The pod or container that this is about, where an input holds the logs of several.
     origin: str = ""
+    #: A program around LLM(…) came to its end: nobody stopped a server.
+    worked: bool = False
+    #: Nobody asked what `reason` leaves open: no GPU was named.
+    unasked: bool = False
 
 
 class Diagnosis(NamedTuple):

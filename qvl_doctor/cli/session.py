@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from qvl_doctor.cli.exit_codes import BUG, FOUND, OK, UNKNOWN, UNREADABLE, USAGE, WORST_FIRST
 from qvl_doctor.cli.options import ReportOptions
-from qvl_doctor.diagnose.verdict import EXAMINED, is_death, unread
+from qvl_doctor.diagnose.verdict import is_death, unread
 from qvl_doctor.errors import InputError, ToldError, UsageError
 from qvl_doctor.logs.source import clean
 from qvl_doctor.messages import language, say
-from qvl_doctor.model import SEVERITIES, Diagnosis
+from qvl_doctor.model import EXAMINED, SEVERITIES, Diagnosis
 from qvl_doctor.report.formats import write
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
     limit = SEVERITIES.index("degraded" if fail_on == "unknown" else fail_on)
     if is_death(diagnosis) or any(SEVERITIES.index(finding.severity) <= limit for finding in diagnosis.findings):
         return FOUND
-    uncomputed = diagnosis.kind == EXAMINED and diagnosis.shown.reason is not None
+    shown = diagnosis.shown
+    uncomputed = diagnosis.kind == EXAMINED and shown.reason is not None and not shown.unasked
     return UNKNOWN if uncomputed or (fail_on == "unknown" and diagnosis.verdict == "unknown") else OK
 
 

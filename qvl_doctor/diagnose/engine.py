@@ -340,7 +340,8 @@ def _run(watch: _Watch, shown: Shown, findings: Sequence[Finding]) -> Run:
 def _shown(seen: Observed) -> Shown:
     """How a run went, for the verdict."""
     life = seen.life
-    return Shown("log", life.was_up, life.stopped, phase=seen.phase, stalled_s=life.stalled_s)
+    worked = life.worked and not life.asked
+    return Shown("log", life.was_up, life.stopped, phase=seen.phase, stalled_s=life.stalled_s, worked=worked)
 
 
 def _not_checked(facts: Facts, findings: Sequence[Finding], watch: _Watch) -> tuple[Text, ...]:

@@ -8,8 +8,8 @@ from qvl_doctor.diagnose.derived import derive
 from qvl_doctor.diagnose.judging import Observed, judge
 from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.matching import Matcher
-from qvl_doctor.diagnose.verdict import EXAMINED, concluded
-from qvl_doctor.model import Diagnosis, Facts, Finding, Rule, Seen, Shown
+from qvl_doctor.diagnose.verdict import concluded
+from qvl_doctor.model import EXAMINED, Diagnosis, Facts, Finding, Rule, Seen, Shown
 
 #: What only a log can tell.
 _OF_LOGS = ("ended", "stalled_s")

@@ -11,9 +11,9 @@ from typing import Any
 
 from qvl_doctor.errors import ToldError
 from qvl_doctor.messages import both
-from qvl_doctor.model import UNRECOGNIZED, Diagnosis, Finding, Shown, Text, fact_text
+from qvl_doctor.model import EXAMINED, UNRECOGNIZED, Diagnosis, Finding, Shown, Text, fact_text
 
-EXAMINED, POD = "examined", "pod"
+POD = "pod"
 STALLED_S = 120
 #: Which severity makes which verdict, the worst first.
 _BY_SEVERITY = {"failed": "fatal", "degraded": "degraded"}
@@ -99,7 +99,7 @@ def _summary(shown: Shown, findings: Sequence[Finding]) -> Text:
     if shown.kind == EXAMINED:
         return both("summary.examined_notices", count=len(findings)) if findings else both("summary.examined_healthy")
     if shown.up and shown.stopped:
-        return both("summary.stopped")
+        return both("summary.worked" if shown.worked else "summary.stopped")
     who = "healthy" if shown.up else "pod_ready"
     return both(f"summary.{who}_notices", count=len(findings)) if findings else both(f"summary.{who}")
 

@@ -14,7 +14,7 @@ from qvl_doctor.launch.masking import masked_part, secret
 from qvl_doctor.launch.ranges import refused
 from qvl_doctor.launch.spelling import SMART_QUOTES, merge, plain_values, read_map
 from qvl_doctor.logs.facts import settings
-from qvl_doctor.model import Fact, Record, Seen
+from qvl_doctor.model import Fact, Facts, Record, Seen, fact_map
 from qvl_doctor.observations import names, needed, observe
 from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.redaction.text import redact_value
@@ -64,6 +64,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
 #: What argparse calls the kinds of value that it refuses.
 _KINDS = {"size": "human_readable_int", "size-or-auto": "human_readable_int", "truth": "bool"}
 _YAML = frozenset(("kubernetes", "compose"))
+_PLAIN = (str, int, float)
 _FIELDS = ("flag", "value", "first", "last", "replacement", "expected")
 
 
@@ -121,6 +122,28 @@ def observe_problems(command: Command, problems: Iterable[Problem], release: str
         line = problem.place.line
         key, values = _said(problem, command, release)
         yield observe(key, line, line_of(command, line), **values)
+
+
+def observe_difference(command: Command, logged: Facts, release: str = "") -> Iterable[Record]:
+    """Where a command sets something else than the arguments that a log shows: it is not the one that was started."""
+    shown = {**fact_map(logged, "args"), **({"model": logged["model"].value} if "model" in logged else {})}
+    for name, value in arguments_of(command, release).items():
+        other = shown.get(name)
+        if value is None or other is None or not isinstance(value, _PLAIN) or not isinstance(other, _PLAIN):
+            continue
+        if _compared(value) != _compared(other) and not {"$", "*"} & {str(value)[:1], str(other)[:1]}:
+            flag = "--" + name.replace("_", "-")
+            told = (secret(flag, str(each)) for each in (value, other))
+            yield observe("command_not_the_logged_one", flag=flag, **dict(zip(("asked", "logged"), told, strict=True)))
+
+
+def _compared(value: Any) -> Any:
+    """A value as what is the same however it is spelled: 0.90 and 0.9, True and true."""
+    text = str(value).strip().lower()
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _out_of_range(command: Command, release: str) -> Iterable[Record]:

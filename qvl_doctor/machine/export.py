@@ -108,7 +108,7 @@ def loads(text: str) -> Environment:
         name: Seen({each: facts[each] for each in facts if each in names}, _records(said, name))
         for name, names in listed.items()
     }
-    unlisted = [each for each in said if each.get("probe") not in listed]
+    unlisted = [each for each in said if str(each.get("probe")) not in listed]
     looks[""] = looks.get("", Seen()) | Seen(of_none, _records(unlisted))
     return Environment(
         {name: look for name, look in looks.items() if name or look != Seen()},

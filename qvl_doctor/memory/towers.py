@@ -18,6 +18,8 @@ Config = Mapping[str, Any]
 
 #: No field of any tower is larger.
 _LARGEST = 10**6
+#: Each layer is counted by itself; the deepest tower that is published has 63.
+_MOST_LAYERS = 256
 #: Towers whose patch embedding has a bias.
 _PATCH_BIAS = frozenset({"qwen3", "siglip", "llava_onevision", "intern", "glm4v", "minicpm", "moonvit"})
 
@@ -340,7 +342,10 @@ _MERGERS: Mapping[str, Callable[[VisionShape, Shards], Iterator[Piece]]] = {
 
 def _numbers(section: Config, names: Mapping[str, str], **defaults: int) -> dict[str, Any]:
     """Fields of a tower from a section, each with its default."""
-    return {field: _number(section, names[field], default) for field, default in defaults.items()}
+    return {
+        field: _number(section, names[field], default, most=_MOST_LAYERS if field == "depth" else _LARGEST)
+        for field, default in defaults.items()
+    }
 
 
 def _grid(sizes: Mapping[str, int]) -> int:
@@ -348,5 +353,5 @@ def _grid(sizes: Mapping[str, int]) -> int:
     return int((sizes["image_size"] // sizes["patch"]) ** 2)
 
 
-def _number(section: Config, key: str, default: int, where: str = "vision_config.") -> int:
-    return number(section, key, where, default, most=_LARGEST)
+def _number(section: Config, key: str, default: int, where: str = "vision_config.", *, most: int = _LARGEST) -> int:
+    return number(section, key, where, default, most=most)

@@ -47,6 +47,7 @@ _OF_A_COMMAND = {
     "flag_given_twice": (
         "flag `{flag}` stands twice in the command; its first value `{lost}` is lost, `{kept}` counts"
     ),
+    "command_not_the_logged_one": "the command sets `{flag}` to {asked}, and the log shows {logged}",
     "value_out_of_range": "flag `{flag}` is {value}, and only values {allowed} are taken",
     "model_above_gpus": (
         "the model {model} has {billions} billion parameters by its name, {least} GiB or more, and {gpus} × {gib} GiB are there"

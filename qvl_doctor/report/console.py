@@ -126,7 +126,7 @@ class _Report:
             )
         page.paragraph(finding.why[self.lang])
         if sections.doubtful(finding):
-            page.paragraph(self.say(f"doubt.{finding.confidence}"), style="yellow")
+            page.paragraph(self.say(sections.doubt(finding, self.diagnosis)), style="yellow")
         self.evidence(finding)
         self.fixes(finding)
         self.leads(finding)

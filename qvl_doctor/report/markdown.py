@@ -113,7 +113,7 @@ def _cause(finding: Finding, diagnosis: Diagnosis, lang: str) -> Iterator[str]:
     for part in filter(str.strip, finding.why[lang].split("\n")):
         yield from (escape(part), "")
     if sections.doubtful(finding):
-        yield from (f"_{escape(messages.say(f'doubt.{finding.confidence}', lang))}_", "")
+        yield from (f"_{escape(messages.say(sections.doubt(finding, diagnosis), lang))}_", "")
     yield from _evidence(finding)
     if finding.fixes:
         yield from (f"**{messages.say(sections.fixes_heading(finding), lang)}**", "")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qvl_doctor import messages
-from qvl_doctor.model import UNRECOGNIZED, Diagnosis, Facts, Finding, Run, fact_number, fact_text
+from qvl_doctor.model import EXAMINED, UNRECOGNIZED, Diagnosis, Facts, Finding, Run, fact_number, fact_text
 
 #: Facts that get a row, in this order; `fact.NAME` in messages.yaml is the label. What else is known is in the JSON
 #: report.
@@ -47,6 +47,12 @@ def sections(diagnosis: Diagnosis) -> Sections:
 def doubtful(finding: Finding) -> bool:
     """Whether a finding needs a word of doubt; what no rule knows says so itself."""
     return finding.confidence != "certain" and finding.rule != UNRECOGNIZED
+
+
+def doubt(finding: Finding, diagnosis: Diagnosis) -> str:
+    """The key of the sentence of doubt: "the same text" is one of a log, and what was examined has none."""
+    of_no_log = finding.confidence == "likely" and diagnosis.kind == EXAMINED
+    return "doubt.examined" if of_no_log else f"doubt.{finding.confidence}"
 
 
 def fixes_heading(finding: Finding) -> str:

@@ -13,7 +13,7 @@ from qvl_doctor.logs.gate import refusal
 from qvl_doctor.logs.records import LogReader
 from qvl_doctor.logs.source import open_input, read_chunks
 from qvl_doctor.messages import both
-from qvl_doctor.model import NOTHING, Diagnosis, Facts, Rule, Text, fact_number, fact_text
+from qvl_doctor.model import NOTHING, Diagnosis, Facts, Rule, Seen, Text, fact_number, fact_text
 from qvl_doctor.workflows.advice import advised
 
 if TYPE_CHECKING:
@@ -133,9 +133,11 @@ def judged(
         seen, notes = of_machine(beside.env, engine.facts, beside.env_file)
         engine.see(seen)
     if beside.command is not None:
-        from qvl_doctor.launch.observing import observe_command
+        from qvl_doctor.launch.observing import observe_command, observe_difference
 
-        engine.see(observe_command(beside.command, fact_text(engine.facts, "vllm") or beside.release))
+        release = fact_text(engine.facts, "vllm") or beside.release
+        differs = Seen(observations=tuple(observe_difference(beside.command, engine.facts, release)))
+        engine.see(observe_command(beside.command, release) | differs)
     found = without(engine.finish(source), ignore)
     found = found._replace(not_checked=(*found.not_checked, *notes))
     return advised(found, beside.known, beside.command, pasted=engine.pasted)

@@ -121,7 +121,7 @@ def _single(each: Inspected, status: Seen | None, asked: _Asked) -> Diagnosis:
     if card:
         own = replace(own, shape=card.shape, quantization=card.quantization)
     notes = _notes(each.command)
-    uncomputed = None
+    uncomputed: Text | None = both("manifest.no_gpu")
     if own.gpu:
         arguments = {**arguments_of(each.command, each.release), **({"model": each.model} if each.model else {})}
         plan = planned(arguments, own, each.command.env)
@@ -132,7 +132,11 @@ def _single(each: Inspected, status: Seen | None, asked: _Asked) -> Diagnosis:
             else plan.reason
         )
         notes += [uncomputed] if uncomputed else []
-    found = concluded(examine(asked.source, seen | (status or Seen()), asked.rules), reason=uncomputed)
+    foreign = _not_of_vllm(each.command)
+    notes += [foreign] if foreign else []
+    uncomputed = uncomputed or foreign
+    found = examine(asked.source, seen | (status or Seen()), asked.rules)
+    found = concluded(found, reason=uncomputed, unasked=own.gpu is None)
     # One text for all commands, later.
     found = advised(without(found, asked.ignore), own, each.command, whole=False)
     return found._replace(not_checked=tuple({note["en"]: note for note in (*found.not_checked, *notes)}.values()))
@@ -157,6 +161,13 @@ def _with_image(first: Diagnosis, again: Diagnosis, release: str, image: str) ->
             shown=again.shown,
         )
     )
+
+
+def _not_of_vllm(command: Command) -> Text | None:
+    """That another program reads the arguments, which may ignore them or add its own; None where vLLM does."""
+    program = command.program
+    own = not program or program[-1] == "serve" or program[-1].startswith("vllm.") or program[-1].endswith("vllm")
+    return None if own else both("manifest.other_program", program=" ".join(program)[:120])
 
 
 def _notes(command: Command) -> list[Text]:

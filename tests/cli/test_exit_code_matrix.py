@@ -125,7 +125,7 @@ def test_manifest(severity: str, fail_on: str, *, ignored: bool) -> None:
     }
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {"containers": [container]}}
     asked = (*options(fail_on, rule, ignored=ignored), "--ignore", "model-downloaded-at-each-start")
-    done = ended("manifest", *asked, "-", stdin=json.dumps(pod))
+    done = ended("manifest", "--gpu", "H100", *asked, "-", stdin=json.dumps(pod))
     assert done.code == expected(severity, fail_on, ignored=ignored)
     assert holds(done, severity, rule, ignored=ignored)
 

@@ -255,7 +255,10 @@ def test_a_file_without_keys_is_judged_as_it_was(tmp_path: Path) -> None:
 
 
 #: Sentences that came with keys.
-WITH_KEYS = {"word_not_recognized", "value_out_of_range", "model_above_gpus", "batch_below_sequences"}
+WITH_KEYS = {
+    *("word_not_recognized", "value_out_of_range", "model_above_gpus", "batch_below_sequences"),
+    "command_not_the_logged_one",
+}
 
 
 def test_there_is_one_of_each_sentence_that_a_file_can_hold() -> None:

@@ -152,7 +152,8 @@ def _startup_probe(command: Command, box: Container) -> _Wants:
     if not box.spot.container.get("startupProbe"):
         liveness = box.spot.container.get("livenessProbe")
         held = value_of(liveness) if liveness else {}
-        handlers = {key: held[key] for key in ("httpGet", "tcpSocket", "exec", "grpc") if key in held}
+        known = held if isinstance(held, dict) else {}  # Kubernetes refuses anything else
+        handlers = {key: known[key] for key in ("httpGet", "tcpSocket", "exec", "grpc") if key in known}
         if not handlers or {"probe-ports", "probe-paths"} & set(command.pod):  # that handler itself is wrong
             handlers = {"httpGet": {"path": "/health", "port": _port(command)}} if _port(command) else {}
         probe = handlers | probe if handlers else {}

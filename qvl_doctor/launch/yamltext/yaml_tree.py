@@ -46,9 +46,14 @@ class Node:
         """The node itself, or what an alias stands for."""
         return self.target or self
 
-    def get(self, key: str, depth: int = 0) -> Node | None:
-        """The value of a key of a map, through aliases and merges; None if this is no map or has no such key."""
+    def get(self, key: str, depth: int = 0, seen: set[int] | None = None) -> Node | None:
+        """The value of a key of a map, through aliases and merges; None if this is no map or has no such key.
+
+        `seen` are maps that were looked at: merges of merges name the same ones again and again.
+        """
         node = self.resolved
+        seen = set() if seen is None else seen
+        seen.add(id(node))
         for name, value in node.pairs:
             if name.value == key and name.kind == "scalar":
                 return value
@@ -56,7 +61,7 @@ class Node:
             if name.value == _MERGE and depth < 8:
                 merged = value.resolved
                 for each in merged.items or [merged]:
-                    found = each.get(key, depth + 1)
+                    found = None if id(each.resolved) in seen else each.get(key, depth + 1, seen)
                     if found:
                         return found
         return None
