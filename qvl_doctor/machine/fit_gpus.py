@@ -79,8 +79,6 @@ def _no_code(capability: str, cuda: str, torch: str) -> bool:
 
     Volta was dropped, and Blackwell came with CUDA 12.8. A GPU of 12.1 runs code for 12.0.
     """
-    if not capability or not release(cuda):
-        return False
     if satisfies(capability, "<7.5"):
         return bool(satisfies(cuda, ">=12.9") or (satisfies(cuda, "==12.8.*") and satisfies(torch, "==2.7.*")))
     return bool(satisfies(capability, ">=10.0") and satisfies(cuda, "<12.8"))

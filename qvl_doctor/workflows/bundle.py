@@ -23,7 +23,6 @@ from qvl_doctor.report.formats import write
 from qvl_doctor.workflows import log, machine
 from qvl_doctor.workflows.asked import commands_of
 
-_WIDTH = 100
 _FORMS = (("txt", "console"), ("md", "markdown"), ("json", "json"))
 
 
@@ -154,11 +153,13 @@ class _Packing:
             self.notes.append(say("bundle.not_diagnosed", self.lang, name=name, reason=reason))
 
     def _report(self, diagnosis: Diagnosis, form: str) -> str:
-        """A report as text, in the width of a page. What could not be diagnosed has its reason."""
+        """A report as text, in the width of the widest page. What could not be diagnosed has its reason."""
         if form == "console" and diagnosis.kind == "log" and not diagnosis.runs:
             return diagnosis.summary[self.lang] + "\n"
+        from qvl_doctor.report.page import MAX_WIDTH
+
         text = io.StringIO()
-        write(diagnosis, form, self.lang, text, width=_WIDTH, plain=True)
+        write(diagnosis, form, self.lang, text, width=MAX_WIDTH, plain=True)
         return text.getvalue()
 
 
