@@ -18,7 +18,7 @@ import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -166,7 +166,7 @@ def _gpu(point: Point) -> Gpu:
     total, name = point.get("gpu_total_gib"), str(point.get("gpu") or "")
     found = gpus.find(name)
     if found and total:
-        return replace(found, total_bytes=int(float(total) * GIB))
+        return found._replace(total_bytes=int(float(total) * GIB))
     return found or gpus.of_size(float(total or 0), name)
 
 
@@ -201,7 +201,7 @@ def _of_the_pool(case: Case, pool_gib: float) -> Iterator[tuple[str, float, floa
     """What follows from an observed pool."""
     seen, shape, settings = case.observed, case.card.shape, case.settings
     if seen.get("for_tokens"):
-        settings = replace(settings, max_model_len=seen["for_tokens"])
+        settings = settings._replace(max_model_len=seen["for_tokens"])
     held = kv.pool(shape, settings, pool_gib * GIB)
     yield "KV tokens from KV GiB", held.tokens, seen.get("kv_cache_tokens")
     yield "KV blocks from KV GiB", held.blocks, seen.get("num_gpu_blocks")

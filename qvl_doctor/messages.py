@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.model import LANGUAGES
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = late_pattern(r"\{(\w+)\}")
 # YAML folds a line break into a blank, which Chinese has neither between its characters nor beside its punctuation.
 _PUNCTUATION, _CHINESE = r"[\u3000-\u303f\uff01-\uff60]", r"[\u3000-\u9fff\uff01-\uff60]"
 _FOLDED = rf"(?<={_PUNCTUATION}) | (?={_PUNCTUATION})|(?<={_CHINESE}) (?={_CHINESE})"

@@ -2,15 +2,15 @@
 
 Records come from `logs`, rules from `rulebook`, findings from `diagnose`, and `report` prints a `Diagnosis`. Nothing
 here reads or prints. They are named tuples and not dataclasses because importing `dataclasses` and making twelve frozen
-ones costs more than diagnosing a log.
+ones costs more than diagnosing a log. A named tuple compiles each annotation that is a text, so here they are none: this
+module does without `from __future__ import annotations`.
 """
 
-from __future__ import annotations
-
-import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from qvl_doctor.values import as_count, as_number, as_text
 
 SEVERITIES = ("fatal", "degraded", "notice")
 LANGUAGES = ("en", "zh")
@@ -19,8 +19,6 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 UNRECOGNIZED = "unrecognized-failure"
 #: What stands between two sentences.
 _BETWEEN: Mapping[str, str] = {"en": " ", "zh": ""}
-_DECIMAL = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
-_LARGEST, _MOST = 1e15, 1e12
 #: The phases of a start-up in the order in which vLLM goes through them.
 PHASES = ("config", "load", "profile", "kv-cache", "graph-capture", "serving", "shutdown")
 
@@ -135,36 +133,13 @@ def fact_map(facts: Facts, name: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else NOTHING
 
 
-def as_text(value: object) -> str:
-    """A value as text: yes and no, and numbers without digits that nobody reads."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def as_number(value: object) -> float | None:
-    """A number, or a text that is one ("131,072"). None for anything else: yes and no, infinity, and what no machine has."""
-    if isinstance(value, str):
-        text = value.replace(",", "")
-        value = float(text) if _DECIMAL.fullmatch(text) else None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if abs(value) <= _LARGEST else None  # not NaN
-
-
-def as_count(value: object) -> int:
-    """A number of things, down to a whole one; 0 for what is none, or more than there can be of anything."""
-    number = as_number(value) or 0.0
-    return int(number) if 0 < number < _MOST else 0
-
-
 class Seen(NamedTuple):
     """What a look at a command, a manifest or a machine gave: facts, and observations of what there may be several of."""
 
     facts: Facts = NOTHING
     observations: tuple[Record, ...] = ()
 
-    def __or__(self, other: Seen) -> Seen:
+    def __or__(self, other: "Seen") -> "Seen":
         return Seen({**self.facts, **other.facts}, (*self.observations, *other.observations))
 
 

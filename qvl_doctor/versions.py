@@ -11,10 +11,12 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from qvl_doctor.late import late_pattern
+
 #: No version that anyone publishes is longer; what is longer is not looked at.
 _LONGEST = 128
 
-_VERSION = re.compile(
+_VERSION = late_pattern(
     r"v?(?P<release>[0-9]{1,9}(?:\.[0-9]{1,9}){0,5})"
     r"(?P<pre>[-_.]?(?:alpha|beta|preview|pre|rc|a|b|c)[-_.]?[0-9]{0,9})?"
     r"(?:[-_.]?(?:post|rev|r)[-_.]?[0-9]{0,9})?"
@@ -23,8 +25,8 @@ _VERSION = re.compile(
     re.IGNORECASE,
 )
 #: setuptools-scm names the commit of a source build: `+gbf3b79ef`, `+gbf3b79ef.d20250216`.
-_COMMIT = re.compile(r"g[0-9a-f]{6,40}(?:\.|$)", re.IGNORECASE)
-_CLAUSE = re.compile(r"\s*(?P<operator>~=|==|!=|<=|>=|<|>)\s*(?P<version>[^\s*]+?)(?P<any>\.\*)?\s*")
+_COMMIT = late_pattern(r"g[0-9a-f]{6,40}(?:\.|$)", re.IGNORECASE)
+_CLAUSE = late_pattern(r"\s*(?P<operator>~=|==|!=|<=|>=|<|>)\s*(?P<version>[^\s*]+?)(?P<any>\.\*)?\s*")
 
 
 class _Clause(NamedTuple):
@@ -37,8 +39,8 @@ class _Clause(NamedTuple):
 
 def release(text: str) -> tuple[int, ...] | None:
     """The release numbers of a version: '0.7.2.dev56+gbf3b79ef' is (0, 7, 2). None if the text is no version."""
-    found = _parse(text)
-    return found and tuple(map(int, found["release"].split(".")))
+    found = _read(text)
+    return found and found[0]
 
 
 def satisfies(version: str, spec: str) -> bool | None:
@@ -48,11 +50,10 @@ def satisfies(version: str, spec: str) -> bool | None:
     that counts as a release at which the range begins or ends. A malformed range raises ValueError.
     """
     clauses = _clauses(spec)
-    found = _parse(version)
+    found = _read(version)
     if not found:
         return None
-    numbers = _plain(tuple(map(int, found["release"].split("."))))
-    between = bool(found["pre"] or found["dev"] or _COMMIT.match(found["local"] or ""))
+    numbers, between = _plain(found[0]), found[1]
     answers = {None if between and numbers in clause.edges else _holds(numbers, clause) for clause in clauses}
     if False in answers:
         return False
@@ -64,9 +65,16 @@ def is_spec(text: str) -> bool:
     return text.lstrip()[:1] in tuple("<>=!~")
 
 
-def _parse(text: str) -> re.Match[str] | None:
+def _read(text: str) -> tuple[tuple[int, ...], bool] | None:
+    """The release numbers of a version, and whether it is a build from between two releases. None if the text is not a version."""
     text = text.strip()
-    return _VERSION.fullmatch(text) if len(text) <= _LONGEST else None
+    if len(text) == 5 and text[1] == text[3] == "." and text.isascii() and text[0::2].isdigit():
+        return (int(text[0]), int(text[2]), int(text[4])), False  # most of vLLM's: they need no pattern
+    found = _VERSION.fullmatch(text) if len(text) <= _LONGEST else None
+    if found is None:
+        return None
+    between = bool(found["pre"] or found["dev"] or _COMMIT.match(found["local"] or ""))
+    return tuple(map(int, found["release"].split("."))), between
 
 
 def _plain(numbers: tuple[int, ...]) -> tuple[int, ...]:

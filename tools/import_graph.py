@@ -19,7 +19,9 @@ PACKAGE = "qvl_doctor"
 TOOLS = ("tools", "benchmarks")
 #: From the ground up. What stands on one line does not import each other; a file at the top of the package is a room.
 ROOMS = (
-    ("__init__", "versions", "files", "patterns", "model"),
+    ("__init__", "late"),
+    ("values",),
+    ("versions", "files", "patterns", "model"),
     ("messages",),
     ("errors", "redaction", "facts", "knowledge"),
     ("observations", "memory"),

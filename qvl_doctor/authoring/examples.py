@@ -26,11 +26,11 @@ from qvl_doctor.model import (
     Record,
     Rule,
     Seen,
-    as_text,
 )
 from qvl_doctor.observations import key_of, observe
 from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.report.paste import pieces
+from qvl_doctor.values import as_text
 
 #: The longest that a pattern may search a message of the greatest length.
 TIME_LIMIT_S = 1.0

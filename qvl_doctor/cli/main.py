@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from qvl_doctor.cli.exit_codes import BUG, INTERRUPTED, OK, UNREADABLE
 
 def main() -> None:
     """Runs the command of `sys.argv` and exits with its code."""
-    sys.exit(guarded(_run, sys.argv[1:]))
+    code = guarded(_run, sys.argv[1:])
+    gc.freeze()  # at exit Python looks for garbage among all that is left; what it would find ends with the process
+    sys.exit(code)
 
 
 def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
@@ -53,8 +56,6 @@ def _run(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         sys.stdout.write(f"qvl-doctor {__version__}\n")
         return 0
-    import gc
-
     from qvl_doctor.cli.options import read_quickly, with_command
 
     gc.set_threshold(

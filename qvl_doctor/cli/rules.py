@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
@@ -15,11 +14,12 @@ import typer
 
 from qvl_doctor.cli import completing, session
 from qvl_doctor.cli.exit_codes import FOUND, OK, UNREADABLE, USAGE
+from qvl_doctor.late import late_pattern
 from qvl_doctor.model import Rule
 from qvl_doctor.rulebook import Mistake
 
 _MAX_LOG = 16 * 1024 * 1024
-_WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_WORDS = late_pattern(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class _Severity(str, Enum):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from qvl_doctor.facts.context import ContextReader
+from qvl_doctor.late import late_pattern
 from qvl_doctor.logs.user_text import held_user_text
 from qvl_doctor.messages import both
 from qvl_doctor.model import NOTHING, Fact, Facts, Record, Text, fact_text
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 #: Facts whose values are compared where two sources state them.
 _COMPARED = {"vllm": "vLLM", "transformers": "Transformers", "torch": "PyTorch"}
 #: What a line of a command, a manifest or a call has.
-_SIGN = re.compile(
+_SIGN = late_pattern(
     r"vllm[ \t]+serve\s|-m[ \t]+vllm\.entrypoints|\b(?:docker|podman|nerdctl)[ \t]+run\s|\b(?:LLM|(?:Async)?EngineArgs)\((?!\*)"
     r"|engine_kwargs|^\s*(?:- )?[\"']?(?:args|command|image|containers|services|apiVersion)[\"']?\s*:"
 )
 #: A model that somebody took out of the command, or a variable.
-_PLACEHOLDER = re.compile(r"[<$\[{].*|.*[<>].*|your[-_ ].*|path/to/.*|/path/to/.*|model|\*+", re.IGNORECASE)
+_PLACEHOLDER = late_pattern(r"[<$\[{].*|.*[<>].*|your[-_ ].*|path/to/.*|/path/to/.*|model|\*+", re.IGNORECASE)
 
 
 class Besides:

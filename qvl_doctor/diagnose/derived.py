@@ -5,12 +5,16 @@ Their names are those that `facts/table.py` lists as derived.
 
 from __future__ import annotations
 
-from qvl_doctor.model import Fact, Facts, as_text, fact_map, fact_number
+from qvl_doctor.model import Fact, Facts, fact_map, fact_number, fact_text
+from qvl_doctor.values import as_text
 
 #: Of the card's memory: what PyTorch holds when only weights can be the reason, and the largest request that still
 #: tells nothing else.
 _FULL, _SMALL = 0.9, 0.06
 _WEIGHTS = 0.85
+#: The facts that only a model that sees has, and those that name the model.
+_SEEN = ("mm_reserved", "encoder_budget_tokens")
+_NAMED = ("architecture", "model", "served_model_name")
 
 
 def derive(facts: Facts) -> dict[str, Fact]:
@@ -35,7 +39,7 @@ def _block_size(facts: Facts) -> dict[str, Fact]:
 
 
 def _images(facts: Facts) -> dict[str, Fact]:
-    if "kv_tokens" not in facts:
+    if "kv_tokens" not in facts or not _sees(facts):
         return {}  # nobody asks without it, and the remedies need not be loaded
     from qvl_doctor.remedies.tokens import image_tokens, limits
 
@@ -48,6 +52,11 @@ def _images(facts: Facts) -> dict[str, Fact]:
         line = facts["kv_tokens"].line or facts.get("kv_blocks", facts["kv_tokens"]).line
         found["kv_below_image"] = Fact("yes", "computed", line)
     return found
+
+
+def _sees(facts: Facts) -> bool:
+    """Whether the log may show how many tokens an image takes."""
+    return any(name in facts for name in _SEEN) or any("vl" in fact_text(facts, name).lower() for name in _NAMED)
 
 
 def _out_of_memory(facts: Facts) -> dict[str, Fact]:

@@ -7,7 +7,6 @@ diagnosis = engine.finish(source)
 
 from __future__ import annotations
 
-import re
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +19,7 @@ from qvl_doctor.diagnose.matching import Matcher, thinned
 from qvl_doctor.diagnose.refusals import Refusals
 from qvl_doctor.diagnose.unrecognized import FailureLog, complaint_of, finding_of_line
 from qvl_doctor.diagnose.verdict import concluded, verdict_of
+from qvl_doctor.late import late_pattern
 from qvl_doctor.logs.facts import FactReader
 from qvl_doctor.logs.milestones import Milestone, milestone_of
 from qvl_doctor.logs.phases import Timeline, is_beyond
@@ -49,7 +49,7 @@ MAX_UNPLACED = 400
 QUIET = frozenset(("WARNING", "INFO", "DEBUG", "TRACE"))
 #: So many start-ups that fail alike, one after the other, are a loop.
 _LOOP = 2
-_BANNER = re.compile(r"vLLM (?:API )?server version \S|█\s+version \d|^starting vLLM server")
+_BANNER = late_pattern(r"vLLM (?:API )?server version \S|█\s+version \d|^starting vLLM server")
 
 
 class _Watch:

@@ -13,15 +13,16 @@ from qvl_doctor import remedies
 from qvl_doctor.diagnose.conditions import applies, fits_platform
 from qvl_doctor.diagnose.respecting import distinct, left_to_do
 from qvl_doctor.diagnose.upgrades import for_platform
-from qvl_doctor.knowledge.platforms import STEPS, step
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.spelling import spell_flags
 from qvl_doctor.messages import say
-from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text, as_text, fact_text, sentences
+from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text, fact_text, sentences
 from qvl_doctor.rulebook import complete
 from qvl_doctor.rulebook.placeholders import PLACEHOLDER, placeholders
+from qvl_doctor.values import as_text
 
 _MOST_TEXT, _MOST_FRAMES = 4000, 60
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
+_SENTENCE = late_pattern(r"(?<=[.!?])\s+|(?<=[。！？])")
 
 
 class MissingValueError(Exception):
@@ -61,6 +62,8 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     def value(found: re.Match[str]) -> str:
         if found[1] in values:
             return str(values[found[1]])
+        from qvl_doctor.knowledge.platforms import STEPS, step
+
         here = step(found[1], values.get("platform", "")) if found[1] in STEPS else ""
         if not here:
             raise MissingValueError(found[1])

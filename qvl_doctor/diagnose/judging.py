@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,11 +17,13 @@ from qvl_doctor.diagnose.unrecognized import (
     is_of_request,
     says_nothing,
 )
+from qvl_doctor.late import late_pattern
 from qvl_doctor.logs.milestones import ACCESS, DEATHS, milestone_of
-from qvl_doctor.model import NOTHING, Fact, Facts, Finding, Fix, Hit, Line, Record, Rule, as_text, fact_text
+from qvl_doctor.model import NOTHING, Fact, Facts, Finding, Fix, Hit, Line, Record, Rule, fact_text
 from qvl_doctor.observations import is_observation
 from qvl_doctor.observations.levels import MANIFEST
 from qvl_doctor.rulebook import complete
+from qvl_doctor.values import as_text
 
 _MAX_EVIDENCE = 6
 #: What a finding lists where its rule spoke on several.
@@ -39,7 +40,7 @@ _DEADLY = frozenset(("worker", "engine"))
 _NO_EXTENSION = "Failed to import from vllm._"
 _WITH_EXTENSION = frozenset(("", "cuda", "rocm", "cpu", "unspecified"))
 #: What a search says of what it passes over.
-_PASSED_OVER = re.compile(r"(?:does|do|is|are) not (?:support|compatible)|[Ss]kipp|cannot be used")
+_PASSED_OVER = late_pattern(r"(?:does|do|is|are) not (?:support|compatible)|[Ss]kipp|cannot be used")
 _CALM = frozenset(("WARNING", "INFO", "DEBUG", "TRACE"))
 
 

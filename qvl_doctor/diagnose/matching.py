@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qvl_doctor.diagnose.conditions import values_hold
+from qvl_doctor.late import late_pattern
 from qvl_doctor.model import Condition, Hit, Line, Observation, Record, Rule
 from qvl_doctor.observations import proof
 
@@ -19,13 +20,19 @@ TIME_LIMIT_S = 0.1
 _MAX_EVIDENCE = 4
 #: So many hits of a rule are kept at either end where there are very many.
 _FEW = 50
-_NAMES = re.compile(r"\w+(?:\|\w+)*")
+_NAMES = late_pattern(r"\w+(?:\|\w+)*")
 
 
 class _Pair(NamedTuple):
-    """A condition of a rule, and the literal that is looked for first: the longest, or "" where it has none."""
+    """A condition of a rule, and the literal that is looked for first: the longest, or "" where it has none.
+
+    `word` is between two spaces in it, and so a whole word of every text that holds the literal; "" if there is none.
+    `raised`: only what was raised, or where, can meet the condition.
+    """
 
     first: str
+    word: str
+    raised: bool
     rule: Rule
     condition: Condition
 
@@ -36,10 +43,7 @@ class Matcher:
     def __init__(self, rules: Iterable[Rule]) -> None:
         rules = tuple(rules)
         self._pairs = [
-            _Pair(item.literals[0] if item.literals else "", rule, item)
-            for rule in rules
-            for item in rule.match
-            if item.message or item.exception or item.frame
+            _pair(rule, item) for rule in rules for item in rule.match if item.message or item.exception or item.frame
         ]
         self._by_key: dict[str, list[tuple[Rule, Condition]]] = {}
         for rule in rules:
@@ -52,14 +56,17 @@ class Matcher:
         """The hits of a batch of records, in their order. `phase` tells where in the start-up a record belongs."""
         batch = list(records)
         texts = [_searched(record) for record in batch]
-        whole = "\n".join(texts)
-        live = [pair for pair in self._pairs if pair.first in whole]
+        whole = " ".join(texts)
+        # Most words of the rules are not in the batch, and asking for one costs a hundredth of looking for a literal.
+        words = {"", *whole.replace("\n", " ").split(" ")}
+        live = [pair for pair in self._pairs if pair.word in words and pair.first in whole]
         hits: list[Hit] = []
         for record, said in zip(batch, texts, strict=True):
             if record.observation:
                 hits += self._observed(record, record.observation)
+            raised = bool(record.exception or record.frames)
             for pair in live:
-                if pair.first not in said:
+                if pair.first not in said or (pair.raised and not raised):
                     continue
                 captures = self._holds(pair, record, said)
                 if captures is not None:
@@ -143,6 +150,13 @@ def thinned(hits: Sequence[Hit]) -> list[Hit]:
             stands = places[_FEW - 1]
             kept[stands] = hits[stands]._replace(times=sum(hits[place].times for place in (stands, *gone)))
     return [kept[place] for place in sorted(kept)]
+
+
+def _pair(rule: Rule, item: Condition) -> _Pair:
+    first = item.literals[0] if item.literals else ""
+    return _Pair(
+        first, max(first.split(" ")[1:-1], key=len, default=""), bool(item.exception or item.frame), rule, item
+    )
 
 
 def _searched(record: Record) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qvl_doctor.launch.spelling import merge, plain_values, read_map
-from qvl_doctor.model import Facts, Fix, Text, as_number, fact_map, fact_text
+from qvl_doctor.model import Facts, Fix, Text, fact_map, fact_text
+from qvl_doctor.values import as_number
 
 #: Functions that raise what they compute; the others lower it.
 _RAISING = frozenset(

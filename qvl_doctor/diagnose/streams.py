@@ -6,7 +6,6 @@ vLLM, and a pod that serves nothing of the one beside it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +14,7 @@ from qvl_doctor.diagnose.engine import Diagnosing
 from qvl_doctor.diagnose.life import Life
 from qvl_doctor.diagnose.matching import Matcher
 from qvl_doctor.diagnose.verdict import concluded, worst_first
+from qvl_doctor.late import late_pattern
 from qvl_doctor.messages import both, say
 from qvl_doctor.model import LANGUAGES, Diagnosis, Fact, Facts, Hit, Record, Rule, Seen, Text
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MOST = 64
 _MOST_NAMED = 8
 #: What compose itself says of a container.
-_OF_CONTAINER = re.compile(r"(?P<name>\S{1,120}) exited with code \d")
+_OF_CONTAINER = late_pattern(r"(?P<name>\S{1,120}) exited with code \d")
 
 
 class State(NamedTuple):

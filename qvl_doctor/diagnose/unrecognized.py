@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 
 from qvl_doctor.diagnose.life import Life
+from qvl_doctor.late import late_pattern
 from qvl_doctor.messages import both
 from qvl_doctor.model import UNRECOGNIZED, Facts, Finding, Fix, Frame, Lead, Line, Record, fact_text, joined
 
@@ -33,17 +34,17 @@ _HANDLERS = frozenset(
     )
 )
 #: How programs and people say that something failed. A name in capitals with one word after it is a setting.
-_COMPLAINT = re.compile(
+_COMPLAINT = late_pattern(
     r"\b[A-Z]+_[A-Z_]+: (?=[^\s/]+ [a-z])|\b(?:fatal|fatal error|panic|[Ee]rror|ERROR): |\[ERROR\]|\bERR\d+|out of memory"
     r"|\"type\": ?\"\w+Error\""
 )
-_FAILURE_WORDS = re.compile(
+_FAILURE_WORDS = late_pattern(
     r"(?i:(?<!\")\b(?:errors?|fail(?:s|ed|ure)?|fatal|cannot|can't|could not|couldn't|unable to|not (?:found|possible|supported)"
     r"|do(?:es)?(?:n't| not) support|exhausted|crash(?:es|ed)?|abort(?:s|ed)?|invalid|refused|denied|killed)\b)"
     r"|报错|失败|错误|无法|不支持|崩溃"
 )
 #: The message in the body of an API's answer.
-_BODY = re.compile(r'"message": ?"((?:[^"\\]|\\.){1,1000})"')
+_BODY = late_pattern(r'"message": ?"((?:[^"\\]|\\.){1,1000})"')
 
 
 class FailureLog:

@@ -6,18 +6,21 @@ know; on another platform it brings a build that cannot run there at all.
 
 from __future__ import annotations
 
-import re
+from typing import TYPE_CHECKING
 
-from qvl_doctor.knowledge import Ceiling, ceiling
+from qvl_doctor.late import late_pattern
 from qvl_doctor.messages import both
 from qvl_doctor.model import PLATFORMS, Facts, Fix, fact_text, joined
 from qvl_doctor.versions import release
 
-_OPEN_RANGE = re.compile(r"vllm>=(?P<release>[\d.]+)$")
-_IMAGE = re.compile(r"vllm/vllm-openai:v(?P<release>[\d.]+)")
-_VLLM = re.compile(r"vllm(?:\[[\w,-]+\])?[<>=!~].*|vllm")
+if TYPE_CHECKING:
+    from qvl_doctor.knowledge import Ceiling
+
+_OPEN_RANGE = late_pattern(r"vllm>=(?P<release>[\d.]+)$")
+_IMAGE = late_pattern(r"vllm/vllm-openai:v(?P<release>[\d.]+)")
+_VLLM = late_pattern(r"vllm(?:\[[\w,-]+\])?[<>=!~].*|vllm")
 #: Images that are built for CUDA.
-_CUDA_IMAGE = re.compile(r"(?:vllm/vllm-openai|qwenllm/)[:\w]")
+_CUDA_IMAGE = late_pattern(r"(?:vllm/vllm-openai|qwenllm/)[:\w]")
 _KNOWN = ("driver_cuda", "driver", "compute_capability")
 
 
@@ -56,6 +59,8 @@ def within_limits(fix: Fix, facts: Facts) -> Fix:
         name in facts for name in _KNOWN
     ):
         return fix
+    from qvl_doctor.knowledge import ceiling
+
     limit = ceiling(*(fact_text(facts, name) for name in _KNOWN))
     if limit is None:
         return fix

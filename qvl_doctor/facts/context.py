@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.model import Fact, Line, Record
 
 _MOST_LINES = 600
@@ -76,14 +77,14 @@ _GPU = (
 )
 _HUB = r"models--(?P<owner>(?:[\w.]|-(?!-)){1,80})--(?P<model>(?:[\w.]|-(?!-)){1,120})(?![\w.-])"
 _MODELSCOPE = r"/modelscope/(?:hub/)?(?:models/)?(?P<owner>[\w.-]{1,80})/(?P<model>[\w.-]{1,120})"
-_SENTENCE = re.compile(r"(?<=[!?。！？；;])|(?<=[.])(?=\s)")
+_SENTENCE = late_pattern(r"(?<=[!?。！？；;])|(?<=[.])(?=\s)")
 #: What is cheap to ask of every line: what a label begins with, after its marks, and a release close to vLLM's name.
 _MARKS = " \t>*#|+•·`_[]-"
 _FIRST = ("vllm", "transformers", "pytorch", "torch", "flashinfer", "triton", "cuda", "python", "nvidia", "driver")
 _FIRST_WORDS = (*_FIRST, "the ", "my ", "our ", "current ")
 _FIRST_OF_GPU = ("gpu", "graphics card", "显卡")
-_DOTTED = re.compile(r"\d\.\d")
-_NEAR = re.compile(r"[vV][lL][lL][mM][^/\n]{0,24}\d\.\d")
+_DOTTED = late_pattern(r"\d\.\d")
+_NEAR = late_pattern(r"[vV][lL][lL][mM][^/\n]{0,24}\d\.\d")
 
 
 class ContextReader:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from qvl_doctor.knowledge import Span, renamed_flag, table
+from qvl_doctor.late import late_pattern
 from qvl_doctor.versions import release as numbers_of
 
 #: The value of a default that only a running vLLM knows.
@@ -37,7 +38,7 @@ _LEVEL = ("-O", "--optimization-level", "0.12.0")
 _NEGATIVE = "--no-"
 _INVERSE = {"--enable-": "--disable-", "--disable-": "--enable-"}
 _SIZES = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)([kKmMgGtT])")
+_SIZE = late_pattern(r"(\d{1,18}(?:\.\d{1,18})?)([kKmMgGtT])")
 
 
 class Option(NamedTuple):

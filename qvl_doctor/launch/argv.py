@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from qvl_doctor.knowledge import flag_table
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.command import Flag, LaunchError, Place, Problem, Reading
 from qvl_doctor.launch.shell.lexer import DASHES
 
 #: No command line is longer: vLLM has some 400 flags.
 MAX_WORDS = 2000
 MODULE = "vllm.entrypoints."
-_SCRIPT = re.compile(r"vllm/entrypoints/(?:openai/)?api_server\.py$")
+_SCRIPT = late_pattern(r"vllm/entrypoints/(?:openai/)?api_server\.py$")
 _LONGEST_SHORT = 20
-_NUMBER = re.compile(r"-(?:\d+|\d*\.\d+)(?:[eE][+-]?\d+)?$")
-_TYPED_DASH = re.compile(rf"[-{DASHES}]{{1,2}}(?=[A-Za-z])")
-_JOINED = re.compile(r"(--[A-Za-z][\w.-]*)\s+(\S.*)", re.DOTALL)
+_NUMBER = late_pattern(r"-(?:\d+|\d*\.\d+)(?:[eE][+-]?\d+)?$")
+_TYPED_DASH = late_pattern(rf"[-{DASHES}]{{1,2}}(?=[A-Za-z])")
+_JOINED = late_pattern(r"(--[A-Za-z][\w.-]*)\s+(\S.*)", re.DOTALL)
 #: Commands that only talk about another command.
 _OTHERS = frozenset(
     (

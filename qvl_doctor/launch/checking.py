@@ -19,23 +19,23 @@ text), not-a-list.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 
 from qvl_doctor.knowledge import flag_table
 from qvl_doctor.knowledge.flag_table import JSON_KINDS, Match, Option
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.command import NOWHERE, Command, Flag, Place, Problem
 from qvl_doctor.launch.shell.lexer import DASHES
 from qvl_doctor.launch.spelling import SMART_QUOTES, read_map, read_pairs, spell_map
 
-_INTEGER = re.compile(r"\s*[+-]?\d+(?:_\d+)*\s*")
+_INTEGER = late_pattern(r"\s*[+-]?\d+(?:_\d+)*\s*")
 _LEVELS = frozenset("0123")
 _LONGEST_LITERAL = 4096
 #: A number with a suffix, which newer releases accept inside JSON.
-_SUFFIXED = re.compile(r"(?<=[:\[,\s])\d+(?:\.\d+)?[kKmMgGtT]\b")
+_SUFFIXED = late_pattern(r"(?<=[:\[,\s])\d+(?:\.\d+)?[kKmMgGtT]\b")
 #: Filled in before vLLM sees it: variables of the shell and Kubernetes, templates of Helm.
-_FILLED_IN = re.compile(r"\$|`|\{\{")
+_FILLED_IN = late_pattern(r"\$|`|\{\{")
 
 
 #: vLLM's modules that have flags of their own (an input file, an output file) besides those of the engine.

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from qvl_doctor.late import late_pattern
+
 #: Larger inputs are refused: no command is that long, and no manifest that people write.
 MAX_SIZE = 512 * 1024
-_VLLM_IMAGE = re.compile(r"(?:^|[_.-])vllm", re.IGNORECASE)
+_VLLM_IMAGE = late_pattern(r"(?:^|[_.-])vllm", re.IGNORECASE)
 #: Words that may stand before vLLM, or in its place.
-_BESIDE_VLLM = re.compile(r"mock|simulat|router|proxy|exporter|operator", re.IGNORECASE)
+_BESIDE_VLLM = late_pattern(r"mock|simulat|router|proxy|exporter|operator", re.IGNORECASE)
 
 
 class Place(NamedTuple):

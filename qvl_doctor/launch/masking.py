@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.command import Command, Edit, Flag, LaunchError, splice_text
 from qvl_doctor.launch.yamltext.yaml_edits import replaced
 from qvl_doctor.launch.yamltext.yaml_tree import Node
 from qvl_doctor.redaction.line import MASK, redact
 
-_SECRET_OBJECT = re.compile(r"""["']?kind["']?\s*:\s*["']?Secret\b""")
+_SECRET_OBJECT = late_pattern(r"""["']?kind["']?\s*:\s*["']?Secret\b""")
 #: What is already masked.
-_MASKED = re.compile(r"(?:hf_|sk-)?\*{3}")
+_MASKED = late_pattern(r"(?:hf_|sk-)?\*{3}")
 #: Stands for a value when asking whether a name is that of a secret.
 _SAMPLE = "sample"
-_QUOTED_MASK = re.compile(r"""(['"])((?:[\w.-]{1,200}=)?\*{3})\1""")
+_QUOTED_MASK = late_pattern(r"""(['"])((?:[\w.-]{1,200}=)?\*{3})\1""")
 _JSON = ("{", "[")
 #: `--api-key=…`, `HF_TOKEN=…`
-_PAIR = re.compile(r"[\w.-]+=\S*")
+_PAIR = late_pattern(r"[\w.-]+=\S*")
 
 
 def masked(command: Command) -> Command:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from qvl_doctor.knowledge import flag_table
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch import argv
 from qvl_doctor.launch.command import Changes, Command, Edit, LaunchError, Place, Problem, Reading
 from qvl_doctor.launch.logged_command import is_arguments, read_log_line
@@ -19,8 +20,8 @@ from qvl_doctor.launch.views import WholeText
 #: No file that people write starts more servers.
 MAX_COMMANDS = 200
 _KEYS = "apiVersion|kind|metadata|spec|services|containers|command|args|image|entrypoint"
-_MANIFEST_LINE = re.compile(rf"^(?:[ \t]*[{{\[]|---[ \t]*$|[ \t]*(?:- )?(?:{_KEYS})[\"']?\s*:(?:\s|$))", re.MULTILINE)
-_SHELL_LINE = re.compile(
+_MANIFEST_LINE = late_pattern(rf"^(?:[ \t]*[{{\[]|---[ \t]*$|[ \t]*(?:- )?(?:{_KEYS})[\"']?\s*:(?:\s|$))", re.MULTILINE)
+_SHELL_LINE = late_pattern(
     r"^[ \t]*(?:[$#>%][ \t]+)?(?:[A-Za-z_]\w*=\S*[ \t]+)*(?:exec|nohup|sudo|docker|podman|vllm|python3?|export)\b[^:]",
     re.MULTILINE,
 )

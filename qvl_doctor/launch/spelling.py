@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.versions import is_spec, satisfies
 
 #: Quotes that word processors and chat programs put in place of plain ones.
@@ -25,7 +25,7 @@ SMART_QUOTES = str.maketrans(
 _ONLY_PAIRS = {"--limit-mm-per-prompt": "<0.8.5"}
 #: The first release that reads nothing but JSON there.
 _ONLY_JSON = {"--limit-mm-per-prompt": "0.10.0"}
-_PAIR = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*([^,=]*?)\s*")
+_PAIR = late_pattern(r"\s*([A-Za-z_]\w*)\s*=\s*([^,=]*?)\s*")
 _LONGEST = 64 * 1024
 
 

@@ -5,11 +5,11 @@ Secrets are masked in everything that is written, unless `reveal` is set.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.command import Command, Flag, splice_text
 from qvl_doctor.launch.masking import masked, masked_text
 from qvl_doctor.launch.patching import edits_of
@@ -19,8 +19,8 @@ from qvl_doctor.launch.shell.docker import DockerSource
 #: Starts the same server as an image whose entry point is the program.
 _PROGRAM = ("vllm", "serve")
 _IMAGE = "vllm/vllm-openai"
-_VARIABLE = re.compile(r"\$\w+|\$\{\w+\}")
-_KUBERNETES_VARIABLE = re.compile(r"\$\((\w+)\)")
+_VARIABLE = late_pattern(r"\$\w+|\$\{\w+\}")
+_KUBERNETES_VARIABLE = late_pattern(r"\$\((\w+)\)")
 
 
 def shell_line(command: Command, *, reveal: bool = False) -> str:

@@ -11,31 +11,32 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.redaction.line import MASK
 
 #: What is longer is read up to here. The longest line that vLLM prints itself is about 8 KiB.
 MAX_LENGTH = 256 * 1024
 _MAX_DEPTH = 40
 
-_SPACE = re.compile(r"[\s,]*")
-_STRING = re.compile(
+_SPACE = late_pattern(r"[\s,]*")
+_STRING = late_pattern(
     r"""[bBrRuU]{0,2}(?:'(?P<single>[^'\\]*(?:\\.[^'\\]*)*)'|"(?P<double>[^"\\]*(?:\\.[^"\\]*)*)")""", re.DOTALL
 )
-_STRING_START = re.compile(r"""[bBrRuU]{0,2}['"]""")
-_NAME = re.compile(r"[A-Za-z_]\w*(?==)")
+_STRING_START = late_pattern(r"""[bBrRuU]{0,2}['"]""")
+_NAME = late_pattern(r"[A-Za-z_]\w*(?==)")
 # A plain word may hold blanks, but not before `name=`: 0.6.2 and 0.6.3 forget a comma there.
-_BARE = re.compile(r"""[^\s,()\[\]{}<>'"]*(?:\s+(?![a-z_]+=)[^\s,()\[\]{}<>'"]+)*""")
-_BARE_KEY = re.compile(r"""[^,()\[\]{}<>'":]*""")
-_REST = re.compile(r"[^,)\]}]*")
-_ENUM = re.compile(r"""<(?P<member>[\w.]+): (?:'(?P<single>[^'<>]*)'|"(?P<double>[^"<>]*)"|[^<>]*)>""")
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-_INTEGER = re.compile(r"[+-]?\d{1,18}")
-_NUMBER = re.compile(r"[+-]?(?:\d{1,40}\.\d{0,40}|\.\d{1,40}|\d{1,40})(?:[eE][+-]?\d{1,3})?")
-_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
+_BARE = late_pattern(r"""[^\s,()\[\]{}<>'"]*(?:\s+(?![a-z_]+=)[^\s,()\[\]{}<>'"]+)*""")
+_BARE_KEY = late_pattern(r"""[^,()\[\]{}<>'":]*""")
+_REST = late_pattern(r"[^,)\]}]*")
+_ENUM = late_pattern(r"""<(?P<member>[\w.]+): (?:'(?P<single>[^'<>]*)'|"(?P<double>[^"<>]*)"|[^<>]*)>""")
+_ADDRESS = late_pattern(r" at 0x[0-9a-fA-F]+")
+_INTEGER = late_pattern(r"[+-]?\d{1,18}")
+_NUMBER = late_pattern(r"[+-]?(?:\d{1,40}\.\d{0,40}|\.\d{1,40}|\d{1,40})(?:[eE][+-]?\d{1,3})?")
+_ESCAPE = late_pattern(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 _WORDS = {"None": None, "True": True, "False": False, "null": None, "true": True, "false": False}
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
-_SECRET = re.compile(r"(?:api_?key|hf_token|auth_token|.*(?:password|passwd|secret))", re.IGNORECASE)
+_SECRET = late_pattern(r"(?:api_?key|hf_token|auth_token|.*(?:password|passwd|secret))", re.IGNORECASE)
 
 
 class _CutError(Exception):

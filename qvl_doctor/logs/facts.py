@@ -14,6 +14,7 @@ from typing import Any
 from qvl_doctor.facts.platforms import UNSPECIFIED, PlatformReader
 from qvl_doctor.facts.platforms import plain as plain_platform
 from qvl_doctor.facts.table import COUNT, NUMBER, kind, unit
+from qvl_doctor.late import late_pattern
 from qvl_doctor.logs.fact_lines import LINES, FactLine
 from qvl_doctor.logs.milestones import ACTIVITY, ANSWER, BOUND, FAULT, READY, Milestone
 from qvl_doctor.logs.package_lists import PackageReader
@@ -26,7 +27,7 @@ _LONGEST_NUMBER = 24
 _MAX_SITES = 200
 _UNITS = {"b": 1 / 1024**3, "K": 1 / 1024**2, "M": 1 / 1024}
 _BLOCK_SIZES = (8, 16, 32, 64, 128, 256)
-_ENGINE_LINE = re.compile(
+_ENGINE_LINE = late_pattern(
     r"(?:Initializing an?|Dumping input data for) (?:(?P<engine>V[01]) )?LLM engine \(v(?P<vllm>[^)\s]{1,80})\)"
 )
 #: Facts that only the beginning of a start-up tells.

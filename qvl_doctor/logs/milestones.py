@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.model import Record
 
 #: What a mark proves. READY: the server says so itself. ANSWER: a request that needed the engine was answered. ACTIVITY:
@@ -52,10 +53,10 @@ _ROUTES = (
     r"generative_scoring|audio/(?:transcriptions|translations)|invocations|generate|cohere/v2/chat)"
 )
 #: An access line as uvicorn prints it: client, method, path, status. nginx and others put a time in between.
-ACCESS = re.compile(
+ACCESS = late_pattern(
     r'(?:^|\s)(?:\S{1,80} )?- "(?P<method>[A-Z]{3,7}) (?P<path>\S{1,2000}) HTTP/\d(?:\.\d)?" (?P<status>\d{3})\b'
 )
-ENGINE_ROUTE = re.compile(rf"(?:/[^\s?]*)?/{_ROUTES}/?")
+ENGINE_ROUTE = late_pattern(rf"(?:/[^\s?]*)?/{_ROUTES}/?")
 
 
 def _step(words: str, phase: str, then: str, releases: str, place: str) -> Milestone:
@@ -332,8 +333,8 @@ def _access(message: str) -> Milestone | None:
     return _ANSWERED if needed_engine and found["status"].startswith("2") else _SERVED
 
 
-_PROGRAM = re.compile(r"(?:^|[/\\])vllm(?:\.exe)?$|[/\\]vllm[/\\]")
-_CLIENTS = re.compile(r"/benchmarks/|/cli/(?:benchmark|openai|collect_env)|/openai/(?:_base_client|resources)")
+_PROGRAM = late_pattern(r"(?:^|[/\\])vllm(?:\.exe)?$|[/\\]vllm[/\\]")
+_CLIENTS = late_pattern(r"/benchmarks/|/cli/(?:benchmark|openai|collect_env)|/openai/(?:_base_client|resources)")
 
 
 def _ended_a_program(record: Record) -> bool:

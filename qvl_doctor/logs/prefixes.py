@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.logs.source import RawLine, clean
 from qvl_doctor.redaction.line import redact
 
@@ -39,7 +40,7 @@ class Piece(NamedTuple):
 
 _STAMP = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
 _LEVEL = "TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL"
-_OUTER = re.compile(
+_OUTER = late_pattern(
     rf"""
       {_STAMP}[ ](?:-[ ][\w.-]{{1,60}}[ ]-[ ](?P<logging>{_LEVEL})[ ]-[ ]
         |\|[ ](?P<loguru>{_LEVEL})[ ]{{0,8}}\|[ ][\w.:<>-]{{1,160}}[ ]-[ ])     # a launcher that logs what its child says
@@ -64,7 +65,7 @@ _OUTER = re.compile(
     re.VERBOSE,
 )
 _LEVELS = frozenset(("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
-_HEAD = re.compile(
+_HEAD = late_pattern(
     r"""
     (?:(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL|TRACE)[ ]{1,8}(?:(?P<stamp>\d\d-\d\d[ ]{1,8}\d\d:\d\d:\d\d)|\.\.\.)[ ]{1,8}
      |(?P<bare_stamp>\d\d-\d\d[ ]\d\d:\d\d:\d\d)[ ]
@@ -74,10 +75,10 @@ _HEAD = re.compile(
     """,
     re.VERBOSE,
 )
-_HEAD_LATER = re.compile(
+_HEAD_LATER = late_pattern(
     r"(?<=[\s\]|>])(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d \[?[\w./-]{1,120}\.(?:py|rs):\d"
 )
-_PYTHON = re.compile(
+_PYTHON = late_pattern(
     r"(?P<level>TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL)(?::(?:\s+|[\w.]{1,60}:)|\s+(?=\[?[\w.]+\.\w+:\d+\]? ))"
     r"|(?P<name>[a-z_]\w*(?:\.\w+){0,5})\s+(?:\d+\s+)?(?P<level2>DEBUG|INFO|WARNING|ERROR|CRITICAL):?\s+"
 )
@@ -112,9 +113,9 @@ _ENVELOPE_SIGNS = frozenset(
         *("docker", "_p", "file"),
     }
 )
-_JSON_MEMBER = re.compile(r'\s*"(?:message|log|line|@message|msg)":\s*("(?:[^"\\]|\\.)*")\s*,?\s*$')
-_FENCE = re.compile(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*$")
-_RAY_REPEAT = re.compile(r"\s*\[repeated \d+x across cluster\](?: \(Ray deduplicates logs.*)?$")
+_JSON_MEMBER = late_pattern(r'\s*"(?:message|log|line|@message|msg)":\s*("(?:[^"\\]|\\.)*")\s*,?\s*$')
+_FENCE = late_pattern(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*$")
+_RAY_REPEAT = late_pattern(r"\s*\[repeated \d+x across cluster\](?: \(Ray deduplicates logs.*)?$")
 _NESTED = 8
 _NO_PREFIX = ("INFO ", "WARNING ", "ERROR ", "DEBUG ", "    ", "  File ", "Traceback ")
 _DAYS = (0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335)

@@ -6,10 +6,10 @@ and on a window cut out of a large one.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.logs.paste import Paste
 from qvl_doctor.logs.prefixes import Piece, pieces
 from qvl_doctor.logs.roles import role_of
@@ -42,33 +42,33 @@ _CHAINS = ("During handling of the", "The above exception was")
 _UNRAISABLE, _NOT_LOGGED = "Exception ignored in", "--- Logging error ---"
 #: So ends the stack that Python shows of a log call that failed.
 _STACK_END = ("Message: ", "Arguments: ")
-_FRAME = re.compile(
+_FRAME = late_pattern(
     r'\s*(?:\| *)*File "(?P<file>[^"]{1,1000})", ?line (?P<line>\d{1,9})(?:, in (?P<function>\S*))?\s*$'
 )
-_FRAME_START = re.compile(r'\s*File "[^"]*(?:"(?:, (?:l(?:i(?:n(?:e(?: \d*)?)?)?)?)?)?)?$')
-_RAISED = re.compile(r"(?P<type>[A-Za-z_]\w*(?:\.\w+)*)(?P<colon>:(?=\s|$))?\s*(?P<message>.*)$", re.DOTALL)
+_FRAME_START = late_pattern(r'\s*File "[^"]*(?:"(?:, (?:l(?:i(?:n(?:e(?: \d*)?)?)?)?)?)?)?$')
+_RAISED = late_pattern(r"(?P<type>[A-Za-z_]\w*(?:\.\w+)*)(?P<colon>:(?=\s|$))?\s*(?P<message>.*)$", re.DOTALL)
 #: An exception's line where no traceback proves it one.
-_BARE = re.compile(
+_BARE = late_pattern(
     r"(?:\w+\.)*\w*(?:Error|error|Exception|Errorr|Interrupt|Exit|Exceeded|OutOfResources|NotFound|Timeout)(?:: ?|$)"
 )
 #: The same, indented by who pasted it: no line of source looks so.
-_INDENTED = re.compile(r"\s+(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception): \S")
+_INDENTED = late_pattern(r"\s+(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception): \S")
 #: Where a terminal broke a line and filled the row up.
-_PADDING = re.compile(r"(?<=\S) {6,60}(?=\S)")
-_DOTTED = re.compile(r"(?:[a-z_]\w*\.){2,}[A-Z]\w*: ")
-_STARTS = re.compile(
+_PADDING = late_pattern(r"(?<=\S) {6,60}(?=\S)")
+_DOTTED = late_pattern(r"(?:[a-z_]\w*\.){2,}[A-Z]\w*: ")
+_STARTS = late_pattern(
     r"Traceback \(most|(?:During handling of|The above exception)|Process [\w-]+:|usage: |\S+\.py:\d+: \w*Warning|\[W\d|"
     r"\S+:\d+:\d+ \[\d+\] NCCL|[\w -]{2,60}:\s+\d+%\||Loading \w+ checkpoint|Capturing |INFO|WARNING|ERROR|DEBUG|CRITICAL|"
     r"[\w.-]+@[\w.-]+:\S*[#$] |\$ |➜ |"  # somebody's prompt
     r"Exception ignored in|--- Logging error|Call stack:|"
     r"terminate called |\S+ exited with code |\S+\.service: |\S+: line \d+: |[\w. -]{1,40}: error: "  # what ends a process
 )
-_PROGRESS = re.compile(r".{0,120}?(?:\d+%\||\d+% Completed|\bit/s\]|\bs/it\]|\d+%\s)")
-_PYDANTIC = re.compile(
+_PROGRESS = late_pattern(r".{0,120}?(?:\d+%\||\d+% Completed|\bit/s\]|\bs/it\]|\d+%\s)")
+_PYDANTIC = late_pattern(
     r"\d+ validation errors? for (?P<model>\S+).*?Value error, (?P<message>.*?)(?: \[type=|$)", re.DOTALL
 )
-_RAISE = re.compile(r"raise (?P<type>\w+(?:\.\w+)*)\((?P<said>.*)", re.DOTALL)
-_STRING = re.compile(r"""[rbf]?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
+_RAISE = late_pattern(r"raise (?P<type>\w+(?:\.\w+)*)\((?P<said>.*)", re.DOTALL)
+_STRING = late_pattern(r"""[rbf]?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 
 
 class _Open:
@@ -402,6 +402,8 @@ def _about_to_raise(texts: list[str]) -> tuple[str, list[str]]:
 
 
 def _unquoted(literal: str) -> str:
+    import ast
+
     try:
         value = ast.literal_eval(literal)
     except (ValueError, SyntaxError):

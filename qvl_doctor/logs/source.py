@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, cast, overload
 
 from qvl_doctor.errors import InputError
+from qvl_doctor.late import late_pattern
 
 CHUNK = 256 * 1024
 MAX_LINE = 16 * 1024
@@ -29,12 +30,11 @@ _PACKED = {
     b"7z\xbc\xaf\x27\x1c": ("7z", "7z x"),
     b"Rar!\x1a": ("rar", "unrar x"),
 }
-_WORD = re.compile(rb"(?<=[\s,;&])[^\s,;&]")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])|#033\[[\d;]*m")
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_ANSI = late_pattern(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])|#033\[[\d;]*m")
+_CONTROL = late_pattern("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 class RawLine(NamedTuple):
@@ -192,7 +192,7 @@ def clean(text: str) -> str:
 def _shortened(line: bytes) -> bytes:
     """Head and tail of a long line. The tail begins with a whole word where there is one: the rest of a secret would not look like one."""
     tail = line[-_TAIL:]
-    word = _WORD.search(tail)
+    word = re.search(rb"(?<=[\s,;&])[^\s,;&]", tail)
     return line[: MAX_LINE - _TAIL] + b" ... " + (tail[word.start() :] if word else tail)
 
 

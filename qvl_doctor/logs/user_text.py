@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.logs.prefixes import Piece
 
 
@@ -79,17 +80,17 @@ USER_TEXTS = (
         "middleware of the users' own",
     ),
 )
-_BEGINS = re.compile("|".join(f"(?P<t{number}>{text.begins})" for number, text in enumerate(USER_TEXTS)))
-_ENDS = tuple(re.compile(text.ends) if text.ends else None for text in USER_TEXTS)
+_BEGINS = late_pattern("|".join(f"(?P<t{number}>{text.begins})" for number, text in enumerate(USER_TEXTS)))
+_ENDS = tuple(late_pattern(text.ends) if text.ends else None for text in USER_TEXTS)
 #: What such a line holds, whatever its prefixes.
 _SIGNS = ("equest ", "esponse", "body", "BODY", "Body", "payload", "rompt", "utput", "text: ", "call", "arguments")
 _FIRST_LETTERS = frozenset("RrGPMmIiDdFE")
 #: A request's body where an error quotes it: pydantic's `input_value={…}`, FastAPI's `'input': {…}`.
-_QUOTED = re.compile(r"(?<=input_value=)\{.*\}(?=, input_type=dict)|(?<='input': )[\[{\"'].*(?=\}\]|\}, \{'type')")
+_QUOTED = late_pattern(r"(?<=input_value=)\{.*\}(?=, input_type=dict)|(?<='input': )[\[{\"'].*(?=\}\]|\}, \{'type')")
 #: An access line: what stands after the question mark of a URL is the client's.
-_QUERY = re.compile(r'(?<=[A-Z] )(/[^\s"?]{0,2000})\?\S*(?= HTTP/\d)')
+_QUERY = late_pattern(r'(?<=[A-Z] )(/[^\s"?]{0,2000})\?\S*(?= HTTP/\d)')
 CUT = "…"
-_AFTER_CUT = re.compile(rf"(?:[:=] ?|\{{){CUT}")
+_AFTER_CUT = late_pattern(rf"(?:[:=] ?|\{{){CUT}")
 _MOST_LINES = 1000
 _MOST_LETTERS = 1024 * 1024
 

@@ -5,9 +5,7 @@ A terminal shows itself by its width: different lines have exactly the same widt
 
 from __future__ import annotations
 
-import re
-import unicodedata
-
+from qvl_doctor.late import late_pattern
 from qvl_doctor.logs.source import MAX_LINE, RawLine
 
 #: Terminals from which people paste have this many columns.
@@ -15,13 +13,13 @@ _NARROWEST, _WIDEST = 60, 400
 _ENOUGH = 2
 #: What begins a line of its own even after a line that happens to be as wide as the widest: prefixes, and the lines of
 #: a traceback.
-_PREFIX = re.compile(
+_PREFIX = late_pattern(
     r"\[?\d{4}-\d\d-\d\d[T ]|\(\w[\w ]* pid=\d|\[rank\d|\[pod/|(?:INFO|WARNING|ERROR|DEBUG|CRITICAL)[ :]|[\w.@-]+ +\| "
     r'|[^\W\d_]{3}\.? +\d+ \d\d:|Loading |Capturing |[{"`]|> |terminate called |Fatal Python error: '
     r"|[a-z0-9][a-z0-9.-]{0,200}-(?:[a-z0-9]{5}|\d{1,4}) [a-z0-9-]{1,63} (?:INFO|WARN|ERROR|  |\(|\[)"  # stern
 )
-_TRACEBACK = re.compile(r'Traceback \(most|\s*File "|\s*[\^~]+\s*$|(?:During handling of|The above exception)|\s*$')
-_FRAME = re.compile(r'File "[^"]+", line \d+, in [\w<>]+$')
+_TRACEBACK = late_pattern(r'Traceback \(most|\s*File "|\s*[\^~]+\s*$|(?:During handling of|The above exception)|\s*$')
+_FRAME = late_pattern(r'File "[^"]+", line \d+, in [\w<>]+$')
 
 
 class TerminalWraps:
@@ -77,4 +75,6 @@ def _cells(text: str) -> int:
     """The columns that a text takes."""
     if text.isascii():
         return len(text)
+    import unicodedata
+
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

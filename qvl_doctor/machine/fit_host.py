@@ -10,8 +10,9 @@ from qvl_doctor.knowledge.releases import plain
 from qvl_doctor.machine import disks, env_variables
 from qvl_doctor.machine.fit_gpus import ranks
 from qvl_doctor.machine.model_folder import Place, is_repository
-from qvl_doctor.model import Fact, Facts, Record, Seen, as_number, fact_number, fact_text
+from qvl_doctor.model import Fact, Facts, Record, Seen, fact_number, fact_text
 from qvl_doctor.observations import key_of, observe
+from qvl_doctor.values import as_number
 from qvl_doctor.versions import satisfies
 
 #: The largest part of the host's memory that vLLM allows for its swap space.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from qvl_doctor.memory import gpus
@@ -59,7 +58,7 @@ def gpu_of(facts: Facts) -> Gpu | None:
     named = gpus.find(fact_text(facts, "gpu_name"), total or 0.0) if "gpu_name" in facts else None
     if not total:
         return named
-    return replace(named, total_bytes=int(total * GIB), nominal=False) if named else gpus.of_size(total)
+    return named._replace(total_bytes=int(total * GIB), nominal=False) if named else gpus.of_size(total)
 
 
 def _room(needed: float, facts: Facts, arguments: Mapping[str, Any]) -> dict[str, Fact]:

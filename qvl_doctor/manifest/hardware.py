@@ -11,8 +11,9 @@ from qvl_doctor.launch.observing import line_of
 from qvl_doctor.launch.yamltext.yaml_tree import Node, deep
 from qvl_doctor.manifest.surroundings import UNNAMED, Scene, number, quantity_of
 from qvl_doctor.memory.units import GIB
-from qvl_doctor.model import Record, as_number
+from qvl_doctor.model import Record
 from qvl_doctor.observations import observe
+from qvl_doctor.values import as_number
 
 #: vLLM's workers and NCCL exchange data through shared memory; a container's 64 MiB are too little for several of them.
 _SHM, _DOCKER_SHM_MIB = GIB, 64

@@ -6,7 +6,7 @@ and "peak activation" of the logs are this number: the increase of torch's peak 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from qvl_doctor.knowledge.releases import Release, Since, at
 from qvl_doctor.memory.constants import QUANTIZED_INPUT
@@ -49,8 +49,7 @@ _MLA_CHUNK_SINCE: Release = (0, 10, 0)
 _MLA_CHUNK = 65536
 
 
-@dataclass(frozen=True, slots=True)
-class Activation:
+class Activation(NamedTuple):
     """The peak on one rank, in bytes, the moment that makes it, and all moments (each with the tensors that stay)."""
 
     bytes: int
@@ -65,7 +64,7 @@ def activation(shape: ModelShape, settings: Settings, gpu: Gpu, stage: int = 0) 
     kept = _kept(shape, settings, gpu, stage)
     moments = list(_encoder_moments(shape, settings, made)) if stage == 0 else []
     moments += _decoder_moments(shape, settings, gpu, made, stage)
-    whole = tuple(replace(moment, tensors=(*moment.tensors, *kept)) for moment in moments)
+    whole = tuple(moment._replace(tensors=(*moment.tensors, *kept)) for moment in moments)
     peak = max(whole, key=lambda moment: moment.bytes)
     return Activation(peak.bytes, peak, whole, made)
 

@@ -7,7 +7,7 @@ utils/mem_utils.py.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from qvl_doctor.knowledge.defaults import GRAPHS_INSIDE_SINCE
 from qvl_doctor.knowledge.releases import Release
@@ -35,8 +35,7 @@ PROFILE_OOM, NO_BLOCKS, TOO_LONG, NO_ROOM_FOR_GRAPHS, FITS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(NamedTuple):
     """What a log says about a start, in GiB; None where it says nothing. What is known is used, and the rest is calibrated by it."""
 
     total_gib: float | None = None
@@ -47,8 +46,7 @@ class Observed:
     kv_gib: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """The budget of one rank, in bytes. `kv` may be negative: so much is missing before the first block.
 
     `graphs` come on top of the request before 0.20 (`graphs_inside` False) and out of it from then on. `spare`: what
@@ -78,8 +76,7 @@ class Plan:
         return self.verdict == FITS
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     """What a log said, and the settings that it said it for."""
 
     seen: Observed
@@ -103,7 +100,7 @@ def plans(
     """The same for each pipeline stage; the first is what the log of rank 0 shows."""
     known = _Known(observed or Observed(), logged or settings)
     if known.seen.total_gib:
-        gpu = replace(gpu, total_bytes=int(known.seen.total_gib * GIB))
+        gpu = gpu._replace(total_bytes=int(known.seen.total_gib * GIB))
     return tuple(_stage(shape, settings, gpu, known, stage) for stage in range(settings.pp))
 
 
@@ -141,7 +138,7 @@ def _stage(shape: ModelShape, settings: Settings, gpu: Gpu, known: _Known, stage
         detail=detail,
         notes=_notes(settings, gpu, detail),
     )
-    return replace(made, verdict=_verdict(made))
+    return made._replace(verdict=_verdict(made))
 
 
 def _verdict(made: Plan) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from qvl_doctor.files import LONGEST, opened
 from qvl_doctor.memory.configs import read
@@ -18,8 +17,7 @@ from qvl_doctor.memory.vision import with_processor
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """A model as its folder describes it. `tensors` is empty where there are no safetensors files (only config.json was copied)."""
 
     shape: ModelShape

@@ -6,14 +6,12 @@ source of vLLM, PyTorch or CUDA stands where it is used, with that source.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from qvl_doctor.knowledge.releases import Release
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
+class Fitted(NamedTuple):
     """A fitted number: `value` in `unit`, from how many public logs (`points`) and which."""
 
     value: float

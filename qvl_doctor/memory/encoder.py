@@ -7,7 +7,7 @@ v1/core/encoder_cache_manager.py, v1/worker/utils.py (MultiModalBudget, to 0.14)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from qvl_doctor.knowledge.releases import Release, Since, at
 from qvl_doctor.memory.settings import Settings
@@ -37,8 +37,7 @@ _HUGE = 9_999_999
 _QWEN3_FACTOR = 12.5
 
 
-@dataclass(frozen=True, slots=True)
-class Dummies:
+class Dummies(NamedTuple):
     """What the encoder of a profile run works on.
 
     - `largest`: tokens of the largest single item of each modality, by vLLM's own count.

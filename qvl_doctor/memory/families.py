@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from qvl_doctor.memory.shape import Traits
 
@@ -44,8 +45,7 @@ class Text(Traits):
     positions: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(NamedTuple):
     """An architecture: the kind of its decoder where config.json does not name it, and the kind of its vision tower ("" without one)."""
 
     text: str

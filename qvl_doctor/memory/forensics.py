@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.memory.activation import profile_tensors
 from qvl_doctor.memory.decoder import decoder_pieces
 from qvl_doctor.memory.gpus import Gpu
@@ -32,11 +32,10 @@ _UNITS = {"bytes": 1, "KiB": KIB, "MiB": MIB, "GiB": 1 << 30}
 _SEPARATE = {"copies", "states"}
 CACHE_LAYER = "one layer of the KV cache"
 _WEIGHT = "weight "
-_LAYER = re.compile(r"\.\d+\.")
+_LAYER = late_pattern(r"\.\d+\.")
 
 
-@dataclass(frozen=True, slots=True)
-class Suspect:
+class Suspect(NamedTuple):
     """A tensor that a request may have been for. `difference` is the share by which its rounded size misses the printed one."""
 
     tensor: NamedTensor
@@ -51,8 +50,7 @@ def requested_bytes(size: float) -> int:
     return _LARGE_BUFFER if size < _LARGE else up(int(size), _PIECE)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far the start had come when a request failed, as far as a log says. `blocks`: of the KV cache, 0 if they were not counted yet."""
 
     loaded: bool = False
@@ -60,7 +58,12 @@ class Progress:
 
 
 def explain(  # noqa: PLR0913, PLR0917  # a request, and the start that it belongs to
-    number: float, unit: str, shape: ModelShape, settings: Settings, gpu: Gpu, progress: Progress = Progress()
+    number: float,
+    unit: str,
+    shape: ModelShape,
+    settings: Settings,
+    gpu: Gpu,
+    progress: Progress = Progress(),  # noqa: B008  # frozen
 ) -> tuple[Suspect, ...]:
     """Every tensor that a request of `number` `unit` fits, the likeliest first; () where none does: unexplained.
 

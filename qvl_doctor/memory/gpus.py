@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from qvl_doctor.knowledge import table
+from qvl_doctor.late import late_pattern
 from qvl_doctor.memory.units import GIB
 
 #: Nobody's name for a card is longer.
@@ -15,21 +16,20 @@ _LONGEST = 100
 #: What names of the table have, and people leave out.
 _NOISE = ("nvidia", "geforce")
 #: What names have besides, and what changes nothing about memory.
-_FORM = re.compile(
+_FORM = late_pattern(
     r"tesla|gpus?|graphics|card|tensor|core|pcie|sxm\d?|hbm\d?e?|gddr\d?x?|dgx|hgx|jetson|rtx|oc|nvl|generation|blackwell|server"
     r"|workstation|edition"
 )
 #: The size of an instance behind its kind: g5.12xlarge, g2-standard-8.
-_OF_A_CLOUD = re.compile(
+_OF_A_CLOUD = late_pattern(
     r"^\s*([pg]\d\w{0,3}(?:-[a-z]\w{1,10})?)[.-](?:\d{0,3}xlarge|metal|\d{1,3})\s*$", re.IGNORECASE
 )
-_COUNT = re.compile(r"^\s*\d{1,4} ?[x×*] ?(?=\S)|(?<=[\s\d])[x×*] ?\d{1,4}\s*$", re.IGNORECASE)
-_INSTANCE = re.compile(r"\bMIG\b|\b\d{1,2}g\.\d{1,4}gb\b(?:\+me)?", re.IGNORECASE)
-_SIZE = re.compile(r"(?<![a-z0-9.])([0-9]{1,4}(?:\.[0-9]{1,4})?) ?(?:gi?b|g)\b")
+_COUNT = late_pattern(r"^\s*\d{1,4} ?[x×*] ?(?=\S)|(?<=[\s\d])[x×*] ?\d{1,4}\s*$", re.IGNORECASE)
+_INSTANCE = late_pattern(r"\bMIG\b|\b\d{1,2}g\.\d{1,4}gb\b(?:\+me)?", re.IGNORECASE)
+_SIZE = late_pattern(r"(?<![a-z0-9.])([0-9]{1,4}(?:\.[0-9]{1,4})?) ?(?:gi?b|g)\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
+class Gpu(NamedTuple):
     """One card as torch sees it.
 
     `capability`, `sms` and `l2_bytes` are 0 where they are not known. `nominal`: the size is the vendor's, not torch's.

@@ -6,6 +6,7 @@ V0: vllm/worker/cache_engine.py. V1: vllm/v1/kv_cache_interface.py and vllm/v1/c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory.quants import DTYPE_BYTES
@@ -41,8 +42,7 @@ class Group:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(NamedTuple):
     """What a KV pool holds: blocks, the tokens that vLLM prints for it, and how many requests of max_model_len run at once."""
 
     blocks: int

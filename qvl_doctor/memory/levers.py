@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from qvl_doctor.memory.budget import Observed, graphs, graphs_inside
 from qvl_doctor.memory.encoder import largest_items
@@ -45,8 +44,7 @@ _QWEN = frozenset(("qwen2", "qwen2_5", "qwen3"))
 Flags = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Rung:
+class Rung(NamedTuple):
     """One step of a lever: its level, its cost within the level, what is then asked of `settings.resolve`, and the flags that say so."""
 
     level: int
@@ -56,8 +54,7 @@ class Rung:
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Lever:
+class Lever(NamedTuple):
     """A lever by name: video, images, sequences, length, utilization, batch, pixels, kv_dtype, eager, gpus, checkpoint, offload."""
 
     name: str

@@ -10,9 +10,8 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from qvl_doctor.memory.configs import read
 from qvl_doctor.memory.shape import ModelShape, UnknownArchitecture
@@ -61,8 +60,7 @@ _QUANTS: Mapping[str, str] = {
 _BLOCK_FP8 = ("qwen3", "deepseek")
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(NamedTuple):
     """A model by name.
 
     `quantization` is what its name says about it; `parameters` the number published with the checkpoint, 0 if none is.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """One parameter of one rank.
 
     `linear` says that a quantization method may store it in fewer bits; `experts` that it belongs to experts.
@@ -24,8 +23,7 @@ class Piece:
         return self.rows * self.columns * max(1, self.experts)
 
 
-@dataclass(frozen=True, slots=True)
-class Shards:
+class Shards(NamedTuple):
     """Over how many ranks a projection is divided. Column-parallel ones divide their rows (the output), row-parallel ones their columns."""
 
     ranks: int = 1

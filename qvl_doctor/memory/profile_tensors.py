@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: Flags that scale a tensor, as vLLM spells them.
 LENGTH, BATCH, SEQUENCES = "--max-model-len", "--max-num-batched-tokens", "--max-num-seqs"
@@ -14,16 +14,14 @@ TENSOR_PARALLEL, PIXELS, ITEMS, DTYPE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Factor:
+class Factor(NamedTuple):
     """One factor of a tensor's size, with what it counts: (128000, "tokens")."""
 
     size: float
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class NamedTensor:
+class NamedTensor(NamedTuple):
     """A tensor of a profile run.
 
     `bytes` is the product of `factors`; `scaled_by` are the flags that change one of them, most effective first.
@@ -49,8 +47,7 @@ class NamedTensor:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """What is alive at one moment of the profile run, beside the weights."""
 
     name: str

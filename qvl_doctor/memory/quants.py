@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from qvl_doctor.memory.parameters import Piece
 
@@ -17,8 +16,7 @@ DTYPE_BYTES: Mapping[str, int] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(NamedTuple):
     """A quantization method: bits of a weight, and what else is stored for it.
 
     `channel`: bytes for each output row · `group`: weights that share a scale, `group_bytes`: bytes for each such group

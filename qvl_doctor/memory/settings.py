@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from qvl_doctor.knowledge import defaults
 from qvl_doctor.knowledge.releases import Release, at
 from qvl_doctor.memory.gpus import Gpu
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.units import GIB
+from qvl_doctor.model import NOTHING
 
 #: `vllm serve` or the LLM class: the defaults of the batch differ.
 SERVER, OFFLINE = "server", "offline"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What the command asks for, every default filled in (see `resolve`). Lengths in tokens, `offload_gib` in GiB.
 
     - `limits`: items of each modality that a prompt may carry; `processor`: mm_processor_kwargs.
@@ -42,9 +41,9 @@ class Settings:
     eager: bool = False
     chunked_prefill: bool = True
     hybrid: bool = True
-    limits: Mapping[str, int] = field(default_factory=dict)
-    processor: Mapping[str, Any] = field(default_factory=dict)
-    dummies: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    limits: Mapping[str, int] = NOTHING
+    processor: Mapping[str, Any] = NOTHING
+    dummies: Mapping[str, Mapping[str, int]] = NOTHING
     split_encoder: bool = True
     skip_encoder_profile: bool = False
     flashinfer: bool | None = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from qvl_doctor.model import NOTHING
 
 #: How a layer attends: to everything, to a sliding window, or inside chunks of a fixed length.
 Attention = Literal["full", "sliding", "chunked"]
@@ -19,15 +21,13 @@ class ShapeError(ValueError):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownArchitecture:
+class UnknownArchitecture(NamedTuple):
     """What is returned instead of a shape for an architecture whose layout is not known here. Nothing is guessed from it."""
 
     architecture: str
 
 
-@dataclass(frozen=True, slots=True)
-class LayerKind:
+class LayerKind(NamedTuple):
     """The attention of one decoder layer. `window` is the length of the sliding window or of a chunk, 0 for full attention."""
 
     kind: Attention = "full"
@@ -54,8 +54,7 @@ class Experts:
     shared_gate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Latent:
+class Latent(NamedTuple):
     """Multi-head latent attention (MLA) of DeepSeek V2 and V3: ranks and head parts, in elements.
 
     `query_rank` 0: queries are not compressed.
@@ -68,16 +67,14 @@ class Latent:
     query_rank: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RopeCache:
+class RopeCache(NamedTuple):
     """One table of cosines and sines that vLLM keeps on the card: `rows` × `dim` elements of the model's dtype."""
 
     rows: int
     dim: int
 
 
-@dataclass(frozen=True, slots=True)
-class VisionShape:
+class VisionShape(NamedTuple):
     """A vision tower. `kind` names its code in vLLM: qwen2, qwen2_5, qwen3, siglip, clip, pixtral, intern, glm4v, minicpm, moonvit.
 
     `merge` × `merge` patches become one token of `out_hidden` elements. `image_size` is the side of what the tower sees
@@ -97,7 +94,7 @@ class VisionShape:
     image_size: int = 0
     gated: bool = False
     position_rows: int = 0
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = NOTHING
 
     @property
     def patch_pixels(self) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from qvl_doctor.knowledge.releases import Release
 from qvl_doctor.memory.budget import Observed, Plan, plan
@@ -66,8 +66,7 @@ class Case:
         return plan(self.shape, settings or self.settings, self.gpu, self.observed, self.logged or self.settings)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One change of a solution: which lever, and to what ("" where there is only one way)."""
 
     lever: str
@@ -75,8 +74,7 @@ class Step:
     level: int
 
 
-@dataclass(frozen=True, slots=True)
-class Solution:
+class Solution(NamedTuple):
     """A way to fit: the changes (none if it fits as it is), the flags that make them, and the plan that shows it."""
 
     steps: tuple[Step, ...]

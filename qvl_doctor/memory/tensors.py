@@ -10,10 +10,10 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from qvl_doctor.files import opened, read_object
+from qvl_doctor.late import late_pattern
 from qvl_doctor.memory.quants import DTYPE_BYTES
 
 #: The safetensors library itself accepts no longer header; real ones are a few MB.
@@ -37,8 +37,7 @@ class CheckpointError(ValueError):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """One tensor of a checkpoint."""
 
     name: str
@@ -142,13 +141,13 @@ def _sizes(value: object) -> tuple[int, ...] | None:
 
 
 #: Parts that vLLM keeps whole on every rank.
-_WHOLE = re.compile(
+_WHOLE = late_pattern(
     r"norm|ln_|\.gate\.|router|kv_a_proj|q_a_proj|patch_embed|pos(?:ition)?_embed|conv|g_idx|o_proj\.bias|down_proj\.bias|_scale$"
 )
 #: Projections that vLLM merges into one tensor, and experts, of which it makes one tensor a layer.
-_MERGED = re.compile(r"\.(?:q_proj|k_proj|v_proj|gate_proj|up_proj|w1|w3|q|k|v)\.")
-_EXPERT = re.compile(r"\.experts\.[0-9]+\.")
-_KV = re.compile(r"\.(?:k_proj|v_proj)\.")
+_MERGED = late_pattern(r"\.(?:q_proj|k_proj|v_proj|gate_proj|up_proj|w1|w3|q|k|v)\.")
+_EXPERT = late_pattern(r"\.experts\.[0-9]+\.")
+_KV = late_pattern(r"\.(?:k_proj|v_proj)\.")
 
 
 def rank_sizes(found: Sequence[Tensor], ranks: int, kv_heads: int) -> Iterator[int]:

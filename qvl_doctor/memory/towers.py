@@ -7,7 +7,6 @@ vllm/model_executor/models/{qwen2_vl,qwen2_5_vl,qwen3_vl,siglip,clip,pixtral,mis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from qvl_doctor.memory.config_fields import number
@@ -155,7 +154,7 @@ def _minicpm(vision: Config, config: Config, text_hidden: int) -> VisionShape:
         extra={"queries": _number(config, "query_num", 64, where=""), "slices": _slices(config)},
         **sizes,
     )
-    return replace(shape, depth=shape.depth - 1) if config.get("drop_vision_last_layer") else shape
+    return shape._replace(depth=shape.depth - 1) if config.get("drop_vision_last_layer") else shape
 
 
 def _slices(config: Config) -> int:

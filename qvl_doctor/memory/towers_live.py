@@ -7,14 +7,13 @@ the peak. The tower runs eagerly in all releases.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from qvl_doctor.knowledge.releases import Release, Since, at
 from qvl_doctor.memory.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(NamedTuple):
     """Copies of patches × hidden: `whole` on every rank, `divided` by tensor parallelism; `widths` are copies of the MLP's width."""
 
     name: str

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from qvl_doctor.memory.shape import ModelShape, VisionShape
 from qvl_doctor.memory.units import cdiv, up
@@ -38,8 +38,7 @@ _LARGEST_RATIO = 200
 MOST_TILES = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One image or video: `tokens` of the prompt, `patches` that the tower works on, `pixels` numbers that are sent to the card."""
 
     tokens: int
@@ -55,7 +54,7 @@ def with_processor(shape: ModelShape, processor: Mapping[str, Any] | None) -> Mo
     """The same model with the limits of its preprocessor_config.json (as parsed; what is not about sizes is ignored)."""
     if not shape.vision or not processor:
         return shape
-    vision = replace(shape.vision, extra={**shape.vision.extra, "processor": dict(processor)})
+    vision = shape.vision._replace(extra={**shape.vision.extra, "processor": dict(processor)})
     return replace(shape, vision=vision)
 
 

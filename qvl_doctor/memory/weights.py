@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from qvl_doctor.knowledge.releases import newest
 from qvl_doctor.memory.decoder import decoder_pieces
@@ -26,8 +26,7 @@ _SMALL, _LARGE, _LARGE_SEGMENT, _ROUND = MIB, 10 * MIB, 20 * MIB, 2 * MIB
 _UNIT = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(NamedTuple):
     """Bytes on one rank.
 
     `tensors` is the plain sum, `allocated` what the allocator counts for it; `rope` and `buffers` are part of both.

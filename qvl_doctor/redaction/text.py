@@ -11,10 +11,11 @@ import json
 import re
 from typing import Any
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.redaction.line import MASK, redact
 
-_KEY_BEGIN = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-_KEY_END = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
+_KEY_BEGIN = late_pattern(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_KEY_END = late_pattern(r"-----END [A-Z ]*PRIVATE KEY-----")
 #: No private key has more lines; what looks like an endless one is a log again.
 _LONGEST_KEY = 200
 _NAMES_IT = (
@@ -23,12 +24,12 @@ _NAMES_IT = (
 )
 #: A line that ends with a name whose value is still to come: `--api-key \\`, `- --api-key`, `"HF_TOKEN":`, `name:
 #: HF_TOKEN`.
-_DANGLING = re.compile(rf"""(?:--|\b|_){_NAMES_IT}['"]?\s*[:=,]?\s*(?:['"]|[|>][-+]?)?\s*\\?\s*$""")
-_NAMED = re.compile(r"""^\W{0,80}(?:name|key)['"]?\s*[:=]""", re.IGNORECASE)
-_ASKED = re.compile(r"--[\w-]+['\"]?,?\s*\\?\s*$|[:=]\s*(?:['\"]|[|>][-+]?)?\s*\\?\s*$")
-_VALUE = re.compile(r"""^(\s*(?:-\s+)?['"]?)(?![-$])([^\s'",\\]+)""")
-_VALUE_KEY = re.compile(r"""^(\s*(?:-\s+)?['"]?(?:value|data)['"]?\s*[:=]\s*)(?!\{)(\S.*)$""", re.IGNORECASE)
-_GOES_ON = re.compile(r"(?<!\\)\s\\\s*$")
+_DANGLING = late_pattern(rf"""(?:--|\b|_){_NAMES_IT}['"]?\s*[:=,]?\s*(?:['"]|[|>][-+]?)?\s*\\?\s*$""")
+_NAMED = late_pattern(r"""^\W{0,80}(?:name|key)['"]?\s*[:=]""", re.IGNORECASE)
+_ASKED = late_pattern(r"--[\w-]+['\"]?,?\s*\\?\s*$|[:=]\s*(?:['\"]|[|>][-+]?)?\s*\\?\s*$")
+_VALUE = late_pattern(r"""^(\s*(?:-\s+)?['"]?)(?![-$])([^\s'",\\]+)""")
+_VALUE_KEY = late_pattern(r"""^(\s*(?:-\s+)?['"]?(?:value|data)['"]?\s*[:=]\s*)(?!\{)(\S.*)$""", re.IGNORECASE)
+_GOES_ON = late_pattern(r"(?<!\\)\s\\\s*$")
 #: So much of the end of a line is looked at for a name.
 _END = 300
 _DEEPEST = 8

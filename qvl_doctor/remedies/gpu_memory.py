@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping
 
 from qvl_doctor.knowledge import defaults
 from qvl_doctor.knowledge.releases import at, parse, plain
-from qvl_doctor.model import Facts, as_count, as_number, fact_count, fact_number, fact_text
+from qvl_doctor.late import late_pattern
+from qvl_doctor.model import Facts, fact_count, fact_number, fact_text
 from qvl_doctor.remedies.tokens import family
+from qvl_doctor.values import as_count, as_number
 from qvl_doctor.versions import satisfies
 
 Values = Mapping[str, str]
@@ -26,7 +28,7 @@ _HIGHEST = 0.95
 #: CUDA graphs where the log shows none yet: the median of many runs, rounded up. And what requests may take beyond the
 #: profile run.
 _GRAPHS_GIB, _SPARE_GIB = 1.0, 0.5
-_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(bytes|[KMGT]?i?B)", re.IGNORECASE)
+_SIZE = late_pattern(r"(\d{1,12}(?:\.\d{1,6})?) ?(bytes|[KMGT]?i?B)", re.IGNORECASE)
 _GIB = {"b": 1 / 2**30, "k": 1 / 2**20, "m": 1 / 2**10, "g": 1.0, "t": 2**10}
 
 #: Width of the feed-forward layers and the default length of Qwen's vision-language models (their config.json).

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from qvl_doctor.knowledge.defaults import LORA_RANKS
 from qvl_doctor.knowledge.releases import at, parse
-from qvl_doctor.model import Facts, as_count, fact_count, fact_map, fact_text
+from qvl_doctor.model import Facts, fact_count, fact_map, fact_text
+from qvl_doctor.values import as_count
 
 #: What the messages of FP8 call the parts of an expert.
 _EXPERT_SHARDS = ("output_size of gate's and up's weight", "input_size of down's weight")

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from qvl_doctor.knowledge.defaults import MULTIMODAL_BATCH_USUAL
-from qvl_doctor.model import Facts, as_count, fact_count, fact_map, fact_text
+from qvl_doctor.late import late_pattern
+from qvl_doctor.model import Facts, fact_count, fact_map, fact_text
+from qvl_doctor.values import as_count
 
 Values = Mapping[str, str]
 
@@ -32,10 +34,10 @@ _MANY_ITEMS = 256
 _LEAST_TEXT = 512
 _TEXT = 8192
 
-_FAMILY = re.compile(r"qwen(2\.5|25|2|3)[-.]?vl")
-_OTHER = re.compile(r"embedding|rerank")
-_RESERVED = re.compile(r"'(\w{1,40})': (\d{1,12})")
-_LIMIT = re.compile(r"(\w{1,40})=(\d{1,9})")
+_FAMILY = late_pattern(r"qwen(2\.5|25|2|3)[-.]?vl")
+_OTHER = late_pattern(r"embedding|rerank")
+_RESERVED = late_pattern(r"'(\w{1,40})': (\d{1,12})")
+_LIMIT = late_pattern(r"(\w{1,40})=(\d{1,9})")
 
 
 def family(facts: Facts) -> str:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from qvl_doctor import __version__
 from qvl_doctor.facts.table import PACKAGES
+from qvl_doctor.late import late_pattern
 from qvl_doctor.model import Alternative, Check, Diagnosis, Fact, Facts, Finding, Fix, Lead
 
 SCHEMA = "qvl-doctor/report/1"
 
 # Legal in JSON as they are, but a line separator would break a report a line, a control character or a change of
 # direction would reach the terminal of who prints it, and half a surrogate pair cannot be written as UTF-8 at all.
-_ESCAPED = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-_BROKEN = re.compile(r"[\ud800-\udfff]")
+_ESCAPED = late_pattern(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_BROKEN = late_pattern(r"[\ud800-\udfff]")
 _DEPTH = 8
 #: Where a fact of a log's report is from that the log does not state → what the report calls it.
 _TRUST = {

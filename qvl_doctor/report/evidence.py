@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
+from qvl_doctor.late import late_pattern
 from qvl_doctor.model import Finding, Line
 
 MAX_LINES = 8
 
 # The part of a line that says who and when: "(EngineCore pid=7) ERROR 02-16 09:04:35 [engine.py:389] ".
-_PREFIX = re.compile(
+_PREFIX = late_pattern(
     r"(?:\([^()]{1,80}\) ?)*(?:[A-Z]{4,8} )?\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d+)? \[?[\w./-]{1,120}:\d+\] ?"
 )
-_EXCEPTION = re.compile(r"\b[\w.]{0,100}(?:Error|Exception|Interrupt|Exit|Warning)\b")
+_EXCEPTION = late_pattern(r"\b[\w.]{0,100}(?:Error|Exception|Interrupt|Exit|Warning)\b")
 # Numbers, paths and identifiers: what a rule's sentence can only have from the log.
-_TOKEN = re.compile(r"[\w./-]*[\d_/-][\w./-]*\w|\d")
+_TOKEN = late_pattern(r"[\w./-]*[\d_/-][\w./-]*\w|\d")
 _MAX_SPOTS = 200
 
 

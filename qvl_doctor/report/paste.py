@@ -7,10 +7,11 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.spelling import spell_flags
 
 # What no shell touches, and the placeholders of a rule's template: no quotes needed, which reads better.
-_BARE = re.compile(r"(?:[\w@%+=:,./-]|\{\w+\})+", re.ASCII)
+_BARE = late_pattern(r"(?:[\w@%+=:,./-]|\{\w+\})+", re.ASCII)
 
 
 class Piece(NamedTuple):

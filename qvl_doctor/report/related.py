@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.model import Rule
 
-_WORD = re.compile(r"[a-z0-9]{3,}")
-_PLACEHOLDER = re.compile(r"\{\w+\}")
+_WORD = late_pattern(r"[a-z0-9]{3,}")
+_PLACEHOLDER = late_pattern(r"\{\w+\}")
 _MOST_SIMILAR = 3
 #: The share of a rule's words, each weighted by how rare it is, that a similar rule has too.
 _LEAST_SHARED = 0.2

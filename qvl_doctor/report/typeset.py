@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 from rich.cells import cell_len
 
+from qvl_doctor.late import late_pattern
+
 #: More of a single text than this is never looked at: a report is no place for a 200 MB line.
 MAX_CHARS = 20_000
 
-_BLANKS = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
+_BLANKS = late_pattern(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
 # Controls, and what is invisible or turns the direction of the text around it: shown as escapes, never obeyed.
-_UNSAFE = re.compile(
+_UNSAFE = late_pattern(
     r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 _PLAIN = str.maketrans(
@@ -36,7 +38,7 @@ _PLAIN = str.maketrans(
 # Chinese breaks between any two characters, except before what closes and after what opens.
 _CLOSING = frozenset("，。、；：？！）】》」』〉％”’…·,.;:?!)]}%")
 _OPENING = frozenset("（【《「『〈“‘([{")
-_PLACEHOLDER = re.compile(r'"\{(\w+)\}"|\{(\w+)\}')  # a number of a JSON value is a string in the template
+_PLACEHOLDER = late_pattern(r'"\{(\w+)\}"|\{(\w+)\}')  # a number of a JSON value is a string in the template
 
 
 def readable(template: str) -> str:

@@ -17,6 +17,7 @@ from qvl_doctor.model import NOTHING, Condition, FixTemplate, Rule
 from qvl_doctor.rulebook.mistakes import Mistake, RuleError, nearest
 
 COMPILED = "rulebook.json"
+_LITERALS = Condition._fields.index("literals")
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -116,7 +117,7 @@ def compile_book(rules: Iterable[Rule]) -> str:
 def load_compiled(path: str) -> tuple[Rule, ...]:
     """The rules in a file that `compile_book` made, packed."""
     with open(path, encoding="ascii") as file:
-        return tuple(map(_rule, json.load(file)))
+        return tuple([_rule(*values) for values in json.load(file)])
 
 
 def complete(rule: Rule) -> Rule:
@@ -136,7 +137,8 @@ def complete(rule: Rule) -> Rule:
     )
 
 
-def _compiled(rule: Rule) -> dict[str, Any]:
+def _compiled(rule: Rule) -> tuple[Any, ...]:
+    """What `_rule` takes, in its order."""
     texts = {
         "title": rule.title,
         "why": rule.why,
@@ -145,25 +147,36 @@ def _compiled(rule: Rule) -> dict[str, Any]:
         "check": rule.check,
         "topic": rule.topic,
     }
+    packed = binascii.b2a_base64(zlib.compress(json.dumps(texts).encode(), 9), newline=False).decode()
     left_out = ("matches", "silent", "seen_in", "checked", "source", "match", "packed", *texts)
-    plain = {name: getattr(rule, name) for name in Rule._fields if name not in left_out}
-    plain["match"] = [_set_fields(item) for item in rule.match]
-    plain["packed"] = binascii.b2a_base64(zlib.compress(json.dumps(texts).encode(), 9), newline=False).decode()
-    return {name: value for name, value in plain.items() if value}
+    plain = {name: value for name in Rule._fields if name not in left_out and (value := getattr(rule, name))}
+    return packed, [tuple(map(_jsonable, item)) for item in rule.match], plain
 
 
-def _set_fields(item: Condition | FixTemplate) -> dict[str, Any]:
+def _jsonable(value: Any) -> Any:
+    """A value of a condition. A mapping that may not be changed is none for `json`."""
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _set_fields(item: FixTemplate) -> dict[str, Any]:
     return {name: value for name in item._fields if (value := getattr(item, name))}
 
 
-def _rule(plain: dict[str, Any]) -> Rule:
+def _rule(packed: str, match: list[list[Any]], plain: dict[str, Any]) -> Rule:
+    """A rule, packed. Conditions are lists of their fields' values: there are many of them."""
     for name in ("explains", "before", "platforms"):
         if name in plain:
             plain[name] = tuple(plain[name])
-    for item in plain["match"]:
-        item["literals"] = tuple(item.get("literals", ()))
-    plain["match"] = tuple(Condition(**item) for item in plain["match"])
-    return Rule(title=NOTHING, why=NOTHING, fixes=(), **plain)
+    for values in match:
+        values[_LITERALS] = tuple(values[_LITERALS])
+    return Rule(
+        title=NOTHING,
+        why=NOTHING,
+        fixes=(),
+        match=tuple([Condition(*values) for values in match]),
+        packed=packed,
+        **plain,
+    )
 
 
 def _about(rule: Rule, linked: str, field: str, problem: str, near: str = "", **values: object) -> Mistake:

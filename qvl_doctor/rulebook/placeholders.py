@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+from qvl_doctor.late import late_pattern
+
+PLACEHOLDER = late_pattern(r"\{([a-z_][a-z0-9_]*)\}")
 
 
 def placeholders(value: Any) -> frozenset[str]:

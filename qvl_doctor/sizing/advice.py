@@ -5,10 +5,10 @@ Nothing is judged here: which findings there are, and what is their cause, is de
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.command import Command
 from qvl_doctor.launch.editing import edit
 from qvl_doctor.launch.logged_command import from_arguments
@@ -44,7 +44,7 @@ SIZING_FLAGS = frozenset(
         "--skip-mm-profiling",
     )
 )
-_TRIED = re.compile(r"Tried to allocate ([\d.]{1,12}) (bytes|[KMG]iB)")
+_TRIED = late_pattern(r"Tried to allocate ([\d.]{1,12}) (bytes|[KMG]iB)")
 #: The model's arithmetic on numbers that make no sense.
 _BROKEN = (ValueError, ArithmeticError, TypeError, KeyError, IndexError)
 

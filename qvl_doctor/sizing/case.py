@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from qvl_doctor.knowledge.defaults import V0_WENT
 from qvl_doctor.knowledge.releases import parse
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.spelling import read_map
 from qvl_doctor.memory import gpus, model_cards
 from qvl_doctor.memory.budget import Observed
@@ -67,10 +68,10 @@ _STATED = {
 _OBSERVED = ("total_gib", "weights_gib", "activation_gib", "non_torch_gib", "graphs_gib", "kv_gib")
 #: A count of items has fewer digits.
 _LONGEST_COUNT = 8
-_VARIABLE = re.compile(
+_VARIABLE = late_pattern(
     r"\$(?:\{(?=\w)|(?=\w))(?P<name>\w{1,80})(?::?-(?P<default>[\w.-]{0,80}))?\}?|\$\((?P<kube>\w{1,80})\)"
 )
-_NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+_NUMBER = late_pattern(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 #: Arguments without which no memory can be computed, where a variable that nobody knows holds them.
 _SIZES = (
     "tensor_parallel_size",
@@ -88,8 +89,7 @@ _SIZES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Unsized:
+class Unsized(NamedTuple):
     """Why the memory model has nothing to say. `detail` names which.
 
     `reason` is release, model, unnamed, architecture, gpu, variable or numbers.
@@ -99,8 +99,7 @@ class Unsized:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What is known from elsewhere than the input: the model's own folder, the card, the release."""
 
     shape: ModelShape | None = None
@@ -154,7 +153,7 @@ def of_facts(facts: Facts, known: Known | None = None) -> Case | Unsized:
     said = {theirs: facts[ours].value for ours, theirs in _STATED.items() if ours in facts}
     arguments = {**{name: value for name, value in said.items() if not args}, **args}
     arguments["model"] = fact_text(facts, "model") or str(arguments.get("model") or arguments.get("model_tag") or "")
-    found = replace(known, gpu=known.gpu or _card(facts), release=fact_text(facts, "vllm") or known.release)
+    found = known._replace(gpu=known.gpu or _card(facts), release=fact_text(facts, "vllm") or known.release)
     case = of_arguments(arguments, found)
     if isinstance(case, Unsized):
         return case
@@ -166,7 +165,7 @@ def of_facts(facts: Facts, known: Known | None = None) -> Case | Unsized:
     case = replace(case, given={**case.given, **differs})
     observed = Observed(**{name: _gib(facts, name) for name in _OBSERVED})
     if observed.weights_gib is None and case.observed:
-        observed = replace(observed, weights_gib=case.observed.weights_gib)
+        observed = observed._replace(weights_gib=case.observed.weights_gib)
     return replace(case, observed=observed, logged=case.settings)
 
 
@@ -249,7 +248,7 @@ def _card(facts: Facts) -> Gpu | None:
     total = _gib(facts, "total_gib") or _gib(facts, "gpu_total_gib")
     found = gpus.find(fact_text(facts, "gpu_name"), total or 0.0) if "gpu_name" in facts else None
     if found and total:
-        return replace(found, total_bytes=int(total * GIB), nominal=False)
+        return found._replace(total_bytes=int(total * GIB), nominal=False)
     return found or (gpus.of_size(total) if total and 1 <= total <= 4096 else None)
 
 

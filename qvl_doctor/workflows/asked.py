@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from qvl_doctor.errors import InputError, UsageError
 from qvl_doctor.knowledge.releases import parse
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.command import Command, LaunchError
 from qvl_doctor.launch.reading import read
 from qvl_doctor.memory import gpus
@@ -18,7 +19,7 @@ from qvl_doctor.model import Text
 from qvl_doctor.redaction.text import redact_text
 from qvl_doctor.sizing.case import Known
 
-_SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,4})?)\s*(GiB|GB|G|MiB|MB|M)?", re.IGNORECASE)
+_SIZE = late_pattern(r"(\d{1,6}(?:\.\d{1,4})?)\s*(GiB|GB|G|MiB|MB|M)?", re.IGNORECASE)
 #: The longest text in which a command is looked for, in bytes.
 LONGEST = 1 << 20
 
@@ -84,9 +85,8 @@ def _gpu(name: str, memory: str) -> Gpu | None:
     of_size = gpus.of_size(gib)
     if found is None:
         return of_size
-    from dataclasses import replace
 
-    return replace(found, total_bytes=of_size.total_bytes, nominal=False)
+    return found._replace(total_bytes=of_size.total_bytes, nominal=False)
 
 
 def _not_one(name: str) -> UsageError:

@@ -116,10 +116,10 @@ def _settled(first: _Round, asked: _Asked) -> str:
 
 def _single(each: Inspected, status: Seen | None, asked: _Asked) -> Diagnosis:
     """The diagnosis of one command and what stands around it."""
-    seen, own = each.seen, replace(asked.known, release=each.release)
+    seen, own = each.seen, asked.known._replace(release=each.release)
     card = model_cards.find(each.model) if each.model else None
     if card:
-        own = replace(own, shape=card.shape, quantization=card.quantization)
+        own = own._replace(shape=card.shape, quantization=card.quantization)
     notes = _notes(each.command)
     uncomputed: Text | None = both("manifest.no_gpu")
     if own.gpu:

@@ -18,7 +18,8 @@ from qvl_doctor.launch.logged_command import from_arguments
 from qvl_doctor.launch.spelling import read_map
 from qvl_doctor.logs.facts import settings
 from qvl_doctor.logs.records import read_records
-from qvl_doctor.model import Fact, Facts, Fix, Hit, Rule, as_number
+from qvl_doctor.model import Fact, Facts, Fix, Hit, Rule
+from qvl_doctor.values import as_number
 
 RELEASES = ("", "0.7.2", "0.9.1", "0.32.0")
 #: Flags whose value is a number of something that can be too much or too little; others are set to what is right.

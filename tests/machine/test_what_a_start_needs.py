@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -205,7 +204,7 @@ def test_the_gpu_that_the_facts_describe() -> None:
 def test_memory_that_is_not_free(free: float | None, wanted: list[str]) -> None:
     card = gpus.find("A100-80GB")
     assert card is not None
-    known = Known(gpu=replace(card, total_bytes=80 << 30, nominal=False), release="0.11.0")
+    known = Known(gpu=card._replace(total_bytes=80 << 30, nominal=False), release="0.11.0")
     given = facts(startup_free_gib=free) if free is not None else {}
     asked = {"model": MODEL, "max_model_len": 4096, "gpu_memory_utilization": 0.9}
     assert keys(fit_memory.inspect_memory_fit(asked, known, given, {}).observations) == wanted

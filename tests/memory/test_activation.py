@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,9 +98,9 @@ def test_flags_scale_the_tensors_that_they_name() -> None:
         return {each.name: each.bytes for each in profile_tensors(shape, changed, gpu)}
 
     before = sizes(settings)
-    fewer = sizes(replace(settings, max_num_seqs=64))
+    fewer = sizes(settings._replace(max_num_seqs=64))
     assert fewer["logits in float32"] * 4 == before["logits in float32"]
-    half = sizes(replace(settings, max_num_batched_tokens=1024))
+    half = sizes(settings._replace(max_num_batched_tokens=1024))
     assert half["gate_up of the decoder's MLP"] * 2 == before["gate_up of the decoder's MLP"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,7 +64,7 @@ def test_weights_are_15_63_gib() -> None:
 
 def test_awq_takes_58_percent_off() -> None:
     shape, settings, _ = article(**HEALTHY)
-    quantized = weights(shape, replace(settings, quantization="awq")).allocated / GIB
+    quantized = weights(shape, settings._replace(quantization="awq")).allocated / GIB
     assert quantized == pytest.approx(6.59, abs=0.02)
     assert 1 - quantized / 15.63 == pytest.approx(0.58, abs=0.005)
 
@@ -171,7 +170,7 @@ def test_a_lower_utilization_is_no_cure_for_missing_blocks() -> None:
 def test_block_size_is_no_saving() -> None:
     shape, settings, _ = article()
     for size in (8, 32):
-        other = replace(settings, block_size=size)
+        other = settings._replace(block_size=size)
         assert kv.block_bytes(shape, other) / size == kv.block_bytes(shape, settings) / 16
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +71,12 @@ def test_a_card_too_small_for_the_default_video() -> None:
 def test_verdicts() -> None:
     shape, settings, _ = serve("Qwen3-8B", "L4", H100)
     assert plan(shape, settings, of_size(10)).verdict == PROFILE_OOM
-    assert plan(shape, replace(settings, utilization=0.5), card("L4")).verdict == NO_BLOCKS
-    assert plan(shape, replace(settings, max_model_len=200_000), card("L4")).verdict == TOO_LONG
+    assert plan(shape, settings._replace(utilization=0.5), card("L4")).verdict == NO_BLOCKS
+    assert plan(shape, settings._replace(max_model_len=200_000), card("L4")).verdict == TOO_LONG
     assert (
-        plan(shape, replace(settings, max_model_len=2048, utilization=0.999), card("L4")).verdict == NO_ROOM_FOR_GRAPHS
+        plan(shape, settings._replace(max_model_len=2048, utilization=0.999), card("L4")).verdict == NO_ROOM_FOR_GRAPHS
     )
-    assert plan(shape, replace(settings, max_model_len=2048), card("L4")).verdict == FITS
+    assert plan(shape, settings._replace(max_model_len=2048), card("L4")).verdict == FITS
 
 
 def test_graphs_come_out_of_the_request_from_0_20_on() -> None:
@@ -88,7 +87,7 @@ def test_graphs_come_out_of_the_request_from_0_20_on() -> None:
     outside, inside = plan(shape, older, card("L4")), plan(shape, newer, card("L4"))
     assert (outside.graphs_inside, inside.graphs_inside) == (False, True)
     assert outside.kv - inside.kv == pytest.approx(constants.GRAPHS_ESTIMATE.value * outside.graphs, abs=2)
-    assert graphs(shape, replace(newer, eager=True)) == 0
+    assert graphs(shape, newer._replace(eager=True)) == 0
 
 
 def test_a_start_needs_what_it_requests_from_0_9_1_on() -> None:
@@ -102,7 +101,7 @@ def test_numbers_of_a_log_are_used() -> None:
     seen = Observed(total_gib=20.0, weights_gib=16.0, activation_gib=1.0, non_torch_gib=0.5)
     made = plan(shape, settings, gpu, seen)
     assert made.kv / GIB == pytest.approx(20.0 * 0.9 - 16.0 - 1.0 - 0.5, abs=0.001)
-    assert plan(shape, settings, gpu, replace(seen, kv_gib=3.0)).kv == 3 * GIB
+    assert plan(shape, settings, gpu, seen._replace(kv_gib=3.0)).kv == 3 * GIB
 
 
 def test_the_rest_is_calibrated_by_a_log() -> None:
@@ -112,7 +111,7 @@ def test_the_rest_is_calibrated_by_a_log() -> None:
     seen = Observed(
         activation_gib=predicted.activation / GIB + 0.3, weights_gib=predicted.weights / GIB * 1.02, kv_gib=2.0
     )
-    changed = replace(logged, max_num_batched_tokens=16384)
+    changed = logged._replace(max_num_batched_tokens=16384)
     made, plain = plan(shape, changed, gpu, seen, logged), plan(shape, changed, gpu)
     assert (made.activation - plain.activation) / GIB == pytest.approx(0.3, abs=0.001)
     assert made.weights / plain.weights == pytest.approx(1.02, rel=0.0001)
@@ -142,8 +141,8 @@ def test_notes_name_what_a_reader_must_know() -> None:
 
 def test_offloaded_weights_and_a_given_pool() -> None:
     shape, settings, gpu = serve("Qwen3-8B", "L4", H100, max_model_len=4096)
-    assert plan(shape, replace(settings, offload_gib=4.0), gpu).weights == plan(shape, settings, gpu).weights - 4 * GIB
-    assert plan(shape, replace(settings, kv_cache_bytes=GIB), gpu).kv == GIB
+    assert plan(shape, settings._replace(offload_gib=4.0), gpu).weights == plan(shape, settings, gpu).weights - 4 * GIB
+    assert plan(shape, settings._replace(kv_cache_bytes=GIB), gpu).kv == GIB
 
 
 def test_every_fitted_constant_says_where_it_comes_from() -> None:

@@ -79,7 +79,7 @@ def test_mla() -> None:
         "attn.kv_b.weight 352x32 q",  # 8 × (24 + 20)
         "attn.o.weight 64x160 q",
     ]
-    compressed = replace(plain, query_rank=48)
+    compressed = plain._replace(query_rank=48)
     assert layer(latent=compressed)[:6] == [
         "attn.fused_qkv_a 88x64 q",
         "attn.q_a_norm.weight 48x1",
@@ -228,15 +228,15 @@ def test_weights_of_a_small_model() -> None:
     found = weights(shape, NEW)
     assert (found.tensors, found.rope, found.buffers) == (sum(sizes), 2 * (1600 + 400), 0)
     assert found.allocated == sum(-(-size // 512) * 512 for size in sizes)
-    wide = weights(shape, replace(NEW, dtype="float32"))
+    wide = weights(shape, NEW._replace(dtype="float32"))
     assert (wide.tensors, wide.rope) == (2 * sum(sizes), 2 * found.rope)
-    assert weights(shape, replace(NEW, dtype="of-tomorrow")) == found
-    assert next(iter(weight_sizes(shape, replace(NEW, quantization="gguf-q8_0")))) == table // 2
+    assert weights(shape, NEW._replace(dtype="of-tomorrow")) == found
+    assert next(iter(weight_sizes(shape, NEW._replace(quantization="gguf-q8_0")))) == table // 2
 
 
 def test_quantized_mla_keeps_what_is_absorbed_besides() -> None:
     mla = replace(shape_of(FULL), latent=Latent(kv_rank=32, rope_dim=8, nope_dim=24, value_dim=20))
-    plain, quantized = (list(weight_sizes(mla, replace(NEW, quantization=name))) for name in ("", "fp8"))
+    plain, quantized = (list(weight_sizes(mla, NEW._replace(quantization=name))) for name in ("", "fp8"))
     assert len(quantized) == len(plain) + 1
     assert 352 * 32 * 2 in quantized
 
@@ -246,7 +246,7 @@ def test_a_tower_is_on_the_first_stage_and_divided_or_not() -> None:
     settings = Settings((0, 19, 0), tp=2, pp=2)
     first, whole = (
         list(weight_sizes(shape, settings)),
-        list(weight_sizes(shape, replace(settings, split_encoder=False))),
+        list(weight_sizes(shape, settings._replace(split_encoder=False))),
     )
     tower = [piece.elements * 2 for piece in vision_pieces(shape.vision, 2)] if shape.vision else []
     assert first[: len(tower)] == tower != []
@@ -257,9 +257,9 @@ def test_a_tower_is_on_the_first_stage_and_divided_or_not() -> None:
 
 def test_buffers_of_a_model() -> None:
     deep = model("Qwen3-VL-8B-Instruct")
-    assert model_buffers(deep, replace(NEW, max_num_batched_tokens=100)) == 3 * 100 * deep.hidden * 2
-    assert model_buffers(deep, replace(NEW, max_num_batched_tokens=100, dtype="float32")) == 3 * 100 * deep.hidden * 4
-    odd = replace(NEW, max_num_batched_tokens=100, dtype="of-tomorrow")
+    assert model_buffers(deep, NEW._replace(max_num_batched_tokens=100)) == 3 * 100 * deep.hidden * 2
+    assert model_buffers(deep, NEW._replace(max_num_batched_tokens=100, dtype="float32")) == 3 * 100 * deep.hidden * 4
+    odd = NEW._replace(max_num_batched_tokens=100, dtype="of-tomorrow")
     assert model_buffers(deep, odd) == 3 * 100 * deep.hidden * 2
     assert model_buffers(TWO, NEW) == 0
     buffers = model_buffers(deep, NEW)
@@ -275,15 +275,15 @@ def test_weights_by_the_files_of_a_checkpoint() -> None:
     found = checkpoint_weights(shape, NEW, files)
     assert (found.tensors, found.rope) == (16384 + 3200, 3200)
     assert found.allocated == 16384 + 3584
-    assert checkpoint_weights(shape, replace(NEW, pp=2), files).tensors == 8192 + 3200
-    assert checkpoint_weights(shape, replace(NEW, tp=2), files).tensors == 8192 + 3200
+    assert checkpoint_weights(shape, NEW._replace(pp=2), files).tensors == 8192 + 3200
+    assert checkpoint_weights(shape, NEW._replace(tp=2), files).tensors == 8192 + 3200
     deep = model("Qwen3-VL-8B-Instruct")
     seen = checkpoint_weights(deep, NEW, files)
     tables = sum(cache.rows * cache.dim * 2 for cache in deep.rope)
     assert (seen.tensors, seen.rope) == (16384 + tables + model_buffers(deep, NEW), tables)
     rope = [cache.rows * cache.dim * 2 for cache in deep.rope]
     assert seen.allocated == allocated([16384, *rope]) + seen.buffers
-    assert checkpoint_weights(shape, replace(NEW, dtype="of-tomorrow"), files) == found
+    assert checkpoint_weights(shape, NEW._replace(dtype="of-tomorrow"), files) == found
 
 
 def test_bytes_of_the_files_of_a_card() -> None:
@@ -291,4 +291,4 @@ def test_bytes_of_the_files_of_a_card() -> None:
     assert file_bytes(Card("m", TWO, "s")) == 0
     assert file_bytes(Card("m", TWO, "s", "of-tomorrow", 1000)) == 0
     quantized = file_bytes(Card("m", TWO, "s", "fp8", 1000))
-    assert quantized == weights(TWO, replace(NEW, quantization="fp8")).tensors
+    assert quantized == weights(TWO, NEW._replace(quantization="fp8")).tensors

@@ -120,7 +120,7 @@ GATE = "gate_up of the decoder's MLP"
 def named(
     number: float, unit: str, shape: ModelShape = TEXT, progress: Progress = NOWHERE, **changes: Any
 ) -> list[str]:
-    found = explain(number, unit, shape, replace(BIG, **changes), CARD, progress)
+    found = explain(number, unit, shape, BIG._replace(**changes), CARD, progress)
     return [each.tensor.name for each in found]
 
 

@@ -178,23 +178,23 @@ def test_one_byte_too_many_takes_another_256() -> None:
     [
         ([FULL] * 3, NEW, [(FULL, 3)]),
         ([WINDOW] * 3, NEW, [(WINDOW, 3)]),
-        ([WINDOW] * 3, replace(NEW, hybrid=False), [(WINDOW, 3)]),
-        ([WINDOW] * 3, replace(NEW, release=(0, 9, 1)), [(WINDOW, 3)]),
-        ([WINDOW] * 3, replace(NEW, engine="V0"), [(FULL, 3)]),
-        ([WINDOW, FULL], replace(NEW, release=(0, 9, 1)), [(FULL, 2)]),
-        ([WINDOW, FULL], replace(NEW, release=(0, 9, 2)), [(FULL, 1), (WINDOW, 1)]),
-        ([WINDOW, FULL], replace(NEW, engine="V0"), [(FULL, 2)]),
-        ([WINDOW, FULL], replace(NEW, hybrid=False), [(FULL, 2)]),
+        ([WINDOW] * 3, NEW._replace(hybrid=False), [(WINDOW, 3)]),
+        ([WINDOW] * 3, NEW._replace(release=(0, 9, 1)), [(WINDOW, 3)]),
+        ([WINDOW] * 3, NEW._replace(engine="V0"), [(FULL, 3)]),
+        ([WINDOW, FULL], NEW._replace(release=(0, 9, 1)), [(FULL, 2)]),
+        ([WINDOW, FULL], NEW._replace(release=(0, 9, 2)), [(FULL, 1), (WINDOW, 1)]),
+        ([WINDOW, FULL], NEW._replace(engine="V0"), [(FULL, 2)]),
+        ([WINDOW, FULL], NEW._replace(hybrid=False), [(FULL, 2)]),
         ([WINDOW, CHUNK, FULL], NEW, [(CHUNK, 1), (FULL, 1), (WINDOW, 1)]),
         ([WINDOW, LayerKind("sliding", 50)], NEW, [(LayerKind("sliding", 50), 1), (WINDOW, 1)]),
         # Seven of one kind and three of another: three at a time, the last group padded.
         ([WINDOW] * 7 + [FULL] * 3, NEW, [(FULL, 3), (WINDOW, 3), (WINDOW, 3), (WINDOW, 3)]),
         # Five and four: from 0.12 on below 1.25 times, from 0.18 on below 1.5 times.
-        ([WINDOW] * 9 + [FULL] * 8, replace(NEW, release=(0, 11, 2)), [(FULL, 8), (WINDOW, 8), (WINDOW, 8)]),
-        ([WINDOW] * 9 + [FULL] * 8, replace(NEW, release=(0, 12, 0)), [(FULL, 9), (WINDOW, 9)]),
-        ([WINDOW] * 5 + [FULL] * 4, replace(NEW, release=(0, 17, 1)), [(FULL, 4), (WINDOW, 4), (WINDOW, 4)]),
-        ([WINDOW] * 5 + [FULL] * 4, replace(NEW, release=(0, 18, 0)), [(FULL, 5), (WINDOW, 5)]),
-        ([WINDOW] * 6 + [FULL] * 4, replace(NEW, release=(0, 18, 0)), [(FULL, 4), (WINDOW, 4), (WINDOW, 4)]),
+        ([WINDOW] * 9 + [FULL] * 8, NEW._replace(release=(0, 11, 2)), [(FULL, 8), (WINDOW, 8), (WINDOW, 8)]),
+        ([WINDOW] * 9 + [FULL] * 8, NEW._replace(release=(0, 12, 0)), [(FULL, 9), (WINDOW, 9)]),
+        ([WINDOW] * 5 + [FULL] * 4, NEW._replace(release=(0, 17, 1)), [(FULL, 4), (WINDOW, 4), (WINDOW, 4)]),
+        ([WINDOW] * 5 + [FULL] * 4, NEW._replace(release=(0, 18, 0)), [(FULL, 5), (WINDOW, 5)]),
+        ([WINDOW] * 6 + [FULL] * 4, NEW._replace(release=(0, 18, 0)), [(FULL, 4), (WINDOW, 4), (WINDOW, 4)]),
     ],
 )
 def test_groups(layers: list[LayerKind], settings: Settings, groups: list[tuple[LayerKind, int]]) -> None:
@@ -207,8 +207,8 @@ def test_every_kind_of_layer_is_among_those_above() -> None:
 
 def test_bytes_of_a_block() -> None:
     assert kv.block_bytes(SIX, NEW) == 16 * 256 * 6
-    assert kv.block_bytes(SIX, replace(NEW, block_size=32)) == 32 * 256 * 6
-    assert kv.block_bytes(SIX, replace(NEW, pp=4)) == 16 * 256 * 2  # the largest stage
+    assert kv.block_bytes(SIX, NEW._replace(block_size=32)) == 32 * 256 * 6
+    assert kv.block_bytes(SIX, NEW._replace(pp=4)) == 16 * 256 * 2  # the largest stage
     assert kv.block_bytes(shape_of(*[WINDOW] * 7, *[FULL] * 3), NEW) == 16 * 256 * 3
 
 
@@ -243,20 +243,20 @@ def test_bytes_of_a_request() -> None:
 
 def test_a_pool() -> None:
     block = 16 * 256 * 6
-    settings = replace(NEW, max_model_len=160)
+    settings = NEW._replace(max_model_len=160)
     assert kv.pool(SIX, settings, 25 * block) == kv.Pool(25, 400, 2.5)
     assert kv.pool(SIX, settings, 26 * block - 1) == kv.Pool(25, 400, 2.5)
-    assert kv.pool(SIX, replace(settings, kv_blocks=7), 25 * block) == kv.Pool(7, 112, 0.7)
+    assert kv.pool(SIX, settings._replace(kv_blocks=7), 25 * block) == kv.Pool(7, 112, 0.7)
     assert kv.pool(SIX, settings, -block) == kv.Pool(0, 0, 0.0)
     # V0 counts tokens, not blocks of a request.
-    short = replace(settings, max_model_len=150)
+    short = settings._replace(max_model_len=150)
     assert kv.pool(SIX, short, 25 * block).concurrency == 2.5
-    assert kv.pool(SIX, replace(short, engine="V0"), 25 * block).concurrency == 400 / 150
-    assert kv.pool(SIX, replace(NEW, max_model_len=0), 3 * block).concurrency == 3
+    assert kv.pool(SIX, short._replace(engine="V0"), 25 * block).concurrency == 400 / 150
+    assert kv.pool(SIX, NEW._replace(max_model_len=0), 3 * block).concurrency == 3
     two_groups = shape_of(*[FULL] * 6, *[WINDOW] * 6)
     old = Settings((0, 23, 0), max_model_len=1000, max_num_batched_tokens=61)  # 63 + 11 blocks
     assert kv.pool(two_groups, old, 111 * block) == kv.Pool(111, 55 * 16, 1.5)
-    assert kv.pool(two_groups, replace(old, release=(0, 24, 0)), 111 * block) == kv.Pool(111, 1500, 1.5)
+    assert kv.pool(two_groups, old._replace(release=(0, 24, 0)), 111 * block) == kv.Pool(111, 1500, 1.5)
 
 
 def test_the_longest_request() -> None:
@@ -329,7 +329,7 @@ def test_the_longest_request_is_the_longest(shape: ModelShape, settings: Setting
 
 @given(shapes(), SETTINGS)
 def test_smaller_elements_never_take_more(shape: ModelShape, settings: Settings) -> None:
-    assert token_bytes(shape, replace(settings, kv_cache_dtype="fp8")) <= token_bytes(
-        shape, replace(settings, kv_cache_dtype="auto")
+    assert token_bytes(shape, settings._replace(kv_cache_dtype="fp8")) <= token_bytes(
+        shape, settings._replace(kv_cache_dtype="auto")
     )
-    assert token_bytes(shape, replace(settings, tp=settings.tp * 2)) <= token_bytes(shape, settings)
+    assert token_bytes(shape, settings._replace(tp=settings.tp * 2)) <= token_bytes(shape, settings)

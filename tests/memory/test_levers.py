@@ -46,7 +46,7 @@ SHUT = Settings(
 
 def rungs(shape: ModelShape = TEXT, gpu: Gpu = CARD, seen: Observed | None = None, **changes: Any) -> dict[str, Any]:
     """The levers by name."""
-    found = {lever.name: lever.rungs for lever in levers(shape, replace(SHUT, **changes), gpu, seen)}
+    found = {lever.name: lever.rungs for lever in levers(shape, SHUT._replace(**changes), gpu, seen)}
     assert all(found.values())
     return found
 
@@ -202,7 +202,7 @@ def test_smaller_images_of_qwen3_are_edges() -> None:
 def test_kv_cache_in_8_bits() -> None:
     found = (Rung(SLOWER, 1, {"kv_cache_dtype": "fp8"}, {"--kv-cache-dtype": "fp8"}),)
     assert rungs(kv_cache_dtype="auto") == {"kv_dtype": found}
-    assert rungs(gpu=replace(CARD, capability=8.6), kv_cache_dtype="auto") == {}
+    assert rungs(gpu=CARD._replace(capability=8.6), kv_cache_dtype="auto") == {}
     assert rungs(kv_cache_dtype="fp8_e5m2") == {}
 
 
@@ -241,7 +241,7 @@ def test_another_checkpoint() -> None:
         Rung(CHECKPOINT, 2, {"quantization": "awq"}, {}, "AWQ"),
     )
     assert rungs(quantization="") == {"checkpoint": (fp8, awq)}
-    assert rungs(gpu=replace(CARD, capability=8.6), quantization="") == {"checkpoint": (awq,)}
+    assert rungs(gpu=CARD._replace(capability=8.6), quantization="") == {"checkpoint": (awq,)}
 
 
 def test_offloading() -> None:
@@ -266,14 +266,14 @@ def test_the_shortest_context_of_use(tokens: int, limits: dict[str, int], v1: in
     """Pixels for so many tokens, or the square of tokens below: 1600 are 40 × 40, 100 are 10 × 10."""
     settings = Settings((0, 19, 0), limits=limits, processor={"min_pixels": 1, "max_pixels": tokens * 784})
     assert least_length(VL, settings) == v1
-    assert least_length(VL, replace(settings, engine="V0", release=(0, 7, 2))) == v0
+    assert least_length(VL, settings._replace(engine="V0", release=(0, 7, 2))) == v0
     assert least_length(TEXT, settings) == 2048
 
 
 def test_a_video_can_be_what_the_shortest_context_is_for() -> None:
     settings = Settings((0, 19, 0), limits={"image": 1, "video": 1}, processor={"max_pixels": 1600 * 784})
     # 14 frames, two of which take as much as an image: 11200 tokens, and text.
-    assert least_length(VL, replace(settings, max_model_len=32768)) == 11776
+    assert least_length(VL, settings._replace(max_model_len=32768)) == 11776
 
 
 def test_maps_as_one() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pkgutil
-from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -218,7 +217,7 @@ def test_a_share() -> None:
 def test_a_tower_of_one_frame_and_whole_patches() -> None:
     tower = VisionShape("siglip", depth=1, hidden=64, intermediate=64, heads=4, patch=14, out_hidden=64)
     assert (tower.merge, tower.patch_pixels) == (1, 3 * 14 * 14)
-    assert replace(tower, temporal_patch=2).patch_pixels == 3 * 2 * 14 * 14
+    assert tower._replace(temporal_patch=2).patch_pixels == 3 * 2 * 14 * 14
 
 
 # ---- What changes with releases

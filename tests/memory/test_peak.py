@@ -26,7 +26,7 @@ MLP = {"gate_up of the decoder's MLP": 100 * 2 * 128 * 2, "activated gate_up": 1
 
 
 def moments(shape: ModelShape = TEXT, gpu: Gpu = CARD, stage: int = 0, **changes: Any) -> dict[str, dict[str, int]]:
-    found = activation(shape, replace(SETTINGS, **changes), gpu, stage)
+    found = activation(shape, SETTINGS._replace(**changes), gpu, stage)
     for moment in found.moments:
         assert len({each.name for each in moment.tensors}) == len(moment.tensors)
     assert found.bytes == found.moment.bytes == max(moment.bytes for moment in found.moments)
@@ -116,7 +116,7 @@ def test_weights_in_4_bits_leave_activations_alone() -> None:
 
 
 def test_the_buffer_of_the_benchmark() -> None:
-    cached = replace(CARD, l2_bytes=1234)
+    cached = CARD._replace(l2_bytes=1234)
     buffer = {"buffer that flushes the L2 cache": 1234}
     assert mlp(gpu=cached) == STATES | MLP | buffer
     assert mlp(gpu=cached, eager=True) == STATES | MLP
@@ -158,7 +158,7 @@ def test_layers_with_and_without_experts() -> None:
     assert mlp(dense_first, release=(0, 8, 0)) == STATES | buffers(96, 48) | MLP
     every_other = replace(TEXT, experts=Experts(6, 3, 48, every=2))
     assert mlp(every_other, release=(0, 8, 0)) == STATES | MLP
-    cached = replace(CARD, l2_bytes=1234)
+    cached = CARD._replace(l2_bytes=1234)
     assert "buffer that flushes the L2 cache" in mlp(FEW, gpu=cached, release=(0, 8, 0))
 
 
@@ -246,7 +246,7 @@ def test_only_the_first_stage_sees() -> None:
 
 def test_deepstack() -> None:
     """Features of each level beside the hidden states, and outputs so much wider."""
-    deep = replace(TEXT, vision=replace(TOWER, extra={"tokens": 4, "deepstack": 2}))
+    deep = replace(TEXT, vision=TOWER._replace(extra={"tokens": 4, "deepstack": 2}))
     found = moments(deep, **IMAGE)
     for name in ("attention of the tower, image", "MLP of the tower, image"):
         assert found[name]["deepstack features"] == 2 * 8 * 64 * 2
@@ -298,7 +298,7 @@ def test_the_v0_engine_keeps_the_pixels_alone() -> None:
 def test_v0_holds_the_pixels_of_all_modalities_and_v1_those_of_one() -> None:
     shape = model("Qwen2.5-VL-7B-Instruct")
     both: dict[str, Any] = {"limits": {"image": 1, "video": 1}, "processor": {"max_pixels": 100 * 784}}
-    old = replace(SETTINGS, engine="V0", release=(0, 8, 5), **both)
+    old = SETTINGS._replace(engine="V0", release=(0, 8, 5), **both)
     made = activation(shape, old, CARD)
     assert len(made.dummies.ran) == 2
     towers = [moment for moment in made.moments if "of the tower" in moment.name]
@@ -310,7 +310,7 @@ def test_v0_holds_the_pixels_of_all_modalities_and_v1_those_of_one() -> None:
 
 
 def named(shape: ModelShape = TEXT, **changes: Any) -> dict[str, tuple[int, tuple[str, ...]]]:
-    found = profile_tensors(shape, replace(SETTINGS, **changes), CARD)
+    found = profile_tensors(shape, SETTINGS._replace(**changes), CARD)
     assert [each.bytes for each in found] == sorted((each.bytes for each in found), reverse=True)
     return {each.name: (each.bytes, each.scaled_by) for each in found}
 
@@ -335,7 +335,7 @@ def test_tensors_of_the_tower_that_pass() -> None:
     assert found["up-projection of the tower, image"] == (8 * 48 * 2, flags)
     assert found["hidden states of the tower, image"] == (8 * 32 * 2, flags)
     assert found["pixel values of one kind, image"] == (NUMBERS * 2, flags)
-    gated = named(replace(TEXT, vision=replace(TOWER, gated=True)), tp=3, **IMAGE)
+    gated = named(replace(TEXT, vision=TOWER._replace(gated=True)), tp=3, **IMAGE)
     assert gated["qkv of the tower, image"][0] == 8 * 3 * 11 * 2
     assert gated["up-projection of the tower, image"][0] == 8 * 2 * 16 * 2
     whole = named(SEEING, tp=3, split_encoder=False, **IMAGE)

@@ -26,7 +26,7 @@ SEEN = Observed(weights_gib=4.0, activation_gib=2.0, non_torch_gib=1.0, graphs_g
 
 
 def made(seen: Observed = SEEN, shape: ModelShape = SHAPE, gpu: Gpu = CARD, **changes: Any) -> budget.Plan:
-    return plan(shape, replace(SETTINGS, **changes), gpu, seen)
+    return plan(shape, SETTINGS._replace(**changes), gpu, seen)
 
 
 def test_the_parts_of_a_budget() -> None:
@@ -40,9 +40,9 @@ def test_the_parts_of_a_budget() -> None:
     inside = made(release=(0, 20, 0))
     assert (inside.graphs_inside, inside.kv) == (True, GIB // 2)
     assert made(kv_cache_bytes=3 * GIB).kv == 3 * GIB
-    assert made(replace(SEEN, kv_gib=0.25)).kv == GIB // 4
-    assert made(replace(SEEN, total_gib=10.0)).total == 10 * GIB
-    assert made(replace(SEEN, total_gib=10.0)).requested == 5 * GIB
+    assert made(SEEN._replace(kv_gib=0.25)).kv == GIB // 4
+    assert made(SEEN._replace(total_gib=10.0)).total == 10 * GIB
+    assert made(SEEN._replace(total_gib=10.0)).requested == 5 * GIB
 
 
 def test_what_is_requested_is_rounded_up() -> None:
@@ -51,7 +51,7 @@ def test_what_is_requested_is_rounded_up() -> None:
 
 
 def test_the_estimate_of_graphs_is_what_was_logged_or_less_than_what_is_predicted() -> None:
-    predicted = replace(SEEN, graphs_gib=None)
+    predicted = SEEN._replace(graphs_gib=None)
     found = made(predicted, release=(0, 20, 0))
     assert found.graphs == int((0.35 + 0.0165 * 4) * GIB)
     assert found.kv == GIB - int(found.graphs * 0.88)
@@ -73,37 +73,37 @@ def test_the_estimate_of_graphs_is_what_was_logged_or_less_than_what_is_predicte
     ],
 )
 def test_both_sides_of_each_verdict(changes: dict[str, float], verdict: str) -> None:
-    found = made(replace(SEEN, **changes))
+    found = made(SEEN._replace(**changes))
     assert found.verdict == verdict
     assert found.fits == (verdict == "fits")
 
 
 def test_blocks_that_were_asked_for_are_none_without_memory() -> None:
-    assert made(replace(SEEN, non_torch_gib=2.0), kv_blocks=7).verdict == "no-blocks"
+    assert made(SEEN._replace(non_torch_gib=2.0), kv_blocks=7).verdict == "no-blocks"
 
 
 def test_what_a_log_does_not_say_of_cuda_is_a_fitted_number() -> None:
-    assert made(replace(SEEN, non_torch_gib=None)).non_torch == int(0.03 * GIB)
-    assert made(replace(SEEN, non_torch_gib=None), gpu=replace(CARD, capability=9.0)).non_torch == int(0.25 * GIB)
+    assert made(SEEN._replace(non_torch_gib=None)).non_torch == int(0.03 * GIB)
+    assert made(SEEN._replace(non_torch_gib=None), gpu=CARD._replace(capability=9.0)).non_torch == int(0.25 * GIB)
 
 
 def test_a_missing_pool_leaves_no_more_than_there_is() -> None:
-    found = made(replace(SEEN, non_torch_gib=3.0))
+    found = made(SEEN._replace(non_torch_gib=3.0))
     assert (found.kv, found.spare) == (-GIB, 16 * GIB - 4 * GIB - 3 * GIB - GIB // 2)
 
 
 def test_a_log_of_other_settings_is_carried_over() -> None:
-    logged = replace(SETTINGS, max_num_batched_tokens=512, tp=1)
+    logged = SETTINGS._replace(max_num_batched_tokens=512, tp=1)
     bare = Observed()
     here, there = plan(SHAPE, SETTINGS, CARD, bare), plan(SHAPE, logged, CARD, bare)
     assert here.activation > there.activation
     found = plan(SHAPE, SETTINGS, CARD, SEEN, logged)
     assert found.activation == 2 * GIB + here.activation - there.activation
-    assert plan(SHAPE, SETTINGS, CARD, replace(SEEN, kv_gib=0.25), logged).kv == 8 * GIB - 5 * GIB - found.activation
-    less = plan(SHAPE, logged, CARD, replace(SEEN, activation_gib=0.0), SETTINGS)
+    assert plan(SHAPE, SETTINGS, CARD, SEEN._replace(kv_gib=0.25), logged).kv == 8 * GIB - 5 * GIB - found.activation
+    less = plan(SHAPE, logged, CARD, SEEN._replace(activation_gib=0.0), SETTINGS)
     assert less.activation == 0  # never below nothing
-    half = plan(SHAPE, replace(SETTINGS, tp=2), CARD, SEEN, SETTINGS)
-    assert half.weights == int(plan(SHAPE, replace(SETTINGS, tp=2), CARD).weights * 4 * GIB / here.weights)
+    half = plan(SHAPE, SETTINGS._replace(tp=2), CARD, SEEN, SETTINGS)
+    assert half.weights == int(plan(SHAPE, SETTINGS._replace(tp=2), CARD).weights * 4 * GIB / here.weights)
 
 
 def test_offloaded_weights_are_not_on_the_card() -> None:
@@ -116,24 +116,24 @@ def test_how_far_a_plan_may_be_off() -> None:
     nothing = Observed()
 
     def error(seen: Observed, **changes: Any) -> int:
-        return plan(SHAPE, replace(SETTINGS, **changes), CARD, seen).error
+        return plan(SHAPE, SETTINGS._replace(**changes), CARD, seen).error
 
     outside = int(0.15 * GIB)
-    assert error(replace(SEEN, non_torch_gib=None)) == outside
+    assert error(SEEN._replace(non_torch_gib=None)) == outside
     found = plan(SHAPE, SETTINGS, CARD, nothing)
     parts = (found.weights * 0.0025, found.activation * 0.05, 0.15 * GIB)
     assert error(nothing) == int(math.sqrt(sum(part * part for part in parts)))
-    weights = replace(SEEN, weights_gib=None)
+    weights = SEEN._replace(weights_gib=None)
     assert error(weights) == int(found.weights * 0.0025)
-    quantized = plan(SHAPE, replace(SETTINGS, quantization="fp8"), CARD, weights)
+    quantized = plan(SHAPE, SETTINGS._replace(quantization="fp8"), CARD, weights)
     assert quantized.error == int(quantized.weights * 0.014)
-    assert error(replace(SEEN, activation_gib=None)) == int(found.activation * 0.05)
-    graph = replace(SEEN, graphs_gib=None)
+    assert error(SEEN._replace(activation_gib=None)) == int(found.activation * 0.05)
+    graph = SEEN._replace(graphs_gib=None)
     assert error(graph) == 0  # they are not in the budget
     assert error(graph, release=(0, 20, 0)) == int(int((0.35 + 0.0165 * 4) * GIB) * 0.5)
     assert error(nothing, kv_cache_bytes=GIB) == 0
     seeing = model("gemma-3-4b-it")
-    tower = plan(seeing, Settings((0, 19, 0), max_model_len=1600), CARD, replace(SEEN, activation_gib=None))
+    tower = plan(seeing, Settings((0, 19, 0), max_model_len=1600), CARD, SEEN._replace(activation_gib=None))
     assert tower.error == int(tower.activation * 0.15)
 
 
@@ -153,13 +153,13 @@ def test_whether_graphs_are_in_the_budget(engine: str, eager: bool, release: Rel
 def test_bytes_of_graphs() -> None:
     experts = replace(SHAPE, experts=Experts(8, 2, 64))
     assert graphs(SHAPE, SETTINGS) == int((0.35 + 0.0165 * 4) * GIB)
-    assert graphs(SHAPE, replace(SETTINGS, pp=2)) == int((0.35 + 0.0165 * 2) * GIB)
+    assert graphs(SHAPE, SETTINGS._replace(pp=2)) == int((0.35 + 0.0165 * 2) * GIB)
     assert graphs(experts, SETTINGS) == int((0.35 + 0.0165 * 4 + 0.35) * GIB)
-    assert graphs(experts, replace(SETTINGS, engine="V0")) == int(0.2 * GIB)
+    assert graphs(experts, SETTINGS._replace(engine="V0")) == int(0.2 * GIB)
     assert graphs(SHAPE, SETTINGS, Observed(graphs_gib=0.25)) == GIB // 4
     assert graphs(SHAPE, SETTINGS, Observed(graphs_gib=0.0)) == 0
     assert graphs(SHAPE, SETTINGS, Observed()) == graphs(SHAPE, SETTINGS)
-    assert graphs(SHAPE, replace(SETTINGS, eager=True), Observed(graphs_gib=0.25)) == 0
+    assert graphs(SHAPE, SETTINGS._replace(eager=True), Observed(graphs_gib=0.25)) == 0
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_what_must_be_free_for_a_start(engine: str, release: Release, needs: int
 
 
 def test_the_stage_with_the_fewest_blocks_is_the_plan() -> None:
-    several = replace(SETTINGS, pp=3)
+    several = SETTINGS._replace(pp=3)
     stages = plans(SHAPE, several, CARD)
     assert len(stages) == 3
     assert plan(SHAPE, several, CARD).pool.blocks == min(stage.pool.blocks for stage in stages)
@@ -182,7 +182,7 @@ VL = model("Qwen2.5-VL-7B-Instruct")
 
 def of_kind(kind: str) -> ModelShape:
     assert VL.vision is not None
-    return replace(VL, vision=replace(VL.vision, kind=kind))
+    return replace(VL, vision=VL.vision._replace(kind=kind))
 
 
 SMALL = {"min_pixels": 1, "max_pixels": 1600 * 784}
@@ -194,9 +194,9 @@ SMALL = {"min_pixels": 1, "max_pixels": 1600 * 784}
         (SHAPE, {}, CARD, ""),
         (SHAPE, {"quantization": "fp8"}, CARD, ""),
         (SHAPE, {"quantization": "of-tomorrow"}, CARD, "quantization-unknown"),
-        (SHAPE, {}, replace(CARD, nominal=True), "card-size-nominal"),
-        (SHAPE, {}, replace(CARD, shared=True), "memory-shared-with-host"),
-        (SHAPE, {}, replace(CARD, capability=0.0), "card-unknown"),
+        (SHAPE, {}, CARD._replace(nominal=True), "card-size-nominal"),
+        (SHAPE, {}, CARD._replace(shared=True), "memory-shared-with-host"),
+        (SHAPE, {}, CARD._replace(capability=0.0), "card-unknown"),
         # An image takes 1600 tokens.
         (VL, {"max_model_len": 1600, "limits": {"image": 1, "video": 0}, "processor": SMALL}, CARD, ""),
         (
@@ -263,7 +263,7 @@ def test_the_engine_of_a_release_on_a_card(release: Release, capability: float, 
     ],
 )
 def test_the_dtype_that_is_served(dtype: str, capability: float, served: str) -> None:
-    assert resolve(replace(SHAPE, dtype=dtype), replace(CARD, capability=capability), (0, 19, 0)).dtype == served
+    assert resolve(replace(SHAPE, dtype=dtype), CARD._replace(capability=capability), (0, 19, 0)).dtype == served
 
 
 def test_settings_that_are_not_given() -> None:

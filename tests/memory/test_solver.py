@@ -153,7 +153,7 @@ def test_a_length_between_two_powers_of_two_is_as_long_as_it_can_be() -> None:
     start = case("Qwen2.5-VL-7B-Instruct", "L4", (0, 19, 0))
     found = solve(start)
     assert found
-    longer = replace(found.settings, max_model_len=found.settings.max_model_len + 512)
+    longer = found.settings._replace(max_model_len=found.settings.max_model_len + 512)
     assert not holds(start, longer)
 
 

@@ -193,6 +193,18 @@ def test_the_article_has_room_for_less_than_one_image() -> None:
     assert (found["image_tokens"].value, found["kv_below_image"]) == (16384, Fact("yes", "computed", 7))
 
 
+def test_the_tokens_of_an_image_are_known_by_what_the_log_says_of_a_model_of_any_name() -> None:
+    facts = known(
+        model="org/some-ocr",
+        kv_tokens=30000,
+        encoder_modality="image",
+        encoder_budget_tokens=14400,
+        max_num_batched_tokens=8192,
+    )
+    assert derive(facts)["image_tokens"].value == 14400
+    assert "image_tokens" not in derive(known(model="org/some-text", kv_tokens=30000))
+
+
 @pytest.mark.parametrize(
     "facts",
     [

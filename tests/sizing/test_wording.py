@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ def made(**changes: Any) -> Plan:
         verdict="fits",
         detail=DETAIL,
     )
-    return replace(plain, **changes)
+    return plain._replace(**changes)
 
 
 def tiny() -> ModelShape:
@@ -170,7 +169,7 @@ def test_a_solution_as_a_fix() -> None:
     assert fix.change == {"flags": {"--max-model-len": "4000"}}
     shown = "KV 6.00 ± 0.25 GiB ≥ 4.00 GiB (--max-model-len 4000), 6144 tokens, 1.54x"
     assert fix.verified == {"by": "memory-model", "detail": shown}
-    assert wording.fix_of(TEXT, replace(FOUND, flags={})).change == {}
+    assert wording.fix_of(TEXT, FOUND._replace(flags={})).change == {}
 
 
 def test_another_way_as_an_alternative() -> None:
@@ -179,16 +178,16 @@ def test_another_way_as_an_alternative() -> None:
     assert way.change == {"flags": {"--max-model-len": "4000"}}
     assert way.leaves == {"max_model_len": 4000, "kv_gib": 6.0, "kv_tokens": 6144, "concurrency": 1.54}
     assert way.verified == wording.fix_of(TEXT, FOUND).verified
-    assert wording.alternative_of(TEXT, "gpus", replace(FOUND, flags={})).change == {}
+    assert wording.alternative_of(TEXT, "gpus", FOUND._replace(flags={})).change == {}
 
 
 def test_what_a_plan_leaves_for_images() -> None:
-    settings = replace(IMAGES.settings, max_model_len=4000)
+    settings = IMAGES.settings._replace(max_model_len=4000)
     found = Solution(STEPS, {}, settings, made(kv=GIB // 3))
     leaves = dict(wording.leaves(IMAGES, found.plan, settings))
     assert leaves["kv_gib"] == 0.33
     assert leaves["image_tokens"] == 1024
-    assert wording.fix_of(IMAGES, replace(found, plan=made())).text == told(image=1024)
+    assert wording.fix_of(IMAGES, found._replace(plan=made())).text == told(image=1024)
 
 
 @pytest.mark.parametrize("lack", ["room", "margin", "item", "reserve", "air"])

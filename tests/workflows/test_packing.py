@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,7 +77,7 @@ def test_what_a_plan_is_told_of_a_gpu_and_a_checkpoint(gpu: str, notes: set[str]
     (command,) = commands_of("vllm serve Qwen/Qwen2.5-7B-Instruct --max-model-len 8192", "0.11.0")
     card = model_cards.find("Qwen/Qwen2.5-7B-Instruct")
     assert card is not None
-    known = replace(known_of(gpu, vllm="0.11.0"), shape=card.shape, quantization=quantization)
+    known = known_of(gpu, vllm="0.11.0")._replace(shape=card.shape, quantization=quantization)
     found = plan.plan_command(command, known, RULES).not_checked
     wanted = notes | ({"quantization"} if quantization == "of-tomorrow" else set())
     assert {key for key in ("nominal", "shared", "quantization") if both(f"plan.{key}") in found} == wanted

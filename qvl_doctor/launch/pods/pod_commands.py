@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch import argv
 from qvl_doctor.launch.command import (
     Changes,
@@ -31,7 +32,7 @@ from qvl_doctor.launch.yamltext import yaml_edits
 from qvl_doctor.launch.yamltext.yaml_tree import Node
 
 #: What YAML reads as something other than text, and Kubernetes then refuses in `args` and in the value of a variable.
-_NO_TEXT = re.compile(
+_NO_TEXT = late_pattern(
     r"[-+]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|0x[0-9a-fA-F]+|true|false|yes|no|on|off|null|~|", re.IGNORECASE
 )
 _NULLS = frozenset(("", "~", "null"))  # they are no value, and accepted for a variable

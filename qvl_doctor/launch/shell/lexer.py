@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.command import MAX_SIZE, LaunchError, Place
 
 #: What word processors and chat programs make of one or two hyphens.
@@ -17,14 +18,14 @@ DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 _FLAG_START = rf"(?:-|[{DASHES}]){{1,2}}[A-Za-z]"
 _BLANK = " \t\r"
 _OPERATORS = ";&|()<>"
-_PLAIN = re.compile(rf"[^\s\\'\"`${re.escape(_OPERATORS)}]+")
-_DOUBLE = re.compile(r'[^"\\`$]+|\$')
-_CONTINUED = re.compile(r"\\(?P<blank>[ \t]*)(?P<comment>(?<=[ \t])#[^\r\n]*)?(?:\r?\n|\Z)")
-_NEWLINE_LOST = re.compile(r"\\[ \t]+")
+_PLAIN = late_pattern(rf"[^\s\\'\"`${re.escape(_OPERATORS)}]+")
+_DOUBLE = late_pattern(r'[^"\\`$]+|\$')
+_CONTINUED = late_pattern(r"\\(?P<blank>[ \t]*)(?P<comment>(?<=[ \t])#[^\r\n]*)?(?:\r?\n|\Z)")
+_NEWLINE_LOST = late_pattern(r"\\[ \t]+")
 #: After the end of a line: the next line that is neither empty nor a comment begins with a flag.
-_FLAG_FOLLOWS = re.compile(rf"(?:[ \t\r]*(?:#[^\n]*)?\n)*(?=[ \t]*{_FLAG_START})")
-_COMMENT = re.compile(r"#[^\r\n]*")
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*$", re.MULTILINE)
+_FLAG_FOLLOWS = late_pattern(rf"(?:[ \t\r]*(?:#[^\n]*)?\n)*(?=[ \t]*{_FLAG_START})")
+_COMMENT = late_pattern(r"#[^\r\n]*")
+_FENCE = late_pattern(r"^[ \t]*(?:```|~~~)[^\n]*$", re.MULTILINE)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"'}
 
 

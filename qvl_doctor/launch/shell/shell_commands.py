@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch import argv
 from qvl_doctor.launch.command import Changes, Command, Edit, LaunchError, Place, Problem, Reading
 from qvl_doctor.launch.shell import docker
@@ -13,12 +14,12 @@ from qvl_doctor.launch.shell.lexer import Part, Word, offset_of, parts
 from qvl_doctor.launch.shell.shell_texts import ShellText
 from qvl_doctor.launch.views import View, in_word
 
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
+_ASSIGNMENT = late_pattern(r"[A-Za-z_]\w*=", re.ASCII)
 _SHELLS = frozenset(("sh", "bash", "zsh", "dash", "ash", "ksh"))
-_SCRIPT_OPTION = re.compile(r"-[a-zA-Z]*c")
+_SCRIPT_OPTION = late_pattern(r"-[a-zA-Z]*c")
 _KEYWORDS = frozenset(("then", "do", "else", "{", "!", "time", "if", "while"))
 #: What a terminal shows before a command.
-_PROMPT = re.compile(r"(?:.*[\w~\]:)])?[$#%>➜❯]")
+_PROMPT = late_pattern(r"(?:.*[\w~\]:)])?[$#%>➜❯]")
 _DEEPEST = 4
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.command import Edit, Place, Problem, Splice
 from qvl_doctor.launch.shell.lexer import Part, Word
 from qvl_doctor.launch.views import View
 
-_CONTINUES = re.compile(r"\\\r?\n(?P<indent>[ \t]*)$")
-_LINE_LOST = re.compile(r"\n(?P<indent>[ \t]*)$")
+_CONTINUES = late_pattern(r"\\\r?\n(?P<indent>[ \t]*)$")
+_LINE_LOST = late_pattern(r"\n(?P<indent>[ \t]*)$")
 
 
 class ShellText:

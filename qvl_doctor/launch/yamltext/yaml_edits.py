@@ -7,17 +7,18 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.command import Edit
 from qvl_doctor.launch.views import Encoded, Lines, View
 from qvl_doctor.launch.yamltext.yaml_tree import Node
 
 #: What needs no quotes: it begins like a word, a path or a flag (a number would be read as one), and holds nothing that
 #: ends it.
-_PLAIN = re.compile(r"(?:-{1,2}[A-Za-z]|[A-Za-z_/$])(?:[^\s:#]|:(?=\S)|(?<=\S)#| (?=[^\s#]))*")
-_MEANS_MORE = re.compile(r"(?:true|false|null|yes|no|on|off|y|n)", re.IGNORECASE)
-_UNWRITABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_PLAIN = late_pattern(r"(?:-{1,2}[A-Za-z]|[A-Za-z_/$])(?:[^\s:#]|:(?=\S)|(?<=\S)#| (?=[^\s#]))*")
+_MEANS_MORE = late_pattern(r"(?:true|false|null|yes|no|on|off|y|n)", re.IGNORECASE)
+_UNWRITABLE = late_pattern("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _FLOW_SIGNS = frozenset(",[]{}")
-_HEADER = re.compile(r"[|>][+\-0-9]*[^\n]*\n")
+_HEADER = late_pattern(r"[|>][+\-0-9]*[^\n]*\n")
 
 
 #: A new entry of a list or map: its keys and values. A single text has the key "".

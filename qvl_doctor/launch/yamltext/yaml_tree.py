@@ -6,11 +6,11 @@ re-indent lists; here the text itself is edited. Aliases stay references, so a b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.command import LaunchError, Place
 from qvl_doctor.launch.shell.lexer import checked_text
 
@@ -18,7 +18,7 @@ MAX_DEPTH = 64
 MAX_NODES = 50_000
 _MERGE = "<<"
 #: An anchor and a tag before a value; both stay when the value is replaced.
-_PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]+)+")
+_PROPERTIES = late_pattern(r"(?:[&!]\S*[ \t]+)+")
 
 
 @dataclass(slots=True)

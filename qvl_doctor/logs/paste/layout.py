@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
-from string import ascii_uppercase
 
 from qvl_doctor.logs.paste.starts import CHAIN, FRAME, LEVEL, NAME, PROCESS, START, TRACEBACK, Undo, compiled, each
 from qvl_doctor.logs.source import RawLine
 
 _FEWEST = 2
+_CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #: What may stand after a prefix, and with what a line without an unknown one begins.
 _ANCHORS = ("Traceback (most", 'File "', "INFO ", "WARNING ", "ERROR ", " pid=")
 _PLAIN = ("Traceback (most", "  File ", "    ", "INFO ", "WARNING ", "ERROR ", "(")
@@ -218,7 +218,7 @@ def _when_collected(line: str) -> str:
 
 def _when_logged(line: str) -> str:
     found = compiled(LEVEL).search(line, 0, 400)
-    return found[0].lstrip(ascii_uppercase) if found else ""
+    return found[0].lstrip(_CAPITALS) if found else ""
 
 
 def _runs_back(clocks: list[str]) -> bool:
