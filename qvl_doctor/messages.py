@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from qvl_doctor.late import late_pattern
-from qvl_doctor.model import LANGUAGES
+from qvl_doctor.model import LANGUAGES, Fix, Text
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _PLACEHOLDER = late_pattern(r"\{(\w+)\}")
@@ -49,6 +49,22 @@ def both(key: str, **values: object) -> dict[str, str]:
 def has(key: str) -> bool:
     """Whether there is a sentence `key`."""
     return key in _words()
+
+
+def listed(fixes: Iterable[Fix]) -> tuple[Fix, ...]:
+    """Fixes in their order, each change once. The first begins with no "or": the fix that it followed is gone."""
+    kept: list[Fix] = []
+    for fix in fixes:
+        if not (fix.change and any(fix.change == other.change for other in kept)):
+            kept.append(fix)
+    return (kept[0]._replace(text=_without_or(kept[0].text)), *kept[1:]) if kept else ()
+
+
+def _without_or(text: Text) -> Text:
+    if not text["en"].startswith("Or "):
+        return text
+    en, zh = text["en"].removeprefix("Or "), text["zh"].removeprefix("或")
+    return {"en": en[:1].upper() + en[1:], "zh": zh.removeprefix("者").removeprefix("，")}
 
 
 def language(option: str | None, env: Mapping[str, str]) -> str:

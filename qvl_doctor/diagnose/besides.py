@@ -27,6 +27,20 @@ _SIGN = late_pattern(
     r"vllm[ \t]+serve\s|-m[ \t]+vllm\.entrypoints|\b(?:docker|podman|nerdctl)[ \t]+run\s|\b(?:LLM|(?:Async)?EngineArgs)\((?!\*)"
     r"|engine_kwargs|^\s*(?:- )?[\"']?(?:args|command|image|containers|services|apiVersion)[\"']?\s*:"
 )
+_SIGNS = (
+    "serve",
+    "-m",
+    " run ",
+    "LLM(",
+    "Args(",
+    "kwargs",
+    "args",
+    "command",
+    "image",
+    "containers",
+    "services",
+    "apiVersion",
+)
 #: A model that somebody took out of the command, or a variable.
 _PLACEHOLDER = late_pattern(r"[<$\[{].*|.*[<>].*|your[-_ ].*|path/to/.*|/path/to/.*|model|\*+", re.IGNORECASE)
 
@@ -61,7 +75,7 @@ class Besides:
     def pasted(self, release: str) -> Pasted | None:
         """The command that was pasted, None if there is none."""
         lines = self._context.lines
-        if not any(_SIGN.search(line.text) for line in lines):
+        if not any(any(sign in line.text for sign in _SIGNS) and _SIGN.search(line.text) for line in lines):
             return None
         if self._pasted[:2] != (len(lines), release):
             from qvl_doctor.launch.pasted import pasted_command

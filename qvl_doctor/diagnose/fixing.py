@@ -11,11 +11,11 @@ from typing import Any
 
 from qvl_doctor import remedies
 from qvl_doctor.diagnose.conditions import applies, fits_platform
-from qvl_doctor.diagnose.respecting import distinct, left_to_do
+from qvl_doctor.diagnose.respecting import left_to_do
 from qvl_doctor.diagnose.upgrades import for_platform
 from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.spelling import spell_flags
-from qvl_doctor.messages import say
+from qvl_doctor.messages import listed, say
 from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text, fact_text, sentences
 from qvl_doctor.rulebook import complete
 from qvl_doctor.rulebook.placeholders import PLACEHOLDER, placeholders
@@ -95,7 +95,7 @@ def fixes_of(hit: Hit, facts: Facts) -> tuple[Fix, ...]:
     values = values_of(hit, facts)
     seen = hit.record is not None and hit.record.observation is not None
     fixes = (_fix(template, values, facts, seen=seen) for template in hit.rule.fixes)
-    return distinct([fix for fix in fixes if fix is not None])
+    return listed(fix for fix in fixes if fix is not None)
 
 
 def _fix(template: FixTemplate, known: dict[str, str], facts: Facts, *, seen: bool) -> Fix | None:

@@ -6,11 +6,11 @@ what a fix calls short. A value that is a map is changed key by key. Where the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from qvl_doctor.launch.spelling import merge, plain_values, read_map
-from qvl_doctor.model import Facts, Fix, Text, fact_map, fact_text
+from qvl_doctor.model import Facts, fact_map, fact_text
 from qvl_doctor.values import as_number
 
 #: Functions that raise what they compute; the others lower it.
@@ -49,8 +49,6 @@ _SWITCHES = {
 }
 #: Arguments of which the facts do not tell whether they were given.
 _UNTOLD = frozenset(("model", "api_key"))
-#: How the second of several fixes begins.
-_OR = {"en": "Or ", "zh": "或"}
 
 
 def left_to_do(flags: Mapping[str, Any], remedy: str, facts: Facts) -> dict[str, Any]:
@@ -62,16 +60,6 @@ def left_to_do(flags: Mapping[str, Any], remedy: str, facts: Facts) -> dict[str,
         if wanted is not _NOTHING and not (_is(flag, wanted, given, facts) or _undoes(flag, wanted, given, remedy)):
             found[flag] = wanted
     return found
-
-
-def distinct(fixes: Sequence[Fix]) -> tuple[Fix, ...]:
-    """The fixes without those that change what one before them changes; the first begins with no "or"."""
-    kept: list[Fix] = []
-    for fix in fixes:
-        if fix.change and any(fix.change == other.change for other in kept):
-            continue
-        kept.append(fix)
-    return (kept[0]._replace(text=_first(kept[0].text)), *kept[1:]) if kept else ()
 
 
 _NOTHING: Any = object()
@@ -136,17 +124,6 @@ def _map_of(given: Any) -> dict[str, Any] | None:
     if isinstance(given, str):
         return read_map(given)
     return dict(given) if isinstance(given, Mapping) else None
-
-
-def _first(text: Text) -> Text:
-    """A text that stands first; the "or" before it went with the fix that it followed."""
-    if not text["en"].startswith(_OR["en"]):
-        return text
-    en, zh = (
-        text["en"].removeprefix(_OR["en"]),
-        text["zh"].removeprefix("或者，").removeprefix("或者").removeprefix("或"),
-    )
-    return {**text, "en": en[:1].upper() + en[1:], "zh": zh}
 
 
 def _dest(flag: str) -> str:

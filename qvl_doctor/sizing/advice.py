@@ -18,7 +18,7 @@ from qvl_doctor.launch.spelling import spell_flags
 from qvl_doctor.launch.writing import diff, docker_line, shell_line
 from qvl_doctor.memory import forensics
 from qvl_doctor.memory.solver import Case, Solution, alternatives, holds, lacks, solve
-from qvl_doctor.messages import both
+from qvl_doctor.messages import both, listed
 from qvl_doctor.model import Commands, Diagnosis, Facts, Finding, Fix, Text, fact_count, fact_map, fact_text, joined
 from qvl_doctor.redaction.line import MASK
 from qvl_doctor.remedies.gpu_memory import others_gib
@@ -222,7 +222,7 @@ def _held_against(diagnosis: Diagnosis, command: Command | None, release: str) -
     """The fixes that change the command, and those and the other ways with each value as the corrected command has it."""
     findings = tuple(
         finding._replace(
-            fixes=tuple(
+            fixes=listed(
                 fix._replace(change=_spelled(fix.change, command, release))
                 for fix in finding.fixes
                 if command is None or not _is_made(fix.change, command, release)

@@ -11,13 +11,14 @@ from program import READ
 
 from qvl_doctor.diagnose.fixing import fixes_of
 from qvl_doctor.diagnose.matching import Matcher
-from qvl_doctor.diagnose.respecting import distinct, left_to_do
+from qvl_doctor.diagnose.respecting import left_to_do
 from qvl_doctor.launch.checking import check
 from qvl_doctor.launch.editing import edit
 from qvl_doctor.launch.logged_command import from_arguments
 from qvl_doctor.launch.spelling import read_map
 from qvl_doctor.logs.facts import settings
 from qvl_doctor.logs.records import read_records
+from qvl_doctor.messages import listed
 from qvl_doctor.model import Fact, Facts, Fix, Hit, Rule
 from qvl_doctor.values import as_number
 
@@ -219,7 +220,12 @@ def test_nothing_is_held_back_where_the_command_is_not_known() -> None:
 def test_the_first_fix_begins_with_no_or() -> None:
     other = Fix({"en": "Or use less.", "zh": "或减少用量。"}, {"flags": {"--a": "1"}})
     first = Fix({"en": "Use more.", "zh": "增加用量。"}, {"flags": {"--a": "2"}})
-    assert [fix.text["en"] for fix in distinct([other, other, first])] == ["Use less.", "Use more."]
-    assert distinct([other])[0].text["zh"] == "减少用量。"
-    assert [fix.text["en"] for fix in distinct([first, other])] == ["Use more.", "Or use less."]
-    assert distinct([]) == ()
+    assert [fix.text["en"] for fix in listed([other, other, first])] == ["Use less.", "Use more."]
+    assert listed([other])[0].text["zh"] == "减少用量。"
+    assert [fix.text["en"] for fix in listed([first, other])] == ["Use more.", "Or use less."]
+    assert listed([]) == ()
+
+
+@pytest.mark.parametrize("zh", ["或减少用量。", "或者减少用量。", "或者，减少用量。"])
+def test_the_first_fix_begins_with_no_or_in_chinese(zh: str) -> None:
+    assert listed([Fix({"en": "Or use less.", "zh": zh})])[0].text == {"en": "Use less.", "zh": "减少用量。"}

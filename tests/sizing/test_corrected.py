@@ -201,3 +201,9 @@ def test_without_a_command_a_fix_is_spelled_for_the_release() -> None:
     assert told(fix("a", limit_mm_per_prompt={"video": 0}), release="0.7.2") == [
         {"flags": {"--limit-mm-per-prompt": "video=0"}}
     ]
+
+
+def test_the_fix_that_is_left_begins_with_no_or() -> None:
+    given, second = command("--port", "1"), Fix(text("Or take 2."), {"flags": {"--port": "2"}})
+    after = advise(case(finding(fix("Take 1.", port="1"), second))._replace(facts={"vllm": Fact(RELEASE)}), None, given)
+    assert [each.text["en"] for each in after.findings[0].fixes] == ["Take 2."]
