@@ -170,12 +170,20 @@ def _known(rule: Rule, captures: Mapping[str, str], facts: Facts) -> bool:
 
 
 def _decided(found: Sequence[_Found]) -> list[_Found]:
-    """Without the conditions that only a frame, which is not there, could tell apart."""
+    """Without the conditions that only a frame, which is not there, could tell apart.
+
+    Where one of the same words asks for no frame, that one holds.
+    """
     bare: dict[tuple[int, int], dict[str, _Found]] = {}
+    whole = {(held.start, held.end) for held in found if not held.bare}
     for held in found:
         if held.bare:
             bare.setdefault((held.start, held.end), {})[held.rule.id] = held
-    return [held for held in found if not held.bare or _stands_out(held, bare[held.start, held.end])]
+    return [
+        held
+        for held in found
+        if not held.bare or ((held.start, held.end) not in whole and _stands_out(held, bare[held.start, held.end]))
+    ]
 
 
 def _stands_out(held: _Found, others: Mapping[str, _Found]) -> bool:
