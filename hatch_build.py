@@ -1,4 +1,7 @@
-"""Build hook: compiles rules and words into the wheel. Nothing is written into the source tree, and editable installs read the YAML."""
+"""Build hook: compiles rules and words into the wheel.
+
+Nothing is written into the source tree, and editable installs read the YAML.
+"""
 
 from __future__ import annotations
 

@@ -193,7 +193,10 @@ def predictions(case: Case) -> Iterator[tuple[str, float, float | None]]:
 
 
 def _long_enough(case: Case) -> bool:
-    """V0 takes its batch from the length, so a known length is a known batch; the number of sequences is a default of the release."""
+    """V0 takes its batch from the length, so a known length is a known batch.
+
+    The number of sequences is a default of the release.
+    """
     return "max_model_len" in case.set_flags
 
 

@@ -23,7 +23,7 @@ READY = "Application startup complete."
 
 
 def realistic_log(size: int) -> str:
-    """A recorded start-up, requests and statistics until it has `size` bytes, and then the recorded death of its engine."""
+    """A recorded start, then requests and statistics up to `size` bytes, then the recorded death of its engine."""
     fixtures = ROOT / "fixtures"
     lines = (fixtures / "failed/0.11.0-sigkill-engine.log").read_text(encoding="utf-8").splitlines()
     healthy = (fixtures / "healthy/0.11.0-healthy-vl.log").read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,7 @@
-"""What can be wrong with what was given: errors that name their sentence in messages.yaml, so that each language can tell them."""
+"""What can be wrong with what was given.
+
+Errors that name their sentence in messages.yaml, so that each language can tell them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ from typing import Any
 
 
 class ToldError(Exception):
-    """`key` names the sentence, `values` (texts, or texts in all languages) fill its placeholders. As text it is the English sentence."""
+    """`key` names the sentence, `values` (texts, or texts in all languages) fill its placeholders.
+
+    As text it is the English sentence.
+    """
 
     def __init__(self, key: str, **values: Any) -> None:
         super().__init__(key)

@@ -1,4 +1,7 @@
-"""Reads files that may be anything: pipes, devices and links that go round are no files, and nothing is read beyond a bound."""
+"""Reads files that may be anything.
+
+Pipes, devices and links that go round are not files, and nothing is read beyond a bound.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ class Json(NamedTuple):
 
 
 def opened(path: str) -> BinaryIO:
-    """A regular file, opened without waiting for anybody. Raises OSError for whatever else is there."""
+    """A regular file, opened without waiting for anyone. Raises OSError for whatever else is there."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(0, "is no regular file")
     # Should it have become a pipe since: without O_NONBLOCK the opening of a pipe waits for its writer.

@@ -17,7 +17,7 @@ from qvl_doctor.model import LANGUAGES, Fix, Text
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _PLACEHOLDER = late_pattern(r"\{(\w+)\}")
-# YAML folds a line break into a blank, which Chinese has neither between its characters nor beside its punctuation.
+# YAML folds a line break into a space, which Chinese has neither between its characters nor next to its punctuation.
 _PUNCTUATION, _CHINESE = r"[\u3000-\u303f\uff01-\uff60]", r"[\u3000-\u9fff\uff01-\uff60]"
 _FOLDED = rf"(?<={_PUNCTUATION}) | (?={_PUNCTUATION})|(?<={_CHINESE}) (?={_CHINESE})"
 
@@ -68,7 +68,10 @@ def _without_or(text: Text) -> Text:
 
 
 def language(option: str | None, env: Mapping[str, str]) -> str:
-    """The language to speak: the option if given, else the locale's (the first of LC_ALL, LC_MESSAGES, LANG that is set)."""
+    """The language to speak.
+
+    The option if given, otherwise the locale's (the first of LC_ALL, LC_MESSAGES, LANG that is set).
+    """
     if option:
         return option
     locale = next((env[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if env.get(name)), "")
@@ -78,7 +81,7 @@ def language(option: str | None, env: Mapping[str, str]) -> str:
 def compile_messages(path: str) -> str:
     """The YAML file at `path` as JSON: one flat object, key to language to sentence. For the build hook.
 
-    Raises ValueError, with the line, for what is no sentence in every language, and for a key that stands twice.
+    Raises ValueError, with the line, for what is not a sentence in every language, and for a key that is twice.
     """
     return json.dumps(_read(path), ensure_ascii=False, separators=(",", ":"))
 
@@ -105,7 +108,7 @@ def _read(path: str) -> dict[str, dict[str, str]]:
 
 
 def _collect(node: Any, key: str, words: dict[str, dict[str, str]]) -> None:
-    """Walk the nodes rather than the loaded values: only they know lines, and a key that stands twice."""
+    """Walk the nodes rather than the loaded values: only they know lines, and a key that is twice."""
     where = f"messages.yaml:{node.start_mark.line + 1}" if node else "messages.yaml"
     if getattr(node, "id", "") != "mapping":
         raise ValueError(

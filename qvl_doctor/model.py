@@ -2,8 +2,8 @@
 
 Records come from `logs`, rules from `rulebook`, findings from `diagnose`, and `report` prints a `Diagnosis`. Nothing
 here reads or prints. They are named tuples and not dataclasses because importing `dataclasses` and making twelve frozen
-ones costs more than diagnosing a log. A named tuple compiles each annotation that is a text, so here they are none: this
-module does without `from __future__ import annotations`.
+ones costs more than diagnosing a log. A named tuple compiles each annotation that is a text, so here they are none:
+this module does without `from __future__ import annotations`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,9 +17,9 @@ LANGUAGES = ("en", "zh")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 #: The rule id of the finding for a failure that no rule knows.
 UNRECOGNIZED = "unrecognized-failure"
-#: What stands between two sentences.
+#: What is between two sentences.
 _BETWEEN: Mapping[str, str] = {"en": " ", "zh": ""}
-#: The phases of a start-up in the order in which vLLM goes through them.
+#: The phases of a start in the order in which vLLM goes through them.
 PHASES = ("config", "load", "profile", "kv-cache", "graph-capture", "serving", "shutdown")
 
 #: The platforms that are known by their tools, images and devices (knowledge/platforms.json).
@@ -55,7 +55,9 @@ class Line(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """What was seen outside a log: the key of its sentence in `observations/sentences.py`, and the values that are known.
+    """What was seen outside a log.
+
+    The key of its sentence in `observations/sentences.py`, and the values that are known.
 
     `theirs`: the sentence carries the words of others, and the rules on logs judge it.
     """
@@ -86,9 +88,9 @@ class Record(NamedTuple):
     frames: tuple[Frame, ...] = ()
     chained: bool = False
     cut: bool = False
-    #: The pod or container that wrote it, where the lines of several stand in one input.
+    #: The pod or container that wrote it, where the lines of several are in one input.
     origin: str = ""
-    #: Set where this is no record of a log.
+    #: Set where this is not a record of a log.
     observation: Observation | None = None
 
     @property
@@ -134,7 +136,10 @@ def fact_map(facts: Facts, name: str) -> Mapping[str, Any]:
 
 
 class Seen(NamedTuple):
-    """What a look at a command, a manifest or a machine gave: facts, and observations of what there may be several of."""
+    """What a check of a command, a manifest or a machine gave.
+
+    Facts, and observations of what there may be several of.
+    """
 
     facts: Facts = NOTHING
     observations: tuple[Record, ...] = ()
@@ -182,7 +187,7 @@ class Example(NamedTuple):
     """A log excerpt in a rule, with what it must (or must not) lead to.
 
     `observation` is the key of what was seen outside a log, with its `values`; `command` is a command to launch. Both
-    stand beside the log or alone.
+    are next to the log or alone.
     """
 
     name: str
@@ -212,7 +217,7 @@ class Rule(NamedTuple):
     before: tuple[str, ...] = ()
     confidence: str = "certain"
     symptom: bool = False
-    #: It is about the card's memory: the memory model may say what the request was for, and which change fits.
+    #: It is about the GPU's memory: the memory model may say what the request was for, and which change fits.
     memory: bool = False
     remedy: str = ""
     matches: tuple[Example, ...] = ()
@@ -297,7 +302,10 @@ class Finding(NamedTuple):
 
 
 class Alternative(NamedTuple):
-    """Another way to make it fit: what it gives up, what it changes, and what it leaves (tokens of the KV cache, length, concurrency)."""
+    """Another way to make it fit.
+
+    What it gives up, what it changes, and what it leaves (tokens of the KV cache, length, concurrency).
+    """
 
     text: Text
     change: Mapping[str, Any]
@@ -317,14 +325,14 @@ class Commands(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """One step of the start-up and how long it took, where the log says so."""
+    """One step of the start and how long it took, where the log says so."""
 
     phase: str
     seconds: float
 
 
 class Run(NamedTuple):
-    """One start-up in a log."""
+    """One start in a log."""
 
     first_line: int
     last_line: int
@@ -354,7 +362,7 @@ class Shown(NamedTuple):
     `kind` is log, examined (a command, a manifest, a machine: nothing ran), pod, or live. `up`: the server proved that
     it serves; `stopped`: someone asked it to stop; `ready`: the cluster says so of the pod. `phase` is the last one
     that was seen, `stalled_s` the seconds without progress at the end. `reason` says why there is no certainty, where
-    the input alone does not. `ignored` are the findings that --ignore left out: they happened all the same.
+    the input alone does not. `ignored` are the findings that --ignore left out: they happened anyway.
     """
 
     kind: str = "log"
@@ -367,9 +375,9 @@ class Shown(NamedTuple):
     ignored: tuple[Finding, ...] = ()
     #: The pod or container that this is about, where an input holds the logs of several.
     origin: str = ""
-    #: A program around LLM(…) came to its end: nobody stopped a server.
+    #: A program around LLM(…) came to its end: no one stopped a server.
     worked: bool = False
-    #: Nobody asked what `reason` leaves open: no GPU was named.
+    #: No one asked what `reason` leaves open: no GPU was named.
     unasked: bool = False
 
 

@@ -1,7 +1,9 @@
-"""What the patterns of rules are made of: the literal text in them, their groups, and whether they are safe to search with.
+"""What the patterns of rules are made of.
+
+The literal text in them, their groups, and whether they are safe to search with.
 
 Everything is read off Python's own parse of a pattern. Patterns are searched without regard to case in text whose white
-space is single blanks.
+space is single spaces.
 """
 
 from __future__ import annotations
@@ -56,7 +58,10 @@ def literals(pattern: str) -> tuple[str, ...]:
 
 
 def runs(pattern: str) -> tuple[str, ...]:
-    """The lower-case literal texts of four characters or more in a pattern, in their order; of an alternation nothing."""
+    """The lower-case literal texts of four characters or more in a pattern, in their order.
+
+    Of an alternation nothing.
+    """
     skeleton = _skeleton(_parse(pattern), lambda _branches: _GAP)
     return tuple(run for run in skeleton.split(_GAP) if len(run.strip()) >= SHORTEST_LITERAL)
 
@@ -70,7 +75,10 @@ class Letter(NamedTuple):
 
 
 def letters(pattern: str) -> tuple[tuple[Letter, ...], ...]:
-    """The literal runs of a pattern that lie outside of groups; the pattern may be cut at each letter. None where it has branches."""
+    """The literal runs of a pattern that lie outside of groups; the pattern may be cut at each letter.
+
+    None where it has branches.
+    """
     found: list[list[Letter]] = [[]]
     for token in _TOKEN.finditer(pattern):
         said = token["literal"]
@@ -84,7 +92,10 @@ def letters(pattern: str) -> tuple[tuple[Letter, ...], ...]:
 
 
 def literal_words(pattern: str) -> int:
-    """How many words (two characters and a letter at least) every match has in common; of an alternation the poorest branch counts."""
+    """How many words (two characters and a letter at least) every match has in common.
+
+    Of an alternation the poorest branch counts.
+    """
     return _words(_skeleton(_parse(pattern), lambda branches: min(branches, key=_words)))
 
 
@@ -108,7 +119,10 @@ def shortest(pattern: str) -> int:
 
 
 def check(pattern: str) -> str | None:
-    """What is wrong with a pattern, or None. What passes is right in `re` and in `regex` and cannot take exponential time."""
+    """What is wrong with a pattern, or None.
+
+    What passes is right in `re` and in `regex` and cannot take exponential time.
+    """
     if not pattern:
         return "is empty"
     if len(pattern) > LONGEST_PATTERN:
@@ -123,7 +137,10 @@ def check(pattern: str) -> str | None:
 
 
 def pumps(pattern: str) -> Iterator[str]:
-    """Texts that, repeated, are hard on a search: what the pattern begins with, ever more of it, and what its gaps may take."""
+    """Texts that, repeated, are hard on a search.
+
+    What the pattern begins with, ever more of it, and what its gaps may take.
+    """
     runs = [run for run in _skeleton(_parse(pattern), lambda branches: branches[-1]).split(_GAP) if run]
     for filler in ("0", "a", " ", "a 0"):
         yield filler
@@ -188,7 +205,7 @@ def _bones(name: str, argument: Any, choose: Callable[[Sequence[str]], str]) -> 
     if name == "BRANCH":
         return choose([_skeleton(branch, choose) for branch in argument[1]])
     if name in {"AT", "ASSERT", "ASSERT_NOT"}:
-        return ""  # no width: what stands before and behind still touches
+        return ""  # no width: what is before and behind still touches
     return _GAP
 
 
@@ -202,7 +219,10 @@ def _words(skeleton: str) -> int:
 
 
 def _layout(pattern: str, parsed: Any) -> str | None:
-    """Faults of the text rather than of a construct: the pattern would never match, or `regex` would read it differently."""
+    """Faults of the text rather than of a construct.
+
+    The pattern would never match, or `regex` would read it differently.
+    """
     skeleton = _skeleton(parsed, lambda branches: _GAP.join(["", *branches, ""]))
     if "  " in skeleton:
         return "has two blanks in a row; white space in the text is one blank"

@@ -16,7 +16,10 @@ def as_text(value: object) -> str:
 
 
 def as_number(value: object) -> float | None:
-    """A number, or a text that is one ("131,072"). None for anything else: yes and no, infinity, and what no machine has."""
+    """A number, or a text that is one ("131,072").
+
+    None for anything else: yes and no, infinity, and what no machine has.
+    """
     if isinstance(value, str):
         text = value.replace(",", "")
         value = float(text) if _DECIMAL.fullmatch(text) else None

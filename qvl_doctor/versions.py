@@ -38,7 +38,7 @@ class _Clause(NamedTuple):
 
 
 def release(text: str) -> tuple[int, ...] | None:
-    """The release numbers of a version: '0.7.2.dev56+gbf3b79ef' is (0, 7, 2). None if the text is no version."""
+    """The release numbers of a version: '0.7.2.dev56+gbf3b79ef' is (0, 7, 2). None if the text is not a version."""
     found = _read(text)
     return found and found[0]
 
@@ -46,8 +46,8 @@ def release(text: str) -> tuple[int, ...] | None:
 def satisfies(version: str, spec: str) -> bool | None:
     """Whether a version lies in a range such as '>=0.8,<0.10' or '==0.8.*', by release numbers alone.
 
-    None means unverified: the text is no version, or it is a build from between two releases (dev, rc, from a commit)
-    that counts as a release at which the range begins or ends. A malformed range raises ValueError.
+    None means unverified: the text is not a version, or it is a build from between two releases (dev, rc, from a
+    commit) that counts as a release at which the range begins or ends. A malformed range raises ValueError.
     """
     clauses = _clauses(spec)
     found = _read(version)
@@ -66,7 +66,10 @@ def is_spec(text: str) -> bool:
 
 
 def _read(text: str) -> tuple[tuple[int, ...], bool] | None:
-    """The release numbers of a version, and whether it is a build from between two releases. None if the text is not a version."""
+    """The release numbers of a version, and whether it is a build from between two releases.
+
+    None if the text is not a version.
+    """
     text = text.strip()
     if len(text) == 5 and text[1] == text[3] == "." and text.isascii() and text[0::2].isdigit():
         return (int(text[0]), int(text[2]), int(text[4])), False  # most of vLLM's: they need no pattern

@@ -85,7 +85,10 @@ def unclaimed(observations: Iterable[Record]) -> list[str]:
 
 
 def off_the_checklist(found: Mapping[str, Any]) -> list[str]:
-    """Rules that spoke while every line of the checklist is as if they had not. What a failed import printed may have any rule."""
+    """Rules that spoke while every line of the checklist is as if they had not.
+
+    What a failed import printed may have any rule.
+    """
     if found["facts"].get("imports") == "failed":
         return []
     shown = {rule for check in found["checks"] for rule in check["rules"]}

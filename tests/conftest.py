@@ -48,7 +48,8 @@ def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _interrupts_are_heard() -> None:
-    """Programs that tests interrupt inherit an ignored SIGINT, as a shell gives it to what it starts with `&`, and then never end."""
+    """Programs that tests interrupt inherit an ignored SIGINT, as a shell gives it to what it starts with `&`, and then
+    never end."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -40,7 +40,10 @@ def model(name: str) -> ModelShape:
 
 
 def shape_of(*layers: LayerKind, **changes: Any) -> ModelShape:
-    """A decoder of which everything is known: four KV heads of 16 elements, so 256 bytes of KV cache a token and layer."""
+    """A decoder of which everything is known.
+
+    Four KV heads of 16 elements, so 256 bytes of KV cache a token and layer.
+    """
     plain: dict[str, Any] = {"hidden": 64, "heads": 8, "kv_heads": 4, "head_dim": 16, "intermediate": 128}
     return ModelShape("X", "x", layers, **{**plain, "vocab": 1000, "positions": 1000, **changes})
 

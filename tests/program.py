@@ -1,8 +1,8 @@
 """The program as tests run it, from this tree: most of them in their own process, which takes a tenth of the time.
 
-`run` and `run_text` call the command line with streams, environment and folder of its own. `apart` starts a process: for signals,
-pipes, terminals, encodings, limits, and closed streams. Both have the rules compiled, as a wheel has them; tests/cli/test_docs.py
-and tests/test_packaging.py run the program as it is in a source tree and in a wheel.
+`run` and `run_text` call the command line with streams, environment and folder of its own. `apart` starts a process:
+for signals, pipes, terminals, encodings, limits, and closed streams. Both have the rules compiled, as a wheel has them;
+tests/cli/test_docs.py and tests/test_packaging.py run the program as it is in a source tree and in a wheel.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from qvl_doctor import rulebook
 from qvl_doctor.cli.main import _run, guarded
 from qvl_doctor.rulebook import pages
 
-#: Every rule of this tree with its examples and where it is from, and what is wrong with the files; read once for all tests.
+#: Every rule of this tree with its examples and where it is from, and what is wrong with the files; read once for all
+#: tests.
 READ, MISTAKES = rulebook.read(rulebook.rules_folder())
 #: The rules as they are shipped.
 RULES = tuple(rule._replace(source="") for rule in READ)

@@ -110,7 +110,7 @@ UNKNOWN = FAILED._replace(
 HEALTHY = Diagnosis(
     source="-",
     verdict="healthy",
-    summary=text("The server is ready; remarks: 1", "服务已就绪；另有提示 1 条"),
+    summary=text("The server is ready; notices: 1", "服务已就绪；另有提示 1 条"),
     facts={
         "vllm": Fact("0.7.2.dev56+gbf3b79ef"),
         "engine": Fact("V0"),

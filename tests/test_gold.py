@@ -70,7 +70,7 @@ def test_article_out_of_memory_from_its_bare_line() -> None:
     assert (found["role"], found["confidence"]) == ("cause", "likely")
     assert changes(found)[0]["flags"] == {"--max-model-len": "4096"}
     why = str(found["why"])
-    for said in ("9.03 GiB", "5.69 GiB", "23.65 GiB", "17.35 GiB", "--dtype", "--limit-mm-per-prompt", "profile run"):
+    for said in ("9.03 GiB", "5.69 GiB", "23.65 GiB", "17.35 GiB", "--dtype", "--limit-mm-per-prompt", "profiling run"):
         assert said in why
 
 

@@ -21,7 +21,8 @@ def placeholders(text: str) -> set[str]:
 
 
 def calls(root: Path) -> Iterator[tuple[str, str, set[str] | None]]:
-    """(where, key, names of the values, or None where they are not written out) of every sentence that the package asks for."""
+    """(where, key, names of the values, or None where they are not written out) of every sentence that the package asks
+    for."""
     for path in sorted((root / "qvl_doctor").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not node.args:

@@ -1,4 +1,6 @@
-"""What stands between a server's output and the file that someone hands in: collectors, terminals, editors, compression.
+"""What stands between a server's output and the file that someone hands in.
+
+Collectors, terminals, editors, compression.
 
 A wrapping takes the text of a log and returns it as that tool would have left it. The diagnosis must not depend on it.
 """
@@ -47,7 +49,10 @@ def _stamp(number: int) -> str:
 
 
 def _go_json(value: object) -> str:
-    """As Go's encoding/json writes it: nothing but ASCII control characters and HTML's special characters is escaped."""
+    """As Go's encoding/json writes it.
+
+    Nothing but ASCII control characters and HTML's special characters is escaped.
+    """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 

@@ -1,4 +1,4 @@
-"""Write the generated tables of `qvl_doctor/knowledge/` from what was mined out of vLLM's and Transformers' published releases.
+"""Write the generated tables of `qvl_doctor/knowledge/` from mined releases of vLLM and Transformers.
 
     python tools/build_knowledge.py --architectures architectures.jsonl --pins pins.jsonl \
         --model-types model_types.json --registry registry.json --out qvl_doctor/knowledge --date 2026-11-22
@@ -184,7 +184,9 @@ class Reader:
 
 
 def serving(reader: Reader, spans: Table, needs: str) -> Table:
-    """The architecture of a type and the vLLM releases that serve it: {architecture, vllm, together, until, shipped, image}, if known.
+    """The architecture of a type and the vLLM releases that serve it.
+
+    {architecture, vllm, together, until, shipped, image}, if known.
 
     `vllm` is the first release whose registry has the architecture. `together` is the first of the newest unbroken
     run of releases

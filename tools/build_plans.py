@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Write `docs/plans.md`: what much used vision-language models take on much used cards, and the change with the least loss that fits.
+"""Write `docs/plans.md`.
+
+What popular vision-language models take on popular GPUs, and the change with the least loss that fits.
 
 tools/build_plans.py          # write
 tools/build_plans.py --check  # fail if the page is not what would be written
@@ -32,7 +34,7 @@ MODELS = (
 CARDS = ("L4", "A10", "RTX 4090", "A100-40GB", "A100-80GB", "H100")
 #: What was held against public logs, as predicted | logged, and what was not (benchmarks/memory.py compares them all).
 CHECKED = {
-    MODELS[0]: "0.7.2 on a 24 GB card, no images: weights 15.630 | 15.627 GiB, activation 0.69 | 0.69. "
+    MODELS[0]: "0.7.2 on a 24 GB GPU, no images: weights 15.630 | 15.627 GiB, activation 0.69 | 0.69. "
     "0.23.0 on A100-80GB, default video: missing KV cache 14.21 | 14.28 GiB. The AWQ model, 0.10 on a Jetson: activation 4.93 | 4.93 GiB.",
     MODELS[
         1
@@ -65,23 +67,23 @@ def page() -> Iterator[str]:
     release = ".".join(map(str, RELEASE))
     yield "# Plans"
     yield ""
-    yield f"What these models take at vLLM {release} with no flag but the model, on one card, and the change with the least loss that"
+    yield f"What these models take at vLLM {release} with no flag but the model, on one GPU, and the change with the least loss that"
     yield "makes them fit. `tools/build_plans.py` makes this page; each row is what"
     yield "`qvl-doctor plan --gpu CARD --vllm RELEASE -- vllm serve MODEL` says."
     yield ""
-    yield "Sizes in GiB. Weights, activation and KV cache are those of the plain command on one card; a negative KV cache is what is"
-    yield "missing, ± the model's own error band. Nothing of this was run on these cards: what was compared with public logs stands below"
+    yield "Sizes in GiB. Weights, activation and KV cache are those of the plain command on one GPU; a negative KV cache is what is"
+    yield "missing, ± the model's own error band. Nothing of this was run on these GPUs: what was compared with public logs is below"
     yield "each model."
     yield ""
     for name in MODELS:
         card = model_cards.find(name)
         if card is None:
-            raise SystemExit(f"no card of {name}")
+            raise SystemExit(f"no built-in data for {name}")
         yield f"## {name}"
         yield ""
         yield f"Compared with logs (predicted | logged): {CHECKED[name]}"
         yield ""
-        yield "| card | weights | activation | KV cache | as it is | least loss | then: KV tokens, full requests, tokens of an image |"
+        yield "| GPU | weights | activation | KV cache | as it is | least loss | then: KV tokens, full requests, tokens of an image |"
         yield "|---|---|---|---|---|---|---|"
         for gpu_name in CARDS:
             gpu = gpus.find(gpu_name)

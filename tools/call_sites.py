@@ -1,4 +1,6 @@
-"""On which line each release makes the log calls that crash and start-up logs show: `call_sites.json`, for `logs/releases.py`.
+"""On which line each release makes the log calls that crash and start-up logs show.
+
+`call_sites.json`, for `logs/releases.py`.
 
 `refresh_knowledge.py` adds a release. Nothing of the sources is run.
 """
@@ -66,7 +68,10 @@ SITES = (
 
 
 def with_release(table: Mapping[str, Any], releases: Sequence[str], release: str, folder: Path) -> list[dict[str, str]]:
-    """The rows of the table with one more release, read from its unpacked sources. `releases` are those that it knows."""
+    """The rows of the table with one more release, read from its unpacked sources.
+
+    `releases` are those that it knows.
+    """
     name, known = mended(release), list(dict.fromkeys(map(mended, releases)))
     if name != release and name in known:
         return list(table["sites"])  # it mends a release and logs from the same lines
@@ -90,7 +95,10 @@ def expanded(moved: str, releases: Sequence[str]) -> Lines:
 
 
 def changes(lines: Mapping[str, str], releases: Sequence[str]) -> Iterator[str]:
-    """`release:line` for each release in which the line is not that of the release before: the reverse of `expanded`."""
+    """`release:line` for each release in which the line is not that of the release before.
+
+    The reverse of `expanded`.
+    """
     before = "-"
     for release in releases:
         if lines[release] != before:

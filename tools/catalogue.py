@@ -1,4 +1,6 @@
-"""The texts that releases of vLLM can print: mined from their published sources when they are asked for, and kept in a cache.
+"""The texts that releases of vLLM can print.
+
+Mined from their published sources when they are asked for, and kept in a cache.
 
 Nothing of them is part of this repository: what the rules need of them is their `seen_in`.
 """
@@ -20,7 +22,10 @@ from vllm_source import version_key
 
 
 class Row(NamedTuple):
-    """A text: where and for what it stood last (see `Message.kind`; several kinds if several places print it), and who has it."""
+    """A text: where and for what it stood last (see `Message.kind`.
+
+    Several kinds if several places print it), and who has it.
+    """
 
     text: str
     file: str
@@ -49,7 +54,9 @@ def of_releases(releases: Iterable[str], cache: Path, sources: Path | None = Non
 
 
 def texts_of(release: str, cache: Path, sources: Path | None = None) -> dict[str, list[Message]]:
-    """The messages of a release by file: from the cache, else mined and kept there. `sources` keeps the unpacked sources.
+    """The messages of a release by file: from the cache, else mined and kept there.
+
+    `sources` keeps the unpacked sources.
 
     Raises FetchError.
     """
@@ -84,7 +91,10 @@ def with_release(catalogue: Catalogue, release: str, found: Mapping[str, Iterabl
 
 
 def ranges(some: Collection[str], releases: Sequence[str], newest: str = "") -> tuple[str, ...]:
-    """Releases as people read them: '0.6.0–0.8.5', '0.9.0'. What the `newest` of all has, too, has an open end: '0.10.0–'."""
+    """Releases as people read them: '0.6.0–0.8.5', '0.9.0'.
+
+    What the `newest` of all has, too, has an open end: '0.10.0–'.
+    """
     return tuple(_range(first, last, newest) for first, last in spans_of(some, releases))
 
 

@@ -41,7 +41,10 @@ class FetchError(Exception):
 
 
 def fetch(version: str, folder: Path) -> Path:
-    """The unpacked sources of a vLLM release: `folder`/vllm-<version>. What is there already is not fetched again. Raises FetchError."""
+    """The unpacked sources of a vLLM release: `folder`/vllm-<version>. What is there already is not fetched again.
+
+    Raises FetchError.
+    """
     target = folder / f"vllm-{version}"
     if not target.is_dir():
         archive = download("vllm", version, folder)
@@ -66,7 +69,10 @@ def download(project: str, version: str, folder: Path) -> Path:
 
 
 def pip_settings() -> dict[str, str]:
-    """What pip is told about indexes, by its files and by PIP_… variables: index-url, extra-index-url, cert and so on."""
+    """What pip is told about indexes, by its files and by PIP_… variables.
+
+    Index-url, extra-index-url, cert and so on.
+    """
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False, timeout=TIMEOUT_S
     )
@@ -79,7 +85,10 @@ def pip_settings() -> dict[str, str]:
 
 
 def unpack(archive: Path, target: Path) -> None:
-    """Write the files of an sdist that are read to a new folder. Raises FetchError on anything that no honest sdist has."""
+    """Write the files of an sdist that are read to a new folder.
+
+    Raises FetchError on anything that no honest sdist has.
+    """
     building = target.with_name(target.name + ".part")
     shutil.rmtree(building, ignore_errors=True)
     try:

@@ -1,4 +1,4 @@
-"""What vLLM's `get_kwargs` makes of the fields of a config class, and what each `add_argument` of its parsers then says.
+"""What vLLM's `get_kwargs` makes of config fields, and what each `add_argument` of its parsers then says.
 
 Releases before 0.8.4 write every argument out; from then on most come from type hints, by rules that changed a few
 times. The rules are read from the text of that release's own function, so that a release is judged by what it does.
@@ -76,7 +76,7 @@ class Reader:
                         yield names, self._kwargs(call, known, single)
 
     def _assigned(self, node: ast.AST, known: dict[str, dict[str, Kwargs]], single: dict[str, Kwargs]) -> None:
-        """`x_kwargs = get_kwargs(X)`, `y_kwargs = x_kwargs["y"]`, and changes like `x_kwargs["y"]["type"] = json.loads`."""
+        """Reads `x_kwargs = get_kwargs(X)`, `y_kwargs = x_kwargs["y"]`, and `x_kwargs["y"]["type"] = json.loads`."""
         if isinstance(node, ast.AugAssign) and (place := _place(node.target, known, single)):
             place[0][place[1]] = COMPUTED
         for target in node.targets if isinstance(node, ast.Delete) else ():
@@ -333,7 +333,7 @@ def _attribute(module: Module, node: ast.Attribute, steps: int) -> Any:
 
 
 def _call(module: Module, node: ast.Call, steps: int) -> Any:
-    """`field(default_factory=list)`, `Field(default=1, gt=0)`, `get_field(ModelConfig, "x")`, `get_args(TaskOption)`."""
+    """Reads `field(default_factory=list)`, `Field(default=1)`, `get_field(ModelConfig, "x")`, `get_args(Task)`."""
     function = _dotted(node.func).rpartition(".")[2]
     if function in {"field", "Field"}:
         given = {keyword.arg: keyword.value for keyword in node.keywords}

@@ -43,7 +43,10 @@ Graph = dict[str, set[str]]
 
 
 def files(root: Path) -> dict[str, Path]:
-    """The modules by the name that others import them by; those of the tools, which lie beside each other, with their folder."""
+    """The modules by the name that others import them by.
+
+    Those of the tools, which lie beside each other, with their folder.
+    """
     found = {}
     for folder in (PACKAGE, *TOOLS):
         for path in sorted((root / folder).rglob("*.py")):

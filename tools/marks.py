@@ -1,4 +1,7 @@
-"""Whether the newest release prints the words that logs are read by: milestones, and wordings that tell releases apart."""
+"""Whether the newest release prints the words that logs are read by.
+
+Milestones, and wordings that tell releases apart.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Write `qvl_doctor/knowledge/flags.json`: every flag of `vllm serve`, its releases, spellings, kind of value and default.
+"""Write `qvl_doctor/knowledge/flags.json`.
+
+Every flag of `vllm serve`, its releases, spellings, kind of value and default.
 
     python tools/mine_flags.py --vllm vllm-0.6.0.tar.gz … vllm-0.33.0.tar.gz --out qvl_doctor/knowledge/flags.json
     --date 2026-11-22

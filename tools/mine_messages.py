@@ -1,4 +1,6 @@
-"""The texts that a Python program can print, read from its source: every message with a `{}` for each part that is filled in at run time.
+"""The texts that a Python program can print, read from its source.
+
+Every message with a `{}` for each part that is filled in at run time.
 
 Nothing is imported or run. What counts is every string expression that reads like a sentence and is no docstring and no
 help text: messages are also kept in variables and handed to helpers, so that the calls alone would miss many. What a
@@ -37,7 +39,10 @@ Known = Mapping[str, list[str]]
 
 
 class Message(NamedTuple):
-    """A text that can be printed. `kind` is `log:<level>`, the class of an exception, or `text` where the source does not say it."""
+    """A text that can be printed.
+
+    `kind` is `log:<level>`, the class of an exception, or `text` where the source does not say it.
+    """
 
     text: str
     kind: str
@@ -109,7 +114,7 @@ class _Miner(ast.NodeVisitor):
             self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        """Texts in variables are part of what they are put into, and a text that grows (`msg += "…"`) is read as one, too."""
+        """Texts in variables are part of what they are put into. A text that grows (`msg += "…"`) is read as one."""
         before, self._known = self._known, dict(self._known)
         for texts, line in _assigned(node, self._known):
             self._note(texts, line)

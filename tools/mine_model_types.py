@@ -40,7 +40,10 @@ VLLM_TABLES = ("_CONFIG_REGISTRY", "_CONFIG_REGISTRY_OVERRIDE_HF")
 
 
 def read(archive: Path, inner: str) -> str:
-    """One text file of an archive or folder, '' if it is not there. A leading folder (as sdists and `src/` layouts have) is skipped."""
+    """One text file of an archive or folder, '' if it is not there.
+
+    A leading folder (as sdists and `src/` layouts have) is skipped.
+    """
     if archive.is_dir():
         found = sorted(archive.glob(f"**/{inner}"))
         return found[0].read_text(encoding="utf-8") if found else ""
@@ -160,7 +163,7 @@ def vllm_types(archive: Path) -> dict[str, list[str]]:
 
 
 def spans(releases: Mapping[str, Mapping[str, Iterable[str]]]) -> dict[str, dict[str, object]]:
-    """Model type -> first and last release that knows it, and all classes named for it, those of the newest release first."""
+    """Model type -> its first and last release, and all classes named for it, those of the newest release first."""
     result: dict[str, dict[str, object]] = {}
     known: dict[str, dict[str, None]] = {}
     for number in sorted(releases, key=order, reverse=True):

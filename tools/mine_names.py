@@ -1,4 +1,6 @@
-"""Which names each minor release of Transformers was the last to have: vLLM, plug-ins and code of checkpoints import them.
+"""Which names each minor release of Transformers was the last to have.
+
+VLLM, plug-ins and code of checkpoints import them.
 
     python tools/mine_names.py transformers-5.23.0.tar.gz transformers-5.24.0.tar.gz
 

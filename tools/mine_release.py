@@ -1,4 +1,7 @@
-"""What one vLLM release says about itself: the architectures of its registry, and what it asks for. Read from an unpacked sdist."""
+"""What one vLLM release says about itself: the architectures of its registry, and what it asks for.
+
+Read from an unpacked sdist.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Write `qvl_doctor/knowledge/variables.json` and `quantization.json`: the environment variables and the quantizations of each release.
+"""Write `qvl_doctor/knowledge/variables.json` and `quantization.json`.
+
+The environment variables and the quantizations of each release.
 
     python tools/mine_variables.py --vllm vllm-0.6.0.tar.gz … vllm-0.33.0.tar.gz --out qvl_doctor/knowledge --date
     2026-11-29

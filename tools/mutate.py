@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Do the tests notice? Plants small mistakes, one at a time, and runs the tests that cover the line.
 
-python tools/mutate.py --measure                 # once: which test runs which line (takes as long as the tests, and a half)
+python tools/mutate.py --measure                 # once: which test runs which line (half as long again as the tests)
 python tools/mutate.py                           # the listed mistakes and a sample of every room
 python tools/mutate.py --room logs --count 12    # one room
 python tools/mutate.py --show                    # what would be planted
 
-The listed mistakes are in tools/mutations.txt: each once survived the whole suite. The sample is drawn by --seed from all that
-`mutations.py` can plant, so nobody chooses what suits the tests. A mistake is killed if a test fails, or does not end.
-A line that only runs at import has no test of its own: it gets those of its module, and a module of constants those of the modules
-and the test files that import it. Exit code 1 if a room kills less than --least.
+The listed mistakes are in tools/mutations.txt: each once survived the whole suite. The sample is drawn by --seed from
+all that `mutations.py` can plant, so nobody chooses what suits the tests. A mistake is killed if a test fails, or does
+not end. A line that only runs at import has no test of its own: it gets those of its module, and a module of constants
+those of the modules and the test files that import it. Exit code 1 if a room kills less than --least.
 """
 
 from __future__ import annotations
@@ -59,7 +59,10 @@ class Planted(NamedTuple):
 
 
 def listed() -> Iterator[Planted]:
-    """The mistakes of mutations.txt. A text that is not in its file any more ends the run: the list must follow the code."""
+    """The mistakes of mutations.txt.
+
+    A text that is not in its file any more ends the run: the list must follow the code.
+    """
     for block in LISTED.read_text(encoding="utf-8").split("\n\n"):
         lines = [line for line in block.splitlines() if not line.startswith("#")]
         if not lines:
@@ -129,7 +132,10 @@ class Covering:
                     self._lines[name.relative_to(ROOT).as_posix()][line].add(test)
 
     def tests(self, planted: Planted) -> list[str]:
-        """The tests to run: those of the room first. A line of several physical ones counts where any of them was run."""
+        """The tests to run: those of the room first.
+
+        A line of several physical ones counts where any of them was run.
+        """
         lines = self._lines.get(planted.file, {})
         near = set().union(*(lines.get(planted.line + step, ()) for step in (0, -1, 1))) - {""}
         found = near or self._of(planted.file) or set().union(*map(self._with, _users(planted.file)))

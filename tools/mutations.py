@@ -75,7 +75,10 @@ class _Places:
 
 
 def mutations(source: str) -> list[Mutation]:
-    """All mistakes that can be planted in a module, in the order of the text. Annotations and docstrings are left alone."""
+    """All mistakes that can be planted in a module, in the order of the text.
+
+    Annotations and docstrings are left alone.
+    """
     tree = ast.parse(source)
     places = _Places(source)
     skipped = {id(part) for node in ast.walk(tree) for part in _annotations(node)}

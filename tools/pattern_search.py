@@ -1,4 +1,6 @@
-"""Can a pattern of a rule match a text of the catalogue, if its gaps are filled in the right way? `{}` can be anything, `{flag}` any flag.
+"""Whether a pattern of a rule can match a text of the catalogue, if its gaps are filled in the right way.
+
+`{}` can be anything, `{flag}` any flag.
 
 Trying samples in the gaps misses what nobody thought of (a text with a size, a path and a list in it), so the gaps are
 filled by the pattern itself: its states are walked together with the letters of the text, and inside a gap it may take
@@ -55,7 +57,10 @@ class _Edge(NamedTuple):
 
 
 class Machine:
-    """A pattern as states and steps. Anchors and look-aheads are left to `re`, and every repeat of no fixed length to no length at all."""
+    """A pattern as states and steps.
+
+    Anchors and look-aheads are left to `re`, and every repeat of no fixed length to no length at all.
+    """
 
     def __init__(self, pattern: str) -> None:
         parser = importlib.import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
@@ -118,7 +123,10 @@ class Machine:
         return best[self.end]
 
     def filled(self, text: str) -> str | None:
-        """The text with its gaps filled so that the pattern matches it, or None; of the fillings the one with the fewest own letters."""
+        """The text with its gaps filled so that the pattern matches it, or None.
+
+        Of the fillings the one with the fewest own letters.
+        """
         if GAP not in text and FLAG not in text:
             return text if self.regex.search(text) else None
         if FLAG not in text and not self._can_afford(text.lower()):
@@ -141,7 +149,10 @@ class Machine:
         return None
 
     def _begins_word(self, edge: _Edge, gap: str | None) -> bool:
-        """Whether a step is the blank before a word: what is filled in are names and numbers, and what follows them is the text's."""
+        """Whether a step is the blank before a word.
+
+        What is filled in are names and numbers, and what follows them is the text's.
+        """
         return edge.letter == " " and (gap is _FREE or self._leads_to_letter(edge.target))
 
     def _leads_to_letter(self, state: int) -> bool:
@@ -166,7 +177,10 @@ class Machine:
         return True
 
     def _next(self, node: _Node, tokens: Sequence[str | None]) -> Iterator[tuple[_Node, int, str]]:
-        """(node, price, letter) for every step from here. What stands in a gap has a price, above all the pattern's own letters."""
+        """(node, price, letter) for every step from here.
+
+        What stands in a gap has a price, above all the pattern's own letters.
+        """
         state, place = node
         token = tokens[place] if place < len(tokens) else _END
         if not token:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prepares a release of qvl-doctor, and says what does not agree. docs/releasing.md has the steps around it.
 
-python tools/release.py            says what of versions, changelog, schemas and pages does not agree; exits with 1 if anything
+python tools/release.py            names what disagrees of versions, changelog, schemas, pages; exits with 1 if so
 python tools/release.py 0.2.0      writes that version, dates the unreleased part of the changelog, and says the same
 """
 
@@ -48,7 +48,10 @@ def problems(read: Reader) -> list[str]:
 
 
 def released(read: Reader, version: str, day: str) -> dict[str, str]:
-    """The files that a release changes, with their new texts. Raises ValueError where the version cannot be released."""
+    """The files that a release changes, with their new texts.
+
+    Raises ValueError where the version cannot be released.
+    """
     old, changelog = _version(read), read(CHANGELOG)
     dated = [name for name, _ in _headings(read) if name != "Unreleased"]
     if not _NUMBERS.fullmatch(version):

@@ -1,4 +1,4 @@
-"""Which texts of the catalogue each rule matches, in which releases, and which of those texts a newer release reworded."""
+"""Which catalogued texts each rule matches, in which releases, and which of them a newer release reworded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ SHORT = 7
 
 
 class Item(NamedTuple):
-    """One message pattern of a rule: the releases for which it is meant, and the texts that it matches, in whatever release."""
+    """One message pattern of a rule.
+
+    The releases for which it is meant, and the texts that it matches, in whatever release.
+    """
 
     rule: Rule
     number: int
@@ -54,7 +57,10 @@ class Reworded(NamedTuple):
 
 
 def items_of(rules: Iterable[Rule], catalogue: Catalogue) -> list[Item]:
-    """Every message pattern of the rules, held against the catalogue. Patterns that stand in several rules are looked up once."""
+    """Every message pattern of the rules, held against the catalogue.
+
+    Patterns that stand in several rules are looked up once.
+    """
     printed = [_as_printed(row) for row in catalogue.rows]
     index = Index(printed)
     known: dict[str, tuple[Row, ...]] = {}
@@ -75,7 +81,10 @@ def items_of(rules: Iterable[Rule], catalogue: Catalogue) -> list[Item]:
 
 
 def seen_in(items: Iterable[Item]) -> dict[str, frozenset[str]]:
-    """The releases that have a text of each rule, and for which the rule is meant. None for texts that are not vLLM's."""
+    """The releases that have a text of each rule, and for which the rule is meant.
+
+    None for texts that are not vLLM's.
+    """
     seen: dict[str, frozenset[str]] = {}
     for item in items:
         seen[item.rule.id] = seen.get(item.rule.id, frozenset()) | item.seen
@@ -105,7 +114,7 @@ def reworded(
 
 
 def _gone(items: Iterable[Item], newest: str) -> dict[tuple[str, str], tuple[Row, frozenset[str]]]:
-    """The matched texts that the newest release does not have, by rule and text, with the releases that the rule is for."""
+    """The matched texts that the newest release lacks, by rule and text, with the releases that the rule is for."""
     return {
         (item.rule.id, row.text): (row, item.claimed)
         for item in items

@@ -52,7 +52,10 @@ def released() -> tuple[str, ...]:
 
 
 def wanted(asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """The releases to read: those that are asked for, each with the one before it, from which it may have reworded a text."""
+    """The releases to read.
+
+    Those that are asked for, each with the one before it, from which it may have reworded a text.
+    """
     if "all" in asked:
         return tuple(known)
     found = set()

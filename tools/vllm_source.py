@@ -1,4 +1,7 @@
-"""vLLM's Python files out of an sdist or a folder, and what a name means in them: resolved through imports, without importing."""
+"""vLLM's Python files out of an sdist or a folder, and what a name means in them.
+
+Resolved through imports, without importing.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +93,10 @@ class Module:
             self._names[node.target.id] = node.value
 
     def find(self, name: str, steps: int = MAX_STEPS) -> Meaning | None:
-        """What a name means here. What stands in the file itself counts more than an import: the import may be for type checkers."""
+        """What a name means here. What stands in the file itself counts more than an import.
+
+        The import may be for type checkers.
+        """
         if name in self._names:
             return Meaning(self, self._names[name])
         if not steps:
@@ -112,7 +118,10 @@ class Module:
 
 
 def _top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements that run when the module is imported: of `if TYPE_CHECKING` the imports, and then the other branch."""
+    """The statements that run when the module is imported.
+
+    Of `if TYPE_CHECKING` the imports, and then the other branch.
+    """
     for node in body:
         if isinstance(node, ast.If):
             yield from _top_level(node.body)

@@ -1,4 +1,7 @@
-"""Rules prove themselves: each speaks on its own examples, stays silent on its near misses, and leaves everyone else's alone."""
+"""Rules prove themselves.
+
+Each speaks on its own examples, stays silent on its near misses, and leaves everyone else's alone.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +111,10 @@ def facts_of(example: Example) -> dict[str, Fact]:
 
 
 def seen_of(example: Example) -> Seen:
-    """What an example says was seen beside the log: an observation, and the command. A command that cannot be read says nothing."""
+    """What an example says was seen next to the log: an observation, and the command.
+
+    A command that cannot be read says nothing.
+    """
     seen = Seen(observations=(observe(example.observation, **example.values),) if example.observation else ())
     if not example.command:
         return seen
@@ -122,7 +128,7 @@ def seen_of(example: Example) -> Seen:
 
 
 def fix_lines(finding: Finding) -> tuple[str, ...]:
-    """The changes of a finding's fixes as a user would paste them, one a line. A flag to take away is `remove --flag`."""
+    """The changes of a finding's fixes as a user would paste them, one a line. A flag to remove is `remove --flag`."""
     found = (piece for fix in finding.fixes for piece in pieces(fix.change))
     return tuple(f"remove {piece}" if piece.kind == "remove" else str(piece) for piece in found)
 
@@ -261,7 +267,10 @@ def _shown(values: Mapping[str, Any]) -> str:
 
 
 def _slowness(pattern: str) -> Iterator[str]:
-    """What makes a pattern slow. The texts grow, so that even a search that takes cubic time ends soon after the limit."""
+    """What makes a pattern slow.
+
+    The texts grow, so that even a search that takes cubic time ends soon after the limit.
+    """
     if patterns.begins_open(pattern):
         yield "begins with something of any length, which is tried at every character; put '\\b' before it, or say how long it may be"
         return

@@ -20,7 +20,7 @@ _FEW_WORDS = 3
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-#: What varies from log to log, and what may stand in its place. The first that fits, wins.
+#: What varies from log to log, and what may be in its place. The first that fits, wins.
 _VARYING = re.compile(
     r"""
     (?P<url>https?://[^\s'",)\]]+)
@@ -45,7 +45,10 @@ _QUOTE = {"name": "'", "code": "`"}
 
 
 def failing_record(records: Sequence[Record]) -> Record | None:
-    """The record that a rule would be about: the first exception of the first process to fail, else the last error, else the last line."""
+    """The record that a rule would be about.
+
+    The first exception of the first process to fail, otherwise the last error, otherwise the last line.
+    """
     failures = FailureLog()
     for record in records:
         failures.feed(record)
@@ -58,7 +61,10 @@ def failing_record(records: Sequence[Record]) -> Record | None:
 
 
 def pattern_of(message: str) -> str:
-    """A pattern for a message: its words as they are, and named groups for numbers, paths, versions and what stands in quotes."""
+    """A pattern for a message.
+
+    Its words as they are, and named groups for numbers, paths, versions and what is in quotes.
+    """
     message = (
         message if len(message) <= _MAX_MESSAGE else message[:_MAX_MESSAGE].rpartition(" ")[0] or message[:_MAX_MESSAGE]
     )
@@ -77,7 +83,7 @@ def pattern_of(message: str) -> str:
 
 
 def escape(text: str) -> str:
-    """The text as a pattern for itself; blanks stay readable."""
+    """The text as a pattern for itself; spaces stay readable."""
     return re.sub(r"([\\.^$*+?{}\[\]|()])", r"\\\1", text)
 
 
@@ -148,7 +154,10 @@ def _place(frame: Frame) -> str:
 
 
 def _example(record: Record, log: str) -> list[str]:
-    """The record's lines as they stand in the log, without what YAML cannot hold; of a long one, the first and the end."""
+    """The record's lines as they are in the log, without what YAML cannot hold.
+
+    Of a long one, the first and the end.
+    """
     lines = log.split("\n")
     numbers = sorted({line.number for line in record.lines if 0 < line.number <= len(lines)})
     if len(numbers) > MAX_EXAMPLE_LINES:
@@ -157,7 +166,7 @@ def _example(record: Record, log: str) -> list[str]:
 
 
 def _printable(line: str) -> str:
-    """The line without what YAML cannot hold, and with blanks for tabs."""
+    """The line without what YAML cannot hold, and with spaces for tabs."""
     return _UNPRINTABLE.sub("", clean(line).expandtabs(4)).rstrip()
 
 

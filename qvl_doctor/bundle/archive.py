@@ -1,6 +1,8 @@
-"""An archive to attach to an issue: logs with their middle left out and their secrets masked, and a list of what is in it.
+"""An archive to attach to an issue.
 
-The same inputs give the same bytes: entries have no times, and stand in the order in which they were put in.
+Logs with their middle left out and their secrets masked, and a list of what is in it.
+
+The same inputs give the same bytes: entries have no times, and are in the order in which they were put in.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE
 
 
 class Entry(NamedTuple):
-    """A file of the archive: its name in there, what it is (a key of `bundle.what`), its size and sum, and how many masks."""
+    """A file of the archive.
+
+    Its name in there, what it is (a key of `bundle.what`), its size and sum, and how many masks.
+    """
 
     name: str
     what: str
@@ -53,7 +58,10 @@ class Copied(NamedTuple):
 
 
 def member(path: str, taken: set[str], folder: str = "logs", otherwise: str = "stdin.log") -> str:
-    """A name for an input in the archive that no system minds, that leads nowhere, and that none of `taken` is; it is added there."""
+    """A name for an input in the archive that no system minds, that leads nowhere, and that none of `taken` is.
+
+    It is added there.
+    """
     last = otherwise if path == "-" else re.split(r"[/\\]", path.rstrip("/\\"))[-1]
     name = _UNSAFE.sub("_", redact(clean(last)).replace(MASK, "masked")).lstrip(".").rstrip(". ")
     name = re.sub(r"\.(?:gz|zst)$", "", name, flags=re.IGNORECASE)
@@ -111,7 +119,7 @@ class Archive:
 
 
 class LogCopy:
-    """A log's bytes in, its lines out: decoded, without colours, secrets masked. A long log keeps its head and its tail.
+    """A log's bytes in, its lines out: decoded, without colors, secrets masked. A long log keeps its head and its tail.
 
     Memory is bounded by the limit. Physical lines stay lines, so that a line number of a report is right up to what was
     left out.
@@ -185,7 +193,7 @@ class LogCopy:
             self._drop(*self._held.popleft())
 
     def _drop(self, count: int, data: bytes) -> None:
-        """Leaves a block out; what a line of it leaves open (a key, the name of a secret) is remembered for the next."""
+        """Omits a block, but remembers what its lines leave open (a key, the name of a secret) for the next."""
         self._held_size -= len(data) + 1
         if not self._gone:
             self._first_gone = self._lines - sum(held for held, _ in self._held) - len(self._block) - count + 1
@@ -199,7 +207,10 @@ class LogCopy:
         self._redactor.masked = before
 
     def _emit(self, lines: list[str], *, last: bool = False) -> None:
-        """Masks and writes lines. What a terminal broke is masked as one line; where there was nothing in it, it stays broken."""
+        """Masks and writes lines. What a terminal broke is masked as one line.
+
+        Where there was nothing in it, it stays broken.
+        """
         joined = self._wraps.join([RawLine(0, line) for line in lines]) if lines else []
         self._parts.extend(lines)
         for line in [*joined, *(self._wraps.flush() if last else [])]:

@@ -1,4 +1,7 @@
-"""The command line as typer shows it: help, completion, mistakes. What each command does is told in the module of its name."""
+"""The command line as typer shows it: help, completion, mistakes.
+
+What each command does is told in the module of its name.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ Examples:
 """
 
 # A line with \b keeps the lines after it as they are.
-_LOGS = """Find the root cause in start-up or serving logs.
+_LOGS = """Find the root cause in startup or serving logs.
 
 \b
   qvl-doctor logs pod.log
@@ -42,15 +45,15 @@ With --follow what the rules find is printed as it comes, one line each; the rep
 With --until the exit code answers only this: 0 yes; 1 no, the server died first; 4 neither was seen before the
 end, the time was up, or a signal came. A followed file may be rotated or truncated, and need not be there yet.
 """
-_PLAN = """Say whether a command will fit a card, before anything is started, and which flags make it fit.
+_PLAN = """Say whether a command will fit a GPU, before anything is started, and which flags make it fit.
 
 \b
   qvl-doctor plan --gpu L4 --vllm 0.8.5 -- vllm serve Qwen/Qwen2.5-VL-7B-Instruct --max-model-len 32768
   qvl-doctor plan --gpu-memory 23.65GiB --vllm 0.7.2 --command deployment.yaml
   qvl-doctor plan --gpu H100 --model-dir ./my-model -- vllm serve ./my-model
 
-No GPU is needed and nothing is downloaded: sizes come from bundled cards of models, or from the files in --model-dir."""
-_CHECK = """Look at this machine before launch: packages, driver, GPU memory, shared memory, disk, port, the model's files, and the command.
+No GPU is needed and nothing is downloaded: sizes come from built-in model data, or from the files in --model-dir."""
+_CHECK = """Check this machine before launch: packages, driver, GPU memory, shared memory, disk, port, the model's files, and the command.
 
 \b
   qvl-doctor check -- vllm serve Qwen/Qwen2.5-VL-7B-Instruct --tensor-parallel-size 2
@@ -68,9 +71,9 @@ _BUNDLE = """Pack what an issue needs into one archive: logs, this machine, the 
   kubectl logs POD --previous | qvl-doctor bundle --no-check --command deployment.yaml -
   qvl-doctor bundle --env env.json -o case.zip logs/*.log
 
-Look through it before you attach it: host names, addresses, paths and prompts are not masked.
+Look through the archive before you attach it: host names, addresses, paths and prompts are not masked.
 """
-_MANIFEST = """Check a Deployment, a Pod or a compose file before it is applied, or what the cluster says of a pod.
+_MANIFEST = """Check a Deployment, a Pod or a compose file before it is applied, or what the cluster says about a pod.
 
 \b
   qvl-doctor manifest deployment.yaml
@@ -87,7 +90,7 @@ _EXPLAIN = """Show a rule's page: what it means, why it happens, what to do.
 
 app = typer.Typer(
     name="qvl-doctor",
-    help="Tells from a vLLM log why the server died or misbehaves, and which change fixes it. Offline." + _EXAMPLES,
+    help="Say from a vLLM log why the server died or misbehaves, and which change fixes it. Works offline." + _EXAMPLES,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -162,9 +165,9 @@ def logs(
     command: flags.CommandFile = "",
     gpu: flags.Gpu = "",
     model_dir: flags.ModelDir = "",
-    env: Annotated[str, typer.Option("--env", metavar="FILE", help="What `check --export` saw of the machine.")] = "",
+    env: Annotated[str, typer.Option("--env", metavar="FILE", help="What `check --export` found on the machine.")] = "",
 ) -> None:
-    """Find the root cause in start-up or serving logs."""
+    """Find the root cause in startup or serving logs."""
     from qvl_doctor.cli.logs import run
 
     options = LogsOptions(
@@ -234,7 +237,8 @@ def check(
     ] = "",
     no_import_test: flags.NoImportTest = False,
     export: Annotated[
-        str, typer.Option("--export", metavar="FILE", help="Write what was seen, secrets masked; - is standard output.")
+        str,
+        typer.Option("--export", metavar="FILE", help="Write what was found, secrets masked; - is standard output."),
     ] = "",
     source: Annotated[str, typer.Option("--from", metavar="FILE", help="Diagnose what --export wrote elsewhere.")] = "",
 ) -> None:
@@ -284,18 +288,18 @@ def bundle(
     ] = "qvl-doctor-bundle.zip",
     env: Annotated[
         str,
-        typer.Option("--env", metavar="FILE", help="What `check --export` saw, instead of looking at this machine."),
+        typer.Option("--env", metavar="FILE", help="What `check --export` found, instead of checking this machine."),
     ] = "",
     command: flags.CommandFile = "",
     python: flags.Python = "",
     vllm: flags.Release = "",
     model_dir: flags.ModelDir = "",
-    no_check: Annotated[bool, typer.Option("--no-check", help="Do not look at this machine.")] = False,
+    no_check: Annotated[bool, typer.Option("--no-check", help="Do not check this machine.")] = False,
     no_import_test: flags.NoImportTest = False,
     max_log: Annotated[
-        str, typer.Option("--max-log", metavar="SIZE", help="Of a longer log the middle is left out.")
+        str, typer.Option("--max-log", metavar="SIZE", help="Omit the middle of a longer log.")
     ] = "20MiB",
-    force: Annotated[bool, typer.Option("--force", help="Replace the archive if it is there already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the archive if it already exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not say what was packed.")] = False,
     lang: flags.Language = None,
 ) -> None:

@@ -120,7 +120,7 @@ def _limit(max_log: str) -> int:
 
 
 def _check_here(here: dict[str, object], skipped: str) -> None:
-    """Raises UsageError for an option on the look at this machine, where `skipped` says that there is none."""
+    """Raises UsageError for an option on the check of this machine, where `skipped` says that there is none."""
     for name, given in here.items():
         if given and skipped:
             raise UsageError("error_bundle.check_option", name=name, other=skipped)
@@ -144,7 +144,10 @@ def _check_target(output: str, inputs: Iterable[str], *, force: bool) -> None:
 
 
 def _openable(inputs: Iterable[str]) -> None:
-    """Raises InputError for an input that is not there: better before a minute of import test than after. Pipes are left alone."""
+    """Raises InputError for an input that is not there: better before a minute of import test than after.
+
+    Pipes are left alone.
+    """
     for path in inputs:
         try:
             special = path == "-" or stat.S_ISFIFO(os.stat(path).st_mode) or stat.S_ISCHR(os.stat(path).st_mode)
@@ -157,7 +160,10 @@ def _openable(inputs: Iterable[str]) -> None:
 
 @contextmanager
 def _target(output: str, *, force: bool) -> Iterator[BinaryIO]:
-    """A file to write the archive to. It takes the target's place when it is whole; a pipe gets it whole, too. Raises InputError."""
+    """A file to write the archive to. It takes the target's place when it is whole; a pipe gets it whole as well.
+
+    Raises InputError.
+    """
     if output == "-" or (os.path.exists(output) and not os.path.isfile(output)):
         with tempfile.TemporaryFile() as held:
             yield held
@@ -175,7 +181,7 @@ def _target(output: str, *, force: bool) -> Iterator[BinaryIO]:
     try:
         with file:
             yield file
-        if os.path.exists(path) and not force:  # somebody else was quicker
+        if os.path.exists(path) and not force:  # someone else was quicker
             raise UsageError("error_bundle.exists", path=output)
         with _writing(output):
             os.replace(part, path)

@@ -31,7 +31,10 @@ def run(
     export: str = "",
     source: str = "",
 ) -> int:
-    """Looks, judges and prints; returns the exit code. `words` is the command after `--`, `source` a file of --export."""
+    """Looks, judges and prints; returns the exit code.
+
+    `words` is the command after `--`, `source` a file of --export.
+    """
 
     def checked(lang: str) -> int:
         if source:
@@ -86,7 +89,7 @@ def _export(env: Environment, path: str) -> None:
 
 
 def _contradictions(here: dict[str, object], *, twice: bool) -> None:
-    """Options of which one would be ignored are told, so that nobody believes it."""
+    """Options of which one would be ignored are told, so that no one believes it."""
     for name, given in here.items():
         if given:
             raise UsageError("error_env.elsewhere", name=name)

@@ -1,6 +1,7 @@
 """The exit codes of all commands. They are decided and worded here and nowhere else.
 
-`--help` is made of `exit_codes`, and a test holds the README against it. Nothing is imported: `--version` needs the numbers.
+`--help` is made of `exit_codes`, and a test compares the README with it. Nothing is imported: `--version` needs the
+numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ INTERRUPTED = 130
 WORST_FIRST = (BUG, UNREADABLE, FOUND, UNKNOWN, OK)
 #: What each code means; a command that means something else by it, or has no such code (""), follows below.
 _CODES = {
-    OK: "nothing at or above --fail-on",
+    OK: "no finding at or above --fail-on",
     FOUND: "at least one finding at or above --fail-on, or the server died",
     USAGE: "wrong usage",
     UNREADABLE: "an input could not be read, or has nothing to do with vLLM",

@@ -1,4 +1,4 @@
-"""Options that several commands have, each declared once, and `with_report`, which gives a command those of every report."""
+"""Options that several commands have, each declared once. `with_report` adds the report options to a command."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ ReportFile = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help=
 Language = Annotated[Literal["en", "zh"] | None, typer.Option("--lang", help="Default: the locale's.")]
 FailOn = Annotated[
     Literal["fatal", "degraded", "notice", "unknown", "never"],
-    typer.Option("--fail-on", help="Exit 1 from this severity on; unknown: as degraded, and 4 if nothing is certain."),
+    typer.Option(
+        "--fail-on", help="Exit 1 at this severity or above; unknown: like degraded, and 4 if nothing is certain."
+    ),
 ]
 Ignore = Annotated[
     list[str] | None,
     typer.Option(
         "--ignore",
         metavar="RULE",
-        help="Leave a rule's findings out; may be repeated.",
+        help="Omit a rule's findings; may be repeated.",
         autocompletion=completing.rule_ids,
     ),
 ]
@@ -78,7 +80,7 @@ _OF_REPORTS: dict[str, Any] = {
 
 
 def with_report(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the options of every report in the place of its parameter `report`, which gets them as one value."""
+    """The command with the report options in place of its parameter `report`, which gets them as one value."""
     own = inspect.signature(command, eval_str=True).parameters
     shared = [
         inspect.Parameter(

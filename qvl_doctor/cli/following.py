@@ -72,7 +72,10 @@ def _seconds(text: str) -> float | None:
 
 
 def _teller(options: LogsOptions, lang: str, file: TextIO) -> Callable[[Said], None]:
-    """Prints what a log shows while it grows: a line each on the console, an event each as JSON lines; else nothing."""
+    """Prints what a log shows while it grows: a line each on the console, an event each as JSON lines.
+
+    Otherwise nothing.
+    """
     report = options.report
     if report.quiet or report.format not in {"console", "jsonl"}:
         return lambda _: None

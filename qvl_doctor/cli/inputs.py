@@ -1,4 +1,7 @@
-"""What the options of several commands name: rules, package lists, commands, environments. Read once, before any input."""
+"""What the options of several commands name: rules, package lists, commands, environments.
+
+Read once, before any input.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ _MOST_PACKAGES = 4 << 20
 def rule_book(
     folders: Sequence[str] = (), *, override: bool = False, ignore: Sequence[str] = (), packed: bool = True
 ) -> tuple[Rule, ...]:
-    """The shipped rules and those of --rules. Raises UsageError for a rule file that does not load, and for ids that none has.
+    """The shipped rules and those of --rules.
+
+    Raises UsageError for a rule file that does not load, and for ids that none has.
 
     With `packed` rules may lack their texts; see `rulebook.shipped`.
     """
@@ -38,7 +43,7 @@ def rule_book(
 
 
 def _check_ignored(ignore: Iterable[str], rules: Iterable[Rule]) -> None:
-    """Raises UsageError for a name that is no rule's: a typing mistake would let through what was to be ignored."""
+    """Raises UsageError for a name that is not a rule's: a typing mistake would let through what was to be ignored."""
     from qvl_doctor.rulebook.ids import known_ids
 
     known = known_ids(rules)
@@ -65,7 +70,10 @@ def package_facts(path: str) -> Facts:
 
 
 def command_text(words: Sequence[str], path: str) -> str | Sequence[str] | None:
-    """The command after `--` as words, or the text of --command FILE; None if neither is given. Raises UsageError or InputError."""
+    """The command after `--` as words, or the text of --command FILE; None if neither is given.
+
+    Raises UsageError or InputError.
+    """
     if words and path:
         raise UsageError("error_plan.two_commands")
     if not path:

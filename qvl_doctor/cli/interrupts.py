@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM as questions: whoever follows a log ends with its report. And a reader of our output that went away."""
+"""SIGINT and SIGTERM as questions: whoever follows a log ends with its report.
+
+And a reader of our output that went away.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from typing import Any, TextIO
 
 
 class Interrupts:
-    """From its making to `close`, the first signal only sets `asked`, and makes `wake` readable; a second one does what it always does.
+    """From its making to `close`, the first signal only sets `asked`, and makes `wake` readable.
+
+    A second one does what it always does.
 
     A signal that whoever started us told to ignore (nohup) stays ignored.
     """
@@ -44,7 +49,10 @@ class Interrupts:
 
 
 def reader_of(stream: TextIO) -> Callable[[], None]:
-    """What raises BrokenPipeError as soon as nobody reads a stream any more: who has nothing to write would not notice."""
+    """What raises BrokenPipeError as soon as no one reads a stream any more.
+
+    Who has nothing to write would not notice.
+    """
     import select
 
     try:

@@ -1,4 +1,7 @@
-"""`qvl-doctor logs`: inputs in, reports out. This is the way that most people go, so nothing is imported that a plain log does not need."""
+"""`qvl-doctor logs`: inputs in, reports out.
+
+This is the way that most people go, so nothing is imported that a plain log does not need.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +104,10 @@ def _job(
 
 
 class _progress:  # noqa: N801 — reads like a function; contextlib costs more to import than it saves here
-    """How much of a long log was read, on a terminal: a function that is told each chunk; None where nothing is to be shown."""
+    """How much of a long log was read, on a terminal: a function that is told each chunk.
+
+    None where nothing is to be shown.
+    """
 
     def __init__(self, options: LogsOptions) -> None:
         self._shown = not options.follow and sys.stderr is not None and sys.stderr.isatty()

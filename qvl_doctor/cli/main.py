@@ -19,7 +19,10 @@ def main() -> None:
 
 
 def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """The exit code of a command; Ctrl-C, a reader that went away, and an output that takes nothing are no tracebacks."""
+    """The exit code of a command.
+
+    Ctrl-C, a reader that went away, and an output that takes nothing are not tracebacks.
+    """
     if sys.stdout is None:
         sys.stderr.write("qvl-doctor: standard output is closed\n")
         return UNREADABLE
@@ -29,7 +32,7 @@ def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
             and (stream.encoding or "").lower().replace("-", "") != "utf8"
             and hasattr(stream, "reconfigure")
         ):
-            stream.reconfigure(errors="replace")  # a sign that the terminal's encoding lacks is no reason to fail
+            stream.reconfigure(errors="replace")  # a sign that the terminal's encoding lacks is not a reason to fail
     try:
         code = run(arguments)
         sys.stdout.flush()

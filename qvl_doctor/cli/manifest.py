@@ -1,4 +1,7 @@
-"""`qvl-doctor manifest`: a manifest before it is applied, or what the cluster says of its pod; findings, and the file corrected."""
+"""`qvl-doctor manifest`: a manifest before it is applied, or what the cluster says of its pod.
+
+Findings, and the file corrected.
+"""
 
 from __future__ import annotations
 

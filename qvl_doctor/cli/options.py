@@ -2,7 +2,7 @@
 
 Importing typer costs several times what diagnosing a log costs. `read_quickly` understands the plain spellings
 (`--format json`, `--format=json`, paths) and leaves everything else, mistakes and `--help` included, to typer. A test
-holds the two against each other.
+compares the two.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 FORMATS = ("console", "json", "jsonl", "markdown")
 FAIL_ON = ("fatal", "degraded", "notice", "unknown", "never")
 UNTIL = ("ready", "dead")
-#: Options that typer itself has; the word behind them names a shell.
+#: Options that typer itself has; the word after them names a shell.
 _TYPERS = ("--install-completion", "--show-completion")
 COMMANDS = ("logs", "plan", "check", "bundle", "manifest", "explain", "rules", "completion")
 
@@ -49,7 +49,8 @@ class LogsOptions(NamedTuple):
     env: str = ""
 
 
-#: Option → field of LogsOptions or ReportOptions. A field that is a bool takes no value, one that is a tuple may come several times.
+#: Option → field of LogsOptions or ReportOptions. A field that is a bool takes no value, one that is a tuple may come
+#: several times.
 OPTIONS = {
     "--format": "format",
     "-f": "format",
@@ -106,7 +107,10 @@ def read_quickly(arguments: Sequence[str]) -> LogsOptions | None:
 
 
 def _take(word: str, rest: deque[str], given: dict[str, Any]) -> bool:
-    """Enters an option, with its value from the words after it, into what is given; False if typer had better look at it."""
+    """Enters an option, with its value from the words after it, into what is given.
+
+    False if typer had better look at it.
+    """
     option, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
     name = OPTIONS.get(option)
     if name is None:

@@ -1,4 +1,7 @@
-"""What is looked at right now, on a terminal, with the time that it takes; nothing of it stays there, and a pipe never sees it."""
+"""What is looked at right now, on a terminal, with the time that it takes.
+
+Nothing of it stays there, and a pipe never sees it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from qvl_doctor.messages import say
 
 @contextmanager
 def progress(lang: str, *, quiet: bool = False, no_color: bool = False) -> Iterator[Callable[[str, str], None]]:
-    """A function that takes a probe's name and, of the import test, the module. It shows them where standard error is a terminal."""
+    """A function that takes a probe's name and, of the import test, the module.
+
+    It shows them where standard error is a terminal.
+    """
     with doing(quiet=quiet, no_color=no_color) as show:
 
         def tell(name: str, module: str) -> None:
@@ -27,7 +33,7 @@ def progress(lang: str, *, quiet: bool = False, no_color: bool = False) -> Itera
 
 @contextmanager
 def doing(*, quiet: bool = False, no_color: bool = False, whole_time: bool = False) -> Iterator[Callable[[str], None]]:
-    """A function that shows what is done now, where standard error is a terminal, with its time or with the `whole_time`."""
+    """A function that shows on a terminal's standard error what is done now, with its time or the `whole_time`."""
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda _: None
         return

@@ -41,7 +41,10 @@ class _Format(str, Enum):
 app = typer.Typer(help="List the rules, test them, or start a new one.", no_args_is_help=True, rich_markup_mode=None)
 
 _Folder = Annotated[
-    str, typer.Option("--rules", metavar="DIR", help="Rules of your own, beside the shipped ones.", show_default=False)
+    str,
+    typer.Option(
+        "--rules", metavar="DIR", help="Rules of your own, in addition to the shipped ones.", show_default=False
+    ),
 ]
 _Topic = Annotated[
     str,
@@ -95,9 +98,9 @@ def check_rules(
     rules: _Folder = "",
     override: _Override = False,
 ) -> None:
-    """Run every rule over every example: it speaks on its own, is silent on its near misses, and leaves the others' alone.
+    """Run every rule over every example: it must match its own, and neither its near misses nor other rules' examples.
 
-    Exit code: 0 all hold, 1 something does not, 2 wrong usage.
+    Exit code: 0 all rules pass, 1 at least one fails, 2 wrong usage.
     """
     from qvl_doctor import rulebook
     from qvl_doctor.authoring.examples import Problem, check_examples, slow_patterns, unjudged
@@ -202,7 +205,10 @@ def _topic_folder(folder: str, topic: str) -> str:
 
 
 def _read(folder: str, override: bool) -> tuple[tuple[Rule, ...], list[Mistake]]:
-    """The shipped rules, with their examples, and those of a folder: all that are right, and what is wrong with the others."""
+    """The shipped rules, with their examples, and those of a folder.
+
+    All that are right, and what is wrong with the others.
+    """
     from qvl_doctor import rulebook
 
     found, mistakes = rulebook.read(rulebook.rules_folder())

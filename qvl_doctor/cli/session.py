@@ -1,4 +1,7 @@
-"""One call of a command: what goes to standard error, reports in the format and at the place that was asked for, an exit code."""
+"""One call of a command.
+
+What goes to standard error, reports in the format and at the place that was asked for, an exit code.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ _Read = TypeVar("_Read")
 
 
 def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
-    """The exit code of a report. A server that died is no success, whatever findings are ignored."""
+    """The exit code of a report. A server that died is not a success, whatever findings are ignored."""
     if fail_on == "never":
         return OK
     limit = SEVERITIES.index("degraded" if fail_on == "unknown" else fail_on)
@@ -59,7 +62,10 @@ def run(command: Callable[[str], int], lang: str) -> int:
 
 
 def as_usage(read: Callable[[], _Read]) -> _Read:
-    """What `read` reads of files that options name: where that fails it is wrong usage, and no input without a report."""
+    """What `read` reads of files that options name.
+
+    Where that fails it is wrong usage, and no input without a report.
+    """
     try:
         return read()
     except InputError as error:
@@ -99,10 +105,12 @@ def deliver(
     whole: bool = False,
     code: Callable[[Diagnosis, str], int] = exit_code,
 ) -> int:
-    """Prints the report on each input and returns the exit code. A bug of ours costs one report, and the others are kept.
+    """Prints the report on each input and returns the exit code.
+
+    A bug of ours costs one report, and the others are kept.
 
     `code` is the exit code of one report, by --fail-on.
-    `whole`: an input that cannot be read has a report, too, so that there are as many reports as inputs. Otherwise
+    `whole`: an input that cannot be read has a report as well, so that there are as many reports as inputs. Otherwise
     InputError is raised.
     """
     with Output(report.output, out) as file:
@@ -135,7 +143,10 @@ def _deliver(
 
 
 def bug_in(error: Exception, source: str) -> ToldError:
-    """An exception that is our fault, as a request for an issue. What it says may be a secret of the input, and is left out."""
+    """An exception that is our fault, as a request for an issue.
+
+    What it says may be a secret of the input, and is left out.
+    """
     return ToldError("error.bug", path=source, kind=type(error).__name__, where=_place(error.__traceback__))
 
 
@@ -165,7 +176,7 @@ def print_report(diagnosis: Diagnosis, report: ReportOptions, lang: str, file: T
 class Output:
     """Where reports go: standard output, or a file that replaces an older one only when it is whole.
 
-    A link is followed; what is no regular file (a pipe, a device) is written to and stays what it is. Raises
+    A link is followed; what is not a regular file (a pipe, a device) is written to and stays what it is. Raises
     InputError.
     """
 

@@ -1,7 +1,7 @@
-"""What stands in an input next to its log: the command that was pasted with it, and what people say of what ran.
+"""What is in an input next to its log: the command that was pasted with it, and what people say of what ran.
 
-A log's own words count more than an option, an option more than a pasted command, that more than what is only mentioned,
-and all of them more than what is inferred from call sites.
+A log's own words count more than an option, an option more than a pasted command, that more than what is only
+mentioned, and all of them more than what is inferred from call sites.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _SIGNS = (
     "services",
     "apiVersion",
 )
-#: A model that somebody took out of the command, or a variable.
+#: A model that someone took out of the command, or a variable.
 _PLACEHOLDER = late_pattern(r"[<$\[{].*|.*[<>].*|your[-_ ].*|path/to/.*|/path/to/.*|model|\*+", re.IGNORECASE)
 
 
 class Besides:
-    """Reads, beside the log, what nobody logged. Nothing is looked for before somebody asks."""
+    """Reads, next to the log, what no one logged. Nothing is looked for before someone asks."""
 
     def __init__(self) -> None:
         self._context = ContextReader()
@@ -55,7 +55,10 @@ class Besides:
         self._pasted: tuple[int, str, Pasted | None] = (-1, "", None)
 
     def feed(self, record: Record) -> None:
-        """Takes in a record. Behind a logged prompt nothing is read: what users wrote goes on over any number of lines."""
+        """Takes in a record. Behind a logged prompt nothing is read.
+
+        What users wrote goes on over any number of lines.
+        """
         if self._closed:
             return
         if held_user_text(record.message):

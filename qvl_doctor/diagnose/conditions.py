@@ -1,4 +1,7 @@
-"""What a rule asks of facts: ranges and patterns, in `match` (must be known) and in `applies` (unknown versions speak, unverified)."""
+"""What a rule asks of facts.
+
+Ranges and patterns, in `match` (must be known) and in `applies` (unknown versions speak, unverified).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ def values_hold(asked: Mapping[str, str], values: Mapping[str, str]) -> bool:
 
 
 def applies(asked: Mapping[str, str], known: Mapping[str, str]) -> bool | None:
-    """True, False, or None where a range asks for what is not known or lies on its boundary: then the rule speaks, unverified.
+    """True, False, or None where a range asks for what is not known or lies on its boundary.
+
+    Then the rule speaks, unverified.
 
     What is asked by name (`engine: V0`, a remedy's answer) and is not known does not apply.
     """

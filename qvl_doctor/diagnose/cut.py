@@ -1,4 +1,6 @@
-"""Known texts that were cut off: the beginning of a pattern up to where a text ends, or its end from where a text begins.
+"""Known texts that were cut off.
+
+The beginning of a pattern up to where a text ends, or its end from where a text begins.
 
 A cut is believed where the text itself ends or begins, at a quotation or an ellipsis, or in the middle of a word; and
 only if enough of the pattern's own words are left. Words that a wild card has swallowed do not count.
@@ -27,7 +29,7 @@ _QUOTED = re.compile(r"`([^`]{24,2000})`|\"([^\"]{24,2000})\"|(?<!\w)'((?:[^']|'
 
 
 class Part(NamedTuple):
-    """Where in a text a part of a pattern stands, and how many of the pattern's words it has."""
+    """Where in a text a part of a pattern is, and how many of the pattern's words it has."""
 
     start: int
     end: int
@@ -107,7 +109,10 @@ def _in_a_word(compiled: Any, said: str) -> bool:
 
 
 def _tail_words(pattern: str, said: str) -> int:
-    """The pattern's words up to the literal text with which a cut text ends; 0 if it ends with another part of the pattern."""
+    """The pattern's words up to the literal text with which a cut text ends.
+
+    0 if it ends with another part of the pattern.
+    """
     lowered, words = said.lower(), 0
     before = ""
     for run in _letters(pattern):
@@ -139,7 +144,10 @@ def _is_all(pattern: str, said: str) -> bool:
 
 
 def _words_before_gap(compiled: Any, said: str, runs: Sequence[str]) -> int:
-    """The pattern's words before the wild card in which the text ends; one that ends as a sentence does was not cut there."""
+    """The pattern's words before the wild card in which the text ends.
+
+    One that ends as a sentence does was not cut there.
+    """
     for cut in [mark.end() for mark in _first(_GAP, said)]:
         tried = compiled.match(said[:cut] + _JUNK, partial=True)
         if tried is not None and tried.partial:

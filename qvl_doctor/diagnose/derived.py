@@ -8,7 +8,7 @@ from __future__ import annotations
 from qvl_doctor.model import Fact, Facts, fact_map, fact_number, fact_text
 from qvl_doctor.values import as_text
 
-#: Of the card's memory: what PyTorch holds when only weights can be the reason, and the largest request that still
+#: Of the GPU's memory: what PyTorch holds when only weights can be the reason, and the largest request that still
 #: tells nothing else.
 _FULL, _SMALL = 0.9, 0.06
 _WEIGHTS = 0.85
@@ -32,7 +32,7 @@ def _limit(facts: Facts) -> dict[str, Fact]:
 
 
 def _block_size(facts: Facts) -> dict[str, Fact]:
-    """The block size only if somebody asked for it: vLLM chooses small ones, too, where layers share a cache."""
+    """The block size only if someone asked for it: vLLM chooses small ones as well, where layers share a cache."""
     asked = fact_map(facts, "args").get("block_size")
     known = "block_size" in facts and str(asked) == as_text(facts["block_size"].value)
     return {"block_size_asked": facts["block_size"]} if known else {}
@@ -40,7 +40,7 @@ def _block_size(facts: Facts) -> dict[str, Fact]:
 
 def _images(facts: Facts) -> dict[str, Fact]:
     if "kv_tokens" not in facts or not _sees(facts):
-        return {}  # nobody asks without it, and the remedies need not be loaded
+        return {}  # no one asks without it, and the remedies need not be loaded
     from qvl_doctor.remedies.tokens import image_tokens, limits
 
     tokens = image_tokens(facts)

@@ -1,4 +1,6 @@
-"""Records → a `Diagnosis`: cuts the log into runs, lets rules, facts and the signs of life look at each record, and judges each run.
+"""Records → a `Diagnosis`.
+
+Cuts the log into runs, lets rules, facts and the signs of life look at each record, and judges each run.
 
 engine = Diagnosing(rules)
 hits = engine.feed(records)      # provisional: seen, not yet ranked
@@ -47,7 +49,7 @@ MAX_HITS = 1000
 MAX_UNPLACED = 400
 #: What is logged so is not looked at again.
 QUIET = frozenset(("WARNING", "INFO", "DEBUG", "TRACE"))
-#: So many start-ups that fail alike, one after the other, are a loop.
+#: So many starts that fail alike, one after the other, are a loop.
 _LOOP = 2
 _BANNER = late_pattern(r"vLLM (?:API )?server version \S|█\s+version \d|^starting vLLM server")
 
@@ -137,7 +139,7 @@ class Diagnosing:
         self._watch = _Watch()
         self._besides = Besides()
         self._past: list[Run] = []
-        #: The last start-ups as they were judged: a crash loop is cut off anywhere.
+        #: The last starts as they were judged: a crash loop is cut off anywhere.
         self._judged: deque[_Judged] = deque(maxlen=_LOOP)
         self._stops: Counter[str] = Counter()
 
@@ -160,7 +162,10 @@ class Diagnosing:
         return said + self._match(batch, phases)
 
     def foreseen(self, records: Iterable[Record]) -> tuple[list[Hit], Life]:
-        """What `feed` would return for records that may still grow, and what would be known of life. Nothing of it is kept."""
+        """What `feed` would return for records that may still grow, and what would be known of life.
+
+        Nothing of it is kept.
+        """
         watch, life = self._watch, self._watch.life.foreseen()
         records = tuple(records)
         for record in records:
@@ -209,7 +214,10 @@ class Diagnosing:
         return self._watch.facts.facts(self._known_besides())
 
     def pasted(self, facts: Facts) -> Pasted | None:
-        """The command that was pasted beside the log and is the one of these facts; None if they are from elsewhere."""
+        """The command that was pasted next to the log and is the one of these facts.
+
+        None if they are from elsewhere.
+        """
         of_text = "args" in facts and facts["args"].source == "pasted"
         return self._besides.pasted(fact_text(facts, "vllm")) if of_text else None
 
@@ -300,7 +308,10 @@ class Diagnosing:
         self._watch = _Watch()
 
     def _loops(self, last: _Judged) -> bool:
-        """Whether the last start-up is the unfinished one of a crash loop: those before it failed alike, and further on."""
+        """Whether the last start is the unfinished one of a crash loop.
+
+        Those before it failed alike, and further on.
+        """
         before = self._judged
         if last.run.verdict != "unknown" or len(before) < _LOOP or any(each.run.verdict != "failed" for each in before):
             return False
@@ -309,7 +320,7 @@ class Diagnosing:
 
 
 class _Judged(NamedTuple):
-    """One start-up and what was found of it."""
+    """One start and what was found of it."""
 
     watch: _Watch
     run: Run
@@ -345,7 +356,10 @@ def _shown(seen: Observed) -> Shown:
 
 
 def _not_checked(facts: Facts, findings: Sequence[Finding], watch: _Watch) -> tuple[Text, ...]:
-    """What the log did not show, so that nobody takes silence for a clean bill; and where to look if it shows nothing at all."""
+    """What the log did not show, so that no one takes silence for a clean bill.
+
+    And where to look if it shows nothing at all.
+    """
     missing: list[Text] = []
     if not findings and not watch.of_vllm and not watch.life.was_up:
         return (both("look_at.whole_log"),)

@@ -1,4 +1,7 @@
-"""The diagnosis of what is not a log: a command, a manifest, a machine. Every problem stands for itself there, so each is a cause."""
+"""The diagnosis of what is not a log: a command, a manifest, a machine.
+
+Every problem stands for itself there, so each is a cause.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ _OF_LOGS = ("ended", "stalled_s")
 
 
 def examine(source: str, seen: Seen, rules: Sequence[Rule], known: Facts | None = None) -> Diagnosis:
-    """What rules say about facts and observations, the worst first. `known` are facts from elsewhere; what was seen wins.
+    """What rules say about facts and observations, the worst first.
+
+    `known` are facts from elsewhere; what was seen wins.
 
     The verdict is about a start that has not been tried: see `diagnose.verdict`.
     """

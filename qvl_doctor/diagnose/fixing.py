@@ -26,7 +26,7 @@ _SENTENCE = late_pattern(r"(?<=[.!?])\s+|(?<=[。！？])")
 
 
 class MissingValueError(Exception):
-    """A text asks for a value that nobody knows."""
+    """A text asks for a value that no one knows."""
 
 
 def values_of(hit: Hit, facts: Facts) -> dict[str, str]:
@@ -73,7 +73,7 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
 
 def fill_text(text: Text, values: Mapping[str, str]) -> dict[str, str]:
-    """A text in all languages; a sentence that asks for what nobody knows is left out."""
+    """A text in all languages; a sentence that asks for what no one knows is left out."""
     filled = {}
     for language in LANGUAGES:
         known = []
@@ -152,7 +152,7 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return fill(value, values)
     if isinstance(value, Mapping):
-        # A remedy may name several flags at once, with blanks between them.
+        # A remedy may name several flags at once, with spaces between them.
         return {
             name: _filled(item, values)
             for key, item in value.items()

@@ -104,7 +104,10 @@ def _best(hits: Iterable[Hit], facts: Facts, life: Life, *, failing: bool) -> li
 
 
 def _speaks(hit: Hit, facts: Facts, life: Life) -> bool:
-    """Whether a hit counts: facts and releases are as the rule asks, and it is not the noise of a shutdown that was asked for."""
+    """Whether a hit counts.
+
+    Facts and releases are as the rule asks, and it is not the noise of a shutdown that was asked for.
+    """
     if not hit_holds(hit, facts) or not on_platform(hit.rule.platforms, facts):
         return False
     if (
@@ -128,7 +131,7 @@ def known_of(hit: Hit, facts: Facts) -> dict[str, str]:
 def _name(hit: Hit) -> str:
     """What becomes one finding: a rule; of observations, a rule on one thing, because a command has many flags.
 
-    Things differ by the values that the rule's words show: of three pods that crash alike nobody is told three times.
+    Things differ by the values that the rule's words show: of three pods that crash alike no one is told three times.
     """
     if not is_observation(hit.record):
         return hit.rule.id
@@ -153,7 +156,7 @@ def _on_facts_alone(rules: Iterable[Rule], facts: Facts, quotes: Mapping[str, Re
                 known = [(name, facts[name]) for name in item.facts if name in facts and facts[name].line]
                 said = [
                     pair for pair in known if pair[1].source == "log"
-                ] or known  # what follows from facts stands on no line
+                ] or known  # what follows from facts is on no line
                 shown = tuple(Line(fact.line, f"{name} = {as_text(fact.value)}") for name, fact in said)
                 quoted = [quotes[name].lines[-1] for name in item.facts if name in quotes]
                 yield Hit(rule, item, None, {}, tuple(quoted) or shown)
@@ -186,7 +189,10 @@ def _severity(hits: Sequence[Hit], life: Life, failing: bool) -> str:
 
 
 def _is_calm(hit: Hit) -> bool:
-    """Whether a hit is on a warning, or on what is not even that: no process ends with these, but for those that say so."""
+    """Whether a hit is on a warning, or on what is not even that.
+
+    No process ends with these, but for those that say so.
+    """
     if hit.record is None or hit.record.level not in _CALM:
         return False
     mark = milestone_of(hit.record)
@@ -201,7 +207,7 @@ def _is_search(hit: Hit) -> bool:
 
 
 def _quieted(severity: dict[str, str], by_rule: dict[str, list[Hit]]) -> dict[str, str]:
-    """The same, where what a process only warned of is no cause beside an error that explains the failure.
+    """The same, where what a process only warned of is not a cause next to an error that explains the failure.
 
     Unless its rule says that it explains this very error.
     """
@@ -255,7 +261,10 @@ def _is_refusal(record: Record) -> bool:
 
 
 def _since(record: Record, line: int) -> bool:
-    """Whether a record is about what came after a line. What was seen of command and machine is about the start; of a pod, about now."""
+    """Whether a record is about what came after a line.
+
+    What was seen of command and machine is about the start; of a pod, about now.
+    """
     return record.level == MANIFEST if is_observation(record) else record.first_line > line
 
 

@@ -1,7 +1,7 @@
-"""Whether a server lives: what its log proves, record by record, of one start-up.
+"""Whether a server lives: what its log proves, record by record, of one start.
 
-A death ends only with a new ready mark, or with an answer that needed the engine and was given after it. Which lines are
-such marks stands in `logs/milestones.py`.
+A death ends only with a new ready mark, or with an answer that needed the engine and was given after it. Which lines
+are such marks is in `logs/milestones.py`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _HEARTBEATS = (
     "still waiting",
     "Retrying in ",
 )
-#: A server looks this often whether its engine has died (entrypoints/launcher.py, VLLM_WATCHDOG_TIME_S). Until then it takes
-#: requests, and says 200 to those that stream before it knows whether they will be answered.
+#: A server looks this often whether its engine has died (entrypoints/launcher.py, VLLM_WATCHDOG_TIME_S). Until then it
+#: takes requests, and says 200 to those that stream before it knows whether they will be answered.
 _WATCHDOG_S = 5.0
 #: Answers that prove life where no line has a time.
 _ENOUGH_ANSWERS = 3
@@ -55,7 +55,7 @@ class Life:
         #: A request was answered, be it with an error.
         self.came_up_line = 0
         self.engine_line = self.step_line = self.stop_line = 0
-        #: The step of the start-up that was reached last, and the record that told it to stop.
+        #: The step of the start that was reached last, and the record that told it to stop.
         self.step = ""
         self.stop: Record | None = None
         #: The record with which the death began that nothing ended since, and that with which the main program ended.
@@ -180,10 +180,10 @@ class Life:
         return self.last_clock - self._death_clock <= _WATCHDOG_S
 
     def progressed(self, record: Record) -> bool:
-        """Whether the process that logged an error came further in its start-up after it.
+        """Whether the process that logged an error came further in its start after it.
 
         Where no process is named, a traceback may be the end of any of them; of a line alone that is not likely.
-        What was seen elsewhere (of the machine, of the pod) stands on no line of the log: no step comes after it.
+        What was seen elsewhere (of the machine, of the pod) is on no line of the log: no step comes after it.
         """
         if not record.level or record.observation:
             return False
@@ -248,7 +248,7 @@ class Life:
         return self.crash is not None
 
     def begins_anew(self, record: Record, mark: Milestone | None, banner: bool) -> bool:
-        """Whether a record belongs to another start-up than what came before it."""
+        """Whether a record belongs to another start than what came before it."""
         if banner:
             return bool(self.came_up_line or self.stop_line or self.dead)
         if mark is None or mark.kind != CRASH or self.crash is None or record.chained:
@@ -286,7 +286,7 @@ def _alike(one: Record, other: Record) -> bool:
 
 
 def life_of(records: Iterable[Record]) -> Life:
-    """What the records of one start-up prove."""
+    """What the records of one start prove."""
     life = Life()
     for record in records:
         life.feed(record, milestone_of(record))

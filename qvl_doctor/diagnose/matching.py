@@ -53,7 +53,7 @@ class Matcher:
         self._compiled: dict[tuple[str, bool], Any] = {}
 
     def feed(self, records: Iterable[Record], phase: Callable[[Record], str] = lambda _: "") -> list[Hit]:
-        """The hits of a batch of records, in their order. `phase` tells where in the start-up a record belongs."""
+        """The hits of a batch of records, in their order. `phase` tells where in the start a record belongs."""
         batch = list(records)
         texts = [_searched(record) for record in batch]
         whole = " ".join(texts)
@@ -82,7 +82,7 @@ class Matcher:
                 yield Hit(rule, item, record, seen.values, proof(record))
 
     def _holds(self, pair: _Pair, record: Record, said: str) -> Mapping[str, str] | None:
-        """The named groups if the condition holds, else None."""
+        """The named groups if the condition holds, otherwise None."""
         item, own = pair.condition, bool(pair.rule.source)
         if (item.exception and not record.exception) or (item.frame and not record.frames):
             return None
@@ -103,7 +103,7 @@ class Matcher:
         return {name: text for groups in found for name, text in groups.groupdict().items() if text is not None}
 
     def _said(self, pattern: str, record: Record, own: bool) -> Any:
-        """The match in the message, read with a blank or with nothing in place of its line breaks."""
+        """The match in the message, read with a space or with nothing in place of its line breaks."""
         found = self._search(pattern, record.message, own)
         return self._search(pattern, record.unwrapped, own) if found is None and record.unwrapped else found
 
@@ -167,7 +167,10 @@ def _searched(record: Record) -> str:
 
 
 def evidence(record: Record, captures: Mapping[str, str]) -> tuple[Line, ...]:
-    """The lines of a record that prove a finding: of a traceback, what was raised and where; of anything else, its lines."""
+    """The lines of a record that prove a finding: of a traceback, what was raised and where.
+
+    Of anything else, its lines.
+    """
     lines = record.lines
     if record.observation:
         return proof(record)

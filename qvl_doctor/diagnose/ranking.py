@@ -1,4 +1,7 @@
-"""Which finding is the cause: what a rule explains is its symptom, then the deepest process, then the first line; never clock time."""
+"""Which finding is the cause: what a rule explains is its symptom, then the deepest process, then the first line.
+
+Never clock time.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,10 @@ def beats(hit: Hit, other: Hit) -> bool:
 
 
 def order(findings: Mapping[str, Sequence[Hit]], severity: Mapping[str, str]) -> list[str]:
-    """Names of findings, causes first: by severity, symptoms after others, explained after what explains it, by depth, by line."""
+    """Names of findings, causes first.
+
+    By severity, symptoms after others, explained after what explains it, by depth, by line.
+    """
     rules = {name: hits[0].rule for name, hits in findings.items()}
     explained = {name for name, rule in rules.items() if any(rule.id in other.explains for other in rules.values())}
 

@@ -1,4 +1,7 @@
-"""Requests that a server refused (4xx), by route and status: a server that answers nobody is the user's problem, too."""
+"""Requests that a server refused (4xx), by route and status.
+
+A server that answers no one is the user's problem as well.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Fixes held against the command that ran: what it has already is not proposed again, nor what would undo part of it.
 
 A number moves one way only, the way that its fix wants it to go: a context that is shorter already is not lengthened to
-what a fix calls short. A value that is a map is changed key by key. Where the command is not known, nothing is held back.
+what a fix calls short. A value that is a map is changed key by key. Where the command is not known, nothing is held
+back.
 """
 
 from __future__ import annotations
@@ -110,7 +111,10 @@ def _undoes(flag: str, value: Any, given: Any, remedy: str) -> bool:
 
 
 def _merged(flag: str, value: Mapping[str, Any], given: Any, remedy: str) -> Any:
-    """A map with the keys that the command has in it besides; `_NOTHING` where each key is as it should be, or beyond."""
+    """A map with the keys that the command has in it besides.
+
+    `_NOTHING` where each key is as it should be, or beyond.
+    """
     now = _map_of(given) or {}
     wanted = {
         key: item

@@ -23,7 +23,7 @@ _MAX_RECORDS = 60
 _MAX_EVIDENCE = 4
 _CLASS = r"(?<![\w.])(?P<name>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exceeded|OutOfResources|NotFound|Timeout))"
 _NAME = re.compile(rf"{_CLASS}\b")
-#: How processes and clients put somebody else's error into their own.
+#: How processes and clients put someone else's error into their own.
 _REPEATED = re.compile(
     r"Worker failed with error|Failed core proc|Error code: \d{3}|status code: \d{3}|\"message\":|'message':"
 )
@@ -31,7 +31,7 @@ _RAISED = re.compile(rf"{_CLASS}[`*_]{{0,3}}: (?P<said>.{{1,400}})")
 
 
 class Passage(NamedTuple):
-    """Neighbouring records that nobody placed, as one text. `places` are the offsets of the lines in it."""
+    """Neighbouring records that no one placed, as one text. `places` are the offsets of the lines in it."""
 
     text: str
     glued: str
@@ -41,7 +41,7 @@ class Passage(NamedTuple):
 
     @property
     def headed(self) -> bool:
-        """Whether the text begins where somebody logged or raised it."""
+        """Whether the text begins where someone logged or raised it."""
         return bool(self.record.file or self.record.exception)
 
 
@@ -132,7 +132,7 @@ def _is_named(pattern: str, name: str) -> bool:
 
 
 def _whole(rule: Rule, item: Condition, passage: Passage, facts: Facts) -> _Found | None:
-    """A condition whose whole message stands in the passage, whatever stands around it."""
+    """A condition whose whole message is in the passage, whatever is around it."""
     bare = bool(item.frame) and not passage.record.frames
     nameless = bool(item.exception) and not _names(passage)
     words = _literal_words(item.message)
@@ -207,7 +207,10 @@ def _parts(passage: Passage, pairs: Iterable[tuple[Rule, Condition]]) -> Iterato
 
 
 def _longest(found: Iterable[_Found], facts: Facts) -> list[_Found]:
-    """The rule that knows most of a text that was cut off; none if two know the same and nothing tells which goes first."""
+    """The rule that knows most of a text that was cut off.
+
+    None if two know the same and nothing tells which goes first.
+    """
     held = [each for each in found if facts_hold(each.item.facts, facts)]
     best = min(map(_rank, held), default=None)
     first = {each.rule.id: each for each in held if _rank(each) == best}
@@ -234,7 +237,10 @@ def _groups(found: re.Match[str]) -> dict[str, str]:
 
 
 def _unanchored(pattern: str, *, headed: bool) -> str:
-    """The pattern without its anchors; where the text begins as it was logged, it may only begin again within quotes."""
+    """The pattern without its anchors.
+
+    Where the text begins as it was logged, it may only begin again within quotes.
+    """
     bare = pattern.removeprefix("^")
     begun = "(?:^|[\"'`(] ?)" if headed and bare != pattern else ""
     if bare.endswith("$") and not bare.endswith("\\$"):

@@ -1,7 +1,9 @@
-"""Several logs in one input: lines of several pods or containers, told apart by their prefixes. Each is judged; the worst decides.
+"""Several logs in one input: lines of several pods or containers, told apart by their prefixes.
+
+Each is judged; the worst decides.
 
 Whoever looks with `kubectl logs --prefix`, stern or compose sees all of them as one. A proxy's answers prove nothing of
-vLLM, and a pod that serves nothing of the one beside it.
+vLLM, and a pod that serves nothing of the one next to it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ _OF_CONTAINER = late_pattern(r"(?P<name>\S{1,120}) exited with code \d")
 
 
 class State(NamedTuple):
-    """How the servers of an input are by now: ready if all that started are, dead if one is, else "". And what shows it."""
+    """How the servers of an input are by now: ready if all that started are, dead if one is, otherwise "".
+
+    And what shows it.
+    """
 
     name: str = ""
     line: int = 0
@@ -58,7 +63,10 @@ class Streams:
         return hits if len(parts) < 2 else sorted(hits, key=lambda hit: hit.record.first_line if hit.record else 0)
 
     def foreseen(self, records: Iterable[Record]) -> tuple[list[Hit], State]:
-        """What `feed` would return for records that may still grow, and how the server would be. Nothing of it is kept."""
+        """What `feed` would return for records that may still grow, and how the server would be.
+
+        Nothing of it is kept.
+        """
         last = self._last
         parts = self._parts(records)
         self._last = last
@@ -102,7 +110,7 @@ class Streams:
         return next((engine for engine in engines if engine.of_vllm), (*engines, self._make())[0]).facts
 
     def pasted(self, facts: Facts) -> Pasted | None:
-        """The command that was pasted beside the log of these facts; None if they are from elsewhere."""
+        """The command that was pasted next to the log of these facts; None if they are from elsewhere."""
         return next((found for engine in self._engines.values() if (found := engine.pasted(facts))), None)
 
     @property
@@ -143,7 +151,7 @@ class Streams:
 
 
 def _state_of(lives: Mapping[str, Life]) -> State:
-    """The state of several servers. One that was stopped, or that never began to start, keeps nobody waiting."""
+    """The state of several servers. One that was stopped, or that never began to start, keeps no one waiting."""
     states = {origin: life.state for origin, life in lives.items()}
     starting = any(not states[origin] and life.step for origin, life in lives.items())
     for wanted in ("dead",) if starting else ("dead", "ready"):

@@ -1,4 +1,7 @@
-"""What no rule knows is still named: the innermost exception of the first process that failed, never with an invented fix."""
+"""What no rule knows is still named.
+
+The innermost exception of the first process that failed, never with an invented fix.
+"""
 
 from __future__ import annotations
 
@@ -183,7 +186,10 @@ def _leads(chain: Sequence[Record], facts: Facts) -> tuple[Lead, ...]:
 
 
 def complaint_of(records: Iterable[Record]) -> Record | None:
-    """The record in which somebody says that something failed, without an exception and without a log; its message is that."""
+    """The record in which someone says that something failed, without an exception and without a log.
+
+    Its message is that.
+    """
     said = [(record, line.text) for record in records for line in record.lines]
     for pattern in (_COMPLAINT, _FAILURE_WORDS):
         for record, text in said:

@@ -1,4 +1,6 @@
-"""Advice to upgrade vLLM, held against what the machine in the log can run: its platform, its driver's CUDA, and its card.
+"""Advice to upgrade vLLM, compared with what the machine in the log can run.
+
+Its platform, its driver's CUDA, and its GPU.
 
 `pip install 'vllm>=0.7.3'` takes the newest release, and that one may be built for a CUDA that the driver does not
 know; on another platform it brings a build that cannot run there at all.
@@ -25,7 +27,7 @@ _KNOWN = ("driver_cuda", "driver", "compute_capability")
 
 
 def for_platform(fix: Fix, facts: Facts) -> Fix | None:
-    """The fix as it is right on the platform: elsewhere than on CUDA, vLLM is another build, or goes with a plug-in.
+    """The fix as it is right on the platform: elsewhere than on CUDA, vLLM is another build, or goes with a plugin.
 
     None for an image that cannot run there.
     """
@@ -53,7 +55,10 @@ def _own_build(platform: str) -> dict[str, str]:
 
 
 def within_limits(fix: Fix, facts: Facts) -> Fix:
-    """The fix, with its vLLM release kept below what the machine cannot run; or with a word that it cannot run what is needed."""
+    """The fix, with its vLLM release kept below what the machine cannot run.
+
+    Or with a word that it cannot run what is needed.
+    """
     asked = [*fix.change.get("pip", ()), str(fix.change.get("image", ""))]
     if not any(_OPEN_RANGE.match(word) or _IMAGE.match(word) for word in asked) or not any(
         name in facts for name in _KNOWN

@@ -1,6 +1,6 @@
 """The verdict on an input and the one sentence that sums it up: for logs, commands, manifests, machines and pods.
 
-Both follow from the findings and from what else the input shows (`model.Shown`), and from nothing else. Nobody decides
+Both follow from the findings and from what else the input shows (`model.Shown`), and from nothing else. No one decides
 them a second time: whoever learns more calls `concluded` again.
 """
 
@@ -28,7 +28,7 @@ def concluded(diagnosis: Diagnosis, **more: Any) -> Diagnosis:
 
 
 def without(diagnosis: Diagnosis, rules: Collection[str]) -> Diagnosis:
-    """The diagnosis without the findings of some rules. The verdict stays: what was left out happened all the same."""
+    """The diagnosis without the findings of some rules. The verdict stays: what was left out happened anyway."""
     gone = tuple(finding for finding in diagnosis.findings if finding.rule in rules)
     if not gone:
         return diagnosis
@@ -65,7 +65,10 @@ def verdict_of(shown: Shown, findings: Sequence[Finding]) -> str:
 
 
 def worst_first(names: Collection[str], of: Callable[[str], Diagnosis]) -> list[str]:
-    """The names of diagnoses, the worst first; of those that failed, one that knows why, then the one that failed first."""
+    """The names of diagnoses, the worst first.
+
+    Of those that failed, one that knows why, then the one that failed first.
+    """
 
     def place(name: str) -> tuple[int, bool, int]:
         found = of(name)

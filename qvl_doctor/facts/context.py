@@ -1,6 +1,8 @@
-"""What people write next to a log: the release that ran, other packages, driver and GPU, in a label, an image or a sentence.
+"""What people write next to a log.
 
-A release that a sentence only compares, recommends or left behind is none that ran: where prose is ambiguous there is
+The release that ran, other packages, driver and GPU, in a label, an image or a sentence.
+
+A release that a sentence only compares, recommends or abandons is none that ran: where prose is ambiguous there is
 no fact. A path in a cache names the model. Lines of vLLM's own, and what users wrote in prompts, do not come here.
 """
 
@@ -51,7 +53,7 @@ _OWN = (
     r"(?i)\b(?:running|using|installed|currently|current|environment|env|setup|versions?:)\b|\b(?:my|our)\b"
     r"|\b(?:i'm|i am|we're|we are|i run|we run|i use|we use|i have|we have) |使用|用的|当前|环境|我的|本地|安装的"
 )
-#: … and what makes a sentence be about another release, too.
+#: … and what makes a sentence be about another release as well.
 _DOUBT = (
     r"(?i)\b(?:up|down)grad|\bsolv|\bresolv|\bhelp|\bupdat|\bsince\b|\buntil\b|\bbefore\b|\bafter\b|\bfrom\b|\bwork|\bfix"
     r"|\binstead\b|\bprevious|\bearlier\b|\blater\b|\bolder?\b|\bnewe?[rs]?t?\b|\blatest\b|\brequire|\bneed|\bmust\b"
@@ -88,7 +90,7 @@ _NEAR = late_pattern(r"[vV][lL][lL][mM][^/\n]{0,24}\d\.\d")
 
 
 class ContextReader:
-    """Keeps the lines that no process logged, and reads them when somebody asks."""
+    """Keeps the lines that no process logged, and reads them when someone asks."""
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
@@ -97,7 +99,10 @@ class ContextReader:
         self._paths: dict[str, int] = {}
 
     def feed(self, record: Record) -> None:
-        """Takes in a record. What has a place in vLLM's code, or a level, was logged; only its paths are of interest."""
+        """Takes in a record. What has a place in vLLM's code, or a level, was logged.
+
+        Only its paths are of interest.
+        """
         if record.observation is not None:
             return
         if ("models--" in record.message or "/modelscope/" in record.message) and len(self._paths) < _MOST_PATHS:
@@ -134,7 +139,10 @@ def mentions(lines: Sequence[Line], prose: Sequence[Line]) -> Iterator[tuple[str
 
 
 def models_in(text: str) -> Iterator[str]:
-    """The models whose folders in the caches of the Hub and of ModelScope a text names: there `___` stands for a dot."""
+    """The models whose folders in the caches of the Hub and of ModelScope a text names.
+
+    There `___` stands for a dot.
+    """
     for found in _compiled(_HUB).finditer(text):
         yield f"{found['owner']}/{found['model']}"
     for found in _compiled(_MODELSCOPE).finditer(text):
@@ -156,7 +164,7 @@ def _labelled(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _told(sentence: str) -> Iterator[tuple[str, str]]:
-    """What a sentence says of what runs here; nothing if it is about other releases, too."""
+    """What a sentence says of what runs here; nothing if it is about other releases as well."""
     if len(sentence) > _LONGEST_SENTENCE:
         return
     pairs = [(_fact_of(found["name"]), found["version"]) for found in _compiled(_PAIR).finditer(sentence)]

@@ -1,4 +1,7 @@
-"""Which values a fact can have. A file of another machine is read by it: what does not fit would be judged as nonsense."""
+"""Which values a fact can have.
+
+A file of another machine is read by it: what does not fit would be judged as nonsense.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ _TEXTS = {
 
 
 def fits(name: str, value: Any) -> bool:
-    """Whether a fact can have a value. A fact that nobody knows can have any that is a text, a truth, a number or a mapping."""
+    """Whether a fact can have a value.
+
+    A fact that no one knows can have any that is a text, a truth, a number or a mapping.
+    """
     _, largest = unit(name)
     if largest:
         return _is_number(value) and 0 <= value <= largest

@@ -1,4 +1,6 @@
-"""The lines of the checklist: what a look at a machine and a command tells, by group, and the facts that each line shows.
+"""The lines of the checklist.
+
+What a check of a machine and a command tells, by group, and the facts that each line shows.
 
 A rule names its line in `check:`, as "gpu.cards".
 """
@@ -9,7 +11,10 @@ from typing import NamedTuple
 
 
 class CheckLine(NamedTuple):
-    """A line of the checklist: its group and name, and the facts that it shows. One of them must be known for it to be well."""
+    """A line of the checklist: its group and name, and the facts that it shows.
+
+    One of them must be known for it to be well.
+    """
 
     group: str
     name: str

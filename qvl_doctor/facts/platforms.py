@@ -17,7 +17,7 @@ from qvl_doctor.model import PLATFORMS, Fact, Record
 
 #: What vLLM says where it found none.
 UNSPECIFIED = "unspecified"
-#: Other names of them: vLLM's own, the plug-ins', the builds' (`0.10.2+rocm700`), the packages'.
+#: Other names of them: vLLM's own, the plugins', the builds' (`0.10.2+rocm700`), the packages'.
 _NAMES = {
     "npu": "ascend",
     "hpu": "gaudi",
@@ -113,14 +113,14 @@ _MACHINE_PLATFORM = {"jetson": "cuda", "spark": "cuda"}
 
 
 class PlatformReader:
-    """Looks for marks in the records of a start-up, as long as nothing said the platform."""
+    """Looks for marks in the records of a start, as long as nothing said the platform."""
 
     def __init__(self) -> None:
         self._found: dict[str, Fact] = {}
         self._looked = 0
 
     def feed(self, record: Record) -> None:
-        """Takes in a record that is no plain line of vLLM's own."""
+        """Takes in a record that is not a plain line of vLLM's own."""
         if (record.file and record.level not in _LOUD and not record.frames) or self._looked >= _MOST:
             return
         self._looked += 1
@@ -135,7 +135,7 @@ class PlatformReader:
     def facts(self, known: Mapping[str, Fact]) -> dict[str, Fact]:
         """Platform and machine as far as they are known.
 
-        What is in `known` (versions of packages) tells them, too.
+        What is in `known` (versions of packages) tells them as well.
         """
         found = dict(self._found)
         if "machine" not in found and "gpu_name" in known:

@@ -166,7 +166,7 @@ LISTED: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "plan_quantization_unknown": ("yes | no", "yes if the model's quantization is not known"),
         "plan_card_unknown": ("yes | no", "yes if only the card's size is known"),
     },
-    # what a look at the packages says, next to their versions
+    # what a check of the packages says, next to their versions
     "packages": {
         "python_answers": ("yes | no", "no if the interpreter could not be asked"),
         "vllm_installed": ("yes | no", "whether vLLM is installed"),
@@ -279,7 +279,7 @@ LISTED: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "pod_exit_code": ("count", "the exit code of the container's last end"),
         "pod_lasted_s": ("number", "from the last start that ended to its end"),
     },
-    # the look itself; a look that broke is `probe_failed_NAME`
+    # the check itself; a check that broke is `probe_failed_NAME`
     "look": {
         "seen_at": ("text", "UTC time of a look whose file is read elsewhere: 2025-01-31T09:00:00Z"),
         "seen_by": ("version", "release of qvl-doctor that looked"),
@@ -304,7 +304,7 @@ apache_tvm_ffi coverage nixl_cu12 nixl_cu13 nvidia_nvjitlink_cu12 openai_harmony
 prometheus_fastapi_instrumentator
 amd_aiter flash_attn_3 flash_attn_4 nixl torch_npu torch_xla triton_ascend vllm_ascend vllm_gaudi vllm_omni vllm_tpu
 """
-#: Packages whose versions are facts, too: `flash-attn` is `flash_attn`.
+#: Packages whose versions are facts as well: `flash-attn` is `flash_attn`.
 PACKAGES = frozenset(_PACKAGES.split())
 
 #: The unit that a name ends in, and the largest number that makes sense.
@@ -334,7 +334,7 @@ class Entry(NamedTuple):
 
 
 def names(*told_by: str) -> frozenset[str]:
-    """The names of all facts, or of those that a log, a look at the GPUs and so on can tell."""
+    """The names of all facts, or of those that a log, a check of the GPUs and so on can tell."""
     groups = told_by or tuple(LISTED)
     listed = frozenset(name for group in groups for name in LISTED[group])
     return listed if told_by else listed | PACKAGES

@@ -1,9 +1,9 @@
 """Dated facts about the releases of vLLM and Transformers: what each one serves, asks for and takes.
 
-The tables are JSON files beside this module, each with its source and its date. `tools/build_knowledge.py` writes
+The tables are JSON files next to this module, each with its source and its date. `tools/build_knowledge.py` writes
 them,
 and `tools/mine_flags.py` the flags (`flag_table` reads what a flag takes), `tools/mine_variables.py` environment
-variables and the cards that quantizations need, but not `traps.json` and `images.json`: those hold what maintainers
+variables and the GPUs that quantizations need, but not `traps.json` and `images.json`: those hold what maintainers
 said and no table shows. A table is read when it is first asked. `models` answers for a model, whatever a log shows
 of it.
 """
@@ -83,9 +83,11 @@ class Renamed(NamedTuple):
 
 
 class Ceiling(NamedTuple):
-    """The first vLLM release that a machine cannot run: `cuda` is what it is built for, `driver` the oldest driver for that.
+    """The first vLLM release that a machine cannot run.
 
-    Both are "" where the card is too old.
+    `cuda` is what it is built for, `driver` the oldest driver for that.
+
+    Both are "" where the GPU is too old.
     """
 
     vllm: str
@@ -161,10 +163,10 @@ def pin(vllm: str) -> Pin | None:
 
 
 def ceiling(driver_cuda: str = "", driver: str = "", capability: str = "") -> Ceiling | None:
-    """The first vLLM release that a machine cannot run. None if nothing that is known of it stands in the way.
+    """The first vLLM release that a machine cannot run. None if nothing that is known of it is in the way.
 
     `driver_cuda` is the newest CUDA that its driver supports ("12.2"), `driver` the driver's version ("535.104.05"),
-    `capability` the card's ("7.0"). Within one major version of CUDA an older driver will do (NVIDIA's minor version
+    `capability` the GPU's ("7.0"). Within one major version of CUDA an older driver will do (NVIDIA's minor version
     compatibility).
     """
     limits = [
@@ -205,7 +207,7 @@ def transformers_range(vllm: str, *limits: str) -> str:
 def transformers_advice(vllm: str, *limits: str, at_least: str = "") -> str:
     """What to install with a vLLM release: `transformers_range`, and nothing that came well after the release.
 
-    Those it may run with as well; nobody tried. `at_least` is what the model needs, which may be newer.
+    Those it may run with as well; no one tried. `at_least` is what the model needs, which may be newer.
     """
     found = pin(vllm)
     then = f"<{found.below}" if found and found.below and satisfies(at_least, f">={found.below}") is not True else ""
@@ -302,7 +304,7 @@ def _has(vllm: str, span: Span) -> bool:
 @cache
 def table(name: str) -> Mapping[str, Any]:
     """A whole table, by the name of its file."""
-    # Without pathlib: importing it costs start-up time.
+    # Without pathlib: importing it costs startup time.
     with open(os.path.join(os.path.dirname(__file__), f"{name}.json"), encoding="utf-8") as file:
         content: Mapping[str, Any] = json.load(file)
     return content

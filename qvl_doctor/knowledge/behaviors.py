@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: An all-reduce of its own for 16 GPUs, too (_SUPPORTED_WORLD_SIZES in
+#: An all-reduce of its own also for 16 GPUs (_SUPPORTED_WORLD_SIZES in
 #: distributed/device_communicators/custom_all_reduce.py).
 ALL_REDUCE_OF_16 = ">=0.27"
 #: A warning about variables that begin with VLLM_ and that it does not know (validate_environ in envs.py).

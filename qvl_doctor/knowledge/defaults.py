@@ -58,7 +58,7 @@ MULTIMODAL_BATCH: Since[int] = (((0, 6, 0), 4096), ((0, 6, 3), 5120))
 MULTIMODAL_BATCH_USUAL = MULTIMODAL_BATCH[-1][1]
 #: Batch of the V0 engine with chunked prefill (config.py, SchedulerConfig).
 CHUNKED_BATCH: Since[int] = (((0, 6, 0), 512), ((0, 6, 5), 2048))
-#: The V0 engine turns chunked prefill on for texts of more than so many tokens, so that the profile run does not run
+#: The V0 engine turns chunked prefill on for texts of more than so many tokens, so that the profiling run does not run
 #: out of memory (engine/arg_utils.py).
 LONG_CONTEXT = 32768
 #: Its least batch without chunked prefill (config.py), and its sequences (engine/arg_utils.py).

@@ -20,7 +20,10 @@ DIRECTIONS = ("off", "other", "look")
 
 
 class Way(NamedTuple):
-    """What to change: flags (None removes one, True is a bare one) or variables; with its value "" it is only to be looked at."""
+    """What to change: flags (None removes one, True is a bare one) or variables.
+
+    With its value "" it is only to be looked at.
+    """
 
     flags: Mapping[str, Any]
     env: Mapping[str, str]

@@ -29,7 +29,7 @@ JSON_KINDS = frozenset(("json", "object", "literal", "json-or-pairs", "json-or-t
 
 #: From this release on `vllm serve` may go without a positional model (vllm/entrypoints/cli/serve.py).
 MODEL_OPTION_SINCE = "0.8.3"
-#: Before this release it refuses the word `--model` all the same, but not `--model=X` (parse_args of vllm/utils.py).
+#: Before this release it refuses the word `--model` anyway, but not `--model=X` (parse_args of vllm/utils.py).
 MODEL_WORD_SINCE = "0.11.1"
 
 #: What the parser itself makes of `-O3`, from a release on (vllm/utils/argparse_utils.py).
@@ -42,7 +42,10 @@ _SIZE = late_pattern(r"(\d{1,18}(?:\.\d{1,18})?)([kKmMgGtT])")
 
 
 class Option(NamedTuple):
-    """A flag as one release has it. `kind` is described in `tools/mine_flags.py`; `choices` is empty where any value goes."""
+    """A flag as one release has it.
+
+    `kind` is described in `tools/mine_flags.py`; `choices` is empty where any value goes.
+    """
 
     name: str
     span: Span
@@ -68,7 +71,10 @@ class Option(NamedTuple):
 
 
 class Match(NamedTuple):
-    """What a word of a command line means: its canonical name (a negative one keeps its `--no-`), and the flag behind it."""
+    """What a word of a command line means.
+
+    Its canonical name (a negative one keeps its `--no-`), and the flag that it means.
+    """
 
     name: str
     option: Option
@@ -77,7 +83,10 @@ class Match(NamedTuple):
 
 @lru_cache(maxsize=2048)
 def option(name: str, release: str = "") -> Option | None:
-    """A flag by its own name, `--max-model-len`, as a release has it; one that a release does not have, as the nearest one has it."""
+    """A flag by its own name, `--max-model-len`, as a release has it.
+
+    One that a release does not have, as the nearest one has it.
+    """
     entry = _flags().get(name)
     if not entry or "means" in entry:
         return None
@@ -109,9 +118,9 @@ def has(name: str, release: str) -> bool:
 
 @lru_cache(maxsize=2048)
 def match(word: str, release: str = "") -> Match | None:
-    """What a word like `--max_model_len`, `-tp`, `--no-enable-prefix-caching` or `--max-model` means, without value and dotted keys.
+    """What a word like `--max_model_len`, `-tp` or `--max-model` means, without value and dotted keys.
 
-    As argparse does it: an exact name, else the one flag that begins like it.
+    As argparse does it: an exact name, otherwise the one flag that begins like it.
     """
     if not word.startswith("--"):
         return _short(word, release)
@@ -129,7 +138,10 @@ def match(word: str, release: str = "") -> Match | None:
 
 
 def completions(name: str, release: str = "") -> tuple[str, ...]:
-    """The flags of a release that begin with a name: what argparse takes an abbreviation for. Two names of one flag count once."""
+    """The flags of a release that begin with a name: what argparse takes an abbreviation for.
+
+    Two names of one flag count once.
+    """
     if len(name) < 4:
         return ()
     found = {
@@ -194,7 +206,7 @@ def oldest() -> str:
 
 
 def known(release: str) -> str:
-    """A release as it is if the table reaches back to it, else "": what it says of flags is then unknown."""
+    """A release as it is if the table reaches back to it, otherwise "": what it says of flags is then unknown."""
     return release if numbers_of(release) and at_least(release, oldest()) else ""
 
 

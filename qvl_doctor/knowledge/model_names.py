@@ -1,6 +1,6 @@
 """What family a model belongs to by its name: `Qwen/Qwen2.5-VL-7B-Instruct` is a `qwen2.5 vl`, as is `qwen2_5-vl-awq`.
 
-A name is a repository of the Hub or a path. Its words are compared with the families of `models.json`; what stands
+A name is a repository of the Hub or a path. Its words are compared with the families of `models.json`; what is
 after the
 family may only be sizes, dates, formats and kinds of training, so that a model of another kind is not taken for it.
 """
@@ -61,7 +61,9 @@ def family(part: str) -> tuple[str, ...]:
 
 
 def keys(part: str) -> Iterator[str]:
-    """Under what `models.json` has a name, the most telling first: with `+a` (experts) and `+hf` (converted) if it says so.
+    """Under what `models.json` has a name, the most telling first.
+
+    With `+a` (experts) and `+hf` (converted) if it says so.
 
     Nothing where the name is that of another kind of model than its family.
     """

@@ -1,4 +1,6 @@
-"""What differs from platform to platform in a step that all of them have: which command shows the devices, which image runs.
+"""What differs from platform to platform in a step that all of them have.
+
+Which command shows the devices, which image runs.
 
 A rule names the step: "Run `{show_devices}`" is `nvidia-smi` on CUDA and `npu-smi info` on Ascend. `platforms.json` has
 them, each platform with its sources. Where the platform is not known, the steps are those of CUDA.
@@ -9,7 +11,7 @@ from __future__ import annotations
 from qvl_doctor import knowledge
 from qvl_doctor.model import PLATFORMS
 
-#: The steps that a rule may name, with what each is. None holds prose: they stand in sentences of every language.
+#: The steps that a rule may name, with what each is. None holds prose: they are in sentences of every language.
 STEPS = {
     "show_devices": "command that shows the devices",
     "list_devices": "command that lists them, one a line where it can",

@@ -1,4 +1,4 @@
-"""Which release of a plug-in of vLLM goes with which vLLM: `plugins.json`, from the projects' own tables."""
+"""Which release of a plugin of vLLM goes with which vLLM: `plugins.json`, from the projects' own tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qvl_doctor.versions import release
 
 
 class Pair(NamedTuple):
-    """A plug-in's package and the release of it that is made for a vLLM, "" if there is none.
+    """A plugin's package and the release of it that is made for a vLLM, "" if there is none.
 
     What else that release asks for, by name.
     """
@@ -21,13 +21,13 @@ class Pair(NamedTuple):
 
 
 def plugin(module: str) -> Mapping[str, Any]:
-    """The entry of a plug-in, by the name of its module or package; empty if it is not known."""
+    """The entry of a plugin, by the name of its module or package; empty if it is not known."""
     found: Mapping[str, Any] = knowledge.table("plugins")["plugins"].get(module.replace("-", "_").lower(), {})
     return found
 
 
 def of_flag(flag: str) -> str:
-    """The plug-in that brings a flag of the command line, "" if none is known to."""
+    """The plugin that brings a flag of the command line, "" if none is known to."""
     return next(
         (name for name, entry in knowledge.table("plugins")["plugins"].items() if flag in entry.get("flags", ())), ""
     )
@@ -40,7 +40,7 @@ def of_platform(platform: str) -> str:
 
 
 def pair(module: str, vllm: str) -> Pair | None:
-    """The release of a plug-in for a vLLM release. None if the plug-in is not known."""
+    """The release of a plugin for a vLLM release. None if the plugin is not known."""
     entry = plugin(module)
     if not entry:
         return None
@@ -52,7 +52,7 @@ def pair(module: str, vllm: str) -> Pair | None:
 
 
 def vllm_for(module: str, version: str) -> str:
-    """The vLLM that a release of a plug-in is made for, "" if the table does not have it.
+    """The vLLM that a release of a plugin is made for, "" if the table does not have it.
 
     Both have the same number.
     """

@@ -18,7 +18,10 @@ Since = Sequence[tuple[Release, Value]]
 
 
 def parse(text: str) -> Release | None:
-    """The release that a version names, without its post, dev and commit parts. None if it names none: "0.8.5.post1" is (0, 8, 5)."""
+    """The release that a version names, without its post, dev and commit parts.
+
+    None if it names none: "0.8.5.post1" is (0, 8, 5).
+    """
     found = numbers(text)
     return (*found[:3], *(0,) * (3 - len(found[:3]))) if found else None  # type: ignore[return-value]  # always three
 
@@ -29,7 +32,10 @@ def newest() -> Release:
 
 
 def at(rows: Since[Value], release: Release) -> Value:
-    """What a table says for a release: its last row that is not newer. Releases before the first row get the first row."""
+    """What a table says for a release: its last row that is not newer.
+
+    Releases before the first row get the first row.
+    """
     found = rows[0][1]
     for first, value in rows:
         if first > release:
@@ -44,14 +50,20 @@ def plain(release: Release) -> str:
 
 
 def closed(span: str) -> str:
-    """A range of releases with its end: '0.6.0–' is '0.6.0–0.33.0' where that is the newest; others stay as they are."""
+    """A range of releases with its end: '0.6.0–' is '0.6.0–0.33.0' where that is the newest.
+
+    Others stay as they are.
+    """
     if not span.endswith("–"):
         return span
     return span + newest_vllm() if span[:-1] != newest_vllm() else span[:-1]
 
 
 def mended(release: str) -> str:
-    """The release that a post release, or one of four numbers, mends, without its post part: 0.8.5 of 0.8.5.post1, 0.9.0 of 0.9.0.1."""
+    """The release that a post release, or one of four numbers, mends, without its post part.
+
+    0.8.5 of 0.8.5.post1, 0.9.0 of 0.9.0.1.
+    """
     return ".".join(release.partition(".post")[0].split(".")[:3])
 
 

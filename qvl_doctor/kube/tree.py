@@ -1,4 +1,7 @@
-"""YAML and JSON of `kubectl get` as a tree with line numbers. What cannot be read is no tree; nothing here raises."""
+"""YAML and JSON of `kubectl get` as a tree with line numbers.
+
+What cannot be read is not a tree; nothing here raises.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from qvl_doctor.late import late_pattern
 #: Larger inputs are refused: no command is that long, and no manifest that people write.
 MAX_SIZE = 512 * 1024
 _VLLM_IMAGE = late_pattern(r"(?:^|[_.-])vllm", re.IGNORECASE)
-#: Words that may stand before vLLM, or in its place.
+#: Words that may be before vLLM, or in its place.
 _BESIDE_VLLM = late_pattern(r"mock|simulat|router|proxy|exporter|operator", re.IGNORECASE)
 
 

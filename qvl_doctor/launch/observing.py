@@ -185,7 +185,7 @@ def _said(problem: Problem, command: Command, release: str) -> tuple[str, dict[s
 
 
 def _flag_before(word: str, command: Command) -> str:
-    """The flag before a word that belongs to none: a second key after --api-key is a secret, too."""
+    """The flag before a word that belongs to none: a second key after --api-key is a secret as well."""
     before = ""
     for flag in command.flags:
         if not flag.name and flag.value == word:

@@ -1,6 +1,6 @@
-"""The command that somebody pasted next to a log: as a line of a shell, in a manifest, or as a call in Python.
+"""The command that someone pasted next to a log: as a line of a shell, in a manifest, or as a call in Python.
 
-There is one only where all that stand in the text are the same: of two it is not known which one failed.
+There is one only where all that are in the text are the same: of two it is not known which one failed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHELL = (
     r"(?<![\w.-])vllm[ \t]+serve(?=\s|$)|(?<!\S)-m[ \t]+vllm\.entrypoints\.[\w.]{1,60}api_server(?=\s|$)"
     r"|\b(?:docker|podman|nerdctl)[ \t]+run(?=\s)"
 )
-#: What may stand before it: variables, what launches programs, and the interpreter.
+#: What may be before it: variables, what launches programs, and the interpreter.
 _BEFORE = r"[A-Za-z_]\w{0,80}=\S*|sudo|exec|nohup|time|uv|run|\S{0,200}/?python[\d.]{0,5}|-[uO]"
 _FLAG_LINE = r"\s*-{1,2}[A-Za-z]"
 _YAML = r"\s*(?:- )?[\"']?(?:apiVersion|kind|services|spec|containers|command|args|image|entrypoint)[\"']?\s*:(?:\s|$)"
@@ -34,7 +34,7 @@ _SPACED = r"(?<=[(,\s])([a-z_]{2,60}) {0,4}= {0,4}(?=[^\s=])"
 _VARIABLE = (
     r"\b([a-z_]{2,60})=(?!(?:None|True|False)\b)[A-Za-z_][\w.]{0,80}(?:\[[^\]]{0,80}\]|\([^)]{0,80}\))?\s*(?=[,)\n])"
 )
-#: What somebody left to be filled in: `<model_path>`.
+#: What someone left to be filled in: `<model_path>`.
 _BLANK = r"(?<=\s)<[A-Za-z][\w /.-]{0,80}>(?=\s|$)"
 #: Flags that only vLLM has.
 _TELLING = (
@@ -62,7 +62,10 @@ NOWHERE: Found = (0, [])
 
 
 class Pasted(NamedTuple):
-    """A command, by the line that it begins on. `words`: it is written as a command, so that it can be shown corrected."""
+    """A command, by the line that it begins on.
+
+    `words`: it is written as a command, so that it can be shown corrected.
+    """
 
     command: Command
     line: int
@@ -70,7 +73,7 @@ class Pasted(NamedTuple):
 
 
 def pasted_command(lines: Lines, release: str = "") -> Pasted | None:
-    """The one command that stands in numbered lines, None if there is none, or if there are several."""
+    """The one command that is in numbered lines, None if there is none, or if there are several."""
     found: list[Pasted] = []
     for each in _commands(lines, release):
         found.append(each)
@@ -140,7 +143,7 @@ def _read(text: str, release: str) -> list[Command]:
 
 
 def _plausible(command: Command) -> Command | None:
-    """The command without the words of the sentence that it stands in; None if it is only mentioned."""
+    """The command without the words of the sentence that it is in; None if it is only mentioned."""
     known = [flag for flag in command.flags if flag.name.startswith("-")]
     if len(command.flags) - len(known) > _MOST_STRAY:
         return None
@@ -166,7 +169,7 @@ def _of_manifest(lines: Lines, at: int, release: str) -> Found:
 
 
 def _of_words(text: str, release: str) -> list[Command]:
-    """The command of a list of arguments that stands alone: whose container it is was not pasted."""
+    """The command of a list of arguments that is alone: whose container it is was not pasted."""
     words = [line.lstrip()[2:].strip().strip("\"'") for line in text.split("\n")[1:] if line.lstrip().startswith("- ")]
     if not text.startswith("args:") or not any(word.partition("=")[0] in _TELLING for word in words):
         return []
@@ -194,7 +197,7 @@ def _of_call(lines: Lines, at: int, release: str) -> Found:
 
 
 def _open(text: str) -> int:
-    """How many brackets a text leaves open; those in strings count, too, which ends a call a little late."""
+    """How many brackets a text leaves open; those in strings count as well, which ends a call a little late."""
     return text.count("(") + text.count("{") - text.count(")") - text.count("}")
 
 

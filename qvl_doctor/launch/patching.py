@@ -111,7 +111,7 @@ def _head(root: Node) -> Iterator[str]:
 
 
 def _container_lines(command: Command, source: ManifestSource, *, reveal: bool) -> Iterator[str]:
-    """What was changed of the container. A secret that was only masked is no change."""
+    """What was changed of the container. A secret that was only masked is not a change."""
     shown, changes = command if reveal else masked(command), changes_of(command)
     before, after = source.box.spot.container, source.box.again(splice_text(source.text, edits_of(command)))
     written = source.box.again(splice_text(source.text, edits_of(shown)))

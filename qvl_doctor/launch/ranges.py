@@ -1,8 +1,8 @@
 """Values that no vLLM takes: a share of memory above 1, no GPU, no sequence.
 
-Newer releases check most of these as they build their configuration (pydantic fields with ge, gt and le: config/cache.py and
-config/scheduler.py since 0.12, config/model.py since 0.13, config/parallel.py since 0.24); older ones end later, by a
-division or an assertion. With no release does a server come of them.
+Newer releases check most of these as they build their configuration (pydantic fields with ge, gt and le:
+config/cache.py and config/scheduler.py since 0.12, config/model.py since 0.13, config/parallel.py since 0.24); older
+ones end later, by a division or an assertion. With no release does a server come of them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The arguments and the engine's configuration as vLLM prints them, read into plain values without ever evaluating them.
+"""Arguments and engine configuration as vLLM prints them, read into plain values and never evaluated.
 
 Four spellings: `Namespace(model='…', config_format=<ConfigFormat.AUTO: 'auto'>, …)` up to 0.8.5, `{'model': '…', …}`
 from 0.9 on, the engine's own `model='…', dtype=torch.bfloat16, …`, and JSON inside any of them. People cut these lines,
-and terminals do; what stands there whole is kept.
+and terminals do; what is there whole is kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STRING = late_pattern(
 )
 _STRING_START = late_pattern(r"""[bBrRuU]{0,2}['"]""")
 _NAME = late_pattern(r"[A-Za-z_]\w*(?==)")
-# A plain word may hold blanks, but not before `name=`: 0.6.2 and 0.6.3 forget a comma there.
+# A plain word may hold spaces, but not before `name=`: 0.6.2 and 0.6.3 forget a comma there.
 _BARE = late_pattern(r"""[^\s,()\[\]{}<>'"]*(?:\s+(?![a-z_]+=)[^\s,()\[\]{}<>'"]+)*""")
 _BARE_KEY = late_pattern(r"""[^,()\[\]{}<>'":]*""")
 _REST = late_pattern(r"[^,)\]}]*")
@@ -69,7 +69,10 @@ def parse_call(text: str) -> dict[str, Any]:
 
 
 def parse_engine_config(text: str) -> dict[str, Any]:
-    """What follows `with config:` in the engine's line, `key=value, …`; the last value is left out unless something ends it."""
+    """What follows `with config:` in the engine's line, `key=value, …`.
+
+    The last value is left out unless something ends it.
+    """
     text = text[:MAX_LENGTH]
     marker = text.find("with config:")
     return _masked(_Parser(text, 0 if marker < 0 else marker + len("with config:")).pairs(""))
@@ -191,7 +194,7 @@ class _Parser:
         return members if members and not pairs else pairs
 
     def _settle(self) -> None:
-        """Passes over what stands between a value and the comma or bracket after it."""
+        """Passes over what is between a value and the comma or bracket after it."""
         self.at = _REST.match(self.text, self.at).end()  # type: ignore[union-attr]  # matches the empty string
 
     def _object(self) -> str:

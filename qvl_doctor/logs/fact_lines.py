@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 
 class FactLine(NamedTuple):
-    """A wording: what a message must hold, the pattern whose named groups are facts, and facts that the wording itself says.
+    """A wording. It has what a message must hold, the pattern whose named groups are facts, and facts of its own.
 
-    `keep` decides when a fact is said again: the `first` stands, the `last` does, or the smallest (`min`) or largest
+    `keep` decides when a fact is said again: the `first` is, the `last` does, or the smallest (`min`) or largest
     (`max`) number.
     """
 

@@ -1,4 +1,4 @@
-"""Records → facts: what a log says about the release, the configuration, the memory and how far the start-up came.
+"""Records → facts: what a log says about the release, the configuration, the memory and how far the start came.
 
 What the engine says wins over the arguments, and both over what is computed. Nothing is assumed: what no line says is
 not a fact.
@@ -30,7 +30,7 @@ _BLOCK_SIZES = (8, 16, 32, 64, 128, 256)
 _ENGINE_LINE = late_pattern(
     r"(?:Initializing an?|Dumping input data for) (?:(?P<engine>V[01]) )?LLM engine \(v(?P<vllm>[^)\s]{1,80})\)"
 )
-#: Facts that only the beginning of a start-up tells.
+#: Facts that only the beginning of a start tells.
 _STARTS = ("vllm", "args", "platform", "architecture", "max_model_len")
 #: Marks of a server that had come up.
 _UP = frozenset((READY, ANSWER, ACTIVITY, FAULT))
@@ -65,11 +65,11 @@ _SETTINGS = {
 
 
 class FactReader:
-    """Collects the facts of one start-up, record by record."""
+    """Collects the facts of one start, record by record."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[int, Fact]] = {}
-        # What is still to be found: a wording that was seen and whose first saying stands is not looked for again.
+        # What is still to be found: a wording that was seen and whose first saying is is not looked for again.
         self._wanted = [(gate, list(rows)) for gate, rows in LINES]
         self._packages = PackageReader()
         self._platforms = PlatformReader()
@@ -91,7 +91,7 @@ class FactReader:
             self._set("ready", "yes", record.first_line, _LOG)
             self._became_ready(record.first_line)
         elif mark is not None and mark.kind == BOUND:
-            # Until 0.7.2 uvicorn opened the port itself, after it had said that the start-up was complete.
+            # Until 0.7.2 uvicorn opened the port itself, after it had said that the start was complete.
             self._set("ready", "no", record.first_line, _LOG, "last")
         message = record.message
         if "vllm" not in self._known and len(self._sites) < _MAX_SITES:
@@ -108,7 +108,7 @@ class FactReader:
         self._inferred_of(record)
 
     def facts(self, besides: Facts = NOTHING) -> dict[str, Fact]:
-        """What is known so far; what is known from elsewhere counts less than what the log states, more than what follows."""
+        """What is known so far: what the log states counts most, then what is known from elsewhere."""
         known = {**besides, **self.stated}
         for name, fact in self._platforms.facts(known).items():
             if name not in known or (name == "platform" and name in self._known and not self._on_platform):
@@ -124,7 +124,10 @@ class FactReader:
 
     @property
     def inferred(self) -> str:
-        """The release that call sites and wordings fit, or a range of them; "" if the log names one or nothing tells."""
+        """The release that call sites and wordings fit, or a range of them.
+
+        "" if the log names one or nothing tells.
+        """
         if "vllm" in self._known:
             return ""
         if self._inferred[0] != len(self._sites):
@@ -235,7 +238,7 @@ class FactReader:
             self._set("platform", plain_platform(values["device_config"]), line, _COMPUTED)
 
     def _became_ready(self, line: int) -> None:
-        """The time that the start-up took, if the log shows its beginning."""
+        """The time that the start took, if the log shows its beginning."""
         started = any(name in self._known for name in _STARTS)
         if started and self._began is not None and self._clock is not None and self._clock >= self._began:
             self._set("startup_s", self._clock - self._began, line, _COMPUTED)
@@ -288,7 +291,10 @@ def _engine(known: Mapping[str, Fact], sites: Iterable[Record]) -> str | None:
 
 
 def _kv_in_tokens(known: Mapping[str, Fact]) -> dict[str, Fact]:
-    """V0 prints blocks. With the concurrency at a known length they leave one block size, and blocks × block size are the tokens."""
+    """The tokens of a V0 log, which prints blocks.
+
+    The concurrency at a known length leaves only one block size, and blocks × block size are the tokens.
+    """
     computed: dict[str, Fact] = {}
     blocks = known.get("kv_blocks")
     size = known.get("block_size")

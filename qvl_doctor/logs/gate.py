@@ -1,4 +1,6 @@
-"""What an input is: something about vLLM, the log of another program, or no log at all but a manifest, a command, a table.
+"""What an input is.
+
+Something about vLLM, the log of another program, or no log at all but a manifest, a command, a table.
 
 Judged by the beginning of the text, after what it went through was undone. Exit code 3 is for what has nothing to do
 with vLLM, and for what another command reads.
@@ -18,7 +20,7 @@ _OWN = (
     *("vllm/v1/", "vllm/engine/", "vllm/worker/", "vllm/executor/", "vllm/vllm-"),
 )
 _OWN_CALL = r"(?:INFO|WARNING|ERROR|DEBUG) \d\d-\d\d \d\d:\d\d:\d\d \[?[\w./-]+\.py:\d+\]"
-#: Words of vLLM, of what it stands on, and of those who run it.
+#: Words of vLLM, of what it is on, and of those who run it.
 _ABOUT = (
     r"vllm|\bcuda|\bgpus?\b|nccl|nvidia|rocm|\b[nxt]pu\b|hccl|ascend|\btorch|triton|flashinfer|flash[-_]attn"
     r"|safetensors|hugging ?face|\bkv[- _]cache|tensor[- ]parallel|max[-_]model[-_]len|chat[_ ]template|tool[- _]choice"
@@ -94,7 +96,10 @@ PROGRAMS = (
 
 
 class Kind(NamedTuple):
-    """An input that is no log: the end of the key of its sentence, and what shows it. `alone`: unless it is beside a log."""
+    """An input that is not a log: the end of the key of its sentence, and what shows it.
+
+    `alone`: unless it is next to a log.
+    """
 
     key: str
     signs: str
@@ -128,7 +133,10 @@ class Refusal(NamedTuple):
 
 
 def refusal(text: str, *, silent: bool, empty: bool) -> Refusal | None:
-    """Why a text is no input for a diagnosis; None if it is one. `silent`: no rule and no exception; `empty`: no fact either."""
+    """Why a text is not an input for a diagnosis; None if it is one.
+
+    `silent`: no rule and no exception; `empty`: no fact either.
+    """
     program = program_of(text)
     if program:
         return Refusal("no_log.program", program)
@@ -149,13 +157,13 @@ def program_of(text: str) -> Text | None:
 
 
 def kind_of(text: str) -> str:
-    """What a text is that is no log; "" if it may be one."""
+    """What a text is that is not a log; "" if it may be one."""
     logs = _compiled(_LOG).search(text) is not None
     return next((kind.key for kind in KINDS if not (kind.alone and logs) and _compiled(kind.signs).search(text)), "")
 
 
 def is_about_vllm(text: str) -> bool:
-    """Whether a text has to do with vLLM, what it stands on, or how it is run."""
+    """Whether a text has to do with vLLM, what it is on, or how it is run."""
     return _compiled(f"(?i:{_ABOUT})").search(text) is not None
 
 

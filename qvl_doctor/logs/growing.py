@@ -1,11 +1,11 @@
-"""Inputs that still grow: pipes until their end, files as long as somebody waits, through rotation and truncation.
+"""Inputs that still grow: pipes until their end, files as long as someone waits, through rotation and truncation.
 
 with closing(growing("pod.log")) as source:
     data = source.wait(0.05)  # what came within 50 ms; b"" if nothing did, None at the end of a pipe
 
 A file is looked at every few milliseconds, more seldom while it is quiet: that works on every system and on network
-mounts, where changes are not announced. It is opened again where its name belongs to another file (rotation), and read from its
-beginning where it has become shorter (truncation). Numbers of lines go on.
+mounts, where changes are not announced. It is opened again where its name belongs to another file (rotation), and read
+from its beginning where it has become shorter (truncation). Numbers of lines go on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ _TAIL = 64
 
 
 class Growing:
-    """An input of which more may come. `wake` is a descriptor that ends every wait as soon as something can be read from it."""
+    """An input of which more may come.
+
+    `wake` is a descriptor that ends every wait as soon as something can be read from it.
+    """
 
     def __init__(self, path: str, wake: int = -1) -> None:
         self._path = path
@@ -185,7 +188,7 @@ class _File(Growing):
         return self._line_end() or self._more()
 
     def _line_end(self) -> bytes:
-        """Ends the line that the old content left open, so that it is not read as one with the first of the new content."""
+        """Ends the line that the old content left open, so that it is not joined with the first of the new content."""
         ended, self._tail = not self._tail or self._tail.endswith(b"\n"), b""
         return b"" if ended else b"\n"
 
@@ -216,7 +219,7 @@ def _named(path: str, wake: int) -> Growing:
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         return _File(path, wake=wake)
     try:
-        # Without waiting for somebody who writes: until then there is nothing to be read.
+        # Without waiting for someone who writes: until then there is nothing to be read.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise InputError("error.unreadable", path=path, reason=error.strerror or str(error)) from None

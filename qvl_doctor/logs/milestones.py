@@ -1,8 +1,10 @@
-"""The lines that tell how far a server came: ready, answering, dying, asked to stop, and the steps of its start-up. One table.
+"""The lines that tell how far a server came: ready, answering, dying, asked to stop, and the steps of its start.
 
-Each line has the releases of vLLM that print it ("0.8.5–": up to the newest that was read) and the place in their source,
-or the program that prints it. Paths are those of the newest of these releases. `life.py` reads from these marks whether
-a server lives, `phases.py` where a start-up is, `facts.py` when it was ready.
+One table.
+
+Each line has the releases of vLLM that print it ("0.8.5–": up to the newest that was read) and the place in their
+source, or the program that prints it. Paths are those of the newest of these releases. `life.py` reads from these marks
+whether a server lives, `phases.py` where a start is, `facts.py` when it was ready.
 """
 
 from __future__ import annotations
@@ -14,26 +16,26 @@ from typing import NamedTuple
 from qvl_doctor.late import late_pattern
 from qvl_doctor.model import Record
 
-#: What a mark proves. READY: the server says so itself. ANSWER: a request that needed the engine was answered. ACTIVITY:
-#: the server had come up, but its engine may be dead by now. FAULT: it takes requests, and refused one or failed on it. ENGINE: the
-#: engine is ready, a server may be to come. LISTENING: the server is about to listen.
+#: What a mark proves. READY: the server says so itself. ANSWER: a request that needed the engine was answered.
+#: ACTIVITY: the server had come up, but its engine may be dead by now. FAULT: it takes requests, and refused one or
+#: failed on it. ENGINE: the engine is ready, a server may be to come. LISTENING: the server is about to listen.
 READY, ANSWER, ACTIVITY, FAULT, ENGINE, LISTENING = "ready", "answer", "activity", "fault", "engine", "listening"
-#: DEATH: a process that the server needs has failed. GONE: others say that the engine is not there any more; it may have
-#: been told to stop. CRASH: the main program itself ended with an error. BOUND: the port was taken.
+#: DEATH: a process that the server needs has failed. GONE: others say that the engine is not there any more; it may
+#: have been told to stop. CRASH: the main program itself ended with an error. BOUND: the port was taken.
 DEATH, GONE, CRASH, BOUND = "death", "gone", "crash", "bound"
 DEATHS = frozenset((DEATH, GONE, CRASH, BOUND))
-#: ASKED: someone outside told the server to stop. TOLD: its engine was told so by whoever started it, at a good end and at
-#: a bad one. STOPPING: the server stops, for whatever reason.
+#: ASKED: someone outside told the server to stop. TOLD: its engine was told so by whoever started it, at a good end and
+#: at a bad one. STOPPING: the server stops, for whatever reason.
 #: EARLY: it was told to stop before it listened.
 ASKED, EARLY, TOLD, STOPPING = "asked", "early", "told", "stopping"
 STEP = "step"
 
 
 class Milestone(NamedTuple):
-    """Words of a message and what they tell. `pattern` must match, too, where it is given.
+    """Words of a message and what they tell. `pattern` must match as well, where it is given.
 
-    `phase` is that of the record ("": any), `then` that of what comes after it. Deaths count only where they are loud: in
-    a traceback, or at the levels of errors and warnings; with `raw` also in a line without any level.
+    `phase` is that of the record ("": any), `then` that of what comes after it. Deaths count only where they are loud:
+    in a traceback, or at the levels of errors and warnings; with `raw` also in a line without any level.
     """
 
     words: str
@@ -86,7 +88,7 @@ _SHUTDOWN = "0.23.0–"
 
 _LISTENS = r"Starting vLLM (?:API )?server(?: \d+)? on "
 
-#: Every wording of every release. Where one record can hold two of them, the later step stands first.
+#: Every wording of every release. Where one record can hold two of them, the later step is first.
 MILESTONES = (
     # It is up.
     Milestone("Application startup complete", READY, _ANY, _STARLETTE, "serving", "serving"),
@@ -245,7 +247,7 @@ _ANSWERED = Milestone(
 )
 _FAILED = Milestone("", FAULT, "0.6.0–", "uvicorn/protocols/http: 4xx and 5xx", "serving", "serving")
 _SERVED = Milestone("", ACTIVITY, "0.6.0–", "uvicorn/protocols/http: any other request", "serving", "serving")
-#: What ends a main process for which nobody has words: an uncaught traceback that began in vLLM's own program.
+#: What ends a main process for which no one has words: an uncaught traceback that began in vLLM's own program.
 _UNCAUGHT = Milestone("", CRASH, "0.6.0–", "Python: an uncaught exception of `vllm serve`, the API server or LLM(…)")
 _INTERRUPTED = Milestone("", ASKED, "0.6.0–", "Python: KeyboardInterrupt, CancelledError or SystemExit", "", "")
 _INTERRUPTS = frozenset(("KeyboardInterrupt", "CancelledError"))
@@ -300,7 +302,10 @@ _HEAD = 4096
 
 
 def milestone_of(record: Record) -> Milestone | None:
-    """The mark that a record carries, if any. What a traceback quotes is no step of a start-up, and nothing that lives."""
+    """The mark that a record carries, if any.
+
+    What a traceback quotes is not a step of a start, and nothing that lives.
+    """
     message = record.message[:_HEAD]
     if " HTTP/" in message and (access := _access(message)):
         return access
@@ -338,7 +343,7 @@ _CLIENTS = late_pattern(r"/benchmarks/|/cli/(?:benchmark|openai|collect_env)|/op
 
 
 def _ended_a_program(record: Record) -> bool:
-    """Whether a traceback nobody logged went up to the main module of a program of vLLM's: its process is gone."""
+    """Whether a traceback no one logged went up to the main module of a program of vLLM's: its process is gone."""
     frames = record.frames
     if not frames or record.level or not record.exception or record.cut or frames[0].function != "<module>":
         return False

@@ -1,4 +1,4 @@
-"""Package versions out of `pip list`, `pip freeze`, `uv pip list`, `conda list`, `pip show` and what pip and Transformers print.
+"""Package versions from the lists of pip, uv and conda, `pip show`, and what pip and Transformers print.
 
 Inside a log only packages count that matter to vLLM, so that no sentence with a number becomes a package. A file that
 is said to be pip's output is believed in all of it.
@@ -43,7 +43,10 @@ class PackageReader:
         self._named = ""
 
     def feed(self, record: Record) -> Iterable[tuple[str, Fact]]:
-        """The known packages that one record tells, as facts. People paste `pip list` right behind a traceback: its lines count too."""
+        """The known packages that one record tells, as facts.
+
+        People paste `pip list` right behind a traceback: its lines count too.
+        """
         message = record.message
         if message.startswith("Successfully installed "):
             return _known(map(_compiled(_INSTALLED).fullmatch, message.split()[2:_MAX_PACKAGES]), record.first_line)
@@ -76,7 +79,10 @@ def _begins_like_one(text: str) -> bool:
 
 
 def read_pip(text: str) -> dict[str, Fact]:
-    """The packages of a whole `pip list`, `pip freeze`, `conda list` or `pip show`; what is none of these is passed over."""
+    """The packages of a whole `pip list`, `pip freeze`, `conda list` or `pip show`.
+
+    What is none of these is passed over.
+    """
     found: dict[str, Fact] = {}
     named = ""
     for number, line in enumerate(text.splitlines(), 1):

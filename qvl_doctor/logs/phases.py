@@ -1,8 +1,8 @@
-"""How far a start-up came: the phase of each record, and how long each phase took.
+"""How far a start came: the phase of each record, and how long each phase took.
 
 The phases follow each other: config, load, profile, kv-cache, graph-capture, serving, shutdown; "" where nothing has
 told yet. A record of a worker belongs to the phase that its own process has reached, because the workers of one
-start-up run apart. A traceback whose frames tell more than that is believed first. `serving` begins when the engine is
+start run apart. A traceback whose frames tell more than that is believed first. `serving` begins when the engine is
 ready, though the API server may still have to come up: the fact `ready` tells these apart.
 """
 
@@ -46,7 +46,7 @@ _FRAMES: Mapping[str, str] = {
     "_capture_cudagraphs": "graph-capture",
     "kernel_warmup": "graph-capture",
 }
-#: Functions that serve requests and run in no start-up.
+#: Functions that serve requests and run in no start.
 _SERVING = frozenset(
     (
         "create_chat_completion",
@@ -75,7 +75,7 @@ def is_beyond(phase: str, other: str) -> bool:
 
 
 class Progress:
-    """How far each process of a start-up came, and all of them together (`reached`)."""
+    """How far each process of a start came, and all of them together (`reached`)."""
 
     def __init__(self) -> None:
         self.reached = ""
@@ -101,7 +101,10 @@ class Progress:
 
 
 def phase_of(record: Record, so_far: str) -> str:
-    """The phase that a record belongs to: from telling frames, else from its own words, else the phase reached so far."""
+    """The phase that a record belongs to.
+
+    From telling frames, otherwise from its own words, otherwise the phase reached so far.
+    """
     return _phase(record, so_far, milestone_of(record))
 
 
@@ -122,12 +125,12 @@ def _phase(record: Record, so_far: str, mark: Milestone | None) -> str:
 
 
 class Timeline:
-    """How long the phases of one start-up took.
+    """How long the phases of one start took.
 
     A phase lasts, by the clock of the log, from its first mark to the next phase's first mark. Where vLLM states a
     time, that is taken instead: for load (`load_s`), profile (`profile_s`) and graph capture (`graph_capture_s`).
-    `init_s` is profile, KV cache and graph capture together, so it is no phase of its own; it only gives the one of the
-    three that vLLM does not state. So no second counts twice, and the sum is about `startup_s`. `serving` is what
+    `init_s` is profile, KV cache and graph capture together, so it is not a phase of its own; it only gives the one of
+    the three that vLLM does not state. So no second counts twice, and the sum is about `startup_s`. `serving` is what
     passed between the engine and the API server being ready.
     """
 
@@ -185,7 +188,7 @@ _INIT = ("profile", "kv-cache", "graph-capture")
 
 
 def read_timeline(records: Iterable[Record], facts: Facts) -> tuple[Phase, ...]:
-    """The phases of one start-up and how long they took."""
+    """The phases of one start and how long they took."""
     timeline = Timeline()
     for record in records:
         timeline.feed(record, milestone_of(record))

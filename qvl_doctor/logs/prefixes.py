@@ -142,7 +142,10 @@ def pieces(line: RawLine, mask: Callable[[str], str] = redact) -> Iterator[Piece
 
 
 class _Nest(NamedTuple):
-    """What holds for everything inside a JSON line: how secrets are masked, the container it came from, how deep it lies."""
+    """What holds for everything inside a JSON line.
+
+    How secrets are masked, the container it came from, how deep it lies.
+    """
 
     mask: Callable[[str], str] = redact
     origin: str = ""
@@ -153,7 +156,7 @@ _TOP = _Nest()
 
 
 class _Outer(NamedTuple):
-    """What stood in front of a log call, and what is left of the line."""
+    """What was in front of a log call, and what is left of the line."""
 
     text: str
     origin: str
@@ -233,7 +236,7 @@ def peel(number: int, text: str, *, soft: bool = False, nest: _Nest = _TOP) -> P
 
 
 def _head_later(text: str) -> re.Match[str] | None:
-    """A log call that everybody knows after a prefix that nobody knows: VLLM_LOGGING_PREFIX, a log shipper's own."""
+    """A log call that everybody knows after a prefix that no one knows: VLLM_LOGGING_PREFIX, a log shipper's own."""
     later = _HEAD_LATER.search(text, 0, 240) if len(text) > 20 else None
     return _HEAD.match(text[later.start() :]) if later and "%|" not in text[: later.start()] else None
 
@@ -265,7 +268,7 @@ def _clock(stamp: str | None) -> float | None:
 
 
 def _unpack(number: int, stripped: str, text: str, nest: _Nest) -> Iterator[Piece]:
-    """The lines inside a JSON envelope; nothing if the JSON is no envelope (an HTTP error body stays as it is)."""
+    """The lines inside a JSON envelope; nothing if the JSON is not an envelope (an HTTP error body stays as it is)."""
     member = _JSON_MEMBER.match(text)
     try:
         value: Any = json.loads(member[1]) if member else json.loads(stripped)
@@ -309,7 +312,7 @@ def _inner(number: int, said: str, nest: _Nest) -> Iterator[Piece]:
 
 
 def _from_vllm_json(number: int, value: dict[str, Any], nest: _Nest) -> Iterator[Piece]:
-    """A record of `--logging-config.formatter json` (0.32 on). Its traceback stands in the message, or in `exc_info`."""
+    """A record of `--logging-config.formatter json` (0.32 on). Its traceback is in the message, or in `exc_info`."""
     head = _HEAD.match(f"INFO {value.get('asctime', '')} ")
     clock = _clock(head["stamp"]) if head else None
     name, pid = value.get("processName"), value.get("process")

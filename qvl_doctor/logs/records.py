@@ -1,4 +1,6 @@
-"""Lines → records, one per event. A traceback is one record; its chain is several; interleaved processes are kept apart.
+"""Lines → records, one per event.
+
+A traceback is one record; its chain is several; interleaved processes are kept apart.
 
 The builder can start at any line and holds only what is not finished, so that it works on a pipe, on a growing file,
 and on a window cut out of a large one.
@@ -59,7 +61,7 @@ _DOTTED = late_pattern(r"(?:[a-z_]\w*\.){2,}[A-Z]\w*: ")
 _STARTS = late_pattern(
     r"Traceback \(most|(?:During handling of|The above exception)|Process [\w-]+:|usage: |\S+\.py:\d+: \w*Warning|\[W\d|"
     r"\S+:\d+:\d+ \[\d+\] NCCL|[\w -]{2,60}:\s+\d+%\||Loading \w+ checkpoint|Capturing |INFO|WARNING|ERROR|DEBUG|CRITICAL|"
-    r"[\w.-]+@[\w.-]+:\S*[#$] |\$ |➜ |"  # somebody's prompt
+    r"[\w.-]+@[\w.-]+:\S*[#$] |\$ |➜ |"  # someone's prompt
     r"Exception ignored in|--- Logging error|Call stack:|"
     r"terminate called |\S+ exited with code |\S+\.service: |\S+: line \d+: |[\w. -]{1,40}: error: "  # what ends a process
 )
@@ -85,7 +87,10 @@ class _Open:
         self.look()
 
     def add(self, piece: Piece) -> None:
-        """One more line. Of a record that grows too long the first and the last lines stay: what was raised is at its end."""
+        """One more line. Of a record that grows too long the first and the last lines stay.
+
+        What was raised is at its end.
+        """
         if len(self.texts) >= MAX_LINES:
             del self.numbers[_FIRST_KEPT], self.texts[_FIRST_KEPT]
             self.raised -= self.raised > _FIRST_KEPT
@@ -139,7 +144,7 @@ class RecordBuilder:
                 current.blank = True
             return done
         if current is not None and current.traceback and current.raised < 0 and _PROGRESS.match(piece.text):
-            return [*done, _record(_Open(piece))]  # a progress bar in the middle of somebody's traceback
+            return [*done, _record(_Open(piece))]  # a progress bar in the middle of someone's traceback
         done += self._finish(key)
         if piece.text.startswith(_CHAINS):
             self._chained.add(key)
@@ -160,7 +165,10 @@ class RecordBuilder:
         return piece
 
     def unfinished(self) -> list[Record]:
-        """What is open, as if nothing more came; without tracebacks that have not said yet what was raised. It stays open."""
+        """What is open, as if nothing more came; without tracebacks that have not said yet what was raised.
+
+        It stays open.
+        """
         records = [_record(each) for each in self._open.values() if each.raised >= 0 or not each.traceback]
         return sorted(records, key=lambda record: record.first_line)
 
@@ -266,7 +274,7 @@ class RecordBuilder:
 
     @staticmethod
     def _takes_said(current: _Open, piece: Piece) -> bool:
-        """What an exception says may go on over several lines, blank ones too."""
+        """What an exception says may go on over several lines, space ones too."""
         text = piece.text
         if len(current.texts) - current.raised > _MAX_CONTINUED:
             return False
@@ -281,7 +289,10 @@ class RecordBuilder:
         return True
 
     def _continues_wrapped(self, piece: Piece) -> bool:
-        """The rest of a broken line, where names in it were replaced and its width says nothing: it lacks the prefix of its fellows."""
+        """The rest of a broken line, where names in it were replaced and its width says nothing.
+
+        It lacks the prefix of its fellows.
+        """
         wide, self._last_width = self._last_width >= _NARROWEST, piece.width
         last = self._open.get(self._last) if self._last else None
         text = piece.text
@@ -414,7 +425,8 @@ def _unquoted(literal: str) -> str:
 class LogReader:
     """Bytes in, records out; secrets are masked unless `redacting` is off.
 
-    `live`: the log still grows. No record waits for the rest of a paste, and no line for the rest that a terminal broke off.
+    `live`: the log still grows. No record waits for the rest of a paste, and no line for the rest that a terminal broke
+    off.
 
     `beginning` is what the text begins with, as it was before it was pasted.
     """
@@ -433,7 +445,10 @@ class LogReader:
         return self._build(self._joined(self._paste.feed(list(self._lines.feed(chunk)))))
 
     def unfinished(self) -> list[Record]:
-        """The records that may still grow, as they are; neither they nor a line without its end are finished by that."""
+        """The records that may still grow, as they are.
+
+        Neither they nor a line without its end are finished by that.
+        """
         return self._records.unfinished()
 
     def flush(self) -> list[Record]:

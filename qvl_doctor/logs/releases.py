@@ -1,6 +1,8 @@
-"""Which release wrote a log that does not say so: from the lines of its call sites and from wordings that came and went.
+"""Which release wrote a log that does not say so.
 
-A release moves its log calls, so `core.py:1108` beside "EngineCore failed to start" is 0.19 and nothing else. A build
+From the lines of its call sites and from wordings that came and went.
+
+A release moves its log calls, so `core.py:1108` next to "EngineCore failed to start" is 0.19 and nothing else. A build
 from between two releases has lines of its own: one that fits no release makes all of them worthless, and only wordings
 count. What is known of them is in `knowledge/call_sites.json` and `knowledge/wordings.json`.
 """
@@ -29,7 +31,10 @@ _CRASHES = frozenset(
 
 
 def infer_release(records: Iterable[Record]) -> str | None:
-    """The release that the records come from: '0.8.5' if only one fits, else a range like '>=0.8.0,<0.10.2', None if nothing tells."""
+    """The release that the records come from.
+
+    '0.8.5' if only one fits, otherwise a range like '>=0.8.0,<0.10.2', None if nothing tells.
+    """
     sites = wordings = frozenset(range(len(told_apart())))
     strange = False
     for record in records:
@@ -87,7 +92,7 @@ def _between(first: str, last: str) -> frozenset[int]:
 
 @lru_cache(maxsize=1)
 def _table() -> dict[str, list[tuple[tuple[str, ...], dict[int, frozenset[int]]]]]:
-    """By file: what a message holds, and for each line the releases (by place in the list of all) that have the call there."""
+    """What a message holds, by file, and for each line the releases (as indexes) that have the call there."""
     known = knowledge.table("call_sites")
     found: dict[str, list[tuple[tuple[str, ...], dict[int, frozenset[int]]]]] = {}
     for site in known["sites"]:
@@ -97,7 +102,10 @@ def _table() -> dict[str, list[tuple[tuple[str, ...], dict[int, frozenset[int]]]
 
 
 def _lines(changes: str, unread: Collection[str]) -> dict[int, frozenset[int]]:
-    """Line → releases, from `release:line` for each release in which the call moved; `-`: it is gone, `/` divides several."""
+    """Line → releases, from `release:line` for each release in which the call moved.
+
+    `-`: it is gone, `/` divides several.
+    """
     moved = dict(change.split(":") for change in changes.split())
     found: dict[int, set[int]] = {}
     current: list[int] = []

@@ -1,4 +1,6 @@
-"""Inputs: paths, standard input, gz and zst, UTF-16, growing files. Bytes come out in chunks, and from these numbered lines.
+"""Inputs: paths, standard input, gz and zst, UTF-16, growing files.
+
+Bytes come out in chunks, and from these numbered lines.
 
 Nothing holds more than one chunk and one line: a line longer than MAX_LINE keeps its head and its tail.
 """
@@ -38,7 +40,10 @@ _CONTROL = late_pattern("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\
 
 
 class RawLine(NamedTuple):
-    """A physical line, decoded and clean. `soft` marks a line that ended with a carriage return: vLLM joins the lines of one record so."""
+    """A physical line, decoded and clean.
+
+    `soft` marks a line that ended with a carriage return: vLLM joins the lines of one record so.
+    """
 
     number: int
     text: str
@@ -190,7 +195,10 @@ def clean(text: str) -> str:
 
 
 def _shortened(line: bytes) -> bytes:
-    """Head and tail of a long line. The tail begins with a whole word where there is one: the rest of a secret would not look like one."""
+    """Head and tail of a long line.
+
+    The tail begins with a whole word where there is one: the rest of a secret would not look like one.
+    """
     tail = line[-_TAIL:]
     word = re.search(rb"(?<=[\s,;&])[^\s,;&]", tail)
     return line[: MAX_LINE - _TAIL] + b" ... " + (tail[word.start() :] if word else tail)
@@ -204,7 +212,10 @@ def shortened(line: RawLine) -> RawLine:
 
 
 class LineSplitter:
-    """Bytes in, whole lines out; what is not yet ended is kept for the next call. The first may be as long as `HEAD`."""
+    """Bytes in, whole lines out; what is not yet ended is kept for the next call.
+
+    The first may be as long as `HEAD`.
+    """
 
     def __init__(self, first_number: int = 1) -> None:
         self._next = first_number

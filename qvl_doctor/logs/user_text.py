@@ -1,4 +1,6 @@
-"""What users wrote is not evidence: prompts, outputs and bodies that a server logged are cut off before anything reads them.
+"""What users wrote is not evidence.
+
+Prompts, outputs and bodies that a server logged are cut off before anything reads them.
 
 A user can quote any error, and a model can write one. vLLM escapes what it logs of a request, but other loggers do not:
 then the text goes on over several lines, each of which may look like a line of the log. Lines are held back until the
@@ -15,7 +17,7 @@ from qvl_doctor.logs.prefixes import Piece
 
 
 class UserText(NamedTuple):
-    """Where a text that users wrote begins in a message, how its last line ends (empty: on the same line), and who prints it.
+    """Where a user's text begins in a message, how its last line ends (empty: on the same line), and who prints it.
 
     `releases` with an open end ("0.8.3–") are all up to the newest that was read.
     """
@@ -87,7 +89,7 @@ _SIGNS = ("equest ", "esponse", "body", "BODY", "Body", "payload", "rompt", "utp
 _FIRST_LETTERS = frozenset("RrGPMmIiDdFE")
 #: A request's body where an error quotes it: pydantic's `input_value={…}`, FastAPI's `'input': {…}`.
 _QUOTED = late_pattern(r"(?<=input_value=)\{.*\}(?=, input_type=dict)|(?<='input': )[\[{\"'].*(?=\}\]|\}, \{'type')")
-#: An access line: what stands after the question mark of a URL is the client's.
+#: An access line: what is after the question mark of a URL is the client's.
 _QUERY = late_pattern(r'(?<=[A-Z] )(/[^\s"?]{0,2000})\?\S*(?= HTTP/\d)')
 CUT = "…"
 _AFTER_CUT = late_pattern(rf"(?:[:=] ?|\{{){CUT}")
@@ -139,7 +141,7 @@ class UserTexts:
         return [*released, piece._replace(text=text[: begun.end()] + CUT, partial=False)]
 
     def flush(self) -> list[Piece]:
-        """What was held back in vain: no end of a users' text came."""
+        """What was held back for nothing: no end of a users' text came."""
         released = [_without_quotes(piece) for piece in self._held]
         self._held, self._letters, self._end, self._head, self._cut_line = [], 0, None, None, False
         return released
@@ -156,7 +158,10 @@ class UserTexts:
 
 
 def _same_call(head: Piece, piece: Piece) -> bool:
-    """Whether a line belongs to the log call of the one before: vLLM repeats the prefix before each line of a message."""
+    """Whether a line belongs to the log call of the one before.
+
+    VLLM repeats the prefix before each line of a message.
+    """
     return bool(head.headed and piece.headed and piece.file) and (
         (piece.file, piece.file_line, piece.clock, piece.process, piece.origin)
         == (head.file, head.file_line, head.clock, head.process, head.origin)

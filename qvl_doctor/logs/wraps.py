@@ -1,4 +1,4 @@
-"""Lines that a terminal broke at its edge are put together again, before anybody looks for prefixes in them.
+"""Lines that a terminal broke at its edge are put together again, before anyone looks for prefixes in them.
 
 A terminal shows itself by its width: different lines have exactly the same width, and none is wider.
 """
@@ -23,7 +23,10 @@ _FRAME = late_pattern(r'File "[^"]+", line \d+, in [\w<>]+$')
 
 
 class TerminalWraps:
-    """Blocks of lines in, the same lines with broken ones joined out. A joined line has the number of its first part."""
+    """Blocks of lines in, the same lines with broken ones joined out.
+
+    A joined line has the number of its first part.
+    """
 
     def __init__(self) -> None:
         self._widest = 0
@@ -37,7 +40,7 @@ class TerminalWraps:
             self._widest, self._full = widest, set()
         if not _NARROWEST <= self._widest <= _WIDEST:
             return self.flush() + block
-        # The same line twice is no sign: a traceback is often printed three times.
+        # The same line twice is not a sign: a traceback is often printed three times.
         if len(self._full) < _ENOUGH:
             self._full.update(line.text for line, width in zip(block, widths, strict=True) if width == self._widest)
         if len(self._full) < _ENOUGH:

@@ -70,8 +70,8 @@ def observations(env: Mapping[str, str]) -> Iterator[Record]:
 def unknown_variables(env: Mapping[str, str], release: str, *, refused: bool = False) -> Iterator[Record]:
     """Variables that another release reads or whose name is almost one of this release's, in vLLM's words.
 
-    Other names are ignored: plugins and people's own scripts use such variables, too. `refused`: the command turns them
-    into errors.
+    Other names are ignored: plugins and people's own scripts use such variables as well. `refused`: the command turns
+    them into errors.
     """
     if not release:
         return

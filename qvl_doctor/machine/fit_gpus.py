@@ -16,8 +16,8 @@ from qvl_doctor.model import Facts, Record, fact_count, fact_text
 from qvl_doctor.observations import observe
 from qvl_doctor.versions import release, satisfies
 
-#: Sizes of a tensor-parallel group for which vLLM has its own all-reduce (custom_all_reduce.py), and one that only newer
-#: releases have.
+#: Sizes of a tensor-parallel group for which vLLM has its own all-reduce (custom_all_reduce.py), and one that only
+#: newer releases have.
 _ALL_REDUCE, _ALL_REDUCE_MORE = (2, 4, 6, 8), 16
 
 

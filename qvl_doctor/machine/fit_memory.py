@@ -39,7 +39,7 @@ def known_of(facts: Facts, release: str, folder: str = "") -> Known:
     own = _checkpoint(folder) if folder else None
     if own is None:
         return Known(gpu=gpu_of(facts), release=release)
-    # Of an unfinished download, the tensors that are there are not all that will be loaded.
+    # Of an unfinished download, the tensors that are there are no all that will be loaded.
     tensors = own.tensors if fact_text(facts, "model_complete") == "yes" else ()
     return Known(own.shape, own.quantization, gpu_of(facts), release, tensors)
 

@@ -25,7 +25,7 @@ POINTER = b"version https://git-lfs"
 _LONGEST_POINTER = 1024
 _MOST_SHOWN = 8
 _MOST_HEADERS = 1000
-#: What stands between file and tensor where a mistake is located.
+#: What is between file and tensor where a mistake is located.
 _TENSOR = ", tensor "
 _SHARD = re.compile(r"(.{1,100}-)(\d{5})(-of-)(\d{5})(\.\w{2,12})")
 

@@ -1,4 +1,4 @@
-"""What vLLM will do with a card's memory, computed from the model's shape, the settings and the release.
+"""What vLLM will do with a GPU's memory, computed from the model's shape, the settings and the release.
 
 Nothing here reads logs or prints. `shape` and `tensors` describe the model, `settings` the command and the release's
 defaults; `weights`, `kv`, `activation`, `encoder` and `vision` are the arithmetic; `budget.plan` puts them together.

@@ -1,4 +1,4 @@
-"""The activation peak of vLLM's profile run: what is alive at each moment of it, tensor by tensor.
+"""The activation peak of vLLM's profiling run: what is alive at each moment of it, tensor by tensor.
 
 Peak = max over moments of the tensors alive then, plus what stays for the whole run. "PyTorch activation peak memory"
 and "peak activation" of the logs are this number: the increase of torch's peak over the weights.
@@ -38,7 +38,7 @@ _CUBLAS, _CUBLAS_HOPPER = 2 * 4096 * KIB + 8 * 16 * KIB, 32 * MIB
 #: (fused_moe/modular_kernel.py).
 _EXPERT_BUFFERS: Since[str] = (((0, 6, 0), "three"), ((0, 8, 0), "shared"), ((0, 17, 0), "kept"))
 _EXPERT_CHUNK = 65536
-#: Bytes of a pixel on the card, and how many copies are alive: float32 until the processor's output is cast, a second
+#: Bytes of a pixel on the GPU, and how many copies are alive: float32 until the processor's output is cast, a second
 #: copy where inputs are joined.
 _PIXEL_BYTES: Since[int] = (((0, 6, 0), 4), ((0, 9, 2), 2))
 _PIXEL_COPIES: Since[int] = (((0, 6, 0), 2), ((0, 10, 1), 1))
@@ -59,7 +59,10 @@ class Activation(NamedTuple):
 
 
 def activation(shape: ModelShape, settings: Settings, gpu: Gpu, stage: int = 0) -> Activation:
-    """The activation peak of the profile run on one rank of a pipeline stage. `gpu` gives multiprocessors, cache and generation."""
+    """The activation peak of the profiling run on one rank of a pipeline stage.
+
+    `gpu` gives multiprocessors, cache and generation.
+    """
     made = dummies(shape, settings)
     kept = _kept(shape, settings, gpu, stage)
     moments = list(_encoder_moments(shape, settings, made)) if stage == 0 else []
@@ -70,7 +73,7 @@ def activation(shape: ModelShape, settings: Settings, gpu: Gpu, stage: int = 0) 
 
 
 def profile_tensors(shape: ModelShape, settings: Settings, gpu: Gpu) -> list[NamedTensor]:
-    """Every tensor that the profile run of this configuration allocates, by name, once each; the largest first.
+    """Every tensor that the profiling run of this configuration allocates, by name, once each; the largest first.
 
     For naming the request of an OOM.
     """
@@ -89,7 +92,7 @@ def _size(settings: Settings) -> int:
 
 
 def _token_flags(settings: Settings) -> tuple[str, ...]:
-    """Which flag sets the tokens of the profile run: without chunked prefill it is the length."""
+    """Which flag sets the tokens of the profiling run: without chunked prefill it is the length."""
     return (LENGTH, BATCH) if settings.engine == "V0" and not settings.chunked_prefill else (BATCH,)
 
 
@@ -127,7 +130,10 @@ def _decoder_moments(shape: ModelShape, settings: Settings, gpu: Gpu, made: Dumm
 
 
 def _mlp(shape: ModelShape, settings: Settings, gpu: Gpu, tokens: int) -> tuple[NamedTensor, ...]:
-    """The feed-forward part of one layer with what its callers hold: the layer's input, the residual and the attention's output."""
+    """The feed-forward part of one layer with what its callers hold.
+
+    The layer's input, the residual and the attention's output.
+    """
     size, flags = _size(settings), _token_flags(settings)
     count = (tokens, "tokens")
     states = tensor(
@@ -174,7 +180,10 @@ def _benchmark(settings: Settings, gpu: Gpu) -> tuple[NamedTensor, ...]:
 
 
 def _expert_buffers(shape: ModelShape, settings: Settings, experts: Experts, tokens: int) -> list[NamedTensor]:
-    """Scratch of the fused experts kernel: tokens × experts of a token × width. MXFP4 experts run in kernels without it."""
+    """Scratch of the fused experts kernel: tokens × experts of a token × width.
+
+    MXFP4 experts run in kernels without it.
+    """
     if settings.quantization == "mxfp4":
         return []
     width, size = cdiv(experts.intermediate, settings.tp), _size(settings)
@@ -220,7 +229,10 @@ def _latent_context(shape: ModelShape, settings: Settings, tokens: int) -> tuple
 
 
 def _live_inputs(shape: ModelShape, settings: Settings, made: Dummies) -> tuple[NamedTensor, ...]:
-    """Pixels and encoder outputs that stay while the decoder runs. V0 keeps only the pixels; its sampler runs without them."""
+    """Pixels and encoder outputs that stay while the decoder runs.
+
+    V0 keeps only the pixels; its sampler runs without them.
+    """
     vision, total = shape.vision, made.total
     if vision is None or not total.tokens:
         return ()
@@ -316,7 +328,7 @@ def _blocks(vision: VisionShape, settings: Settings, item: Item) -> list[Moment]
 
 
 def _passing(shape: ModelShape, settings: Settings) -> list[NamedTensor]:
-    """Single tensors that are allocated but never part of a peak as such: an OOM can name them all the same."""
+    """Single tensors that are allocated but never part of a peak as such: an OOM can name them anyway."""
     made = dummies(shape, settings)
     size, flags = (_size(settings), "bytes"), _token_flags(settings)
     tokens = (made.tokens, "tokens")

@@ -1,4 +1,4 @@
-"""The whole budget: what a start of vLLM takes on a card, what is left for the KV cache, and whether it will do.
+"""The whole budget: what a start of vLLM takes on a GPU, what is left for the KV cache, and whether it will do.
 
 V0: worker/worker.py (determine_num_available_blocks). V1: v1/worker/gpu_worker.py (determine_available_memory),
 utils/mem_utils.py.
@@ -24,7 +24,7 @@ from qvl_doctor.memory.weights import weights
 #: From here on a start needs free memory for everything that is requested (request_memory).
 _CHECKS_FREE_SINCE: Release = (0, 9, 1)
 
-#: Verdicts: the profile run does not fit, no block is left, one request of max_model_len does not fit, the graphs do
+#: Verdicts: the profiling run does not fit, no block is left, one request of max_model_len does not fit, the graphs do
 #: not, or all is well.
 PROFILE_OOM, NO_BLOCKS, TOO_LONG, NO_ROOM_FOR_GRAPHS, FITS = (
     "profile-oom",
@@ -36,7 +36,10 @@ PROFILE_OOM, NO_BLOCKS, TOO_LONG, NO_ROOM_FOR_GRAPHS, FITS = (
 
 
 class Observed(NamedTuple):
-    """What a log says about a start, in GiB; None where it says nothing. What is known is used, and the rest is calibrated by it."""
+    """What a log says about a start, in GiB; None where it says nothing.
+
+    What is known is used, and the rest is calibrated by it.
+    """
 
     total_gib: float | None = None
     weights_gib: float | None = None
@@ -86,9 +89,9 @@ class _Known(NamedTuple):
 def plan(
     shape: ModelShape, settings: Settings, gpu: Gpu, observed: Observed | None = None, logged: Settings | None = None
 ) -> Plan:
-    """What a start with these settings takes on this card, by the worst rank.
+    """What a start with these settings takes on this GPU, by the worst rank.
 
-    `observed` are numbers of a log of this model on this card, `logged` the settings of that log (the same, if None):
+    `observed` are numbers of a log of this model on this GPU, `logged` the settings of that log (the same, if None):
     where the settings differ, the difference between the log and the model at its settings is carried over.
     """
     return min(plans(shape, settings, gpu, observed, logged), key=lambda stage: stage.pool.blocks)
@@ -157,7 +160,7 @@ def graphs_inside(settings: Settings) -> bool:
 
 
 def graphs(shape: ModelShape, settings: Settings, seen: Observed | None = None) -> int:
-    """Bytes of CUDA graphs: as logged, else by layers and experts. A rough number; the logs differ by half."""
+    """Bytes of CUDA graphs: as logged, otherwise by layers and experts. A rough number; the logs differ by half."""
     if settings.eager:
         return 0
     if seen and seen.graphs_gib is not None:
@@ -174,7 +177,7 @@ def graphs(shape: ModelShape, settings: Settings, seen: Observed | None = None) 
 
 
 def start_needs(settings: Settings, gpu: Gpu) -> int:
-    """Free memory without which a start is refused ("Free memory on device … is less than desired"), 0 where nobody looks."""
+    """Free memory without which a start is refused ("Free memory on device … is less than desired"), else 0."""
     return _requested(settings, gpu) if settings.engine == "V1" and settings.release >= _CHECKS_FREE_SINCE else 0
 
 
@@ -218,7 +221,7 @@ def _error(shape: ModelShape, settings: Settings, seen: Observed, parts: tuple[i
 
 
 def _notes(settings: Settings, gpu: Gpu, detail: Activation) -> tuple[str, ...]:
-    """What a reader has to know about this plan, by name: the words stand elsewhere."""
+    """What a reader has to know about this plan, by name: the words are elsewhere."""
     notes = []
     if detail.dummies.dropped:
         notes.append("dummies-dropped")

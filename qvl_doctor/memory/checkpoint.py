@@ -1,4 +1,7 @@
-"""A model's folder: its shape from config.json, the limits of its image processor, and the tensors that its files hold."""
+"""A model's folder.
+
+Its shape from config.json, the limits of its image processor, and the tensors that its files hold.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
 class Checkpoint(NamedTuple):
-    """A model as its folder describes it. `tensors` is empty where there are no safetensors files (only config.json was copied)."""
+    """A model as its folder describes it.
+
+    `tensors` is empty where there are no safetensors files (only config.json was copied).
+    """
 
     shape: ModelShape
     quantization: str = ""
@@ -26,7 +32,7 @@ class Checkpoint(NamedTuple):
 
 
 def read_checkpoint(folder: str) -> Checkpoint:
-    """The model in a folder. Raises CheckpointError that names the file and the place in it, whatever the files hold."""
+    """The model in a directory. Whatever its files hold, the only exception is CheckpointError with file and place."""
     config = _json(folder, "config.json")
     try:
         shape = read(config)

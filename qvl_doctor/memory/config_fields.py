@@ -19,7 +19,10 @@ def number(  # noqa: PLR0913, PLR0917  # a field, where it stands, and what it m
     least: int = 1,
     most: int = LARGEST,
 ) -> int:
-    """A whole number of a section, `default` where it is missing or null. Raises ShapeError with the path of the field."""
+    """A whole number of a section, `default` where it is missing or null.
+
+    Raises ShapeError with the path of the field.
+    """
     value = config.get(key)
     if value is None:
         if default is None:

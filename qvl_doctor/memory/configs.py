@@ -56,7 +56,7 @@ def _architecture(config: Config) -> str:
 
 
 def _text_config(config: Config) -> tuple[str, Config]:
-    """Where the decoder's fields stand: at the top, or in a section of their own."""
+    """Where the decoder's fields are: at the top, or in a section of their own."""
     for key in ("text_config", "llm_config", "language_config", "thinker_config"):
         section = config.get(key)
         if isinstance(section, Mapping) and ("hidden_size" in section or "num_hidden_layers" in section):

@@ -1,7 +1,7 @@
 """The numbers of the memory model that no source states: each one fitted or measured, with its origin.
 
 There is no other place for such numbers; docs/memory-model.md prints this table. A number that can be read from the
-source of vLLM, PyTorch or CUDA stands where it is used, with that source.
+source of vLLM, PyTorch or CUDA is where it is used, with that source.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Fitted(NamedTuple):
 class NonTorch(NamedTuple):
     """Memory that CUDA, NCCL and kernels take outside of PyTorch, for one engine from one release on.
 
-    `cards`: "hopper" for data-centre cards from Hopper on, else "other". `ranks`: "one", or "several" for tensor
+    `cards`: "hopper" for data-centre GPUs from Hopper on, otherwise "other". `ranks`: "one", or "several" for tensor
     parallelism.
     """
 
@@ -110,7 +110,7 @@ GRAPHS_ESTIMATE = Fitted(0.88, "of the graphs", 24, "0.19.0: estimate / actual, 
 #: V0 captures 35 sizes of decoding alone.
 GRAPHS_V0 = _gib(0.20, 9, "0.7.2 to 0.9: 0.13 to 0.58 for models up to 8B, 1.12 and 1.91 for two others; the median")
 
-#: 8-bit activations: the input of down_proj is held in 8 bits beside its 16-bit original.
+#: 8-bit activations: the input of down_proj is held in 8 bits next to its 16-bit original.
 QUANTIZED_INPUT = Fitted(1.0, "bytes an element", 1, "0.19.0, Mistral-Small w8a8 on an H100: 2.18 GiB instead of 2.03")
 
 #: How far a prediction may be off: about what 95 in 100 logs stay below, more where a log shows nothing.

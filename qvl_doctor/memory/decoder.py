@@ -22,7 +22,10 @@ def vocab_rows(shape: ModelShape, ranks: int) -> int:
 
 
 def stage_layers(depth: int, stages: int) -> tuple[int, ...]:
-    """Layers of each pipeline stage (distributed/utils.py, get_pp_indices): what is left over goes to the last stages but one."""
+    """Layers of each pipeline stage (distributed/utils.py, get_pp_indices).
+
+    What is left over goes to the last stages but one.
+    """
     each, rest = divmod(depth, stages)
     layers = [each] * stages
     for index in range(2, rest + 2):

@@ -1,4 +1,6 @@
-"""Which images and videos a profile run makes up: the encoder budget of V1, and the dummies that V0 drops when they do not fit.
+"""Which images and videos a profiling run makes up.
+
+The encoder budget of V1, and the dummies that V0 drops when they do not fit.
 
 V0: worker/model_runner.py (profile_run) and multimodal/profiling.py. V1: v1/worker/gpu_model_runner.py (profile_run),
 v1/core/encoder_cache_manager.py, v1/worker/utils.py (MultiModalBudget, to 0.14) and multimodal/encoder_budget.py.
@@ -20,8 +22,8 @@ _FRAMES: Since[int] = (((0, 6, 0), 16), ((0, 11, 0), 14))
 #: V0 leaves all dummies out where they do not fit the sequence; from 0.8.3 on they run, and the sequence grows to hold
 #: them.
 DROPS_UNTIL: Release = (0, 8, 3)
-#: How long a dummy video may be, in tokens of the profile run: the batch, the largest item (0.10.0 only), and from 0.11
-#: on max_model_len.
+#: How long a dummy video may be, in tokens of the profiling run: the batch, the largest item (0.10.0 only), and from
+#: 0.11 on max_model_len.
 _DUMMY_LENGTH: Since[str] = (((0, 8, 0), "batch"), ((0, 10, 0), "item"), ((0, 10, 1), "batch"), ((0, 11, 0), "model"))
 #: How many items fit the budget: rounded up until 0.9, down from 0.10 on.
 _ROUNDS_DOWN_SINCE: Release = (0, 10, 0)
@@ -38,11 +40,13 @@ _QWEN3_FACTOR = 12.5
 
 
 class Dummies(NamedTuple):
-    """What the encoder of a profile run works on.
+    """What the encoder of a profiling run works on.
 
     - `largest`: tokens of the largest single item of each modality, by vLLM's own count.
-    - `budget`: the encoder budget in tokens (0 where no encoder runs); `padded`: outputs are copied into a tensor of that length.
-    - `ran`: what really runs, by modality, all items together; V1 runs the largest modality alone, V0 one after the other.
+    - `budget`: the encoder budget in tokens (0 where no encoder runs); `padded`: outputs are copied into a tensor of
+      that length.
+    - `ran`: what really runs, by modality, all items together; V1 runs the largest modality alone, V0 one after the
+      other.
     - `items`: how many items that is. `sequences`: dummy sequences. `tokens`: rows that the decoder runs on.
     - `needed`: tokens that one prompt of the worst case would take. `dropped`: V0 left the dummies out.
     """
@@ -66,7 +70,7 @@ class Dummies(NamedTuple):
 
 
 def dummies(shape: ModelShape, settings: Settings) -> Dummies:
-    """The dummies of the profile run. Text models have none."""
+    """The dummies of the profiling run. Text models have none."""
     if shape.vision is None:
         return Dummies({}, 0, {}, 0, settings.max_num_seqs, settings.max_num_batched_tokens)
     return _dummies_v0(shape, settings) if settings.engine == "V0" else _dummies_v1(shape, settings)
@@ -102,7 +106,7 @@ def largest_image(shape: ModelShape, settings: Settings) -> Item:
 
 
 def _best_factors(pixels: int, unit: int) -> tuple[int, int]:
-    """Width and height of the largest image that is no longer than 200 times its other side (get_image_size_with_most_features)."""
+    """Width and height of the largest image with sides of at most 200:1. See get_image_size_with_most_features."""
     for count in range(pixels // (unit * unit), 0, -1):
         left = next(side for side in range(math.isqrt(count), 0, -1) if count % side == 0)
         if count // left <= 200 * left:
@@ -122,7 +126,7 @@ def _video_tokens(shape: ModelShape, settings: Settings) -> int:
 
 
 def longest_video(shape: ModelShape, settings: Settings, room: int, images: int = 0, videos: int = 1) -> Item:
-    """The longest video of a family whose frames are as large as its images, in a prompt with room for so many tokens."""
+    """The longest video with frames as large as the family's images, in a prompt with room for so many tokens."""
     vision = _tower(shape)
     frame = largest_image(shape, settings)
     if vision.kind not in {"qwen2", "qwen2_5"}:
@@ -145,7 +149,10 @@ def _other_video(shape: ModelShape, settings: Settings, room: int) -> Item:
 
 
 def _qwen3_video(shape: ModelShape, settings: Settings, room: int) -> Item:
-    """Qwen3-VL bounds all frames together, so every long video takes the same tokens; a short prompt takes fewer frames."""
+    """Qwen3-VL bounds all frames together, so every long video takes the same tokens.
+
+    A short prompt takes fewer frames.
+    """
     vision = _tower(shape)
     bounds = limits(vision, settings.processor)
     tokens = bounds["video_max_pixels"] // (vision.temporal_patch * (vision.patch * vision.merge) ** 2)

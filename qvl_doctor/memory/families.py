@@ -1,4 +1,6 @@
-"""What config.json does not say and vLLM's model code does: which decoder an architecture is, and what its layers are made of.
+"""What config.json does not say and vLLM's model code does.
+
+Which decoder an architecture is, and what its layers are made of.
 
 Read from vllm/model_executor/models/<name>.py, 0.6 to 0.33. What is not listed is unknown, and said to be.
 """
@@ -46,7 +48,10 @@ class Text(Traits):
 
 
 class Family(NamedTuple):
-    """An architecture: the kind of its decoder where config.json does not name it, and the kind of its vision tower ("" without one)."""
+    """An architecture.
+
+    The kind of its decoder where config.json does not name it, and the kind of its vision tower ("" without one).
+    """
 
     text: str
     vision: str = ""

@@ -1,4 +1,7 @@
-"""What the request of a CUDA out-of-memory error was for: "Tried to allocate 9.03 GiB" held against the tensors of the profile run."""
+"""What the request of a CUDA out-of-memory error was for.
+
+"Tried to allocate 9.03 GiB" compared with the tensors of the profiling run.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,10 @@ _LAYER = late_pattern(r"\.\d+\.")
 
 
 class Suspect(NamedTuple):
-    """A tensor that a request may have been for. `difference` is the share by which its rounded size misses the printed one."""
+    """A tensor that a request may have been for.
+
+    `difference` is the share by which its rounded size misses the printed one.
+    """
 
     tensor: NamedTensor
     requested: int
@@ -44,14 +50,20 @@ class Suspect(NamedTuple):
 
 
 def requested_bytes(size: float) -> int:
-    """What PyTorch asks the driver for when a tensor of so many bytes has no free block: 9_699_328_000 is 9_699_328_000."""
+    """What PyTorch asks the driver for when a tensor of so many bytes has no free block.
+
+    9_699_328_000 is 9_699_328_000.
+    """
     if size <= _SMALL:
         return _SMALL_BUFFER
     return _LARGE_BUFFER if size < _LARGE else up(int(size), _PIECE)
 
 
 class Progress(NamedTuple):
-    """How far the start had come when a request failed, as far as a log says. `blocks`: of the KV cache, 0 if they were not counted yet."""
+    """How far the start had come when a request failed, as far as a log says.
+
+    `blocks`: of the KV cache, 0 if they were not counted yet.
+    """
 
     loaded: bool = False
     blocks: int = 0
@@ -67,7 +79,7 @@ def explain(  # noqa: PLR0913, PLR0917  # a request, and the start that it belon
 ) -> tuple[Suspect, ...]:
     """Every tensor that a request of `number` `unit` fits, the likeliest first; () where none does: unexplained.
 
-    Those are the tensors of the profile run; the weights, which once they are loaded can only be asked for as a copy
+    Those are the tensors of the profiling run; the weights, which once they are loaded can only be asked for as a copy
     and come last; a layer of the KV cache, once its blocks are counted, which is then the likeliest. Of one kind the
     closest comes first. `unit` is PyTorch's: bytes, KiB, MiB or GiB. Buffers of 2 and of 20 MiB stand for any small
     tensor and are not explained.
@@ -95,7 +107,10 @@ def explain(  # noqa: PLR0913, PLR0917  # a request, and the start that it belon
 
 
 def _cache(shape: ModelShape, settings: Settings, blocks: int) -> Iterator[NamedTensor]:
-    """The keys and values of one layer, which are one tensor in both engines (worker/cache_engine.py, v1/worker/gpu_model_runner.py)."""
+    """The keys and values of one layer, one tensor in both engines.
+
+    See worker/cache_engine.py and v1/worker/gpu_model_runner.py.
+    """
     if blocks:
         factors = (
             (blocks, "blocks"),

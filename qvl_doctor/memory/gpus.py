@@ -1,4 +1,4 @@
-"""Cards by name: how much memory torch sees on them, and what else decides about memory."""
+"""GPUs by name: how much memory torch sees on them, and what else decides about memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qvl_doctor.knowledge import table
 from qvl_doctor.late import late_pattern
 from qvl_doctor.memory.units import GIB
 
-#: Nobody's name for a card is longer.
+#: No one's name for a GPU is longer.
 _LONGEST = 100
 #: What names of the table have, and people leave out.
 _NOISE = ("nvidia", "geforce")
@@ -30,7 +30,7 @@ _SIZE = late_pattern(r"(?<![a-z0-9.])([0-9]{1,4}(?:\.[0-9]{1,4})?) ?(?:gi?b|g)\b
 
 
 class Gpu(NamedTuple):
-    """One card as torch sees it.
+    """One GPU as torch sees it.
 
     `capability`, `sms` and `l2_bytes` are 0 where they are not known. `nominal`: the size is the vendor's, not torch's.
     `shared`: the memory is the host's, and what other processes take looks like vLLM's.
@@ -62,15 +62,17 @@ class Gpu(NamedTuple):
 
 
 def of_size(gib: float, name: str = "") -> Gpu:
-    """A card of which only the memory is known."""
+    """A GPU of which only the memory is known."""
     return Gpu(name or f"{gib:g} GiB card", int(gib * GIB))
 
 
 def find(name: str, gib: float = 0.0) -> Gpu | None:
-    """The one card that a name can mean: "L4", "a100-80gb", "NVIDIA H100 80GB HBM3", "RTX 4090". None if there is none, or several.
+    """The one GPU that a name can mean: "L4", "a100-80gb", "NVIDIA H100 80GB HBM3", "RTX 4090".
 
-    A name is a card's if nothing in it says otherwise: "4070 Ti" is no "4070 Ti SUPER", and a laptop's 4090 is another
-    card. `gib` is what was measured: it picks between cards of one name, and other words of a name count no more.
+    None if there is none, or several.
+
+    A name is a GPU's if nothing in it says otherwise: "4070 Ti" is no "4070 Ti SUPER", and a laptop's 4090 is another
+    GPU. `gib` is what was measured: it picks between GPUs of one name, and other words of a name count no more.
     """
     named = _named(name, measured=bool(gib))
     if gib and len(named) > 1:
@@ -79,24 +81,24 @@ def find(name: str, gib: float = 0.0) -> Gpu | None:
 
 
 def meant(name: str) -> tuple[Gpu, ...]:
-    """The cards that a name can mean where it says too little: A100 is one of 40 GB or of 80 GB."""
+    """The GPUs that a name can mean where it says too little: A100 is one of 40 GB or of 80 GB."""
     wanted = _tokens(name[:_LONGEST])
     longer = {card for tokens, cards in _by_tokens().items() if wanted and wanted <= tokens for card in cards}
     return _named(name) or tuple(card for card in known() if card in longer)
 
 
 def several(name: str) -> bool:
-    """Whether a name counts cards: "2x4090", "L4 x 8"."""
+    """Whether a name counts GPUs: "2x4090", "L4 x 8"."""
     return _COUNT.search(name[:_LONGEST]) is not None
 
 
 def of_instance(name: str) -> bool:
-    """Whether a name is that of a MIG instance, a part of a card."""
+    """Whether a name is that of a MIG instance, a part of a GPU."""
     return bool(_INSTANCE.search(name[:_LONGEST]))
 
 
 def _named(name: str, *, measured: bool = False) -> tuple[Gpu, ...]:
-    """The cards with the longest name inside a name."""
+    """The GPUs with the longest name inside a name."""
     name = _COUNT.sub(" ", _OF_A_CLOUD.sub(r"\1", name[:_LONGEST]))
     if measured:
         name = _INSTANCE.sub(" ", name)
@@ -112,7 +114,7 @@ def _named(name: str, *, measured: bool = False) -> tuple[Gpu, ...]:
 
 
 def _size_fits(card: Gpu, sizes: set[float]) -> bool:
-    """Whether a size in a name can be this card's: torch sees up to a tenth less than the vendor prints."""
+    """Whether a size in a name can be this GPU's: torch sees up to a tenth less than the vendor prints."""
     return not sizes or any(0.9 * size <= card.total_gib <= 1.02 * size for size in sizes)
 
 
@@ -133,7 +135,7 @@ def _by_tokens() -> Mapping[frozenset[str], tuple[Gpu, ...]]:
 
 @cache
 def known() -> tuple[Gpu, ...]:
-    """Every card of the table."""
+    """Every GPU of the table."""
     return tuple(
         Gpu(
             name=entry["name"],

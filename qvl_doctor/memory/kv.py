@@ -43,7 +43,10 @@ class Group:
 
 
 class Pool(NamedTuple):
-    """What a KV pool holds: blocks, the tokens that vLLM prints for it, and how many requests of max_model_len run at once."""
+    """What a KV pool holds.
+
+    Blocks, the tokens that vLLM prints for it, and how many requests of max_model_len run at once.
+    """
 
     blocks: int
     tokens: int
@@ -79,7 +82,10 @@ def _is_hybrid(settings: Settings) -> bool:
 
 
 def groups(shape: ModelShape, settings: Settings) -> tuple[Group, ...]:
-    """The groups of all layers (of all pipeline stages), each as large as the others (_get_kv_cache_groups_uniform_page_size)."""
+    """The groups of all layers (of all pipeline stages), all of one size.
+
+    See _get_kv_cache_groups_uniform_page_size.
+    """
     kinds = set(shape.layers)
     if not _is_hybrid(settings):
         only = next(iter(kinds)) if len(kinds) == 1 and settings.engine == "V1" else FULL
@@ -138,7 +144,10 @@ def pool(shape: ModelShape, settings: Settings, available: float) -> Pool:
 
 
 def longest_request(shape: ModelShape, settings: Settings, available: float) -> int:
-    """The longest request, in tokens, that a pool of `available` bytes holds; 0 if none. For a pool with windows by bisection."""
+    """The longest request, in tokens, that a pool of `available` bytes holds; 0 if none.
+
+    For a pool with windows by bisection.
+    """
     low, high = 0, shape.positions * 4
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,7 +1,7 @@
 """What can be changed so that a model fits, from what costs nothing to what costs most: the levers of the solver.
 
 A lever has rungs. Rung 0 is the command as it is, each further one gives something up. The order of the levels: what
-nobody misses; length, utilization and batch; smaller images; the KV cache in 8 bits, then no CUDA graphs; more GPUs;
+no one misses; length, utilization and batch; smaller images; the KV cache in 8 bits, then no CUDA graphs; more GPUs;
 another checkpoint; offloading. Not among them, because they free nothing: --block-size, --swap-space, and counts of
 items meant as tokens.
 """
@@ -23,13 +23,13 @@ from qvl_doctor.memory.vision import limits
 #: The levels, cheapest first.
 FREE, NEARLY_FREE, QUALITY, SLOWER, GPUS, CHECKPOINT, OFFLOAD = range(1, 8)
 
-#: Up to 0.19 the graphs come on top of the budget, and a request needs some air beside them.
+#: Up to 0.19 the graphs come on top of the budget, and a request needs some air next to them.
 AIR = GIB // 2
-#: Below this a length serves no conversation; above it nobody counts what is lost by a rung as much.
+#: Below this a length serves no conversation; above it no one counts what is lost by a rung as much.
 SHORTEST = 2048
 _COMFORTABLE = 32768
 _TEXT = 512
-#: A utilization that leaves room for what other processes take; up to 0.19 the graphs need theirs beside it.
+#: A utilization that leaves room for what other processes take; up to 0.19 the graphs need theirs next to it.
 HIGHEST = 0.95
 _BATCHES = (8192, 4096, 2048)
 _SEQUENCES = ((256, FREE), (64, NEARLY_FREE), (16, QUALITY))
@@ -45,7 +45,10 @@ Flags = Mapping[str, Any]
 
 
 class Rung(NamedTuple):
-    """One step of a lever: its level, its cost within the level, what is then asked of `settings.resolve`, and the flags that say so."""
+    """One step of a lever.
+
+    Its level, its cost within the level, what is then asked of `settings.resolve`, and the flags that say so.
+    """
 
     level: int
     cost: int
@@ -55,14 +58,17 @@ class Rung(NamedTuple):
 
 
 class Lever(NamedTuple):
-    """A lever by name: video, images, sequences, length, utilization, batch, pixels, kv_dtype, eager, gpus, checkpoint, offload."""
+    """A lever by name.
+
+    Video, images, sequences, length, utilization, batch, pixels, kv_dtype, eager, gpus, checkpoint, offload.
+    """
 
     name: str
     rungs: tuple[Rung, ...]
 
 
 def levers(shape: ModelShape, settings: Settings, gpu: Gpu, seen: Observed | None = None) -> tuple[Lever, ...]:
-    """The levers of a model with these settings on such cards; those without a rung are left out."""
+    """The levers of a model with these settings on such GPUs; those without a rung are left out."""
     found = (
         Lever("video", tuple(_video(shape, settings))),
         Lever("sequences", tuple(_sequences(settings))),
@@ -187,7 +193,7 @@ def _gpus(shape: ModelShape, settings: Settings) -> Iterator[Rung]:
 
 
 def _divides(shape: ModelShape, settings: Settings, ranks: int) -> bool:
-    """Whether so many cards can share the model's layers."""
+    """Whether so many GPUs can share the model's layers."""
     kv = shape.kv_heads % ranks == 0 or ranks % shape.kv_heads == 0
     vision = shape.vision is None or not settings.split_encoder or shape.vision.heads % ranks == 0
     return shape.heads % ranks == 0 and kv and vision
@@ -209,9 +215,11 @@ def _offload(settings: Settings) -> Iterator[Rung]:
 
 
 def least_length(shape: ModelShape, settings: Settings) -> int:
-    """The shortest context that is of use: what one prompt may carry at most of one item, and some text. A multiple of 256.
+    """The shortest context that is of use: what one prompt may carry at most of one item, and some text.
 
-    V0 leaves images out of its profile run where a prompt cannot hold all that the limits allow, so all of them count
+    A multiple of 256.
+
+    V0 leaves images out of its profiling run where a prompt cannot hold all that the limits allow, so all of them count
     there.
     """
     largest = largest_items(shape, settings) if shape.vision else {}

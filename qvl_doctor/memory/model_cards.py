@@ -17,7 +17,7 @@ from qvl_doctor.memory.configs import read
 from qvl_doctor.memory.shape import ModelShape, UnknownArchitecture
 from qvl_doctor.memory.vision import with_processor
 
-#: Nobody's name for a model is longer.
+#: No one's name for a model is longer.
 _LONGEST = 200
 #: Words behind a model's name that do not change its shape.
 _HARMLESS = frozenset(
@@ -74,7 +74,9 @@ class Card(NamedTuple):
 
 
 def find(name: str) -> Card | None:
-    """The card of a model that people or logs name: with or without organisation and path, with words for quantization behind.
+    """The card of a model that people or logs name.
+
+    With or without organisation and path, with words for quantization behind.
 
     None for a name that says something more, which may change the shape ("-1M", "-Embedding"), or that no card has.
     """
@@ -103,7 +105,7 @@ def _quantization(rest: list[str], family: str) -> str | None:
 
 
 def _words(name: str) -> list[str]:
-    """The last part of a path, lower case, cut at dashes, underscores and blanks."""
+    """The last part of a path, lower case, cut at dashes, underscores and spaces."""
     last = name[:_LONGEST].strip().rstrip("/").rpartition("/")[2].lower()
     found = re.findall(r"[a-z0-9.]+", last)
     joined = re.sub(r"^(qwen2|qwen3)-(5|6)-", r"\1.\2-", "-".join(found))  # qwen2-5-vl means qwen2.5-vl

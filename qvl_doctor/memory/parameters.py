@@ -24,7 +24,10 @@ class Piece(NamedTuple):
 
 
 class Shards(NamedTuple):
-    """Over how many ranks a projection is divided. Column-parallel ones divide their rows (the output), row-parallel ones their columns."""
+    """Over how many ranks a projection is divided.
+
+    Column-parallel ones divide their rows (the output), row-parallel ones their columns.
+    """
 
     ranks: int = 1
 
@@ -49,5 +52,8 @@ def norm(name: str, size: int, bias: bool = False) -> Iterator[Piece]:
 
 
 def _part(size: int, ranks: int) -> int:
-    """The share of one rank, rounded up where it does not divide. vLLM refuses such a size; here it costs what the largest rank holds."""
+    """The share of one rank, rounded up where it does not divide. vLLM refuses such a size.
+
+    Here it costs what the largest rank holds.
+    """
     return -(-size // ranks)

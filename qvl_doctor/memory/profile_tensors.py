@@ -1,4 +1,4 @@
-"""Tensors of a profile run by name: what they are made of, how large they are, and which flags scale them."""
+"""Tensors of a profiling run by name: what they are made of, how large they are, and which flags scale them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Factor(NamedTuple):
 
 
 class NamedTensor(NamedTuple):
-    """A tensor of a profile run.
+    """A tensor of a profiling run.
 
     `bytes` is the product of `factors`; `scaled_by` are the flags that change one of them, most effective first.
     """
@@ -48,7 +48,7 @@ class NamedTensor(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """What is alive at one moment of the profile run, beside the weights."""
+    """What is alive at one moment of the profiling run, next to the weights."""
 
     name: str
     tensors: tuple[NamedTensor, ...]

@@ -81,7 +81,10 @@ def stored(piece: Piece, method: Method | None, dtype_bytes: int) -> Iterator[in
 
 
 def method_name(config: Mapping[str, Any]) -> str:
-    """The method that a quantization_config of a config.json means, by our names; what is not known keeps its own name."""
+    """The method that a quantization_config of a config.json means, by our names.
+
+    What is not known keeps its own name.
+    """
     method = str(config.get("quant_method") or "unknown")[:50]
     if method == "fp8" and config.get("weight_block_size"):
         return "fp8-block"

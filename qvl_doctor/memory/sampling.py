@@ -12,7 +12,7 @@ from qvl_doctor.memory.profile_tensors import BATCH, DTYPE, SEQUENCES, NamedTens
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.shape import ModelShape
 
-#: Bytes an element of torch.sort on CUDA beside its input: values, indices, and in cub's segmented radix sort a
+#: Bytes an element of torch.sort on CUDA next to its input: values, indices, and in cub's segmented radix sort a
 #: reversed index and both double buffers.
 _SORT = (
     ("sorted logits", 4),
@@ -94,7 +94,10 @@ def sampler_tensors(shape: ModelShape, settings: Settings, gpu: Gpu, rows: int) 
 
 
 def _cut(settings: Settings, rows: int) -> str:
-    """How the logits are cut off. FlashInfer masks a copy; up to 0.11.0 V1 used it where it was installed, as in vLLM's images."""
+    """How the logits are cut off.
+
+    FlashInfer masks a copy; up to 0.11.0 V1 used it where it was installed, as in vLLM's images.
+    """
     if settings.engine == "V1" and settings.flashinfer and settings.release >= _FLASHINFER_SINCE:
         return "flashinfer"
     return "sort" if settings.engine == "V0" or rows < _FEW_ROWS else at(_CUTS, settings.release)
@@ -118,7 +121,10 @@ def _v2_tensors(shape: ModelShape, settings: Settings, rows: int) -> tuple[Named
 
 
 def sampled_states(shape: ModelShape, settings: Settings, tokens: int, rows: int) -> tuple[NamedTensor, ...]:
-    """Hidden states that are alive while it samples: of all tokens, and of the sampled rows (V1 makes a random copy of those)."""
+    """Hidden states that are alive while it samples.
+
+    Of all tokens, and of the sampled rows (V1 makes a random copy of those).
+    """
     size = 4 if settings.dtype == "float32" else 2
     copies = 1 if settings.engine == "V0" or runner_v2(shape, settings) else 2
     return (

@@ -1,4 +1,4 @@
-"""The settings of a vLLM server that decide about memory, with the defaults of its release, its card and the way it is used."""
+"""The settings of a vLLM server that decide about memory, with the defaults of release, GPU and use."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Settings(NamedTuple):
 
 
 def default_engine(release: Release, capability: float) -> str:
-    """V0 before 0.8, and until 0.10 on cards below compute capability 8.0, which V1 did not serve.
+    """V0 before 0.8, and until 0.10 on GPUs below compute capability 8.0, which V1 did not serve.
 
     engine/arg_utils.py, _is_v1_supported_oracle.
     """
@@ -63,7 +63,7 @@ def default_engine(release: Release, capability: float) -> str:
 
 
 def resolve(shape: ModelShape, gpu: Gpu, release: Release, context: str = SERVER, **given: Any) -> Settings:
-    """Settings for a model on a card with every default of the release.
+    """Settings for a model on a GPU with every default of the release.
 
     `given` are fields of `Settings` that the command sets; None is not set. max_model_len defaults to the model's
     positions, the batch and the sequences to the tables of `knowledge/defaults.py`, the dtype to the checkpoint's.
@@ -87,13 +87,19 @@ def resolve(shape: ModelShape, gpu: Gpu, release: Release, context: str = SERVER
 
 
 def _dtype(shape: ModelShape, gpu: Gpu) -> str:
-    """The dtype that vLLM serves: float32 checkpoints in 16 bits, bfloat16 ones in float16 where the card cannot do better."""
+    """The dtype that vLLM serves.
+
+    Float32 checkpoints in 16 bits, bfloat16 ones in float16 where the GPU cannot do better.
+    """
     dtype = "bfloat16" if shape.dtype == "float32" else shape.dtype
     return "float16" if dtype == "bfloat16" and 0 < gpu.capability < 8.0 else dtype
 
 
 def _limits(shape: ModelShape) -> Mapping[str, int]:
-    """One item of each modality that the family takes, vLLM's default up to 0.9; from 0.10 on it is 999, which profiles the same."""
+    """One item of each modality that the family takes, vLLM's default up to 0.9.
+
+    From 0.10 on it is 999, which profiles the same.
+    """
     if not shape.vision:
         return {}
     videos = {"qwen2", "qwen2_5", "qwen3", "llava_onevision", "glm4v", "minicpm"}
@@ -118,7 +124,7 @@ def _batch_v1(gpu: Gpu, release: Release, context: str, length: int) -> dict[str
 
 
 def batch_defaults(gpu: Gpu, release: Release) -> defaults.Batch:
-    """The batch of the V1 engine on a card."""
+    """The batch of the V1 engine on a GPU."""
     if not _is_large(gpu, release):
         return at(defaults.SMALL_GPUS, release)
     return at(defaults.HUGE_GPUS if gpu.total_bytes >= 160 * GIB else defaults.LARGE_GPUS, release)

@@ -1,4 +1,7 @@
-"""The shape of a model: what its config.json says about sizes, as a value. `configs.read` makes one from a config.json."""
+"""The shape of a model: what its config.json says about sizes, as a value.
+
+`configs.read` makes one from a config.json.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ Attention = Literal["full", "sliding", "chunked"]
 
 
 class ShapeError(ValueError):
-    """A config.json that lacks a field or says something impossible in it. `field` names it as a path: "text_config.hidden_size"."""
+    """A config.json that lacks a field or says something impossible in it.
+
+    `field` names it as a path: "text_config.hidden_size".
+    """
 
     def __init__(self, where: str, problem: str) -> None:
         super().__init__(f"{where}: {problem}")
@@ -22,13 +28,19 @@ class ShapeError(ValueError):
 
 
 class UnknownArchitecture(NamedTuple):
-    """What is returned instead of a shape for an architecture whose layout is not known here. Nothing is guessed from it."""
+    """What is returned instead of a shape for an architecture whose layout is not known here.
+
+    Nothing is guessed from it.
+    """
 
     architecture: str
 
 
 class LayerKind(NamedTuple):
-    """The attention of one decoder layer. `window` is the length of the sliding window or of a chunk, 0 for full attention."""
+    """The attention of one decoder layer.
+
+    `window` is the length of the sliding window or of a chunk, 0 for full attention.
+    """
 
     kind: Attention = "full"
     window: int = 0
@@ -39,7 +51,9 @@ FULL = LayerKind()
 
 @dataclass(frozen=True, slots=True)
 class Experts:
-    """Mixture of experts: `intermediate` is the width of one expert; the first `dense_layers` layers have an ordinary MLP instead.
+    """Mixture of experts: `intermediate` is the width of one expert.
+
+    The first `dense_layers` layers have an ordinary MLP instead.
 
     `every` > 1: only every so-manieth layer has experts, the last of each group. `bias`: the experts carry biases.
     """
@@ -68,14 +82,16 @@ class Latent(NamedTuple):
 
 
 class RopeCache(NamedTuple):
-    """One table of cosines and sines that vLLM keeps on the card: `rows` × `dim` elements of the model's dtype."""
+    """One table of cosines and sines that vLLM keeps on the GPU: `rows` × `dim` elements of the model's dtype."""
 
     rows: int
     dim: int
 
 
 class VisionShape(NamedTuple):
-    """A vision tower. `kind` names its code in vLLM: qwen2, qwen2_5, qwen3, siglip, clip, pixtral, intern, glm4v, minicpm, moonvit.
+    """A vision tower. `kind` names its code in vLLM.
+
+    Qwen2, qwen2_5, qwen3, siglip, clip, pixtral, intern, glm4v, minicpm, moonvit.
 
     `merge` × `merge` patches become one token of `out_hidden` elements. `image_size` is the side of what the tower sees
     at once (0: any size). `extra` holds what only one family has (deepstack layers, tokens per image, grid points …),

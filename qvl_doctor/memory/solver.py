@@ -1,7 +1,7 @@
 """The change with the least loss that makes a start fit, and other ways that give up something else.
 
 A choice is one rung of each lever (`levers`). Its loss is compared by level, the dearest level first: two GPUs are
-worse than any shortening of the context, that is worse than whatever nobody misses. The search goes down the levels:
+worse than any shortening of the context, that is worse than whatever no one misses. The search goes down the levels:
 with all cheaper levers at their last rung it finds the least that a level must give, then turns to the next cheaper
 one. What it returns was checked by `budget.plan`.
 """
@@ -23,7 +23,7 @@ from qvl_doctor.memory.shape import ModelShape
 
 #: A length is a multiple of this.
 _STEP = 256
-#: Levers that trade different things: each is tried with nothing but what is free or nearly free beside it.
+#: Levers that trade different things: each is tried with nothing but what is free or nearly free next to it.
 TRADES = ("length", "pixels", "kv_dtype", "gpus", "checkpoint")
 _FORCED = frozenset(("pixels", "kv_dtype"))
 _ALWAYS = frozenset(("video", "sequences", "utilization", "batch"))
@@ -34,7 +34,7 @@ Choice = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """A start on a card: what is to fit.
+    """A start on a GPU: what is to fit.
 
     `given` are the settings that the command makes (as for `settings.resolve`, which fills in the rest). `observed` are
     numbers of a log of this start, `logged` its settings if they are not these.
@@ -93,7 +93,8 @@ def lacks(case: Case, settings: Settings, made: Plan | None = None) -> str:
 
     - room: it does not fit; margin: it does, but by less than the model may be off;
     - item: the largest image or video is longer than a prompt; reserve: images were left out of the profile run;
-    - air: what the card keeps free is too little for the work of a request and, where they are not in the budget, for the CUDA graphs.
+    - air: what the GPU keeps free is too little for the work of a request and, where they are not in the budget, for
+      the CUDA graphs.
     """
     made = made or case.plan(settings)
     if not made.fits:
@@ -122,7 +123,10 @@ def solve(case: Case, locked: Iterable[str] = ()) -> Solution | None:
 
 
 def alternatives(case: Case, best: Solution | None = None) -> tuple[tuple[str, Solution], ...]:
-    """Ways that trade one thing each, by the lever that they pull; those that come to the same as `best` or an earlier one are left out."""
+    """Ways that trade one thing each, by the lever that they pull.
+
+    Those that come to the same as `best` or an earlier one are left out.
+    """
     found: list[tuple[str, Solution]] = []
     seen = {best.steps} if best else set()
     pulled = {lever.name: lever for lever in case.levers()}
@@ -135,7 +139,10 @@ def alternatives(case: Case, best: Solution | None = None) -> tuple[tuple[str, S
 
 
 def _trading(case: Case, lever: Lever, names: frozenset[str], best: Solution | None) -> Solution | None:
-    """A way that pulls this lever: with what is free beside it, else with a shorter context, if that is longer than in `best`."""
+    """A way that pulls this lever.
+
+    With what is free next to it, otherwise with a shorter context, if that is longer than in `best`.
+    """
     other = solve(case, names - _ALWAYS - {lever.name})
     if other and any(step.lever == lever.name for step in other.steps):
         return other
@@ -175,7 +182,10 @@ class _Search:
         return self._without_needless(tuple(fixed.get(index, 0) for index in range(len(self.levers))))
 
     def _without_needless(self, choice: Choice) -> Choice:
-        """The choice without what was needed only beside the last rungs of cheaper levers; rare, where one lever works against another."""
+        """The choice without what was needed only next to the last rungs of cheaper levers.
+
+        Rare, where one lever works against another.
+        """
         for index in reversed(range(len(choice))):
             for rung in range(choice[index]):
                 less = (*choice[:index], rung, *choice[index + 1 :])
@@ -234,12 +244,12 @@ class _Search:
         return tuple(self._reach(index, level) for index in range(len(self.levers)))
 
     def _least(self, level: int, fixed: dict[int, int]) -> dict[int, int] | None:
-        """The least that a level must give where the dearer ones have given `fixed`, and the cheaper ones give all they have."""
+        """The least that a level must give after the dearer ones gave `fixed`, with the cheaper ones at their limit."""
         below = self._all_up_to(level - 1)
         spans = []
         for index, lever in enumerate(self.levers):
             first, last = below[index], self._reach(index, level)
-            # A lever that has given something dearer already stands above this level.
+            # A lever that has given something dearer already is above this level.
             spans.append(
                 [fixed[index]] if fixed.get(index, 0) > last or lever.rungs == () else list(range(first, last + 1))
             )

@@ -64,7 +64,10 @@ def read_folder(folder: str) -> tuple[Tensor, ...]:
 
 
 def _of_checkpoint(folder: str) -> list[str]:
-    """The safetensors files that vLLM reads: those of the index, where there is one, and not the same weights in Mistral's own format."""
+    """The safetensors files that vLLM reads.
+
+    Those of the index, where there is one, and not the same weights in Mistral's own format.
+    """
     names = sorted(name for name in os.listdir(folder) if name.endswith(".safetensors"))[:_MOST_FILES]
     indexed = read_object(os.path.join(folder, INDEX), LONGEST_INDEX).get("weight_map")
     listed = set(map(str, indexed.values())) if isinstance(indexed, dict) else set()
@@ -73,7 +76,10 @@ def _of_checkpoint(folder: str) -> list[str]:
 
 
 def read_header(file: BinaryIO, size: int, name: str = "safetensors file") -> tuple[Tensor, ...]:
-    """The tensors of one safetensors file of `size` bytes: 8 bytes of length, then a JSON header, then data. Raises CheckpointError."""
+    """The tensors of one safetensors file of `size` bytes: 8 bytes of length, then a JSON header, then data.
+
+    Raises CheckpointError.
+    """
     start = file.read(8)
     if len(start) < 8:
         raise CheckpointError(name, f"is {len(start)} bytes long, and the first 8 must say how long the header is")
@@ -151,7 +157,10 @@ _KV = late_pattern(r"\.(?:k_proj|v_proj)\.")
 
 
 def rank_sizes(found: Sequence[Tensor], ranks: int, kv_heads: int) -> Iterator[int]:
-    """Bytes of each tensor on one of `ranks` ranks: projections merged, experts of a layer together, the rest as it is."""
+    """Bytes of each tensor on one of `ranks` ranks.
+
+    Projections merged, experts of a layer together, the rest as it is.
+    """
     merged: dict[str, int] = {}
     for each in found:
         key = _key(each.name)

@@ -217,7 +217,7 @@ def vision_pieces(vision: VisionShape, ranks: int) -> Iterator[Piece]:
 
 
 def _layers_kept(vision: VisionShape) -> int:
-    """LLaVA reads a hidden layer before the last (vision_feature_layer -2); vLLM does not load the layers behind it."""
+    """LLaVA reads a hidden layer before the last (vision_feature_layer -2); vLLM does not load the layers after it."""
     if vision.kind in {"llava", "llava_next"}:
         layer = vision.extra.get("feature_layer", -2)
         return vision.depth + layer + 1 if isinstance(layer, int) and -vision.depth <= layer < 0 else vision.depth

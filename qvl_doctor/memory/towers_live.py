@@ -14,7 +14,10 @@ from qvl_doctor.memory.settings import Settings
 
 
 class Live(NamedTuple):
-    """Copies of patches × hidden: `whole` on every rank, `divided` by tensor parallelism; `widths` are copies of the MLP's width."""
+    """Copies of patches × hidden: `whole` on every rank, `divided` by tensor parallelism.
+
+    `widths` are copies of the MLP's width.
+    """
 
     name: str
     whole: float
@@ -57,5 +60,6 @@ def live(kind: str, settings: Settings) -> tuple[Live, ...]:
         return (Live("attention", 2, 7), Live("MLP", 4, 0, 4 if plain else 3))
     if kind in {"llava", "llava_next"}:
         return (Live("attention", 3, 5), Live("MLP", 3, 0, 3 if native else 2))
-    # Copies of the hidden states beside the MLP: the block's input, the residual, the normed input; InternViT scales one.
+    # Copies of the hidden states next to the MLP: the block's input, the residual, the normed input; InternViT scales
+    # one.
     return (Live("attention", 3, 5), Live("MLP", 4 if kind == "intern" else 3, 0, 2))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from qvl_doctor.memory.shape import ModelShape, VisionShape
 from qvl_doctor.memory.units import cdiv, up
 
-#: The limits of a family's preprocessor_config.json where neither a card nor the model's folder has them.
+#: The limits of a family's preprocessor_config.json where neither a GPU nor the model's folder has them.
 DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "qwen2": {"min_pixels": 3136, "max_pixels": 12_845_056},
     "qwen2_5": {"min_pixels": 3136, "max_pixels": 12_845_056},
@@ -39,7 +39,10 @@ MOST_TILES = 64
 
 
 class Item(NamedTuple):
-    """One image or video: `tokens` of the prompt, `patches` that the tower works on, `pixels` numbers that are sent to the card."""
+    """One image or video.
+
+    `tokens` of the prompt, `patches` that the tower works on, `pixels` numbers that are sent to the GPU.
+    """
 
     tokens: int
     patches: int
@@ -51,7 +54,10 @@ class Item(NamedTuple):
 
 
 def with_processor(shape: ModelShape, processor: Mapping[str, Any] | None) -> ModelShape:
-    """The same model with the limits of its preprocessor_config.json (as parsed; what is not about sizes is ignored)."""
+    """The same model with the limits of its preprocessor_config.json (as parsed.
+
+    What is not about sizes is ignored).
+    """
     if not shape.vision or not processor:
         return shape
     vision = shape.vision._replace(extra={**shape.vision.extra, "processor": dict(processor)})
@@ -59,7 +65,10 @@ def with_processor(shape: ModelShape, processor: Mapping[str, Any] | None) -> Mo
 
 
 def limits(vision: VisionShape, overrides: Mapping[str, Any] | None = None) -> dict[str, int]:
-    """What bounds an item: the family's own numbers, then the model's preprocessor_config.json, then mm_processor_kwargs."""
+    """What bounds an item.
+
+    The family's own numbers, then the model's preprocessor_config.json, then mm_processor_kwargs.
+    """
     found = dict(DEFAULTS.get(vision.kind, {}))
     if vision.kind == "pixtral" and vision.image_size:
         found["longest_edge"] = vision.image_size
@@ -102,7 +111,10 @@ def _sizes(source: Mapping[str, Any], kind: str) -> dict[str, int]:
 
 
 def image(shape: ModelShape, width: int, height: int, overrides: Mapping[str, Any] | None = None) -> Item:
-    """What one image of `width` × `height` pixels becomes. Raises ValueError for a size that the family's processor refuses."""
+    """What one image of `width` × `height` pixels becomes.
+
+    Raises ValueError for a size that the family's processor refuses.
+    """
     vision = _vision(shape)
     if not (0 < width <= _LARGEST_SIDE and 0 < height <= _LARGEST_SIDE):
         raise ValueError(f"no image is {width} × {height} pixels")
@@ -129,7 +141,10 @@ def video(  # a video has three sizes
 
 
 def smart_resize(height: int, width: int, unit: int, least: int, most: int) -> tuple[int, int]:
-    """Qwen's resizing: height and width become multiples of `unit` with an area between `least` and `most`, the ratio nearly kept."""
+    """Qwen's resizing.
+
+    Height and width become multiples of `unit` with an area between `least` and `most`, the ratio nearly kept.
+    """
     if max(height, width) > _LARGEST_RATIO * min(height, width):
         raise ValueError(f"an image of {width} × {height} pixels is longer than {_LARGEST_RATIO} times its other side")
     tall, wide = max(unit, round(height / unit) * unit), max(unit, round(width / unit) * unit)
@@ -143,7 +158,10 @@ def smart_resize(height: int, width: int, unit: int, least: int, most: int) -> t
 
 
 def resize_video(frames: int, height: int, width: int, unit: int, bounds: tuple[int, int]) -> tuple[int, int]:
-    """The same for videos of Qwen3-VL and GLM-4V (and images of GLM-4V, as two frames): the bounds are for all frames together."""
+    """The same for videos of Qwen3-VL and GLM-4V (and images of GLM-4V, as two frames).
+
+    The bounds are for all frames together.
+    """
     least, most = bounds
     if max(height, width) > _LARGEST_RATIO * min(height, width):
         raise ValueError(f"frames of {width} × {height} pixels are longer than {_LARGEST_RATIO} times their other side")
@@ -191,7 +209,10 @@ def _gemma(vision: VisionShape, _width: int, _height: int, _bounds: Mapping[str,
 
 
 def _tiles(vision: VisionShape, tiles: int, tokens: int) -> Item:
-    """So many squares of the tower's size, with so many tokens each. The class token, which SigLIP has not, counts as a patch."""
+    """So many squares of the tower's size, with so many tokens each.
+
+    The class token, which SigLIP has not, counts as a patch.
+    """
     extra = 0 if vision.kind == "llava_onevision" else 1
     return Item(
         tokens * tiles, ((vision.image_size // vision.patch) ** 2 + extra) * tiles, 3 * vision.image_size**2 * tiles
@@ -207,7 +228,10 @@ def _intern(vision: VisionShape, width: int, height: int, bounds: Mapping[str, i
 
 
 def closest_grid(width: int, height: int, size: int, least: int, most: int) -> tuple[int, int]:
-    """InternVL's grid of tiles (columns, rows): the ratio nearest to the image's, of equal ones the larger if the image has the area."""
+    """InternVL's grid of tiles (columns, rows).
+
+    The ratio nearest to the image's, of equal ones the larger if the image has the area.
+    """
     most = min(most, MOST_TILES)
     sides = range(1, most + 1)
     grids = [(i, j) for i in sides for j in sides if least <= i * j <= most]
@@ -246,7 +270,7 @@ def _grid(vision: VisionShape) -> list[tuple[int, int]]:
 
 
 def best_resolution(width: int, height: int, grid: list[tuple[int, int]]) -> tuple[int, int]:
-    """The resolution (height, width) that keeps most of an image and, of those, wastes least (select_best_resolution)."""
+    """The resolution (height, width) that keeps most of an image and wastes least. See select_best_resolution."""
 
     def worth(pair: tuple[int, int]) -> tuple[int, int]:
         tall, wide = pair
@@ -291,7 +315,10 @@ def _minicpm(vision: VisionShape, width: int, height: int, bounds: Mapping[str, 
 
 
 def sliced_grid(width: int, height: int, scale: int, most: int) -> tuple[int, int]:
-    """MiniCPM-V's grid of slices beside the overview (columns, rows); (1, 1) where the image is small enough to stay whole."""
+    """MiniCPM-V's grid of slices next to the overview (columns, rows).
+
+    (1, 1) where the image is small enough to stay whole.
+    """
     wanted = min(math.ceil(width * height / (scale * scale)), most)
     if wanted <= 1:
         return 1, 1
@@ -311,7 +338,7 @@ def _moonvit(vision: VisionShape, width: int, height: int, bounds: Mapping[str, 
 
 
 def _llama4(vision: VisionShape, width: int, height: int, bounds: Mapping[str, int]) -> Item:
-    """Tiles of the smallest canvas that holds the image, at most so many, and an overview where there is more than one."""
+    """Tiles of the smallest canvas that holds the image, at most so many, plus an overview if there are several."""
     size = vision.image_size
     most = bounds["max_tiles"]
     columns, rows = min(cdiv(width, size), most), min(cdiv(height, size), most)

@@ -39,7 +39,9 @@ class Weights(NamedTuple):
 
 
 def weights(shape: ModelShape, settings: Settings, stage: int = 0) -> Weights:
-    """The weights of one rank of a pipeline stage: parameters, rotary tables and the buffers that the model makes when it is built.
+    """The weights of one rank of a pipeline stage.
+
+    Parameters, rotary tables and the buffers that the model makes when it is built.
 
     The second stage of a vision model has no tower. A quantization that is not known counts as none; `budget.plan`
     notes it.
@@ -60,7 +62,9 @@ def checkpoint_weights(shape: ModelShape, settings: Settings, found: Sequence[Te
 
 
 def file_bytes(card: Card) -> int:
-    """Bytes of the weight files of a model by name: the parameters published with it in its own 16 bits, or what its quantization stores.
+    """Bytes of the weight files of a model by name.
+
+    The parameters published with it in its own 16 bits, or what its quantization stores.
 
     0 where the number or the method is not known.
     """
@@ -72,7 +76,10 @@ def file_bytes(card: Card) -> int:
 
 
 def weight_sizes(shape: ModelShape, settings: Settings, stage: int = 0) -> Iterator[int]:
-    """Bytes of each tensor in the order in which it is made. The rotary tables come with the first layer's attention."""
+    """Bytes of each tensor in the order in which it is made.
+
+    The rotary tables come with the first layer's attention.
+    """
     size = DTYPE_BYTES.get(settings.dtype, 2)
     method = METHODS.get(settings.quantization)
     if shape.vision and stage == 0:
@@ -87,13 +94,18 @@ def weight_sizes(shape: ModelShape, settings: Settings, stage: int = 0) -> Itera
 
 
 def model_buffers(shape: ModelShape, settings: Settings) -> int:
-    """Bytes of buffers that are made with the model: Qwen3-VL keeps a row of each deepstack level for every token of a batch."""
+    """Bytes of buffers that are made with the model.
+
+    Qwen3-VL keeps a row of each deepstack level for every token of a batch.
+    """
     levels = int(shape.vision.extra.get("deepstack", 0)) if shape.vision else 0
     return levels * settings.max_num_batched_tokens * shape.hidden * DTYPE_BYTES.get(settings.dtype, 2)
 
 
 def allocated(sizes: Iterable[int]) -> int:
-    """What torch counts after allocating tensors in order: rounded to 512 bytes, best fit, a rest up to 1 MiB stays with its block.
+    """What torch counts after allocating tensors in order.
+
+    Rounded to 512 bytes, best fit, a rest up to 1 MiB stays with its block.
 
     Small ones count as they are: what is left of their segments is always cut off.
     """

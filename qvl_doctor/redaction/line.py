@@ -2,7 +2,7 @@
 
 What is masked: API keys and tokens of known shapes, bearer and basic headers, passwords in URLs, and the values of
 names that look like a secret (`HF_TOKEN=…`, `'api_key': '…'`, `--api-key …`). `pad_token`, `max_tokens` and their like
-are no secrets.
+are not secrets.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ MASK = "***"
 _VALUE = r"""(?:\[[^\]\n]*(?:\]|$)|"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$)|[^\s,;&'"\])}]+)"""
 _HARMLESS = r"""(?!None\b|null\b|True\b|False\b|true\b|false\b|\*{3}|['"]{2}(?!['"])|\[\]|\$\{?\w)"""
 
-#: What stands before "token" or "key" where they are secrets: "tokens/s" alone is on most lines of a serving log.
+#: What is before "token" or "key" where they are secrets: "tokens/s" alone is on most lines of a serving log.
 _KINDS = ("api", "access", "auth", "hf", "hub", "bearer", "refresh", "session", "private", "secret")
 
 
 class _Mask(NamedTuple):
-    """A line must hold one of the triggers, in lower case, before the pattern is looked for; and one of the names, where there are any.
+    """A line must hold one of the triggers, in lower case, before the pattern is looked for.
+
+    And one of the names, where there are any.
 
     Most logs need few of the patterns, so each is compiled when it is first looked for.
     """
@@ -118,6 +120,6 @@ def masker(block: str) -> Callable[[str], str]:
     """`redact` for the lines of a block of text: only with the masks that anything in it can need."""
     lower = block.lower()
     if "\\u00" in lower:
-        return redact  # a JSON escape may stand inside a name
+        return redact  # a JSON escape may be inside a name
     needed = tuple(mask for mask in _MASKS if _holds(lower, mask.triggers))
     return partial(redact, masks=needed) if needed else unmasked

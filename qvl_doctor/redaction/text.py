@@ -1,4 +1,6 @@
-"""Secrets of a text that stays a text: masked as `redact` does it for a line, and where a secret is not on the line that names it.
+"""Secrets of a text that stays a text.
+
+Masked as `redact` does it for a line, and where a secret is not on the line that names it.
 
 A log that becomes records is masked piece by piece (`logs/prefixes.py`). A copy of a log keeps its lines, so three more
 things can hide a secret there: the name may end one line and the value begin the next, a key block spans lines, and
@@ -48,14 +50,14 @@ class LineRedactor:
         if self._key or "-----BEGIN" in line:
             shown = self._in_key(line)
         else:
-            goes_on = _GOES_ON.search(line)  # a backslash is no value
+            goes_on = _GOES_ON.search(line)  # a backslash is not a value
             body = line[: goes_on.start()] if goes_on else line
             shown = self._after_name(redact_line(body), line) + line[len(body) :]
         self.masked += max(0, shown.count(MASK) - line.count(MASK))
         return shown
 
     def _in_key(self, line: str) -> str:
-        """A line of a private key: its marks stay, and what stands around them."""
+        """A line of a private key: its marks stay, and what is around them."""
         begin = _KEY_BEGIN.search(line)
         if not self._key and not begin:
             return redact_line(line)
@@ -88,7 +90,7 @@ class LineRedactor:
 
 
 def redact_line(line: str) -> str:
-    """The line with its secrets masked, also those inside JSON that stands in it."""
+    """The line with its secrets masked, also those inside JSON that is in it."""
     if line.rstrip().endswith("}"):
         line = _redact_json(line)
     if "\\" in line:
@@ -112,7 +114,10 @@ def redact_text(text: str) -> str:
 
 
 def _redact_json(line: str) -> str:
-    """The line with the JSON at its end written anew, if there was a secret in it. JSON in its texts is shorter each time: this ends."""
+    """The line with the JSON at its end written again, if there was a secret in it.
+
+    JSON in its texts is shorter each time: this ends.
+    """
     before, brace, rest = line.partition("{")
     try:
         value = json.loads(brace + rest)
@@ -123,7 +128,10 @@ def _redact_json(line: str) -> str:
 
 
 def redact_value(value: Any, depth: int = 0) -> Any:
-    """A value of JSON with its secrets masked: by their looks, their keys, a `name` beside them, and the flag before them in a list."""
+    """A value of JSON with its secrets masked.
+
+    By their looks, their keys, a `name` next to them, and the flag before them in a list.
+    """
     if depth > _DEEPEST:
         text = json.dumps(value, ensure_ascii=False)
         shown_text = redact(text)

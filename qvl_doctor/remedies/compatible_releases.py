@@ -62,7 +62,7 @@ def releases_for_architecture(values: Values, facts: Facts) -> Values | None:
     architecture_known is yes or no. If yes: vllm_needed (unless the installed release is new enough already), and
     transformers_needed unless the checkpoint brings its config (config_shipped) or vLLM has one (vllm_alone). image
     is an
-    official one: where the model type is known, the one that surely carries a Transformers release with it, too.
+    official one: where the model type is known, the one that surely carries a Transformers release with it as well.
     Where
     newer releases dropped it: vllm_last instead, called vllm_removed if the installed release is one of those.
     likely_architecture is what the name of a bare backbone stands for. If no: draft is yes for a draft model of
@@ -108,7 +108,7 @@ def releases_for_architecture(values: Values, facts: Facts) -> Values | None:
 
 
 def transformers_for_vllm(values: Values, facts: Facts) -> Values | None:
-    """transformers_pin, what to install with the installed vLLM, and vllm_needed, the first that runs with what is installed.
+    """transformers_pin, what to install with this vLLM, and vllm_needed, the first that runs with what is installed.
 
     A `model_type` that needs a newer Transformers than vLLM was made with raises the pin.
     """

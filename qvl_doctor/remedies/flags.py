@@ -39,9 +39,9 @@ def refused_flag(values: Values, facts: Facts) -> Values | None:
     """What to do about `arguments`, the words that the command line did not know.
 
     `fate` is that of the first flag: gone (releases after `last` do not have it), later (it came with `first`),
-    elsewhere (this release has it: another command was asked), misspelt (`near` is a flag), unknown, dashed (it begins
-    with a dash that is no hyphen; `near` is right), or word (no flag at all, but `word`). `flag` is the flag, `value`
-    the word behind it and `bare` whether there is none, `gone` all flags to take away, `others` those besides the
+    elsewhere (this release has it: another command was asked), misspelled (`near` is a flag), unknown, dashed (it
+    begins with a dash that is not a hyphen; `near` is right), or word (no flag at all, but `word`). `flag` is the flag,
+    `value` the word after it and `bare` whether there is none, `gone` all flags to remove, `others` those besides the
     first. `near_value` is the value in the form that `near` takes. Where a flag took its place: `new_flag` and, unless
     it is `bare`, `new_value`.
     """
@@ -64,7 +64,10 @@ def refused_flag(values: Values, facts: Facts) -> Values | None:
 
 
 def json_from_pairs(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
-    """`json` for a `value` written as `image=1,video=0`, or as JSON that lost its quotes. Numbers, true and false only."""
+    """`json` for a `value` written as `image=1,video=0`, or as JSON that lost its quotes.
+
+    Numbers, true and false only.
+    """
     pairs = _pairs(values.get("value", ""))
     return {"json": json.dumps(pairs)} if pairs else None
 
@@ -79,7 +82,10 @@ def limits_as_pairs(values: Values, facts: Facts) -> Values | None:  # noqa: ARG
 
 
 def _pairs(text: str) -> dict[str, object] | None:
-    """What `image=1,video=0` says, or JSON without its quotes; None where it is not read to its end, or says one thing twice."""
+    """What `image=1,video=0` says, or JSON without its quotes.
+
+    None where it is not read to its end, or says one thing twice.
+    """
     text = text[:_MAX_TEXT].strip()
     pairs: dict[str, object] = {}
     place = 0

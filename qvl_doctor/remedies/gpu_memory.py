@@ -21,12 +21,12 @@ from qvl_doctor.versions import satisfies
 Values = Mapping[str, str]
 
 _SHORTEST = 256
-#: The first length to try where the profile run is too large: the value that ended the article's failure, and small on
-#: any card.
+#: The first length to try where the profiling run is too large: the value that ended the article's failure, and small
+#: on any GPU.
 _FIRST_LENGTH = 4096
 _HIGHEST = 0.95
 #: CUDA graphs where the log shows none yet: the median of many runs, rounded up. And what requests may take beyond the
-#: profile run.
+#: profiling run.
 _GRAPHS_GIB, _SPARE_GIB = 1.0, 0.5
 _SIZE = late_pattern(r"(\d{1,12}(?:\.\d{1,6})?) ?(bytes|[KMGT]?i?B)", re.IGNORECASE)
 _GIB = {"b": 1 / 2**30, "k": 1 / 2**20, "m": 1 / 2**10, "g": 1.0, "t": 2**10}
@@ -43,7 +43,7 @@ def out_of_memory(values: Values, facts: Facts) -> Values:
 
     others, others_gib: whether (and how much) other processes hold · utilization_known, lower_utilization: a value that
     leaves room for the request · sequences_known, max_num_seqs: a quarter of what is allowed now · profile_tokens,
-    profile_width: the request is one feed-forward product of a model of Qwen in a profile run at full length ·
+    profile_width: the request is one feed-forward product of a model of Qwen in a profiling run at full length ·
     multimodal: yes for a known vision-language family.
     """
     answer = {"others": "no", "utilization_known": "no", "sequences_known": "no"}
@@ -65,7 +65,9 @@ def out_of_memory(values: Values, facts: Facts) -> Values:
 
 
 def short_context(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
-    """A length to start with, where the length decides how large the profile run is: max_model_len. None if it is as short already.
+    """A length to start with, where the length decides how large the profiling run is: max_model_len.
+
+    None if it is as short already.
 
     With chunked prefill the batch decides, not the length: V0 switches it on by itself for text above 32K, and a short
     length would switch it off again and profile more.
@@ -100,8 +102,8 @@ def more_gpus(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
 def length_that_fits(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
     """The length that the KV cache holds, in whole blocks: max_model_len.
 
-    From `estimate` or `tokens` as vLLM prints them, else from `asked` × `available` / `needed`. The last is exact where
-    every layer keeps every token; elsewhere it is too long by little, so 5 % are taken off.
+    From `estimate` or `tokens` as vLLM prints them, otherwise from `asked` × `available` / `needed`. The last is exact
+    where every layer keeps every token; elsewhere it is too long by little, so 5 % are taken off.
     """
     fits = as_count(values.get("estimate")) or as_count(values.get("tokens"))
     if not fits:
@@ -119,7 +121,7 @@ def length_that_fits(values: Values, facts: Facts) -> Values | None:  # noqa: AR
 
 
 def more_utilization(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
-    """As much of the card as vLLM may safely take: utilization, and gain_gib where the card's size is known.
+    """As much of the GPU as vLLM may safely take: utilization, and gain_gib where the GPU's size is known.
 
     None if it takes as much already, or if the log shows that even this leaves nothing for the KV cache.
     """
@@ -142,7 +144,7 @@ def more_utilization(values: Values, facts: Facts) -> Values | None:  # noqa: AR
 
 
 def utilization_that_fits(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
-    """The share of the card that is free, less one hundredth: utilization. From `free` and `total`, both in GiB."""
+    """The share of the GPU that is free, less one hundredth: utilization. From `free` and `total`, both in GiB."""
     free, total = as_number(values.get("free")), as_number(values.get("total"))
     if not (free and total) or free > total:
         return None
@@ -157,13 +159,16 @@ def as_fraction(values: Values, facts: Facts) -> Values:  # noqa: ARG001
 
 
 def in_gib(text: str) -> float | None:
-    """'9.03 GiB', '512.00 MiB', '0 bytes' in GiB; None if it is no size."""
+    """'9.03 GiB', '512.00 MiB', '0 bytes' in GiB; None if it is not a size."""
     found = _SIZE.fullmatch(text.strip()[:40])
     return float(found[1]) * _GIB[found[2][0].lower()] if found else None
 
 
 def others_gib(values: Values, facts: Facts) -> float | None:
-    """What is neither free nor this process's. Its own CUDA context and NCCL buffers may be 2 GiB, so small remainders say nothing."""
+    """What is neither free nor this process's.
+
+    Its own CUDA context and NCCL buffers may be 2 GiB, so small remainders say nothing.
+    """
     total, free = _asked(values, facts, "total", "gpu_total_gib"), _asked(values, facts, "free", "gpu_free_gib")
     held = _size(facts, "oom_torch_allocated_gib")
     if total is None or free is None or held is None:
@@ -173,7 +178,10 @@ def others_gib(values: Values, facts: Facts) -> float | None:
 
 
 def _lower(values: Values, facts: Facts) -> str | None:
-    """The utilization that would have left room for the request, with half a GiB to spare; None if today's is not known."""
+    """The utilization that would have left room for the request, with half a GiB to spare.
+
+    None if today's is not known.
+    """
     now = _utilization(facts)
     total = _asked(values, facts, "total", "gpu_total_gib")
     tried, free = _asked(values, facts, "tried", "oom_tried_gib"), _asked(values, facts, "free", "gpu_free_gib")

@@ -1,6 +1,6 @@
 """Which vLLM a model, or a module that is imported from vLLM, needs.
 
-Bounds of releases, held against the installed one.
+Bounds of releases, compared with the installed one.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def default_model(values: Values, facts: Facts) -> Values | None:  # noqa: ARG00
 
 
 def release_for_module(values: Values, facts: Facts) -> Values | None:
-    """Which vLLM has the `module`: vllm_needed, if the installed one is older or unknown; vllm_last, if newer ones lack it.
+    """Which vLLM has the `module`: vllm_needed, if the installed one is older or unknown.
+
+    vllm_last, if newer ones lack it.
 
     None if the tables do not know the module, or the installed release has it.
     """
@@ -77,8 +79,8 @@ def release_for_module(values: Values, facts: Facts) -> Values | None:
 def plugin_for_vllm(values: Values, facts: Facts) -> Values | None:
     """The `plugin` (or what brings `flag`) that goes with the installed vLLM: plugin, plugin_pin, plugin_pin_known.
 
-    Where the plug-in's release is known: plugin_have, and plugin_vllm, the vLLM that it is made for. None if no
-    plug-in is known.
+    Where the plugin's release is known: plugin_have, and plugin_vllm, the vLLM that it is made for. None if no
+    plugin is known.
     """
     from qvl_doctor.knowledge import plugins
 

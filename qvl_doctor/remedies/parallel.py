@@ -23,7 +23,7 @@ def tensor_parallel_for_heads(values: Mapping[str, str], _facts: Facts) -> dict[
 
 
 def pipeline_stages_for_heads(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
-    """`tp` and `pp` that use as many GPUs as possible of `parts` × the present stages, where `whole` cannot be shared by `parts`."""
+    """`tp` and `pp` that use most of the `parts` × present stages, where `parts` cannot divide `whole`."""
     whole, parts = as_count(values.get("whole")), as_count(values.get("parts"))
     stages = fact_count(facts, "pipeline_parallel_size") or 1
     if not whole or not parts or parts < 2:
@@ -41,7 +41,9 @@ def tensor_parallel_for_gpus(values: Mapping[str, str], facts: Facts) -> dict[st
 
 
 def tensor_parallel_for_groups(values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
-    """`tp`: the largest size below the present one whose shards are whole groups: `part` is a shard's width, `group` a group's.
+    """`tp`: the largest size below the present one whose shards are whole groups.
+
+    `part` is a shard's width, `group` a group's.
 
     `shard` says what the part is of, in the words of the message. Only where it is surely the whole over the present
     size is there an answer: the outputs of the key/value projection are not, as their heads are replicated where there
@@ -82,7 +84,7 @@ def _is_equal_part(shard: str, facts: Facts) -> bool:
     """Whether shards of this kind times the tensor parallel size are the whole layer.
 
     Inputs of a linear layer are (MLP, and query heads, which are never replicated); experts are unless they are spread
-    otherwise: over the copies of the model, too, or whole ones with expert parallelism.
+    otherwise: over the copies of the model as well, or whole ones with expert parallelism.
     """
     if shard == "input_size_per_partition":
         return True
@@ -91,7 +93,10 @@ def _is_equal_part(shard: str, facts: Facts) -> bool:
 
 
 def _surely_possible(present: int) -> list[int]:
-    """Sizes below the present one that the heads surely allow, as they allow that: other divisors need not go with replicated ones."""
+    """Sizes below the present one that the heads surely allow, as they allow that.
+
+    Other divisors need not go with replicated ones.
+    """
     powers = [1 << shift for shift in range(present.bit_length() - 1)]
     return powers if _power_of_two(present) == present else [1]
 

@@ -1,4 +1,7 @@
-"""The parser of tool calls that goes with a model, and the chat template where its own will not do, as vLLM's documentation names them."""
+"""The tool-call parser of a model, and a chat template if its own does not work.
+
+Both as vLLM's documentation names them.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from qvl_doctor.versions import release, satisfies
 
 
 class _Parser(NamedTuple):
-    """Names of models (without their owner, from the beginning), the parser of their calls, and the first release that has it.
+    """How names of models begin (without their owner), the parser of their calls, and the first release with it.
 
-    `template`: a file of vLLM's examples that the documentation asks for beside the parser.
+    `template`: a file of vLLM's examples that the documentation asks for next to the parser.
     """
 
     models: str
@@ -28,14 +31,17 @@ def _parsers() -> Iterator[_Parser]:
 
     What vLLM's list names with a star is taken there without the models that are known to be of another kind: the chat
     template of Qwen2.5-VL has no place for tools (vllm issue 16797), Qwen2.5-Coder calls in a form of its own. Qwen3
-    stands in Qwen's documentation, to which the list refers. The FP8 checkpoint of a model is the same model. Names of
-    fine-tunes are not guessed at. Of two parsers for one model the newer stands first.
+    is in Qwen's documentation, to which the list refers. The FP8 checkpoint of a model is the same model. Names of
+    fine-tunes are not guessed at. Of two parsers for one model the newer is first.
     """
     return (_Parser(**row) for row in table("tool_parsers")["parsers"])
 
 
 def tool_call_parser(_values: Mapping[str, str], facts: Facts) -> dict[str, str] | None:
-    """`parser`: the value of --tool-call-parser, for a model whose own chat template will do. An unknown model gets no guess."""
+    """`parser`: the value of --tool-call-parser, for a model whose own chat template will do.
+
+    An unknown model gets no guess.
+    """
     found = _parser(facts)
     return {"parser": found.parser} if found and not found.template else None
 

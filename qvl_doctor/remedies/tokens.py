@@ -30,7 +30,7 @@ RECOMMENDED, LEAST = 1280, 256
 
 #: No prompt carries so many images or videos: these were meant as tokens.
 _MANY_ITEMS = 256
-#: Room for text and answer beside the images: what a request needs at least, and what makes a comfortable length.
+#: Room for text and answer next to the images: what a request needs at least, and what makes a comfortable length.
 _LEAST_TEXT = 512
 _TEXT = 8192
 
@@ -41,7 +41,10 @@ _LIMIT = late_pattern(r"(\w{1,40})=(\d{1,9})")
 
 
 def family(facts: Facts) -> str:
-    """qwen2-vl, qwen2.5-vl or qwen3-vl, by the architecture or the model's name; "" if it is none of them, or not known."""
+    """qwen2-vl, qwen2.5-vl or qwen3-vl, by the architecture or the model's name.
+
+    "" if it is none of them, or not known.
+    """
     for name in ("architecture", "model", "served_model_name"):
         said = re.sub("_+", ".", fact_text(facts, name).lower())
         found = _FAMILY.search(said)
@@ -51,7 +54,10 @@ def family(facts: Facts) -> str:
 
 
 def image_tokens(facts: Facts) -> int | None:
-    """Tokens of the largest image that the model takes: as the log shows it, else by the model's family and the arguments."""
+    """Tokens of the largest image that the model takes.
+
+    As the log shows it, otherwise by the model's family and the arguments.
+    """
     shown = reserved(facts).get("image", 0)
     allowed = limits(facts).get("image", 0)
     if shown and allowed and not shown % allowed:
@@ -81,7 +87,10 @@ def limits(facts: Facts) -> dict[str, int]:
 
 
 def worst_case(values: Values, facts: Facts) -> Values:
-    """What the worst-case warning says, item by item: images, tokens_each. Always answers; names are left out where it is not known."""
+    """What the worst-case warning says, item by item: images, tokens_each.
+
+    Always answers; names are left out where it is not known.
+    """
     shown = reserved(facts, values.get("reserved", ""))
     each = _tokens_each(shown, facts)
     answer = {"tokens_each": str(each), "images": str(shown["image"] // each)} if each else {}
@@ -107,7 +116,10 @@ def video_unused(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
 
 
 def fewer_items(values: Values, facts: Facts) -> Values | None:
-    """The number of full-size images that fits without video, where that is fewer than are allowed now: images, need_left."""
+    """The number of full-size images that fits without video, where that is fewer than are allowed now.
+
+    Images, need_left.
+    """
     have, shown = _have(values, facts), reserved(facts, values.get("reserved", ""))
     each = _tokens_each(shown, facts)
     if not (have and each):
@@ -119,7 +131,9 @@ def fewer_items(values: Values, facts: Facts) -> Values | None:
 
 
 def one_item_longer(values: Values, facts: Facts) -> Values | None:
-    """Not even one full-size image fits: the length that holds one image and 8192 tokens of text: tokens_each, max_model_len.
+    """Not even one full-size image fits.
+
+    The length that holds one image and 8192 tokens of text: tokens_each, max_model_len.
 
     Only where the length is what decides (V0 without chunked prefill: the budget is the larger of the length and 5120).
     """
@@ -134,7 +148,10 @@ def one_item_longer(values: Values, facts: Facts) -> Values | None:
 
 
 def image_size_for_tokens(values: Values, facts: Facts) -> Values | None:
-    """The image size with which all allowed images fit, video off: image_tokens, max_pixels, images. For the 28-pixel families."""
+    """The image size with which all allowed images fit, video off: image_tokens, max_pixels, images.
+
+    For the 28-pixel families.
+    """
     have, shown = _have(values, facts), reserved(facts, values.get("reserved", ""))
     each = _tokens_each(shown, facts)
     if not (have and each) or UNITS.get(family(facts) or "qwen2-vl") != UNITS["qwen2-vl"]:
@@ -158,12 +175,18 @@ def token_budget(values: Values, facts: Facts) -> Values | None:
 
 
 def smaller_images(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
-    """The image size that Qwen recommends: image_tokens, max_pixels. For Qwen2-VL and Qwen2.5-VL, if images may be larger now."""
+    """The image size that Qwen recommends: image_tokens, max_pixels.
+
+    For Qwen2-VL and Qwen2.5-VL, if images may be larger now.
+    """
     return _capped(facts, RECOMMENDED) if UNITS.get(family(facts)) == UNITS["qwen2-vl"] else None
 
 
 def smaller_images_qwen3(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
-    """The same for Qwen3-VL, whose processor takes `size`: image_tokens, shortest_edge, longest_edge (both count pixels)."""
+    """The same for Qwen3-VL, whose processor takes `size`.
+
+    image_tokens, shortest_edge, longest_edge (both count pixels).
+    """
     return _edges(_capped(facts, RECOMMENDED)) if family(facts) == "qwen3-vl" else None
 
 
@@ -178,7 +201,10 @@ def images_for_kv_qwen3(values: Values, facts: Facts) -> Values | None:  # noqa:
 
 
 def kv_and_image(values: Values, facts: Facts) -> Values:  # noqa: ARG001
-    """Sizes as people write them: kv_shown, image_shown, and blocks_shown ("186 blocks × 16" without the words) where V0 prints blocks."""
+    """Sizes as people write them.
+
+    kv_shown, image_shown, and blocks_shown ("186 blocks × 16" without the words) where V0 prints blocks.
+    """
     kv, image = fact_count(facts, "kv_tokens"), image_tokens(facts)
     blocks, size = fact_count(facts, "kv_blocks"), fact_count(facts, "block_size")
     answer = {"kv_shown": f"{kv:,}", "image_shown": f"{image or 0:,}"}
@@ -191,7 +217,10 @@ def kv_and_image(values: Values, facts: Facts) -> Values:  # noqa: ARG001
 
 
 def longer_context(values: Values, facts: Facts) -> Values | None:
-    """The length for a prompt of `asked` tokens where `limit` are allowed: max_model_len. None beyond what the model can."""
+    """The length for a prompt of `asked` tokens where `limit` are allowed: max_model_len.
+
+    None beyond what the model can.
+    """
     asked, limit = as_count(values.get("asked")), as_count(values.get("limit"))
     if not asked or (limit and asked < limit):
         return None
@@ -201,7 +230,10 @@ def longer_context(values: Values, facts: Facts) -> Values | None:
 
 
 def length_for_items(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
-    """The length that vLLM before 0.6.6 wants for `count` items of Qwen2-VL, which it takes for 1280 tokens each: max_model_len."""
+    """The length that vLLM before 0.6.6 wants for `count` items of Qwen2-VL, which it takes for 1280 tokens each.
+
+    max_model_len.
+    """
     count = as_count(values.get("count")) if values.get("processor") == "Qwen2-VL" else 0
     length = _up(count * RECOMMENDED + 1024, 1024)
     return {"max_model_len": str(length)} if count and length <= LONGEST["qwen2-vl"] else None
@@ -228,7 +260,10 @@ def items_sent(values: Values, facts: Facts) -> Values | None:  # noqa: ARG001
 
 
 def _tokens_each(shown: Mapping[str, int], facts: Facts) -> int | None:
-    """Tokens of one image in the worst case. Without arguments in the log, a multiple of Qwen's full size is that many images of it."""
+    """Tokens of one image in the worst case.
+
+    Without arguments in the log, a multiple of Qwen's full size is that many images of it.
+    """
     total = shown.get("image", 0)
     if not total:
         return None

@@ -16,10 +16,12 @@ _OF_BUILDS = re.compile(
 
 
 def variable_history(values: Mapping[str, str], facts: Facts) -> Mapping[str, str] | None:
-    """`last`: the last release that reads it, if newer ones do not; `first`: if it came later; `nearest`: a name like it that is read.
+    """`last`: the last release that reads it, if newer ones do not; `first`: if it came later.
 
-    `meant_for_vllm` is no where no release reads it and none has a name like it: builds, images and people's own scripts
-    set such variables, too.
+    `nearest`: a name like it that is read.
+
+    `meant_for_vllm` is no where no release reads it and none has a name like it: builds, images and people's own
+    scripts set such variables as well.
     """
     name, vllm = values.get("variable", ""), fact_text(facts, "vllm")
     span = knowledge.variable(name)

@@ -1,4 +1,4 @@
-"""The JSON report, schema version 1 (schema-v1.json beside this file). `jsonl` is the same without indentation."""
+"""The JSON report, schema version 1 (schema-v1.json next to this file). `jsonl` is the same without indentation."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _fix(fix: Fix) -> dict[str, Any]:
 
 
 def _facts(facts: Facts) -> dict[str, Any]:
-    """Facts by name; the numbers of the memory and the versions of packages in groups of their own, where there are any."""
+    """Facts by name, with memory numbers and package versions in groups of their own, if there are any."""
     groups: dict[str, dict[str, Any]] = {"": {}, "memory": {}, "packages": {}}
     for name, fact in facts.items():
         groups[_group(name, fact)][name] = plain(fact.value)

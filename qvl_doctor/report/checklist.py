@@ -1,4 +1,7 @@
-"""The checklist of `check`: for each thing that it looks at, what was found, which finding is about it, or why it could not be checked."""
+"""The checklist of `check`.
+
+For each thing that it looks at, what was found, which finding is about it, or why it could not be checked.
+"""
 
 from __future__ import annotations
 

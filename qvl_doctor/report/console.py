@@ -1,4 +1,7 @@
-"""The report on a terminal: the verdict first, then the cause, its proof and its fixes, and below these what else is known."""
+"""The report on a terminal.
+
+The verdict first, then the cause, its proof and its fixes, and below these what else is known.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ def put_pieces(page: Page, change: Sequence[Piece], indent: int, lang: str) -> N
 
 
 def _label(piece: Piece, lang: str) -> str:
-    """What stands before a line that does not speak for itself."""
+    """What is before a line that does not speak for itself."""
     text = messages.say(f"change.{piece.kind}", lang) if messages.has(f"change.{piece.kind}") else ""
     return f"{text} " if text.endswith(":") else text
 
@@ -206,7 +209,10 @@ class _Report:
                 self.check(check, self.say(f"check.name.{check.name}"), 4, column)
 
     def check(self, check: Check, name: str, indent: int, column: int) -> None:
-        """One line of the checklist: its sign, its name in a column of that width (0: as wide as it is), what was seen."""
+        """One line of the checklist.
+
+        Its sign, its name in a column of that width (0: as wide as it is), what was seen.
+        """
         index, style = _CHECKS[check.status]
         page, sign = self.page, self.page.glyphs.verdicts[index]
         text = check.detail[self.lang] + (
@@ -223,7 +229,10 @@ class _Report:
             page.add((" " * hang + line, plain))
 
     def changes(self) -> None:
-        """What was changed in the user's file, with the lines around. Indentation means something there, so lines are cut, not wrapped."""
+        """What was changed in the user's file, with the lines around.
+
+        Indentation means something there, so lines are cut, not wrapped.
+        """
         if self.diagnosis.changes:
             self.page.heading(self.say("report.file"), self.say("report.corrected"))
         for kind, text in self.diagnosis.changes:

@@ -1,4 +1,7 @@
-"""Which part of an evidence line tells: what the finding's own words quote from it, else the exception, else the message."""
+"""Which part of an evidence line tells.
+
+What the finding's own words quote from it, otherwise the exception, otherwise the message.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ def hints(finding: Finding) -> frozenset[str]:
 
 
 def focus(text: str, words: frozenset[str], room: int) -> tuple[int, int]:
-    """Begin and end of the part that tells, at most about `room` characters: where most of the words stand together."""
+    """Begin and end of the part that tells, at most about `room` characters: where most of the words are together."""
     prefix = _PREFIX.match(text)
     start = prefix.end() if prefix else 0
     found = [match.span() for match in _TOKEN.finditer(text, start) if match[0].rstrip(".") in words][:_MAX_SPOTS]

@@ -1,4 +1,7 @@
-"""The report to paste into an issue: GitHub's Markdown, in which nothing of the log can become a link, a mention, HTML or a picture."""
+"""The report to paste into an issue.
+
+GitHub's Markdown, in which nothing of the log can become a link, a mention, HTML or a picture.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ _CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 _SPECIAL = re.compile(r"[\\`*#\[\]<>|~&]|(?<![^\W_])_|_(?![^\W_])")
-# What GitHub turns into a link by itself: a name after @, an issue number, a URL, a host. An invisible blank takes it
+# What GitHub turns into a link by itself: a name after @, an issue number, a URL, a host. An invisible space takes it
 # apart.
 _AUTOLINK = re.compile(r"(@)(?=[^\W_])|(#|\b[Gg][Hh]-)(?=\d)|(:)(?=//)|(\b[Ww]{3})(?=\.)|(\bmailto:|\bxmpp:)")
-_DOLLAR = "<span>$</span>"  # GitHub's way to write one that is no formula
+_DOLLAR = "<span>$</span>"  # GitHub's way to write one that is not a formula
 _BLOCK = re.compile(r"^( {0,3})([#+=-]|\d{1,9}[.)])")
 _URL = re.compile(r"https?://[\w./%?&=#:@~+,;!$()-]{1,500}", re.ASCII)
 
@@ -63,7 +66,7 @@ def fence(lines: Iterable[str], language: str = "text", indent: int = 0) -> Iter
 
 
 def change_lines(change: Sequence[Piece], lang: str, indent: int) -> Iterator[str]:
-    """A change below a list item: what belongs into a shell as a code block, the rest in words."""
+    """A change below a list item: what belongs in a shell as a code block, the rest in words."""
     shell = [str(piece) for piece in change if piece.shell or piece.kind == "run"]
     if shell:
         yield from fence(shell, "shell", indent)
@@ -73,7 +76,7 @@ def change_lines(change: Sequence[Piece], lang: str, indent: int) -> Iterator[st
 
 
 def links(references: Iterable[str]) -> list[str]:
-    """The references as links; what is no plain web address is left out."""
+    """The references as links; what is not a plain web address is left out."""
     return [f"<{url}>" for url in references if _URL.fullmatch(url)]
 
 
@@ -135,7 +138,7 @@ def _cause(finding: Finding, diagnosis: Diagnosis, lang: str) -> Iterator[str]:
 
 
 def _command(diagnosis: Diagnosis, lang: str) -> Iterator[str]:
-    """The user's command, or the whole file that it stands in, with the first fix in it, as a diff."""
+    """The user's command, or the whole file that it is in, with the first fix in it, as a diff."""
     if diagnosis.changes:
         yield from (f"**{messages.say('report.file', lang)} ({messages.say('report.corrected', lang)})**", "")
         yield from fence((f"{_DIFF[kind]}{text}" for kind, text in diagnosis.changes), "diff")

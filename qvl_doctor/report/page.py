@@ -20,7 +20,10 @@ NARROW = 60
 
 
 class Glyphs(NamedTuple):
-    """The signs of a page. `parts` are those of the memory bar, in the order of picture.NAMES; they differ without colour."""
+    """The signs of a page. `parts` are those of the memory bar, in the order of picture.NAMES.
+
+    They differ without color.
+    """
 
     ellipsis: str = "…"
     gutter: str = "│"
@@ -49,7 +52,10 @@ class Page:
 
     @property
     def text(self) -> Text:
-        """The whole page. Lines are final: print it with soft_wrap, so that what is too long to break stays in one piece."""
+        """The whole page. Lines are final.
+
+        Print it with soft_wrap, so that what is too long to break stays in one piece.
+        """
         return Text("\n").join(self.lines)
 
     def can_show(self, text: str) -> bool:
@@ -82,7 +88,7 @@ class Page:
             self.lines.append(Text())
 
     def heading(self, text: str, note: str = "") -> None:
-        """The begin of a block; the note stands beside it, or below where the page is narrow."""
+        """The begin of a block; the note is next to it, or below where the page is narrow."""
         self.gap()
         if note and cell_len(self.clean(text)) + 2 + cell_len(self.clean(note)) <= self.width:
             self.add((text, "bold"), (f"  {note}", "dim"))
@@ -107,7 +113,10 @@ class Page:
             self.add((" " * hang + line, style))
 
     def rows(self, rows: Sequence[tuple[str, str]], indent: int = 2) -> None:
-        """Labels and values in two columns. Sentences wrap; paths and names, which have no blanks, lose their middle."""
+        """Labels and values in two columns.
+
+        Sentences wrap; paths and names, which have no spaces, lose their middle.
+        """
         column = max((cell_len(self.clean(label)) for label, _ in rows), default=0) + 2
         room = self.width - indent - column
         for label, value in rows:
@@ -123,7 +132,10 @@ class Page:
         return blanks + text if right else text + blanks
 
     def shell(self, words: Sequence[str], indent: int, style: str) -> None:
-        """A shell command, continued with a backslash where it gets too long: what is pasted still runs. No word is broken."""
+        """A shell command, continued with a backslash where it gets too long: what is pasted still runs.
+
+        No word is broken.
+        """
         lines, line = [], ""
         for word in map(self.clean, words):
             if line and cell_len(line) + 1 + cell_len(word) > self.width - indent - 2:

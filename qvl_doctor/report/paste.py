@@ -15,14 +15,17 @@ _BARE = late_pattern(r"(?:[\w@%+=:,./-]|\{\w+\})+", re.ASCII)
 
 
 class Piece(NamedTuple):
-    """One line to paste. `kind` is flags, remove, env, pip, image, pod or run; `words` are its parts, none of which may be broken."""
+    """One line to paste. `kind` is flags, remove, env, pip, image, pod or run.
+
+    `words` are its parts, none of which may be broken.
+    """
 
     kind: str
     words: tuple[str, ...]
 
     @property
     def shell(self) -> bool:
-        """Whether it belongs into a shell, where a long line may be continued."""
+        """Whether it belongs in a shell, where a long line may be continued."""
         return self.kind in {"flags", "env", "pip"}
 
     def __str__(self) -> str:

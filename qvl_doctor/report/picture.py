@@ -1,4 +1,4 @@
-"""The numbers behind the pictures of a report: what fills the card's memory, and bars that add up."""
+"""The numbers of the pictures of a report: what fills the GPU's memory, and bars that add up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from qvl_doctor.model import Facts, Phase, fact_number
 
-#: The parts of the card in the order of the bar, with the facts that hold them.
+#: The parts of the GPU in the order of the bar, with the facts that hold them.
 PARTS = {
     "weights": "weights_gib",
     "activation": "activation_gib",
@@ -15,19 +15,19 @@ PARTS = {
     "kv": "kv_gib",
     "graphs": "graphs_gib",
 }
-#: All names of parts. `rest` is what nobody claimed; `used` and `free` are all that is known when a request failed.
+#: All names of parts. `rest` is what no one claimed; `used` and `free` are all that is known when a request failed.
 NAMES = (*PARTS, "rest", "used", "free")
 
 
 class Part(NamedTuple):
-    """A part of the card's memory. `name` is one of NAMES."""
+    """A part of the GPU's memory. `name` is one of NAMES."""
 
     name: str
     gib: float
 
 
 class Picture(NamedTuple):
-    """The card's GiB and what they hold. `asked` is the request that did not fit, where one failed."""
+    """The GPU's GiB and what they hold. `asked` is the request that did not fit, where one failed."""
 
     total: float
     parts: tuple[Part, ...]
@@ -35,7 +35,7 @@ class Picture(NamedTuple):
 
 
 def memory(facts: Facts) -> Picture | None:
-    """The card when a request for memory failed, else as it was divided; None where the log does not say enough."""
+    """The GPU when a request for memory failed, otherwise as it was divided; None where the log does not say enough."""
     return _failed_request(facts) or _division(facts)
 
 

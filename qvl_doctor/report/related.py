@@ -16,7 +16,10 @@ _LEAST_SHARED = 0.2
 
 
 def related(rule: Rule, rules: Sequence[Rule]) -> dict[str, str]:
-    """The id of each related rule and how it is related: causes, caused_by, before, after or similar; `rules` are all that there are."""
+    """The id of each related rule and how it is related: causes, caused_by, before, after or similar.
+
+    `rules` are all that there are.
+    """
     found = {
         **dict.fromkeys(rule.explains, "causes"),
         **{other.id: "caused_by" for other in rules if rule.id in other.explains},

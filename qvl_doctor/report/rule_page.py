@@ -20,8 +20,8 @@ from qvl_doctor.report.typeset import readable
 def render(rule: Rule, lang: str, console: Console, rules: Sequence[Rule] = (), topics: Sequence[Topic] = ()) -> None:
     """Print the page of a rule. `rules` are all that there are, to name the related ones, and `topics` theirs.
 
-    Prose is wrapped to the width. Lines of logs, commands and addresses are left to the terminal to wrap, so that a copy of
-    them is in one piece.
+    Prose is wrapped to the width. Lines of logs, commands and addresses are left to the terminal to wrap, so that a
+    copy of them is in one piece.
     """
     page = Page(console.width, console.encoding)
     _put(page, rule, lang if page.can_show(rule.title[lang]) else "en", rules, topics)
@@ -64,7 +64,10 @@ def _put_examples(page: Page, rule: Rule, lang: str) -> None:
 
 
 def _looks(example: Example) -> Iterator[str]:
-    """An example as whoever has the failure meets it: lines of a log, what was seen, a command; else the facts that lead to it."""
+    """An example as whoever has the failure meets it: lines of a log, what was seen, a command.
+
+    Otherwise the facts that lead to it.
+    """
     yield from (line for line in example.log.splitlines() if line.strip())
     if example.observation:
         yield observe(example.observation, **example.values).message
@@ -74,7 +77,7 @@ def _looks(example: Example) -> Iterator[str]:
 
 
 def _notes(rule: Rule, lang: str, topics: Sequence[Topic]) -> list[str]:
-    """What stands below the title: topic, severity, confidence, releases."""
+    """What is below the title: topic, severity, confidence, releases."""
     notes = [topic.title[lang] for topic in topics if topic.name == rule.topic]
     notes.append(messages.say(f"severity.{rule.severity}", lang))
     if rule.confidence != "certain":
@@ -89,7 +92,10 @@ def _notes(rule: Rule, lang: str, topics: Sequence[Topic]) -> list[str]:
 
 
 def _only_for(fix: FixTemplate, lang: str) -> str:
-    """For whom a fix is, where it is not for all; facts that a remedy computes are no release and say nothing to a reader."""
+    """For whom a fix is, where it is not for all.
+
+    Facts that a remedy computes are not release and say nothing to a reader.
+    """
     releases = {name: value for name, value in fix.applies.items() if value[:1] in "<>=!~"}
     if not releases:
         return ""

@@ -1,4 +1,4 @@
-"""What every format shows alike: which findings get how much room, rows of facts, a sentence on the start-ups."""
+"""What every format shows alike: which findings get how much room, rows of facts, a sentence on the starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _MAX_MAIN = 3
 
 
 class Sections(NamedTuple):
-    """The findings by the room that they get. `main` are told in full: the causes, or else the first that is more than a remark."""
+    """The findings by the room that they get.
+
+    `main` are told in full: the causes, or else the first that is more than a remark.
+    """
 
     main: tuple[Finding, ...]
     symptoms: tuple[Finding, ...]
@@ -61,7 +64,7 @@ def fixes_heading(finding: Finding) -> str:
 
 
 def where(finding: Finding, lang: str) -> str:
-    """The line of a finding, how often it was seen, and of what is no mere symptom its rule and how sure it is, in brackets."""
+    """A finding's line, how often it was seen and, unless it is a symptom, rule and confidence, in brackets."""
     symptom = finding.role == "symptom"
     notes = [
         "" if symptom else finding.rule,
@@ -98,7 +101,7 @@ def rows(facts: Facts) -> list[tuple[str, str]]:
 
 
 def runs(starts: Sequence[Run], lang: str) -> str:
-    """One sentence on several start-ups in one input: above all whether they all died the same way."""
+    """One sentence on several starts in one input: above all whether they all died the same way."""
     causes = {run.cause for run in starts}
     if all(run.verdict == "failed" for run in starts) and len(causes) == 1:
         cause = causes.pop()
@@ -122,7 +125,7 @@ def _parallel(facts: Facts) -> str:
 
 
 def _budget(facts: Facts) -> str:
-    """How much of the card vLLM may use: the product of the utilization that nobody remembers."""
+    """How much of the GPU vLLM may use: the product of the utilization that no one remembers."""
     total, share, budget = (
         fact_number(facts, "total_gib"),
         fact_number(facts, "gpu_memory_utilization"),

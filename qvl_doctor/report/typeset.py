@@ -1,4 +1,7 @@
-"""Text for a terminal: made harmless, wrapped and cut by the width that it takes on the screen, which for Chinese is two a character."""
+"""Text for a terminal.
+
+Made harmless, wrapped and cut by the width that it takes on the screen, which for Chinese is two a character.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from rich.cells import cell_len
 
 from qvl_doctor.late import late_pattern
 
-#: More of a single text than this is never looked at: a report is no place for a 200 MB line.
+#: More of a single text than this is never looked at: a report is not a place for a 200 MB line.
 MAX_CHARS = 20_000
 
 _BLANKS = late_pattern(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
@@ -66,7 +69,10 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """The text in lines of at most `width` cells, broken at blanks and between Chinese characters; a longer word is cut."""
+    """The text in lines of at most `width` cells, broken at spaces and between Chinese characters.
+
+    A longer word is cut.
+    """
     width = max(width, 2)
     lines: list[str] = []
     line, used = "", 0
@@ -83,7 +89,10 @@ def wrap(text: str, width: int) -> list[str]:
 
 
 def cut(text: str, width: int, ellipsis: str = "…") -> str:
-    """The text in at most `width` cells; a longer one loses its middle, because paths and names tell most at their ends."""
+    """The text in at most `width` cells.
+
+    A longer one loses its middle, because paths and names tell most at their ends.
+    """
     if cell_len(text) <= width:
         return text
     room = max(width - cell_len(ellipsis), 2)
@@ -94,7 +103,7 @@ def cut(text: str, width: int, ellipsis: str = "…") -> str:
 def window(text: str, width: int, focus: tuple[int, int], ellipsis: str = "…") -> str:
     """The text in at most `width` cells, cut at either end so that the characters from focus[0] to focus[1] are seen.
 
-    What stands before the focus is kept where there is room for both. If the focus is too wide, its begin is kept.
+    What is before the focus is kept where there is room for both. If the focus is too wide, its begin is kept.
     Words stay whole where they are not too long for that.
     """
     if cell_len(text) <= width:
@@ -132,7 +141,7 @@ def _fitting(text: str, width: int) -> str:
 
 
 def _atoms(text: str) -> Iterator[str]:
-    """What must not be broken: words with the blank after them, and Chinese characters with their punctuation."""
+    """What must not be broken: words with the space after them, and Chinese characters with their punctuation."""
     atom = ""
     for char in text:
         if atom and _may_break(atom[-1], char):

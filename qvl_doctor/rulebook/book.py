@@ -52,7 +52,7 @@ def read(folder: str, beside: Iterable[Rule] = ()) -> tuple[tuple[Rule, ...], li
         mistakes += wrong
         rules += [rule._replace(topic=topic_of(path, folder))] if rule and not wrong else []
     mistakes += topic_mistakes(folder, files)
-    # A rule that is wrong is there all the same, for those that name it.
+    # A rule that is wrong is there anyway, for those that name it.
     there = {*(os.path.basename(path).removesuffix(".yaml") for path in files), *(rule.id for rule in beside)}
     return tuple(rules), [*mistakes, *link_mistakes(rules, there)]
 
@@ -70,13 +70,16 @@ def shipped(*, packed: bool = False) -> tuple[Rule, ...]:
 
 
 def rules_folder() -> str:
-    """Where the YAML of the shipped rules is: inside the installed package, else at the top of the source tree."""
+    """Where the YAML of the shipped rules is: inside the installed package, otherwise at the top of the source tree."""
     inside = os.path.join(PACKAGE, "rules")
     return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(PACKAGE), "rules")
 
 
 def merge(rules: Sequence[Rule], own: Sequence[Rule], override: bool = False) -> tuple[Rule, ...]:
-    """Both sets as one. An id that is in both is an error, or with `override` the own rule replaces the other. Raises RuleError."""
+    """Both sets as one. An id that is in both is an error, or with `override` the own rule replaces the other.
+
+    Raises RuleError.
+    """
     new = {rule.id: rule for rule in own}
     clashes = [] if override else [rule.id for rule in rules if rule.id in new]
     if clashes:
@@ -92,7 +95,10 @@ def merge(rules: Sequence[Rule], own: Sequence[Rule], override: bool = False) ->
 
 
 def link_mistakes(rules: Sequence[Rule], there: Iterable[str] = ()) -> list[Mistake]:
-    """`explains` and `before` that name no rule, or that lead back to where they began. `there` are ids of other rules."""
+    """`explains` and `before` that name no rule, or that lead back to where they began.
+
+    `there` are ids of other rules.
+    """
     known = {rule.id: rule for rule in rules}
     names = {*known, *there}
     mistakes = [
@@ -110,7 +116,10 @@ def link_mistakes(rules: Sequence[Rule], there: Iterable[str] = ()) -> list[Mist
 
 
 def compile_book(rules: Iterable[Rule]) -> str:
-    """The rules as JSON for `load_compiled`, without their examples and what was read for them: those are for tests and documents."""
+    """The rules as JSON for `load_compiled`, without their examples and what was read for them.
+
+    Those are for tests and documents.
+    """
     return json.dumps([_compiled(rule) for rule in rules], separators=(",", ":"))
 
 

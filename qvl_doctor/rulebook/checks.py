@@ -1,4 +1,7 @@
-"""Rules and the lines of the checklist belong together: no line without a rule, no rule about a machine without its line."""
+"""Rules and the lines of the checklist belong together.
+
+No line without a rule, no rule about a machine without its line.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,21 @@ from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.rulebook.mistakes import Mistake
 
 _LEVELS = (COMMAND, MACHINE)
-#: Facts that only a look at a machine or a command gives.
+#: Facts that only a check of a machine or a command gives.
 _FACTS = table.names("command", "packages", "gpu", "host", "model") - table.names("log", "run", "derived")
 
 
 def check_mistakes(rules: Iterable[Rule]) -> list[Mistake]:
-    """What the rules and the checklist lack of each other. It holds for the shipped rules; rules of one's own need no line."""
+    """What the rules and the checklist lack of each other.
+
+    It holds for the shipped rules; rules of one's own need no line.
+    """
     rules = tuple(rules)
     return [*_rules_without_line(rules), *_lines_without_rule({rule.check for rule in rules})]
 
 
 def speaks_on_a_machine(rule: Rule) -> bool:
-    """Whether a rule asks for what only a look at a machine or a command gives, or has an example of such a look."""
+    """Whether a rule asks for what only a check of a machine or a command gives, or has an example of such a check."""
     return any(map(_asks_for_a_look, rule.match)) or any(
         example.command or _is_of_a_look(example.observation) for example in rule.matches
     )

@@ -7,12 +7,12 @@ import os
 from qvl_doctor.rulebook.mistakes import Mistake
 
 MAX_FILES = 2000
-#: Names the topics and their order; the only .yaml file beside the topics that is not a rule.
+#: Names the topics and their order; the only .yaml file next to the topics that is not a rule.
 TOPICS = "topics.yaml"
 
 
 def rule_files(folder: str) -> tuple[list[str], list[Mistake]]:
-    """The paths of the rules in a folder, sorted by file name whatever their topic, and what is wrong with the others."""
+    """The paths of the rules in a directory, sorted by file name across topics, and what is wrong with the others."""
     paths, mistakes = _entries(folder)
     if mistakes:
         return [], mistakes
@@ -35,7 +35,10 @@ def rule_files(folder: str) -> tuple[list[str], list[Mistake]]:
 
 
 def topic_of(path: str, folder: str) -> str:
-    """The topic of a rule's file: the name of its directory, "" for a file that is not in one of the folder's topics."""
+    """The topic of a rule's file.
+
+    The name of its directory, "" for a file that is not in one of the folder's topics.
+    """
     inner = os.path.dirname(path)
     return "" if inner == folder else os.path.basename(inner)
 

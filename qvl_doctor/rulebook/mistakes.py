@@ -132,7 +132,9 @@ _YAML_UNKNOWN = "quote values with ': ', ' #', or a special first character"
 
 
 class Mistake(NamedTuple):
-    """One thing that is wrong: what (a name of `PROBLEMS`, with its values), where, and which word was most likely meant.
+    """One thing that is wrong.
+
+    What (a name of `PROBLEMS`, with its values), where, and which word was most likely meant.
 
     `path` is "" as long as whoever found it knows only a part of the file.
     """

@@ -1,6 +1,6 @@
 """YAML as a tree of strings that knows its lines, for files that strangers wrote.
 
-Every scalar is a string: 0.10 stays "0.10", and `no` stays "no". A key that stands twice is a fault, not a silent
+Every scalar is a string: 0.10 stays "0.10", and `no` stays "no". A key that is twice is a fault, not a silent
 choice. Size, depth and the growth through aliases are bounded. The tree is built from the parser's events, because
 composing nodes recurses, in C.
 """
@@ -22,7 +22,10 @@ _UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U0001000
 
 
 class Node(NamedTuple):
-    """A value and the line on which it, or its key, begins. `value` is a str, a list of nodes, or a dict from str to node."""
+    """A value and the line on which it, or its key, begins.
+
+    `value` is a str, a list of nodes, or a dict from str to node.
+    """
 
     line: int
     value: Any

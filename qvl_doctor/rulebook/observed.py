@@ -9,7 +9,7 @@ from qvl_doctor.observations.sentences import SENTENCES
 from qvl_doctor.rulebook.mistakes import Mistake, listed, nearest
 from qvl_doctor.rulebook.nodes import Node
 
-#: What a match item may have beside the key: an observation is no text to be searched.
+#: What a match item may have next to the key: an observation is not a text to be searched.
 _BESIDE = frozenset(("observation", "values", "facts"))
 
 

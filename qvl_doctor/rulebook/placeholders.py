@@ -1,4 +1,7 @@
-"""The names in braces that a rule's texts and changes are filled in by. Judging needs this, and no more of what checks rules."""
+"""The names in braces that a rule's texts and changes are filled in by.
+
+Judging needs this, and no more of what checks rules.
+"""
 
 from __future__ import annotations
 

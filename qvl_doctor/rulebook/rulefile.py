@@ -153,7 +153,10 @@ class _Reader(Shapes):
             self.wrong(line, field, "common-exception", name=common[0])
 
     def fix(self, node: Node, field: str, captured: Collection[str] | None) -> FixTemplate:
-        """A fix. It may ask for facts and what the patterns capture; beside a remedy (None) for whatever that answers."""
+        """A fix. It may ask for facts and what the patterns capture.
+
+        Next to a remedy (None) for whatever that answers.
+        """
         part = self.map(node, field, "a fix")
         text = {language: self.string(part.get(language), f"{field}.{language}") for language in LANGUAGES}
         self.check_languages(text, node.line, field)
@@ -231,7 +234,7 @@ class _Reader(Shapes):
     # Texts
 
     def check_placeholders(self, rule: Rule, part: Mapping[str, Node]) -> None:
-        """What stands in braces must come from somewhere; in the title, always."""
+        """What is in braces must come from somewhere; in the title, always."""
         if rule.remedy:
             return  # what a remedy answers is its own affair
         title = part["title"].line if "title" in part else 0
@@ -260,7 +263,7 @@ class _Reader(Shapes):
         return "" if problem else text
 
     def specs(self, node: Node | None, field: str, also: Collection[str] | None = ()) -> dict[str, str]:
-        """Facts and what is asked of them. Names in `also` are legal, too; None makes every name legal."""
+        """Facts and what is asked of them. Names in `also` are legal as well; None makes every name legal."""
         specs = self.strings(node, field) if node else {}
         for name, asked in specs.items():
             line = node.value[name].line if node else 0
@@ -293,7 +296,7 @@ class _Reader(Shapes):
 
 
 def _groups(item: Condition) -> tuple[frozenset[str], frozenset[str]]:
-    """The named groups, or the values of an observation, that are set whenever the item holds, and those that may not be."""
+    """The named groups or observation values that are set whenever the item holds, and those that may be missing."""
     if item.observation in SENTENCES:
         text = SENTENCES[item.observation].text
         always = needed(text) | item.values.keys()
@@ -309,7 +312,10 @@ def _captured(match: Iterable[Condition]) -> frozenset[str]:
 
 
 def _spec_mistakes(name: str, asked: str, line: int, field: str) -> Iterator[Mistake]:
-    """What is wrong with what is asked of a fact: a range, or a pattern for the whole value. What is empty is reported already."""
+    """What is wrong with what is asked of a fact: a range, or a pattern for the whole value.
+
+    What is empty is reported already.
+    """
     if is_spec(asked):
         try:
             satisfies("1", asked)

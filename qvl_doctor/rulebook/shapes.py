@@ -1,4 +1,4 @@
-"""The shapes of a rule file: which maps, lists and texts stand where. What is wrong is collected, and reading goes on."""
+"""The shapes of a rule file: which maps, lists and texts are where. What is wrong is collected, and reading goes on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 class Shapes:
-    """Reads nodes of one file. Every method gives something usable, whatever it was given, and reports what is wrong."""
+    """Reads nodes of one file. Every method returns a usable value for any input and reports what is wrong."""
 
     def __init__(self, path: str) -> None:
         self.path = path

@@ -13,7 +13,7 @@ _FLAG = re.compile(r"(?<![A-Za-z0-9_-])--[A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
 _VARIABLE = re.compile(r"(?<![A-Za-z0-9_])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![A-Za-z0-9_])")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
-# YAML folds a line break into a blank, which Chinese does not have.
+# YAML folds a line break into a space, which Chinese does not have.
 _FOLDED = re.compile(
     r"(?<=[\u3001-\u3003\uff01\uff0c\uff1a\uff1b\uff1f\uff09]) (?=\S)"
     r"|(?<=[\u2018-\u201d\u3001-\u9fff\uff01-\uff60]) (?=[\u2018-\u201d\u3001-\u9fff\uff01-\uff60])"
@@ -21,7 +21,10 @@ _FOLDED = re.compile(
 
 
 def differences(text: Text, line: int, field: str) -> Iterator[Mistake]:
-    """What the languages do not have in common, of what they must: placeholders, flags, environment variables, numbers."""
+    """What the languages do not have in common, of what they must.
+
+    Placeholders, flags, environment variables, numbers.
+    """
     left = dict(text)
     for kind, wanted in (
         ("placeholders", PLACEHOLDER),
@@ -46,7 +49,7 @@ def differences(text: Text, line: int, field: str) -> Iterator[Mistake]:
 
 
 def unfolded(text: Text) -> Text:
-    """The text without the blanks that YAML put between Chinese characters."""
+    """The text without the spaces that YAML put between Chinese characters."""
     return {language: _FOLDED.sub("", words.strip()) for language, words in text.items()}
 
 

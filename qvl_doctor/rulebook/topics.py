@@ -21,7 +21,10 @@ def load_topics(folder: str) -> tuple[Topic, ...]:
 
 
 def topic_mistakes(folder: str, files: Sequence[str]) -> list[Mistake]:
-    """What is wrong with `topics.yaml`, rules without a topic in it, and topics without rules. `files` are the rules."""
+    """What is wrong with `topics.yaml`, rules without a topic in it, and topics without rules.
+
+    `files` are the rules.
+    """
     topics, lines, mistakes = _read(folder)
     if mistakes or not topics:
         return mistakes

@@ -1,1 +1,4 @@
-"""The memory model put to work on a command or a log: what was asked for, will it fit, and which change makes it fit."""
+"""The memory model put to work on a command or a log.
+
+What was asked for, will it fit, and which change makes it fit.
+"""

@@ -1,4 +1,6 @@
-"""A diagnosis with what the user's command and the memory model add: what a request was for, checked fixes, the command corrected.
+"""A diagnosis with what the user's command and the memory model add.
+
+What a request was for, checked fixes, the command corrected.
 
 Nothing is judged here: which findings there are, and what is their cause, is decided before.
 """
@@ -25,7 +27,7 @@ from qvl_doctor.remedies.gpu_memory import others_gib
 from qvl_doctor.sizing import wording
 from qvl_doctor.sizing.case import Known, Unsized, given_of, of_arguments, of_facts
 
-#: Flags that change what a start takes on a card.
+#: Flags that change what a start takes on a GPU.
 SIZING_FLAGS = frozenset(
     (
         "--max-model-len",
@@ -52,9 +54,11 @@ _BROKEN = (ValueError, ArithmeticError, TypeError, KeyError, IndexError)
 def advise(
     diagnosis: Diagnosis, known: Known | None = None, command: Command | None = None, *, whole: bool = True
 ) -> Diagnosis:
-    """The diagnosis with all that can be added. `command` is the user's own where the input is not it; `known` as for `of_facts`.
+    """The diagnosis with all that can be added.
 
-    `whole`: with the whole text that the command stands in, corrected.
+    `command` is the user's own where the input is not it; `known` as for `of_facts`.
+
+    `whole`: with the whole text that the command is in, corrected.
     """
     release = fact_text(diagnosis.facts, "vllm") or (known.release if known else "")
     given = command or _logged_command(diagnosis.facts, release)
@@ -84,7 +88,7 @@ def _case(facts: Facts, known: Known | None, command: Command | None, release: s
 
 
 def _sized(diagnosis: Diagnosis, case: Case, command: Command | None, release: str) -> Diagnosis:
-    """What requests were for, which fixes suffice, and for the first shortage that the model sees the change with the least loss."""
+    """What requests were for, which fixes are enough, and the change with the least loss for the first shortage."""
     facts = diagnosis.facts
     explained = [_explained(each, case, facts) if each.memory else each for each in diagnosis.findings]
     found = [_checked(each, case, command, release, facts) for each in explained]
@@ -98,7 +102,10 @@ def _sized(diagnosis: Diagnosis, case: Case, command: Command | None, release: s
 
 
 def _short(finding: Finding, case: Case, facts: Facts) -> bool:
-    """Whether the model sees the shortage that a finding is about. What other processes hold, or what came later, it does not see."""
+    """Whether the model sees the shortage that a finding is about.
+
+    What other processes hold, or what came later, it does not see.
+    """
     if not finding.memory or finding.role == "symptom" or others_gib({}, facts):
         return False
     return not holds(case, case.settings)
@@ -111,7 +118,7 @@ def _explained(finding: Finding, case: Case, facts: Facts) -> Finding:
         return finding
     suspects = forensics.explain(float(tried[1]), tried[2], case.shape, case.settings, case.gpu, _progress(facts))
     if not suspects and tried[2] == "MiB" and float(tried[1]) < 100:
-        return finding  # small requests fail anywhere once a card is full
+        return finding  # small requests fail anywhere once a GPU is full
     return finding._replace(why=joined(finding.why, wording.explained(f"{tried[1]} {tried[2]}", suspects)))
 
 
@@ -120,7 +127,10 @@ def _progress(facts: Facts) -> forensics.Progress:
 
 
 def _checked(finding: Finding, case: Case, command: Command | None, release: str, facts: Facts) -> Finding:
-    """The finding with each fix that touches memory checked; those that do not suffice by themselves go to the end and say so."""
+    """The finding with each fix that touches memory checked.
+
+    Those that do not suffice by themselves go to the end and say so.
+    """
     base_holds = holds(case, case.settings)
     if finding.memory and base_holds:
         return finding  # the model does not see the problem, so it cannot tell what ends it
@@ -172,7 +182,10 @@ def _logged_command(facts: Facts, release: str) -> Command | None:
 
 
 def corrected(findings: Sequence[Finding], command: Command, release: str) -> Command:
-    """The command with the first fix of each cause. A log has one cause; of a command everything that is wrong is one."""
+    """The command with the first fix of each cause.
+
+    A log has one cause; of a command everything that is wrong is one.
+    """
     changes = [
         _with_secrets(_first_change(finding, command), command)
         for finding in findings
@@ -192,7 +205,10 @@ def _first_change(finding: Finding, command: Command) -> Mapping[str, Any]:
 
 
 def _with_secrets(change: Mapping[str, Any], command: Command) -> Mapping[str, Any]:
-    """A change with the command's own value where a finding only has its mask; nothing of a value in which a mask stands."""
+    """A change with the command's own value where a finding only has its mask.
+
+    Nothing of a value in which a mask is.
+    """
     given = change.get("flags", {})
     flags = {name: command.value(name) if value == MASK else value for name, value in given.items()}
     kept = {
@@ -204,7 +220,7 @@ def _with_secrets(change: Mapping[str, Any], command: Command) -> Mapping[str, A
 
 
 def _with_command(diagnosis: Diagnosis, command: Command | None, release: str, *, whole: bool) -> Diagnosis:
-    """The report's command: the user's own, corrected; and the whole text that it stands in."""
+    """The report's command: the user's own, corrected; and the whole text that it is in."""
     diagnosis = _held_against(diagnosis, command, release)
     if command is None:
         return diagnosis
@@ -219,7 +235,7 @@ def _with_command(diagnosis: Diagnosis, command: Command | None, release: str, *
 
 
 def _held_against(diagnosis: Diagnosis, command: Command | None, release: str) -> Diagnosis:
-    """The fixes that change the command, and those and the other ways with each value as the corrected command has it."""
+    """The fixes that change the command. They and the other ways have each value as the corrected command has it."""
     findings = tuple(
         finding._replace(
             fixes=listed(

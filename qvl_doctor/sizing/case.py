@@ -1,4 +1,4 @@
-"""Commands and logs as cases of the memory model: which model, which card, which settings, and what the log measured."""
+"""Commands and logs as cases of the memory model: which model, which GPU, which settings, and what the log measured."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _VARIABLE = late_pattern(
     r"\$(?:\{(?=\w)|(?=\w))(?P<name>\w{1,80})(?::?-(?P<default>[\w.-]{0,80}))?\}?|\$\((?P<kube>\w{1,80})\)"
 )
 _NUMBER = late_pattern(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
-#: Arguments without which no memory can be computed, where a variable that nobody knows holds them.
+#: Arguments without which no memory can be computed, where a variable that no one knows holds them.
 _SIZES = (
     "tensor_parallel_size",
     "pipeline_parallel_size",
@@ -100,7 +100,7 @@ class Unsized(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is known from elsewhere than the input: the model's own folder, the card, the release."""
+    """What is known from elsewhere than the input: the model's own directory, the GPU, the release."""
 
     shape: ModelShape | None = None
     quantization: str = ""
@@ -110,7 +110,10 @@ class Known(NamedTuple):
 
 
 def filled_in(value: Any, env: Mapping[str, str]) -> Any:
-    """A value that is a variable of the shell or of Kubernetes, where `env` or its own default says what it holds: 4 for `${TP}`."""
+    """A value that is a variable of the shell or of Kubernetes, where `env` or its own default says what it holds.
+
+    4 for `${TP}`.
+    """
     found = _VARIABLE.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         return value
@@ -147,7 +150,7 @@ def of_arguments(arguments: Mapping[str, Any], known: Known, env: Mapping[str, s
 
 
 def of_facts(facts: Facts, known: Known | None = None) -> Case | Unsized:
-    """The case of a log: its arguments, its card, and the numbers that it measured."""
+    """The case of a log: its arguments, its GPU, and the numbers that it measured."""
     known = known or Known()
     args = fact_map(facts, "args")
     said = {theirs: facts[ours].value for ours, theirs in _STATED.items() if ours in facts}
@@ -170,7 +173,10 @@ def of_facts(facts: Facts, known: Known | None = None) -> Case | Unsized:
 
 
 def given_of(arguments: Mapping[str, Any], quantization: str = "") -> dict[str, Any]:
-    """What the arguments ask of `settings.resolve`; what they leave open, or say in a way that is no setting, is not in it."""
+    """What the arguments ask of `settings.resolve`.
+
+    What they leave open, or say in a way that is not a setting, is not in it.
+    """
     found: dict[str, Any] = {}
     for theirs, ours in _ARGUMENTS.items():
         value = _plain(arguments.get(theirs), ours)
@@ -191,7 +197,7 @@ def given_of(arguments: Mapping[str, Any], quantization: str = "") -> dict[str, 
 
 
 def _limits(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Items of a prompt, and the sizes that limit_mm_per_prompt sets for the profile run."""
+    """Items of a prompt, and the sizes that limit_mm_per_prompt sets for the profiling run."""
     if arguments.get("language_model_only") is True:
         return {"limits": {"image": 0, "video": 0}}
     value = arguments.get("limit_mm_per_prompt")
@@ -253,6 +259,6 @@ def _card(facts: Facts) -> Gpu | None:
 
 
 def _gib(facts: Facts, name: str) -> float | None:
-    """A size that a card can have."""
+    """A size that a GPU's memory can have."""
     size = fact_number(facts, name)
     return size if size is not None and 0 < size < 1 << 20 else None

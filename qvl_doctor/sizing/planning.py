@@ -1,4 +1,6 @@
-"""A start that has not been tried, by its arguments: what vLLM refuses, what the memory model computes, and why that is no promise.
+"""A start that has not been tried, by its arguments.
+
+What vLLM refuses, what the memory model computes, and why that is not a promise.
 
 Plans, manifests and checks of a machine all ask here, so that the same command has the same answer.
 """
@@ -23,7 +25,10 @@ _WHILE_LOADING = frozenset(("fp8", "bitsandbytes", "experts_int8", "mxfp8"))
 
 
 class Planned(NamedTuple):
-    """`reason` says why no fit is promised, `why` is its key; None and "" where it is. `notes` are those of the plan."""
+    """`reason` says why no fit is promised, `why` is its key; None and "" where it is.
+
+    `notes` are those of the plan.
+    """
 
     facts: Facts = NOTHING
     observations: tuple[Record, ...] = ()
@@ -36,7 +41,7 @@ class Planned(NamedTuple):
 def planned(arguments: Mapping[str, Any], known: Known, env: Mapping[str, str]) -> Planned:
     """What becomes of a start with these arguments on `known.gpu`."""
     if any(refused(arguments, known.release)):
-        return Planned()  # the command's own findings say so, and memory is no question then
+        return Planned()  # the command's own findings say so, and memory is not a question then
     case = of_arguments(arguments, known, env)
     if isinstance(case, Unsized):
         named = case.reason == "model" and known.gpu is not None

@@ -19,10 +19,10 @@ from qvl_doctor.messages import both
 from qvl_doctor.model import Record, Text
 from qvl_doctor.observations import observe
 
-#: Encoders whose heads are divided by tensor parallelism in every release that has them. InternVL pads its heads, and the
-#: encoder of others was whole on each GPU for a while.
+#: Encoders whose heads are divided by tensor parallelism in every release that has them. InternVL pads its heads, and
+#: the encoder of others was whole on each GPU for a while.
 _DIVIDED_HEADS = frozenset(("qwen2", "qwen2_5", "siglip", "clip", "glm4v"))
-#: What changes config.json: the shape is then not that of the card.
+#: What changes config.json: the shape is then not that of the built-in data.
 _OVERRIDES = ("hf_overrides", "hf_config_path", "rope_scaling", "rope_theta", "rope_parameters", "config_format")
 #: Arguments that take memory, or change how it is divided, and that the memory model leaves out.
 _LEFT_OUT = (
@@ -65,7 +65,10 @@ def refusals(arguments: Mapping[str, Any], shape: ModelShape, env: Mapping[str, 
 
 
 def heads(query: int, kv: int, ranks: int) -> Iterator[Record]:
-    """Query heads are divided; key and value heads are divided, or each is repeated. `kv` is 0 where that is not known."""
+    """Query heads are divided; key and value heads are divided, or each is repeated.
+
+    `kv` is 0 where that is not known.
+    """
     if query and query % ranks:
         yield observe("heads_not_divisible", heads=query, ranks=ranks)
     elif query and kv and (kv % ranks if ranks < kv else ranks % kv):

@@ -1,4 +1,4 @@
-"""What the memory model found, as texts and facts of a report. Numbers are told here, words stand in messages.yaml."""
+"""What the memory model found, as texts and facts of a report. Numbers are told here, words are in messages.yaml."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def gib(size: float) -> str:
 
 
 def detail(made: Plan, settings: Settings) -> str:
-    """Why a plan holds or not, in numbers that need no language: the KV cache with its error, what one request takes of it."""
+    """Why a plan holds or not, in numbers that need no language.
+
+    The KV cache with its error, what one request takes of it.
+    """
     if made.verdict == "profile-oom":
         needed = made.weights + made.activation + made.non_torch
         return f"{gib(made.weights)} + {gib(made.activation)} + {gib(made.non_torch)} = {gib(needed)} GiB > {gib(made.total)} GiB"

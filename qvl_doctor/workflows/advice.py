@@ -21,10 +21,12 @@ def advised(
     whole: bool = True,
     pasted: Callable[[Facts], Pasted | None] | None = None,
 ) -> Diagnosis:
-    """The diagnosis with advice, where there is something to add; loading the memory model costs more than reading a log.
+    """The diagnosis with advice, where there is something to add.
+
+    Loading the memory model costs more than reading a log.
 
     `known` is what is known of model and GPU besides, `command` the user's own where the input is not it. `whole`: with
-    the whole text that the command stands in, corrected. `pasted` looks for the command in the input itself.
+    the whole text that the command is in, corrected. `pasted` looks for the command in the input itself.
     """
     if command is None and not _wanted(diagnosis):
         return diagnosis
@@ -37,7 +39,7 @@ def advised(
 
 
 def _wanted(diagnosis: Diagnosis) -> bool:
-    """A finding about memory that is no mere symptom, or a cause whose first fix changes a command that the log shows."""
+    """A finding about memory (no mere symptom), or a cause whose first fix changes a command that the log shows."""
     shown = "args" in diagnosis.facts
     for finding in diagnosis.findings:
         change = finding.fixes[0].change if finding.fixes else {}

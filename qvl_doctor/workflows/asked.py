@@ -1,4 +1,7 @@
-"""What a user says in words: the GPU, the model's folder, the release, the command. Each mistake is told with what would be right."""
+"""What a user says in words: the GPU, the model's folder, the release, the command.
+
+Each mistake is told with what would be right.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ LONGEST = 1 << 20
 
 
 def known_of(gpu: str = "", gpu_memory: str = "", model_dir: str = "", vllm: str = "") -> Known:
-    """The GPU by its name, its memory as torch sees it ("23.65GiB"), the model's folder, the release. Raises UsageError."""
+    """The GPU by its name, its memory as torch sees it ("23.65GiB"), the model's folder, the release.
+
+    Raises UsageError.
+    """
     if vllm and parse(vllm) is None:
         raise UsageError("error_plan.release", release=vllm)
     card = _gpu(gpu, gpu_memory)
@@ -50,7 +56,7 @@ def commands_of(source: str | Sequence[str], vllm: str = "", path: str = "-") ->
 
 
 def no_manifest(error: LaunchError, text: str, path: str) -> InputError:
-    """Why a text is no manifest with vLLM in it."""
+    """Why a text is not a manifest with vLLM in it."""
     if "{{" in text and error.kind not in {"too-large", "nul-byte"}:
         return InputError("error_manifest.template", path=path)
     return InputError("error_plan.command", path=path, said=_unreadable(error))
@@ -90,7 +96,7 @@ def _gpu(name: str, memory: str) -> Gpu | None:
 
 
 def _not_one(name: str) -> UsageError:
-    """Why a name is not that of one card, and which names are."""
+    """Why a name is not that of one GPU, and which names are."""
     if gpus.several(name):
         return UsageError("error_plan.several_gpus", name=name)
     if gpus.of_instance(name):

@@ -37,7 +37,8 @@ class Case(NamedTuple):
     """What is to be packed.
 
     `command` is the command's words, or the text of `command_file`. `look` sees the machine, or reads the file
-    `env_file`; without it there is no machine in the archive. Of a log longer than `limit` bytes the middle is left out.
+    `env_file`; without it there is no machine in the archive. Of a log longer than `limit` bytes the middle is left
+    out.
     """
 
     logs: Sequence[str] = ()
@@ -58,7 +59,10 @@ def pack(
     lang: str = "en",
     tell: Callable[[str], None] = lambda _: None,
 ) -> Packed:
-    """Puts everything into the archive. `tell` is called before a log is read. Raises InputError for a log that cannot be opened."""
+    """Puts everything into the archive. `tell` is called before a log is read.
+
+    Raises InputError for a log that cannot be opened.
+    """
     packing = _Packing(archive, case, rules, lang)
     packing.pack(tell)
     return Packed(tuple(packing.notes), tuple(packing.broken))
@@ -115,7 +119,10 @@ class _Packing:
         return machine.diagnose(env, asked, file=file, source=here, import_test=self.case.import_test, rules=self.rules)
 
     def _log(self, path: str, beside: log.Beside, tell: Callable[[str], None]) -> tuple[str, Diagnosis]:
-        """Packs a log and diagnoses it as it comes by; returns the name of its reports. Raises InputError before its first byte."""
+        """Packs a log and diagnoses it as it comes by; returns the name of its reports.
+
+        Raises InputError before its first byte.
+        """
         name = member(path, self._names)
         report = "reports/" + name.partition("/")[2].rpartition(".")[0]
         report = (

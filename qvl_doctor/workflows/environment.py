@@ -8,7 +8,7 @@ from qvl_doctor.machine.export import LONGEST, Environment, EnvironmentFileError
 from qvl_doctor.messages import both
 from qvl_doctor.model import Fact, Facts, Seen, fact_text
 
-#: What a log says of the memory of the card that it ran on, and how far two numbers for one card are apart at most.
+#: What a log says of the GPU memory that it ran on, and how far two numbers for one GPU are apart at most.
 _ON_A_CARD = ("total_gib", "gpu_total_gib")
 _SAME_CARD = 0.03
 
@@ -30,7 +30,10 @@ def elsewhere(env: Environment, seen: Seen | None = None) -> Seen:
 
 
 def provenance(env: Environment, path: str) -> tuple[dict[str, str], ...]:
-    """What a reader must know of a file that is not about this machine: how old it is, and what of it was not believed."""
+    """What a reader must know of a file that is not about this machine.
+
+    How old it is, and what of it was not believed.
+    """
     path = "stdin" if path == "-" else path
     values = {
         "path": path,
@@ -45,7 +48,10 @@ def provenance(env: Environment, path: str) -> tuple[dict[str, str], ...]:
 
 
 def beside(env: Environment, logged: Facts, path: str) -> tuple[Seen, tuple[dict[str, str], ...]]:
-    """What of a machine may be used for a log, and what a reader must know of it: what ran counts, and shows more than a look."""
+    """What of a machine may be used for a log, and what a reader must know of it.
+
+    What ran counts, and shows more than a check.
+    """
     looks, notes = dict(env.looks), [*provenance(env, path)]
     seen = env.seen().facts
     release, theirs = fact_text(logged, "vllm"), fact_text(seen, "vllm")

@@ -1,4 +1,6 @@
-"""A log that still grows: what its rules say is told as it comes, until its end, a state, a time, or whoever asked for it.
+"""A log that still grows.
+
+What its rules say is told as it comes, until its end, a state, a time, or whoever asked for it.
 
 What is told meanwhile is provisional. A record that may still grow is looked at when nothing has come for `QUIET_S`,
 and stays open: the report at the end is the one that the whole input would have had.
@@ -20,7 +22,8 @@ from qvl_doctor.model import Hit, Record
 QUIET_S = 0.05
 #: So often it is asked whether to go on.
 _TICK_S = 0.25
-#: A state counts after so long a silence, or when it has held for so long: what killed a server is often told after its death.
+#: A state counts after so long a silence, or when it has held for so long: what killed a server is often told after its
+#: death.
 _SETTLED_S = {"ready": (QUIET_S, 1.0), "dead": (1.0, 5.0)}
 #: Who got less than this has read all that there was.
 _DRAINED = 32 * 1024
@@ -46,8 +49,8 @@ class Said(NamedTuple):
 class Following(NamedTuple):
     """How a log is followed: who is told, and what ends it.
 
-    `until` is "ready", "dead" or "". `stopped` is asked several times a second; `wake` is a descriptor that can be read from as
-    soon as it should be asked at once. `waiting` is told once if the file is not there yet.
+    `until` is "ready", "dead" or "". `stopped` is asked several times a second; `wake` is a descriptor that can be read
+    from as soon as it should be asked at once. `waiting` is told once if the file is not there yet.
     """
 
     tell: Callable[[Said], None]

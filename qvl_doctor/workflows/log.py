@@ -27,7 +27,7 @@ class Beside(NamedTuple):
     """What is known besides a log. What the log itself says counts more.
 
     `command` is what was started, `known` the GPU and the model, `release` the one of vLLM; `env` was seen of the
-    machine, and stood in the file `env_file`. `packages` are facts of a package list.
+    machine, and was in the file `env_file`. `packages` are facts of a package list.
     """
 
     command: Command | None = None
@@ -51,7 +51,7 @@ def diagnose(
     """The diagnosis of a file; `-` is standard input. `rules` are the shipped ones where none are given.
 
     `follow` waits for more at its end, as it says. `tap` gets the bytes as they come. Raises InputError for what cannot
-    be read, or is no vLLM log.
+    be read, or is not a vLLM log.
     """
     engine = Streams(rules or rulebook.shipped(packed=True), beside.packages, live=follow is not None)
     damage = read(path, engine, redacting=redacting, follow=follow, tap=tap)
@@ -67,7 +67,7 @@ def diagnose_text(
     rules: Sequence[Rule] = (),
     ignore: Collection[str] = (),
 ) -> Diagnosis:
-    """The diagnosis of a text that is all there. Raises InputError for what is no vLLM log."""
+    """The diagnosis of a text that is all there. Raises InputError for what is not a vLLM log."""
     engine = Streams(rules or rulebook.shipped(packed=True), beside.packages)
     reader = feed([text.encode("utf-8", "replace")], engine)
     refused = refusal(reader.beginning, silent=engine.silent, empty=engine.empty)

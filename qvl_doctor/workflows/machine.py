@@ -1,4 +1,4 @@
-"""A machine: looked at, or read from a file that `check --export` wrote there; and a command held against it."""
+"""A machine: looked at, or read from a file that `check --export` wrote there; and a command compared with it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ def diagnose(
     rules: Sequence[Rule] = (),
     ignore: Collection[str] = (),
 ) -> Diagnosis:
-    """The diagnosis of what was seen, with its checklist. `file` is the file that it was read from, "" for this machine.
+    """The diagnosis of what was seen, with its checklist.
 
-    `asked.command` is held against a machine that was seen elsewhere; `source` names this one in the report.
+    `file` is the file that it was read from, "" for this machine.
+
+    `asked.command` is compared with a machine that was seen elsewhere; `source` names this one in the report.
     `import_test` says that it was not left out on purpose.
     """
     looks = {name: found for name, found in env.looks.items() if name in asked.only or not name}

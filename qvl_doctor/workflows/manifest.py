@@ -38,7 +38,7 @@ class Found(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """What every look at a command needs."""
+    """What every check of a command needs."""
 
     source: str
     rules: Sequence[Rule]
@@ -79,7 +79,10 @@ def diagnose(
 
 
 class _Round(NamedTuple):
-    """The commands of a text, the diagnosis of each, and the text with the first fixes made; "" where nothing is to be changed."""
+    """The commands of a text, the diagnosis of each, and the text with the first fixes made.
+
+    "" where nothing is to be changed.
+    """
 
     looked: Sequence[Inspected]
     singles: Sequence[Diagnosis]
@@ -115,7 +118,7 @@ def _settled(first: _Round, asked: _Asked) -> str:
 
 
 def _single(each: Inspected, status: Seen | None, asked: _Asked) -> Diagnosis:
-    """The diagnosis of one command and what stands around it."""
+    """The diagnosis of one command and what is around it."""
     seen, own = each.seen, asked.known._replace(release=each.release)
     card = model_cards.find(each.model) if each.model else None
     if card:
@@ -171,7 +174,7 @@ def _not_of_vllm(command: Command) -> Text | None:
 
 
 def _notes(command: Command) -> list[Text]:
-    """That a piece of a manifest does not show what stands elsewhere, and that what a controller made is not the place for a change."""
+    """Notes on fragments, which do not show everything, and on objects that a controller made."""
     source = command.source
     fragment = (
         isinstance(source, ManifestSource) and source.shape == "kubernetes" and not source.box.spot.root.get("kind")

@@ -32,7 +32,10 @@ _MAX_NAMED = 5
 
 
 class Asked(NamedTuple):
-    """What is asked of the cluster. `words` name the pod or its owner; `tail` is -1 for the whole log; `now` the time of the look."""
+    """What is asked of the cluster.
+
+    `words` name the pod or its owner; `tail` is -1 for the whole log; `now` the time of the check.
+    """
 
     words: tuple[str, ...] = ()
     selector: str = ""
@@ -124,7 +127,10 @@ class _Reading:
 
 
 def _settled(found: Diagnosis, pod: Pod, container: Container, now: float) -> Diagnosis:
-    """The diagnosis with what the cluster says, where the log alone cannot know: a log of something that still runs has no end."""
+    """The diagnosis with what the cluster says, where the log alone cannot know.
+
+    A log of something that still runs has no end.
+    """
     if not found.runs:
         return of_pod(found)
     found = concluded(found, kind=POD, ready=pod.ready)
@@ -137,7 +143,7 @@ def _settled(found: Diagnosis, pod: Pod, container: Container, now: float) -> Di
 
 
 def _looked(chosen: Chosen, container: Container) -> Inspected | None:
-    """What the container starts and what stands around it, where that can be read."""
+    """What the container starts and what is around it, where that can be read."""
     try:
         found = inspect_manifest(as_json(chosen.item))
     except LaunchError:
@@ -146,7 +152,10 @@ def _looked(chosen: Chosen, container: Container) -> Inspected | None:
 
 
 def _spec(looked: Inspected, pod: Pod, container: Container) -> Seen:
-    """What of the spec matters now: of a pod that is ready, its command alone. Whether a container that started has a GPU, its log says."""
+    """What of the spec matters now: of a pod that is ready, its command alone.
+
+    Whether a container that started has a GPU, its log says.
+    """
     if pod.ready:
         return observe_command(looked.command, looked.release)
     started = container.now.state == "running" or bool(container.death.state)
@@ -155,7 +164,7 @@ def _spec(looked: Inspected, pod: Pod, container: Container) -> Seen:
 
 
 def _here(seen: Seen) -> Seen:
-    """What was seen, without lines: nobody has the text that they count."""
+    """What was seen, without lines: no one has the text that they count."""
     facts = {name: fact._replace(line=0) for name, fact in seen.facts.items()}
     return Seen(facts, tuple(record._replace(lines=(Line(0, ""),)) for record in seen.observations))
 

@@ -55,7 +55,7 @@ def plan_command(
 ) -> Diagnosis:
     """The diagnosis of a command on a GPU. Its facts are what the memory model computes.
 
-    What that cannot compute is the reason of an unknown verdict; the rest holds all the same.
+    What that cannot compute is the reason of an unknown verdict; the rest holds anyway.
     """
     seen = observe_command(command, known.release)
     plan = planned(arguments_of(command, known.release), known, command.env)

@@ -249,7 +249,7 @@ def test_what_was_left_out_is_said(tmp_path: Path, fixtures: Path) -> None:
     log.write_text((fixtures / OOM).read_text(encoding="utf-8") + "INFO nothing new\n" * 30_000, encoding="utf-8")
     bundle("--no-check", "--max-log", "128KiB", log, cwd=tmp_path)
     found = unpacked(tmp_path / "qvl-doctor-bundle.zip")
-    assert re.search(r"logs/pod\.log: \d+ lines were left out of its middle", found["README.md"])
+    assert re.search(r"logs/pod\.log: \d+ lines in its middle were omitted", found["README.md"])
     assert json.loads(found["MANIFEST.json"])["logs"]["logs/pod.log"]["left_out_lines"] > 10_000
 
 

@@ -1,4 +1,7 @@
-"""`qvl-doctor check` as people call it: contradicting options, odd files of other machines, terminals, interrupts, and its checklist."""
+"""`qvl-doctor check` as people call it.
+
+Contradicting options, odd files of other machines, terminals, interrupts, and its checklist.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ EVERYTHING = frozenset(PROBES)
 def test_a_machine_with_nothing_gives_a_useful_page() -> None:
     done = doctor("--no-import-test", "--vllm", "0.11.0", *SERVE)
     assert done.returncode == 1
-    for said in ("vLLM is not installed", "driver", "shared memory", "the card is not known"):
+    for said in ("vLLM is not installed", "driver", "shared memory", "the GPU is unknown"):
         assert said in done.stdout
     assert "Traceback" not in done.stderr
 
@@ -48,7 +51,7 @@ def test_a_machine_with_nothing_gives_a_useful_page() -> None:
 @pytest.mark.parametrize(
     ("facts", "looked", "name", "status", "says"),
     [
-        ({}, Looked(EVERYTHING, EVERYTHING), "flags", "unknown", "no command given: put it behind --"),
+        ({}, Looked(EVERYTHING, EVERYTHING), "flags", "unknown", "no command given: put it after --"),
         ({}, Looked(frozenset({"gpu"}), frozenset({"gpu"})), "shm", "unknown", "left out by --only"),
         ({"vllm": "0.11.0"}, Looked(frozenset({"gpu"}), frozenset({"gpu"})), "vllm", "unknown", "left out by --only"),
         ({"nvml": "library-missing"}, Looked(EVERYTHING, EVERYTHING), "cards", "unknown", "no NVML"),
@@ -59,7 +62,7 @@ def test_a_machine_with_nothing_gives_a_useful_page() -> None:
             Looked(EVERYTHING, EVERYTHING, model="m/n"),
             "folder",
             "unknown",
-            "the folder of m/n is not on this machine",
+            "the directory of m/n is not on this machine",
         ),
         ({}, Looked(EVERYTHING, EVERYTHING), "folder", "unknown", "--model-dir"),
         ({}, Looked(EVERYTHING - {"imports"}, EVERYTHING, import_test=False), "imports", "unknown", "--no-import-test"),
@@ -139,18 +142,18 @@ def test_the_json_of_the_checklist_keeps_its_schema(held_by_schema: Callable[[ob
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--only", "gpus"], "did you mean gpu?"),
-        (["--only", "imprts"], "did you mean imports?"),
+        (["--only", "gpus"], "Did you mean gpu?"),
+        (["--only", "imprts"], "Did you mean imports?"),
         (["--only", "zzz"], "packages, imports, gpu, host, model, command"),
-        (["--only", ","], "names nothing"),
-        (["--only", "imports", "--no-import-test"], "which one?"),
+        (["--only", ","], "names no check"),
+        (["--only", "imports", "--no-import-test"], "pass only one of the two"),
         (["--from", "x", "--python", "p"], "--python"),
         (["--from", "x", "--export", "y"], "--export"),
         (["--from", "x", "--no-import-test"], "--no-import-test"),
         (["--from", "x", "--model-dir", "d"], "--model-dir"),
-        (["--from", "-", "--command", "-"], "once only"),
+        (["--from", "-", "--command", "-"], "only once"),
         (["--export", "x", "--output", "x"], "same file"),
-        (["--command", "x", "--", "vllm", "serve", "m"], "which one?"),
+        (["--command", "x", "--", "vllm", "serve", "m"], "pass only one of them"),
     ],
 )
 def test_contradictions_are_told(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,9 +248,9 @@ def test_ctrl_c_in_the_import_test_ends_with_130_and_leaves_no_child(tmp_path: P
 
 
 def test_nothing_is_shown_with_quiet_or_on_a_dumb_terminal() -> None:
-    assert "looking at" in on_a_terminal("check", "--only", "host")[0]
-    assert "looking at" not in on_a_terminal("check", "--only", "host", "--quiet")[0]
-    assert "looking at" not in on_a_terminal("check", "--only", "host", term="dumb")[0]
+    assert "checking Host" in on_a_terminal("check", "--only", "host")[0]
+    assert "checking Host" not in on_a_terminal("check", "--only", "host", "--quiet")[0]
+    assert "checking Host" not in on_a_terminal("check", "--only", "host", term="dumb")[0]
 
 
 def test_rules_under_test_are_counted() -> None:
@@ -289,11 +292,14 @@ def test_flags_are_not_called_known_to_a_release_that_nobody_knows(tmp_path: Pat
         json.dumps({"schema": SCHEMA, "made": "2026-01-01T00:00:00Z", "probes": {"packages": []}, "facts": {}}),
         encoding="utf-8",
     )
-    for release, wanted in (((), "nothing that no release knows"), (("--vllm", "0.11.0"), "known to this release")):
+    for release, wanted in (
+        ((), "every flag exists in some vLLM release"),
+        (("--vllm", "0.11.0"), "supported by this release"),
+    ):
         done = run(
             "check", "--from", "-", "--format", "json", "--lang", "en", *release, *SERVE, stdin=file.read_bytes()
         )
         found = json.loads(done.stdout)
         (line,) = (check for check in found["checks"] if check["name"] == "flags")
         assert line["detail"]["en"].startswith(wanted)
-        assert "stdin: the machine was looked at on 2026-01-01" in str(found["not_checked"])
+        assert "stdin: the machine was checked on 2026-01-01" in str(found["not_checked"])

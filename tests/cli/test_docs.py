@@ -23,6 +23,7 @@ DOCUMENTS = (
         "docs/new-release.md",
         "docs/releasing.md",
         "docs/rules-format.md",
+        "docs/terms.md",
     ),
 )
 

@@ -208,14 +208,14 @@ def test_check_says_4_where_a_gpu_is_there_and_the_fit_is_unknown(
 ) -> None:
     done = run("check", "--from", "-", *command, stdin=seen_on(**facts))
     assert done.returncode == code, done.stdout + done.stderr
-    assert ("UNKNOWN  Whether the command fits the GPU is not known" in done.stdout) is (code == UNKNOWN)
+    assert ("UNKNOWN  Whether the command fits the GPU is unknown" in done.stdout) is (code == UNKNOWN)
 
 
 def test_quiet_says_why_nothing_is_certain() -> None:
     done = run(*PLAN, "H100", "--quiet", *STRANGE)
     assert (
         done.stdout
-        == "? UNKNOWN  Memory: there is no card of the model nobody/knows-this; --model-dir reads its files\n"
+        == "? UNKNOWN  Memory was not computed: qvl-doctor has no built-in data for model nobody/knows-this. Pass --model-dir.\n"
     )
 
 

@@ -1,4 +1,7 @@
-"""Inputs that once crashed the program, kept it busy without end, or were answered wrongly: each has one right answer, at once."""
+"""Inputs that once crashed the program, kept it busy without end, or were answered wrongly.
+
+Each has one right answer, at once.
+"""
 
 from __future__ import annotations
 

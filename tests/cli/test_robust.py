@@ -1,4 +1,7 @@
-"""What surrounds a command may be odd: outputs that are links, pipes or folders, closed or full, and terminals of another encoding."""
+"""What surrounds a command may be odd.
+
+Outputs that are links, pipes or folders, closed or full, and terminals of another encoding.
+"""
 
 from __future__ import annotations
 

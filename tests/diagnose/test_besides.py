@@ -1,4 +1,5 @@
-"""What stands next to a log reaches rules, fixes, the command and the report, each thing by how far it is to be trusted."""
+"""What stands next to a log reaches rules, fixes, the command and the report, each thing by how far it is to be
+trusted."""
 
 from __future__ import annotations
 

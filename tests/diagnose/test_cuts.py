@@ -20,8 +20,8 @@ FIXTURES = Path(__file__).parents[2] / "fixtures"
 LOGS = sorted(FIXTURES.glob("*/*.log"))
 NAMES = [log.relative_to(FIXTURES).as_posix() for log in LOGS]
 MATCHER = Matcher(RULES)
-#: What may be said of a part of a log, by what is said of the whole. A part that shows nothing but a request that failed
-#: is degraded, whatever the server did before and after it.
+#: What may be said of a part of a log, by what is said of the whole. A part that shows nothing but a request that
+#: failed is degraded, whatever the server did before and after it.
 OF_PART = {
     "healthy": {"healthy", "degraded", "unknown"},
     "degraded": {"degraded", "unknown"},

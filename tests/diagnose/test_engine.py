@@ -1,4 +1,7 @@
-"""From records to a verdict: the cause first, its consequences as symptoms, nothing invented, nothing loud about a healthy server."""
+"""From records to a verdict.
+
+The cause first, its consequences as symptoms, nothing invented, nothing loud about a healthy server.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Leads for what no rule knows: from the error's own words, from the innermost telling frame, from the pair of packages."""
+"""Leads for what no rule knows.
+
+From the error's own words, from the innermost telling frame, from the pair of packages.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""No fix names another platform's tool, on any platform and in any language; without a platform nothing is taken away."""
+"""No fix names another platform's tool, on any platform and in any language.
+
+Without a platform nothing is taken away.
+"""
 
 from __future__ import annotations
 

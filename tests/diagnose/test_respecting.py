@@ -1,4 +1,7 @@
-"""A fix changes the command at hand: every rule's fixes against commands that have each flag already, tighter, equal, looser."""
+"""A fix changes the command at hand.
+
+Every rule's fixes against commands that have each flag already, tighter, equal, looser.
+"""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_release_that_the_machine_cannot_run_says_what_comes_first() -> None:
     assert fix.change == {"pip": ["vllm>=0.24"]}
     assert "Update the NVIDIA driver first" in fix.text["en"]
     fix = within_limits(Fix(TEXT, {"image": "vllm/vllm-openai:v0.14.0"}), {"compute_capability": Fact("7.0")})
-    assert "will not run on this card" in fix.text["en"]
+    assert "cannot run on this GPU" in fix.text["en"]
 
 
 @pytest.mark.parametrize(

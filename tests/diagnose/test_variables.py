@@ -1,4 +1,7 @@
-"""Variables that a release does not read: those that were meant for it, all in one finding; not what builds and images set."""
+"""Variables that a release does not read: those that were meant for it, all in one finding.
+
+Not what builds and images set.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Verdict and summary as a table: every kind of input, every way it went, with and without findings that are ignored."""
+"""Verdict and summary as a table.
+
+Every kind of input, every way it went, with and without findings that are ignored.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,7 @@ def test_what_is_ignored_happened_all_the_same(kind: str, severity: str) -> None
     ("shown", "findings", "summary"),
     [
         (Shown("log", up=True), [], "The server is ready, nothing found"),
-        (Shown("log", up=True), ["notice"], "The server is ready; remarks: 1"),
+        (Shown("log", up=True), ["notice"], "The server is ready; notices: 1"),
         (Shown("log", up=True, stopped=True), ["notice"], say("summary.stopped", "en")),
         (Shown("log", up=True), ["degraded"], "It serves, but: T a-degraded"),
         (Shown("log"), ["fatal"], "T a-fatal"),
@@ -72,15 +75,15 @@ def test_what_is_ignored_happened_all_the_same(kind: str, severity: str) -> None
             "No progress for 2 minutes; last seen: loading the weights",
         ),
         (Shown("log", phase="load", stalled_s=STALLED_S - 1), [], say("summary.cut_off", "en", phase="load")),
-        (Shown("log", stalled_s=STALLED_S), ["notice"], "No verdict, but a remark: T a-notice"),
+        (Shown("log", stalled_s=STALLED_S), ["notice"], "No verdict, but a notice: T a-notice"),
         (Shown("log", reason=REASON), [], REASON["en"]),
         (Shown("examined"), [], "Nothing found that would stop it"),
-        (Shown("examined"), ["notice"], "Nothing found that would stop it; remarks: 1"),
+        (Shown("examined"), ["notice"], "Nothing found that would stop it; notices: 1"),
         (Shown("examined"), ["degraded"], "It will start, but: T a-degraded"),
         (Shown("examined"), ["fatal"], "It will not start: T a-fatal"),
         (Shown("examined", reason=REASON), [], REASON["en"]),
         (Shown("pod", ready=True), [], "The pod is ready, nothing found"),
-        (Shown("pod", ready=True), ["notice"], "The pod is ready; remarks: 1"),
+        (Shown("pod", ready=True), ["notice"], "The pod is ready; notices: 1"),
         (Shown("pod", ready=True, up=True), [], "The server is ready, nothing found"),
         (Shown("pod", ready=True, stopped=True), [], "The pod is ready, nothing found"),
         (Shown("pod", ready=True, reason=REASON), [], "The pod is ready, nothing found"),

@@ -1,4 +1,5 @@
-"""Every fact is listed once, with its kind, its unit and its meaning, and whoever reads or tells facts goes by that list."""
+"""Every fact is listed once, with its kind, its unit and its meaning, and whoever reads or tells facts goes by that
+list."""
 
 from __future__ import annotations
 

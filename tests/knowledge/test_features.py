@@ -1,4 +1,4 @@
-"""Which feature a place in vLLM's code belongs to, what can be done with it in which release, and what names settings."""
+"""Which feature a place in vLLM's code belongs to, what can be done with it by release, and what names settings."""
 
 from __future__ import annotations
 

@@ -14,7 +14,10 @@ FIXTURES = Path(__file__).resolve().parent.parent.parent / "fixtures"
 
 
 class Case(NamedTuple):
-    """`logs` are fixtures: of the start that `kubectl logs` shows, and of the one before. `lines` cuts a log where its start was ended."""
+    """`logs` are fixtures: of the start that `kubectl logs` shows, and of the one before.
+
+    `lines` cuts a log where its start was ended.
+    """
 
     scene: Callable[[Stage], None]
     words: tuple[str, ...]

@@ -1,4 +1,7 @@
-"""Fixtures of tests that need a real API server. tests/conftest.py hands them to all tests; they skip where none was built."""
+"""Fixtures of tests that need a real API server. tests/conftest.py hands them to all tests.
+
+They skip where none was built.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="session")
 def kube_apply(kube: ControlPlane) -> Callable[[str], tuple[bool, str]]:
-    """Whether the API server takes a manifest, and what kubectl says. Nothing is kept but the namespaces that it names."""
+    """Whether the API server takes a manifest, and what kubectl says.
+
+    Nothing is kept but the namespaces that it names.
+    """
 
     def apply(text: str) -> tuple[bool, str]:
         try:

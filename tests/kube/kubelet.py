@@ -1,4 +1,7 @@
-"""What `kubectl logs` asks of a kubelet, answered from texts: GET /containerLogs/NAMESPACE/POD/CONTAINER?previous=true&tailLines=N."""
+"""What `kubectl logs` asks of a kubelet, answered from texts.
+
+GET /containerLogs/NAMESPACE/POD/CONTAINER?previous=true&tailLines=N.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from types import TracebackType
 
 
 class Kubelet:
-    """Serves `logs`: (pod, container, previous) → text. The certificate is the API server's, which does not look at it."""
+    """Serves `logs`: (pod, container, previous) → text.
+
+    The certificate is the API server's, which does not look at it.
+    """
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self.logs: dict[tuple[str, str, bool], str] = {}

@@ -1,4 +1,7 @@
-"""`kubectl qvl-doctor`: one diagnosis of pod, events and logs, from answers of a real kubectl; and clear words where it refused."""
+"""`kubectl qvl-doctor`: one diagnosis of pod, events and logs, from answers of a real kubectl.
+
+And clear words where it refused.
+"""
 
 from __future__ import annotations
 
@@ -132,7 +135,7 @@ def test_facts_of_log_and_pod_stand_together(plugin: Plugin) -> None:
 def test_every_format_and_language(form: str, lang: str, plugin: Plugin) -> None:
     looked = plugin("killed-at-limit", words_of("killed-at-limit"), "--format", form, "--lang", lang)
     assert looked.code == 1
-    assert {"en": "main memory ran out", "zh": "主内存不足被杀死"}[lang] in looked.out
+    assert {"en": "ran out of memory", "zh": "内存不足被系统终止"}[lang] in looked.out
     assert "sk-not-a-real-key" not in looked.out
 
 

@@ -1,4 +1,7 @@
-"""Against a real API server, with the real kubectl: scheduling, quotas, logs through a kubelet, and how kubectl finds its plugins."""
+"""Against a real API server, with the real kubectl.
+
+Scheduling, quotas, logs through a kubelet, and how kubectl finds its plugins.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is told of a pod is what holds now: no old troubles, no probe that only waits, no guess where a number says otherwise."""
+"""What is told of a pod is what holds now.
+
+No old troubles, no probe that only waits, no guess where a number says otherwise.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +40,17 @@ def event(reason: str, message: str, order: float = 0.0, name: str = "vllm-0", *
 
 
 # ---- Probes
-# -----------------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 600), st.integers(1, 60), st.integers(1, 60), st.sampled_from([137, 143, 0]), st.floats(0, 1))
 def test_a_container_that_ended_when_its_probe_gave_up_is_told_so(
     delay: int, period: int, failures: int, code: int, part: float
 ) -> None:
-    """The last failure comes within a period after delay + period x (failures - 1); the end follows at once or after the grace period."""
+    """The last failure comes within a period after delay + period x (failures - 1).
+
+    The end follows at once or after the grace period.
+    """
     grace = 30 if code == 137 else 0
     lasted = delay + period * (failures - 1) + part * period + grace
     container = Container(
@@ -92,7 +98,7 @@ def test_a_probe_that_killed_does_not_hide_the_memory_limit() -> None:
 
 
 # ---- What has passed
-# --------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_a_pod_on_a_node_was_scheduled() -> None:
@@ -167,7 +173,7 @@ def test_every_exit_code_is_told_once_and_found_by_a_rule(code: int) -> None:
 
 
 # ---- Other spellings
-# --------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 
 REFUSED = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 PLAIN = f"""\

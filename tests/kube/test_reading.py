@@ -109,7 +109,10 @@ def test_yaml_says_what_json_says(scene: str) -> None:
 
 @pytest.mark.parametrize("scene", [scene for scene, rules_of in EXPECTED.items() if rules_of[0] is not None])
 def test_a_description_gives_the_pod_that_its_status_gives(scene: str) -> None:
-    """All but what `kubectl describe` does not print: the messages of waiting containers, and why a pod was not scheduled."""
+    """All but what `kubectl describe` does not print.
+
+    The messages of waiting containers, and why a pod was not scheduled.
+    """
     pod = read_pods(objects(text_of(scene, "pod.json")))[0]  # an evicted pod has a successor
     pods, _ = read_described(text_of(scene, "describe.txt"))
     described = pods[0]
@@ -219,7 +222,7 @@ def said(seen: Seen) -> list[str]:
 
 
 # ---- Hostile input
-# --------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 
 
 FILES = sorted(path for path in SCENES.glob("*/*") if path.suffix in {".json", ".txt", ".yaml"} and path.stat().st_size)
@@ -328,7 +331,7 @@ def test_a_termination_message_is_matched_like_a_log() -> None:
 
 
 # ---- Times
-# ----------------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 
 
 @given(st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1)))  # noqa: DTZ001 — the tests write UTC behind it

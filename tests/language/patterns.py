@@ -30,7 +30,7 @@ PATTERNS = (
     Pattern(
         "archaic",
         "usually, otherwise, anyway, again",
-        r"\b[Mm]ostly\b|([;,:.] |^)[Ee]lse\b|all the same|\banew\b|\bin vain\b|\bfor want of|\bby half\b|now and then|"
+        r"\b[Mm]ostly\b|([;,:.] |^)[Ee]lse\b|\ball the same\b|\banew\b|\bin vain\b|\bfor want of|\bby half\b|now and then|"
         r"without a word",
     ),
     Pattern("blank", "space", r"\bblanks?\b(?! line)"),
@@ -41,7 +41,7 @@ PATTERNS = (
     Pattern("hold-against", "compare with", r"\b([Hh]old|[Hh]olds|[Hh]eld|[Hh]olding) (\S+ ){0,6}against\b"),
     Pattern("need-less", "Reduce, Increase", r"(^|\. )Need (less|more)\b"),
     Pattern("says-it", "name what is said", r"\bsays? (it|them)\b|\b(the|such|a) look\b|which (one|card)\?"),
-    Pattern("card", "GPU; built-in model data", r"(?<!model )(?<!graphics )\b[Cc]ards?\b"),
+    Pattern("card", "GPU; built-in model data", r"(?<!model )(?<!wild )(?<!\.)\b[Cc]ards?\b"),
     Pattern("main-memory", "host memory, GPU memory", r"\bmain memory\b|\bmemory of the (GPU|card|host|machine)\b"),
     Pattern(
         "british",
@@ -69,7 +69,7 @@ PATTERNS = (
     ),
     Pattern("zh-half-width", "full-width punctuation", r"[\u4e00-\u9fff][,;:?!()]|[,;:?!()][\u4e00-\u9fff]", "zh"),
     Pattern("zh-space", "no space next to full-width punctuation", r"[，。；：（）、] | [，。；：（）、]", "zh"),
-    Pattern("zh-english", "Chinese", r"([a-z]{2,} ){3,}[a-z]{2,}", "zh"),
+    Pattern("zh-english", "Chinese", r"[\u4e00-\u9fff，。；：] ?([a-z]{2,} ){3,}[a-z]{2,}", "zh"),
 )
 LONG_TITLE, LONG_SENTENCE = 14, 30
 NAMES = (*(pattern.name for pattern in PATTERNS), "long-title", "long-sentence")

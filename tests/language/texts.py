@@ -1,4 +1,7 @@
-"""Every text of the project that a reader can see, and what of it is prose: code, addresses and placeholders are not."""
+"""Every text of the project that a reader can see, and what of it is prose.
+
+Code, addresses and placeholders are not.
+"""
 
 from __future__ import annotations
 

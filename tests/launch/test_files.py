@@ -1,4 +1,7 @@
-"""Commands out of whole files: what was not changed stays as it was written, a change lands where the user has the flag, and only there."""
+"""Commands out of whole files.
+
+What was not changed stays as it was written, a change lands where the user has the flag, and only there.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What the flag table says of single flags was read in the sources of the releases named, and in parsers that these releases built."""
+"""What the flag table says of single flags was read in the sources of the releases named, and in parsers that these
+releases built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A command that was pasted next to a log: found in a sentence, a fence, a manifest or a call, and only if it is one."""
+"""A command that was pasted next to a log.
+
+Found in a sentence, a fence, a manifest or a call, and only if it is one.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What holds for every command: written and read again it is the same, a change made twice is made once, and comments stay."""
+"""What holds for every command.
+
+Written and read again it is the same, a change made twice is made once, and comments stay.
+"""
 
 from __future__ import annotations
 

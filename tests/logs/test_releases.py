@@ -83,7 +83,10 @@ def test_records_narrow_each_other() -> None:
 
 
 def test_build_from_between_two_releases_has_lines_of_its_own() -> None:
-    """A development build of 0.7.2 and 0.7.3: some calls have moved already, so none proves a release; the wordings still hold."""
+    """A development build of 0.7.2 and 0.7.3: some calls have moved already, so none proves a release.
+
+    The wordings still hold.
+    """
     records = [
         said("This model supports multiple tasks: {'generate'}. Defaulting to 'generate'.", "config.py", 542),
         said("Casting torch.bfloat16 to torch.float16.", "config.py", 2387),

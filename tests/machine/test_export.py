@@ -66,7 +66,10 @@ def test_a_command_is_held_against_a_machine_that_was_seen_without_it(tmp_path: 
 
 
 def test_another_command_takes_the_place_of_the_exported_one(tmp_path: Path) -> None:
-    """What was found of the command there says nothing about this one; its port and its model were not looked at there."""
+    """What was found of the command there says nothing about this one.
+
+    Its port and its model were not looked at there.
+    """
     looks = {
         "host": Seen({"port_free": Fact("no")}, (observe("port_in_use", port=8000),)),
         "model": Seen({"model_folder": Fact("ok"), "architecture": Fact("X")}),

@@ -1,4 +1,7 @@
-"""What `check` says of GPUs, through NVIDIA's own binding: on a library of ours that answers as described, and on the genuine one."""
+"""What `check` says of GPUs, through NVIDIA's own binding.
+
+On a library of ours that answers as described, and on the genuine one.
+"""
 
 from __future__ import annotations
 

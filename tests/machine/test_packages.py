@@ -1,4 +1,7 @@
-"""What `check` says of an interpreter's packages: versions that do not go together, builds for other GPUs, imports that fail."""
+"""What `check` says of an interpreter's packages.
+
+Versions that do not go together, builds for other GPUs, imports that fail.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,10 @@ def test_an_environment_that_no_version_number_shows_to_be_broken(tmp_path: Path
 
 @pytest.mark.real_torch
 def test_the_same_with_the_real_packages() -> None:
-    """Torch 2.13.0 without CUDA, torchvision 0.28.0 with: pip finds nothing, the import fails, and the builds tell it before any import."""
+    """Torch 2.13.0 without CUDA, torchvision 0.28.0 with.
+
+    Pip finds nothing, the import fails, and the builds tell it before any import.
+    """
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = Path(os.environ.get("QVL_DOCTOR_TORCH") or os.path.join(caches, "qvl-doctor-torch")) / "2.13.0+cpu"
     if not (folder / ".complete").exists():

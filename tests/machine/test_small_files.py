@@ -1,4 +1,7 @@
-"""The small files of a model's directory: each name that counts, each model type, each argument that makes a file needless."""
+"""The small files of a model's directory.
+
+Each name that counts, each model type, each argument that makes a file needless.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a command and its variables ask of the host: memory, caches, a place to download to, ways between GPUs; each release and bound."""
+"""What a command and its variables ask of the host: memory, caches, a place to download to, ways between GPUs.
+
+Each release and bound.
+"""
 
 from __future__ import annotations
 

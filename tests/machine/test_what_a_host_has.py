@@ -1,4 +1,7 @@
-"""What the host of a start has: folders, files, limits, clock, names and ports; each entry of the tables, both sides of each bound."""
+"""What the host of a start has: folders, files, limits, clock, names and ports.
+
+Each entry of the tables, both sides of each bound.
+"""
 
 from __future__ import annotations
 

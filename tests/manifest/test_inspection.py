@@ -223,7 +223,10 @@ def test_what_kserve_adds_is_not_missing() -> None:
 
 
 def test_what_a_controller_made_is_judged_where_it_was_made_from() -> None:
-    """`kubectl get all -o yaml`: a Deployment, its ReplicaSets and their pods. What was rolled out before is history."""
+    """`kubectl get all -o yaml`: a Deployment, its ReplicaSets and their pods.
+
+    What was rolled out before is history.
+    """
     made = deployment(image="vllm/vllm-openai:latest")
     labels = {"app": "qwen", "pod-template-hash": "6d5f"}
     pod = {"apiVersion": "v1", "kind": "Pod", "spec": pod_of(deployment(image="vllm/vllm-openai:latest"))}

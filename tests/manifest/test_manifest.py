@@ -1,4 +1,7 @@
-"""`qvl-doctor manifest`, end to end: what a manifest lacks, what is wrong with its command, the corrected file, and hostile input."""
+"""`qvl-doctor manifest`, end to end.
+
+What a manifest lacks, what is wrong with its command, the corrected file, and hostile input.
+"""
 
 from __future__ import annotations
 
@@ -218,12 +221,12 @@ def test_numbers_that_are_none(text: str) -> None:
     ("text", "said"),
     [
         ("kind: Service\n", "nothing in it starts vLLM"),
-        ("kind: Pod\nx: [", "it is no valid YAML"),
+        ("kind: Pod\nx: [", "it is not valid YAML"),
         ("kind: Pod\nx: " + "[" * 100, "it is nested too deeply (2:"),
         ("# " + "{{" + "x" * (2 << 20), "it is too long for a script or a manifest"),
         (
             "kind: Pod\nspec: {containers: [{image: 'vllm/vllm:v0.9.0', args: []}]}\n---\n" * 300,
-            "more vLLM commands than",
+            "too many vLLM commands",
         ),
         ("docker run vllm/vllm-openai --model 'm", "never closed (1:"),
     ],

@@ -1,4 +1,7 @@
-"""Secrets in odd places of manifests, compose files and scripts: in no report and no archive, and in the file that is written as before."""
+"""Secrets in odd places of manifests, compose files and scripts.
+
+In no report and no archive, and in the file that is written as before.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Manifests of every kind, whole: compose, docker run, groups, inference services, several commands; and the model's memory in them."""
+"""Manifests of every kind, whole: compose, docker run, groups, inference services, several commands.
+
+And the model's memory in them.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,7 @@ def test_that_memory_was_asked_for_and_not_computed_is_told() -> None:
     text = yaml.safe_dump(deployment(args=["--model", "some/model"]))
     found = diagnose(text, source="x", known=Known(gpu=gpus.find("H100")), rules=RULES).diagnosis
     assert [said["en"] for said in found.not_checked] == [
-        "Memory: there is no card of the model some/model; `qvl-doctor plan --model-dir` reads its files"
+        "Memory was not computed: qvl-doctor has no built-in data for model some/model. Use `qvl-doctor plan --model-dir`."
     ]
 
 

@@ -107,7 +107,10 @@ def test_the_request_of_9_03_gib_is_gate_up_of_128000_tokens() -> None:
 
 
 def test_five_of_each_are_dropped_and_three_of_each_run() -> None:
-    """The second lesson: 163840 tokens do not fit 128000, so V0 leaves the dummies out; 98304 do, so the profile grows."""
+    """The second lesson: 163840 tokens do not fit 128000, so V0 leaves the dummies out.
+
+    98304 do, so the profile grows.
+    """
     shape, five, gpu = article(limits={"image": 5, "video": 5})
     _, three, _ = article(limits={"image": 3, "video": 3})
     assert dummies(shape, five).needed == 163840

@@ -1,4 +1,7 @@
-"""Fields of a config.json that decide about memory: what each means, where it stands, and what counts where it is missing."""
+"""Fields of a config.json that decide about memory.
+
+What each means, where it stands, and what counts where it is missing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The request of an OOM is named by the tensor that made it, whatever the model, and an odd number stays unexplained."""
+"""The request of an OOM is named by the tensor that made it, whatever the model. An odd number stays unexplained."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_what_no_tensor_explains_stays_unexplained(number: float, unit: str) -> 
 
 
 def test_random_draws_name_their_tensor() -> None:
-    """Any tensor of any profile run, printed as PyTorch does, is found again by its name and within 0.2 % of its size."""
+    """Any tensor of any profile run, printed as PyTorch does, is found by its name and within 0.2 % of its size."""
     draw, drawn = random.Random(7), 0  # noqa: S311  # a seed, so that a failure comes again
     for _ in range(60):
         name = draw.choice([each for each in MODELS if model_cards.find(each)])

@@ -1,4 +1,7 @@
-"""What each tower holds at its peak, counted in the code of its blocks: both sides of each release, compiled and eager."""
+"""What each tower holds at its peak, counted in the code of its blocks.
+
+Both sides of each release, compiled and eager.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The small parts of the memory model: units, bytes of a weight, projections, fields of a config.json, fitted numbers, cards."""
+"""The small parts of the memory model.
+
+Units, bytes of a weight, projections, fields of a config.json, fitted numbers, cards.
+"""
 
 from __future__ import annotations
 
@@ -237,7 +240,8 @@ def test_there_are_tables_by_release() -> None:
 
 @pytest.mark.parametrize("rows", SINCE)
 def test_a_table_by_release_begins_with_the_first_and_goes_up(rows: Any) -> None:
-    """What came before the first row is as the first row says, so that one stands at 0.6, or where the V1 engine begins."""
+    """What came before the first row is as the first row says, so that one stands at 0.6, or where the V1 engine
+    begins."""
     releases = [first for first, *_ in rows]
     assert releases[0] in {(0, 6, 0), (0, 8, 0)}
     assert releases == sorted(set(releases))

@@ -1,4 +1,7 @@
-"""The arithmetic of a plan, with every part of it given: boundaries of the verdicts, what is carried over from a log, the error."""
+"""The arithmetic of a plan, with every part of it given.
+
+Boundaries of the verdicts, what is carried over from a log, the error.
+"""
 
 from __future__ import annotations
 

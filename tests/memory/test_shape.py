@@ -123,7 +123,10 @@ def test_windows_by_pattern_by_list_and_switched_off() -> None:
 
 
 def test_rotary_tables() -> None:
-    """Rows × elements: positions for plain ones, four times for M-RoPE, the factor for linear ones, two tables for longrope and Gemma 3."""
+    """Rows × elements.
+
+    Positions for plain ones, four times for M-RoPE, the factor for linear ones, two tables for longrope and Gemma 3.
+    """
     assert shape().rope == (RopeCache(4096, 32),)
     assert model("Qwen2.5-VL-7B-Instruct").rope == (RopeCache(4 * 128000, 128),)
     assert model("gemma-3-4b-it").rope == (RopeCache(8 * 131072, 256), RopeCache(131072, 256))
@@ -136,7 +139,8 @@ def test_rotary_tables() -> None:
 
 @pytest.mark.parametrize("name", model_cards.known())
 def test_every_card_is_a_shape_with_the_published_number_of_parameters(name: str) -> None:
-    """The derived tensors are those of the checkpoint. vLLM pads the vocabulary, and does not load the last layers of CLIP for LLaVA."""
+    """The derived tensors are those of the checkpoint. vLLM pads the vocabulary, and does not load the last layers of
+    CLIP for LLaVA."""
     found = model_cards.find(name)
     assert found is not None
     assert found.source

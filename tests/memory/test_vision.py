@@ -107,7 +107,7 @@ def test_a_text_model_takes_no_images() -> None:
 
 
 def test_llava_onevision_has_images_that_are_larger_than_what_is_profiled() -> None:
-    """Only from 1.1 times the tiles' patches on is an image made smaller, and no size of the grid is just below that."""
+    """An image is made smaller only from 1.1 times the tiles' patches on. No size of the grid is just below that."""
     shape, settings, _ = serve("llava-onevision-qwen2-7b-ov-hf", ARTICLE_CARD, (0, 19, 0))
     assert image(shape, 769, 1153).tokens == 8721
     assert largest_image(shape, settings).tokens == 8154

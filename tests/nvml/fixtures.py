@@ -1,4 +1,7 @@
-"""NVML as tests have it: the real binding on a library of our own that answers from a description (nvml.c says which)."""
+"""NVML as tests have it.
+
+The real binding on a library of our own that answers from a description (nvml.c says which).
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,10 @@ Describe = Callable[..., dict[str, str]]
 
 @pytest.fixture(scope="session")
 def nvml(tmp_path_factory: pytest.TempPathFactory) -> Describe:
-    """A function that gives the environment in which NVML shows some cards: `nvml(cards, old=…, driver=…, cuda=…, links=…, fail=…)`."""
+    """A function that gives the environment in which NVML shows some cards.
+
+    `nvml(cards, old=…, driver=…, cuda=…, links=…, fail=…)`.
+    """
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("there is no C compiler to build the library that stands in for NVML")

@@ -1,4 +1,7 @@
-"""NVIDIA's own library, as Debian packages it: on a machine without a driver it says so itself. Fetched for a test, never kept here."""
+"""NVIDIA's own library, as Debian packages it: on a machine without a driver it says so itself.
+
+Fetched for a test, never kept here.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ _LIMIT_S = 120
 
 @pytest.fixture(scope="session")
 def genuine_nvml(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of the genuine libnvidia-ml.so.1; skips where there is a driver, or where Debian's package cannot be had."""
+    """The folder of the genuine libnvidia-ml.so.1.
+
+    Skips where there is a driver, or where Debian's package cannot be had.
+    """
     if os.path.exists("/proc/driver/nvidia"):
         pytest.skip("this machine has a driver of NVIDIA's")
     for needed in ("apt-get", "dpkg"):

@@ -1,4 +1,7 @@
-"""What was seen outside a log: rules match it by its key, a log cannot fake it, and each thing is a finding of its own."""
+"""What was seen outside a log.
+
+Rules match it by its key, a log cannot fake it, and each thing is a finding of its own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The table of sentences: each has one key, is said somewhere with all its values, and can be read back from its text."""
+"""The table of sentences.
+
+Each has one key, is said somewhere with all its values, and can be read back from its text.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,8 @@ def seen(record: Record) -> Observation:
 
 
 def calls(root: Path) -> Iterator[tuple[str, str, set[str] | None]]:
-    """(where, key, names of the values, or None where some come as a mapping) of every observation that is made by its key."""
+    """(where, key, names of the values, or None where some come as a mapping) of every observation that is made by its
+    key."""
     for path in sorted((root / "qvl_doctor").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
@@ -92,7 +96,10 @@ def test_a_sentence_is_well_formed(key: str) -> None:
 
 @pytest.mark.parametrize("key", SENTENCES)
 def test_a_sentence_is_read_back_from_its_text(key: str) -> None:
-    """So are the files of versions that wrote no keys. Of a flag that no release knows, the value and a word look alike."""
+    """So are the files of versions that wrote no keys.
+
+    Of a flag that no release knows, the value and a word look alike.
+    """
     sample = SAMPLES[key]
     back = recalled(sample.level, sample.message, 7)
     assert back.first_line == 7

@@ -1,4 +1,7 @@
-"""The checklist and the rules: a finding on a machine or a command spoils the line that its rule names, and no other."""
+"""The checklist and the rules.
+
+A finding on a machine or a command spoils the line that its rule names, and no other.
+"""
 
 from __future__ import annotations
 

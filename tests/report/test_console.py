@@ -1,4 +1,7 @@
-"""The report on a terminal: word for word at 80 columns, readable at any width, and never a way into the terminal for a log."""
+"""The report on a terminal.
+
+Word for word at 80 columns, readable at any width, and never a way into the terminal for a log.
+"""
 
 import io
 import re
@@ -61,7 +64,8 @@ Follows from it
 Facts
   packages  transformers 4.48.3
 
-2 start-ups in this log; all died the same way: transformers-unknown-model-type
+2 starts in this log; all failed in the same way:
+transformers-unknown-model-type
 
 Not checked
   · The start command is not in the log.
@@ -101,10 +105,10 @@ FAILED_ZH = """\
 """
 
 HEALTHY_EN = """\
-✓ HEALTHY  The server is ready; remarks: 1
+✓ HEALTHY  The server is ready; notices: 1
            standard input · vLLM 0.7.2.dev56+gbf3b79ef · V0
 
-Remarks
+Notices
   · The KV cache holds 2,976 tokens, one full-size image needs 16,384
     (kv-below-one-image, line 24, likely)
     → Give vLLM more of the card.
@@ -121,7 +125,7 @@ GPU memory  23.65 GiB
   █ weights 15.63   ▓ activation peak 0.69   ▌ outside PyTorch 0.08
   ▒ KV cache 0.16   ░ CUDA graphs 1.91   · left over 5.18
 
-Start-up  54 s
+Startup  54 s
   loading the weights    23 s  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
   profiling memory       13 s  ━━━━━━━━━━━━━━━━━
   capturing CUDA graphs  18 s  ━━━━━━━━━━━━━━━━━━━━━━━━
@@ -174,7 +178,7 @@ def test_word_for_word(diagnosis: Diagnosis, lang: str, expected: str) -> None:
     [
         (FAILED, "en", "✗ FAILED  pod.log: Transformers is too old to know qwen2_5_vl\n"),
         (FAILED, "zh", "✗ 失败  pod.log：Transformers 版本过旧，无法识别 qwen2_5_vl\n"),
-        (HEALTHY, "en", "✓ HEALTHY  The server is ready; remarks: 1\n"),
+        (HEALTHY, "en", "✓ HEALTHY  The server is ready; notices: 1\n"),
     ],
 )
 def test_quiet_is_the_verdict_line(diagnosis: Diagnosis, lang: str, expected: str) -> None:
@@ -327,11 +331,11 @@ def test_degraded_puts_its_first_finding_in_the_place_of_the_cause() -> None:
 @pytest.mark.parametrize(
     ("runs", "sentence"),
     [
-        ((Run(1, 2, "failed", "a"),) * 14, "14 start-ups in this log; all died the same way: a"),
-        ((Run(1, 2, "failed"),) * 2, "2 start-ups in this log; all failed"),
+        ((Run(1, 2, "failed", "a"),) * 14, "14 starts in this log; all failed in the same way: a"),
+        ((Run(1, 2, "failed"),) * 2, "2 starts in this log; all failed"),
         (
             (Run(1, 2, "failed", "a"), Run(3, 4, "healthy")),
-            "2 start-ups in this log (FAILED 1, HEALTHY 1); this report is about the last one",
+            "2 starts in this log (FAILED 1, HEALTHY 1); this report is about the last one",
         ),
     ],
 )
@@ -340,7 +344,7 @@ def test_runs(runs: tuple[Run, ...], sentence: str) -> None:
 
 
 def test_one_run_is_not_worth_a_sentence() -> None:
-    assert "start-ups" not in printed(HEALTHY)
+    assert "starts in this log" not in printed(HEALTHY)
 
 
 def test_every_kind_of_change() -> None:

@@ -1,4 +1,7 @@
-"""How each format writes what it shows: signs, fences, widths, values; each entry of the tables, both sides of each limit."""
+"""How each format writes what it shows: signs, fences, widths, values.
+
+Each entry of the tables, both sides of each limit.
+"""
 
 from __future__ import annotations
 

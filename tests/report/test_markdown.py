@@ -47,7 +47,7 @@ References: <https://github.com/vllm-project/vllm/issues/13446>
 
 - The engine process failed to start (line 45, 2 times)
 
-2 start-ups in this log; all died the same way: transformers-unknown-model-type
+2 starts in this log; all failed in the same way: transformers-unknown-model-type
 
 **Not checked**
 

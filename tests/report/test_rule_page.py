@@ -64,7 +64,7 @@ OTHERS = (
 PAGE = """\
 A full-size request needs <need> tokens, the budget is <have>
 worst-case-too-long · Images · degraded: it serves, but badly · likely
-holds for vllm >=0.6.5,<0.12 · text of vLLM 0.6.5–0.7.3, 0.8.2
+applies to vllm >=0.6.5,<0.12 · text of vLLM 0.6.5–0.7.3, 0.8.2
 
   The worst case is tokens per item × items: <reserved>.
 
@@ -80,9 +80,9 @@ Fix
      remove: --swap-space
 
 Related rules
-  · Brings about: request-failed (A request for <what> failed)
-  · Brings about: not-there
-  · Can be brought about by: deeper (Something deeper)
+  · Causes: request-failed (A request for <what> failed)
+  · Causes: not-there
+  · Can be caused by: deeper (Something deeper)
   · Is reported instead of: weaker
   · Gives way to: stronger (Something stronger)
   · Similar: worst-case-unknown (The budget is not known)

@@ -1,4 +1,7 @@
-"""Text by its width on the screen; parts of the pages that stand on their own: what to paste, bars, the telling part of a line."""
+"""Text by its width on the screen.
+
+Parts of the pages that stand on their own: what to paste, bars, the telling part of a line.
+"""
 
 import shlex
 

@@ -1,4 +1,7 @@
-"""What a report shows and what it leaves out: both sides of each limit, each entry of the tables, each branch of a choice."""
+"""What a report shows and what it leaves out.
+
+Both sides of each limit, each entry of the tables, each branch of a choice.
+"""
 
 from __future__ import annotations
 
@@ -154,7 +157,7 @@ def test_the_release_of_the_head() -> None:
     [
         ([("failed", "a"), ("failed", "b")], "FAILED 2"),
         ([("failed", "a"), ("healthy", "a")], "FAILED 1, HEALTHY 1"),
-        ([("failed", "a"), ("failed", "a")], "died the same way: a"),
+        ([("failed", "a"), ("failed", "a")], "failed in the same way: a"),
         ([("failed", ""), ("failed", "")], "all failed"),
     ],
 )
@@ -174,8 +177,8 @@ def test_what_was_ignored(rules: tuple[str, ...], said: str) -> None:
 
 @pytest.mark.parametrize("render", [printed, lambda given: markdown.render(given, "en")], ids=["terminal", "markdown"])
 def test_one_start_needs_no_sentence_and_two_do(render: Any) -> None:
-    assert "start-ups" not in render(of(runs=(Run(1, 2, "failed"),)))
-    assert "2 start-ups" in render(of(runs=(Run(1, 2, "failed"), Run(3, 4, "failed"))))
+    assert "starts in this log" not in render(of(runs=(Run(1, 2, "failed"),)))
+    assert "2 starts" in render(of(runs=(Run(1, 2, "failed"), Run(3, 4, "failed"))))
 
 
 # ---- Pictures

@@ -1,4 +1,4 @@
-"""What a rule must not be taken for it is not taken for by a second look either, and other rules do not take its place."""
+"""What a rule must not match, the second reading does not match either, and other rules do not take its place."""
 
 from __future__ import annotations
 

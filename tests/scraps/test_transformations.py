@@ -1,4 +1,4 @@
-"""The answer does not depend on what a log went through, as long as one of the lines is left that tell what is wrong."""
+"""The answer does not depend on what a log went through, as long as one telling line is left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ STEP = 37
 
 
 class Outcome(NamedTuple):
-    """How many texts of a transformation have the answer that they had before; which of the others are taken for well."""
+    """How many texts of a transformation have the answer that they had before.
+
+    Which of the others are taken for well.
+    """
 
     same: int
     all: int
@@ -41,7 +44,10 @@ def outcome(transformation: Transformation, sample: Iterable[Text]) -> Outcome:
 
 
 def _lives(text: Text) -> bool:
-    """Whether only the whole text shows what is wrong: of a server that was restarted the last lines show a healthy one."""
+    """Whether only the whole text shows what is wrong.
+
+    Of a server that was restarted the last lines show a healthy one.
+    """
     return text.verdict == "degraded" and not text.tells
 
 

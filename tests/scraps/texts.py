@@ -21,7 +21,10 @@ _EMPTY_WORDS = "For further information visit"
 
 
 class Text(NamedTuple):
-    """A text that shows a failure, what is known besides it, and its answer. `tells`: one line of it is enough for that."""
+    """A text that shows a failure, what is known besides it, and its answer.
+
+    `tells`: one line of it is enough for that.
+    """
 
     name: str
     scrap: Scrap

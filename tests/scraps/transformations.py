@@ -1,4 +1,6 @@
-"""What a log goes through before somebody asks about it: a table of transformations that leave the words and spoil the form.
+"""What a log goes through before somebody asks about it.
+
+A table of transformations that leave the words and spoil the form.
 
 Collectors, terminals and compression are in `wrappings.py`; here are also chat messages, web pages, test runners, other
 programs that quote vLLM, and all that leaves only a part of the log.

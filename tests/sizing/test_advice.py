@@ -1,4 +1,7 @@
-"""`advise` on diagnoses built by hand: which fix is checked, which is put in front, and what the corrected command says."""
+"""`advise` on diagnoses built by hand.
+
+Which fix is checked, which is put in front, and what the corrected command says.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The command with the first fix of each cause: which change is made, what is never written, and what a report shows."""
+"""The command with the first fix of each cause.
+
+Which change is made, what is never written, and what a report shows.
+"""
 
 from __future__ import annotations
 

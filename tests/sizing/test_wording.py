@@ -27,7 +27,10 @@ DETAIL = Activation(1, MOMENT, (MOMENT,), Dummies({}, 0, {}, 0, 1, 1))
 
 
 def made(**changes: Any) -> Plan:
-    """A plan whose every number differs from the others; sizes in 64ths of a GiB, so that two decimals are exact enough."""
+    """A plan whose every number differs from the others.
+
+    Sizes in 64ths of a GiB, so that two decimals are exact enough.
+    """
     plain = Plan(
         total=16 * GIB,
         requested=14 * GIB,

@@ -1,4 +1,7 @@
-"""The flags of a release are read from its sources: here made-up ones, in the ways in which vLLM has written them over time."""
+"""The flags of a release are read from its sources.
+
+Here made-up ones, in the ways in which vLLM has written them over time.
+"""
 
 from __future__ import annotations
 

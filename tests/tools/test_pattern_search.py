@@ -1,4 +1,7 @@
-"""Whether a pattern can match a text whose gaps are filled in: never by chance, and never missed for want of the right sample."""
+"""Whether a pattern can match a text whose gaps are filled in.
+
+Never by chance, and never missed for want of the right sample.
+"""
 
 from __future__ import annotations
 

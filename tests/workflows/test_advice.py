@@ -1,4 +1,7 @@
-"""When a diagnosis is advised on: a command that is given, memory that is short, a command in the log that can be changed."""
+"""When a diagnosis is advised on.
+
+A command that is given, memory that is short, a command in the log that can be changed.
+"""
 
 from __future__ import annotations
 

@@ -94,10 +94,10 @@ def test_a_plan_that_cannot_be_computed_is_no_promise() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({}, "which card"),
-        ({"gpu": "L44"}, "no card is known as L44"),
-        ({"gpu": "L4", "vllm": "newest"}, "is no release"),
-        ({"gpu_memory": "much"}, "is no size"),
+        ({}, "no GPU given"),
+        ({"gpu": "L44"}, "no GPU is known as L44"),
+        ({"gpu": "L4", "vllm": "newest"}, "is not a release"),
+        ({"gpu_memory": "much"}, "is not a size"),
         ({"gpu": "L4", "model_dir": "/nowhere/at/all"}, "/nowhere/at/all"),
     ],
 )
@@ -126,7 +126,7 @@ def test_a_manifest(fixtures: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("a: 1\n", "nothing in it starts vLLM"), ("image: {{ .Values.image }}\n", "template of Helm")],
+    [("a: 1\n", "nothing in it starts vLLM"), ("image: {{ .Values.image }}\n", "a Helm template")],
 )
 def test_what_is_no_manifest(text: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
@@ -145,7 +145,7 @@ def test_a_machine(tmp_path: Path) -> None:
     there = machine.diagnose(environment.read(str(file)), file=str(file))
     assert there.source == str(file)
     file.write_text("{}", encoding="utf-8")
-    with pytest.raises(InputError, match="is no environment"):
+    with pytest.raises(InputError, match="is not an environment"):
         environment.read(str(file))
 
 

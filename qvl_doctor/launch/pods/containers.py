@@ -1,7 +1,7 @@
 """The containers of Kubernetes manifests and compose files: place, words, variables, and what is around them.
 
 Any map with `containers` counts as a pod, so that Deployments, StatefulSets, Jobs, bare pods, Lists and custom
-resources are read alike; a container may also stand alone.
+resources are read alike; a container may also are alone.
 """
 
 from __future__ import annotations

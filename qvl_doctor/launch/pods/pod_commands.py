@@ -35,7 +35,7 @@ from qvl_doctor.launch.yamltext.yaml_tree import Node
 _NO_TEXT = late_pattern(
     r"[-+]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|0x[0-9a-fA-F]+|true|false|yes|no|on|off|null|~|", re.IGNORECASE
 )
-_NULLS = frozenset(("", "~", "null"))  # they are no value, and accepted for a variable
+_NULLS = frozenset(("", "~", "null"))  # they are not value, and accepted for a variable
 _NAME = "vllm"
 
 

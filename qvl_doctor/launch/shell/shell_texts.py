@@ -41,7 +41,7 @@ class ShellText:
         return self.view.text[word.start : word.stop]
 
     def edits(self, splices: Iterable[Splice], more: Sequence[Edit] = ()) -> list[Edit]:
-        """The edits of the whole input that make the splices. What a shell would misunderstand is repaired, too."""
+        """The edits of the whole input that make the splices. What a shell would misunderstand is repaired as well."""
         edits = [edit for splice in splices for edit in self._edits(splice)]
         taken = [(edit.start, edit.stop) for edit in edits if edit.stop > edit.start]
         edits += more
@@ -103,7 +103,7 @@ class ShellText:
         return _quoted_like(raw, text)
 
     def _notes(self, notes: Sequence[str]) -> list[Edit]:
-        """Comments from places where none can stand, above the command."""
+        """Comments from places where none can be, above the command."""
         if not notes:
             return []
         text, start = self.view.text, self.part.words[0].start

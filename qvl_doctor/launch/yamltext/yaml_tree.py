@@ -47,7 +47,7 @@ class Node:
         return self.target or self
 
     def get(self, key: str, depth: int = 0, seen: set[int] | None = None) -> Node | None:
-        """The value of a key of a map, through aliases and merges; None if this is no map or has no such key.
+        """The value of a key of a map, through aliases and merges; None if this is not a map or has no such key.
 
         `seen` are maps that were looked at: merges of merges name the same ones again and again.
         """

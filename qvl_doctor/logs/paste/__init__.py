@@ -1,4 +1,6 @@
-"""What a log went through before it was pasted is undone: web pages, chat messages, JSON strings, lists, lost line ends.
+"""What a log went through before it was pasted is undone.
+
+Web pages, chat messages, JSON strings, lists, lost line ends.
 
 Each step looks for signs of one transformation in the beginning of an input and returns what undoes it, or None. The
 steps are taken in one order: what came last is undone first. A text without signs passes as it is, so that a long log
@@ -29,7 +31,9 @@ _SPARING = frozenset((tags, entities, quotes, percents, cells, escapes, joins, m
 
 
 class Paste:
-    """Lines in, lines out as the server wrote them. With `live`, nothing is held back: what came so far shows the steps.
+    """Lines in, lines out as the server wrote them.
+
+    With `live`, nothing is held back: what came so far shows the steps.
 
     The lines keep the numbers that they have in the input, unless line ends were lost or the newest line came first:
     then they are counted as they come out, because a later line must have a greater number.
@@ -66,7 +70,10 @@ class Paste:
         return self._counted(lines, len(held), reordered=last is not None)
 
     def _passed(self, block: list[RawLine]) -> list[RawLine]:
-        """The block after the steps that the text so far shows a need for; each time it has doubled they are looked for again."""
+        """The block after the steps that the text so far shows a need for.
+
+        Each time it has doubled they are looked for again.
+        """
         if self._size >= self._due:
             self._due = 2 * self._size
             self._so_far = undone(self._held)[1]

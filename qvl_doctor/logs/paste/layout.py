@@ -1,4 +1,7 @@
-"""The layout of a log that was pasted: lost line ends, padding, unknown prefixes, lists and indentation, the newest line first."""
+"""The layout of a log that was pasted.
+
+Lost line ends, padding, unknown prefixes, lists and indentation, the newest line first.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from qvl_doctor.logs.source import RawLine
 
 _FEWEST = 2
 _CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#: What may stand after a prefix, and with what a line without an unknown one begins.
+#: What may be after a prefix, and with what a line without an unknown one begins.
 _ANCHORS = ("Traceback (most", 'File "', "INFO ", "WARNING ", "ERROR ", " pid=")
 _PLAIN = ("Traceback (most", "  File ", "    ", "INFO ", "WARNING ", "ERROR ", "(")
 _GAP = r"(?<=\S) {6,60}(?=\w)"
@@ -101,7 +104,7 @@ def _commonest(lines: list[str]) -> str | None:
 
 
 def _shape(line: str) -> str | None:
-    """A pattern of what stands before the log's own text; "" for what is known, None if nothing shows where that begins."""
+    """A pattern of what is before the log's own text; "" for what is known, None if nothing shows where that begins."""
     found = compiled(START).search(line, 0, 400)
     if found is None:
         return None
@@ -228,7 +231,10 @@ def _runs_back(clocks: list[str]) -> bool:
 
 
 def _traced_back(lines: list[str]) -> bool:
-    """Whether tracebacks are upside down: a frame is above the header, and its source between it and what was raised."""
+    """Whether tracebacks are upside down.
+
+    A frame is above the header, and its source between it and what was raised.
+    """
     votes = 0
     for place, line in enumerate(lines):
         before, after = lines[place - 1 : place] or [""], lines[place + 1 : place + 4]

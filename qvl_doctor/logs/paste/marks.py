@@ -15,7 +15,7 @@ _FENCE_AFTER = r"(?<=[^\s`])[ \t]*```[ \t]*$"
 _MARKABLE = rf"(?=({NAME})|{LEVEL}|{PROCESS}|{TRACEBACK})"
 _MARKED = rf"(?:^|(?<=[\])|>] ))(?:([*_`~]{{1,6}})|^\s*([\"'`*_]{{1,6}})){_MARKABLE}"
 _LABELED = rf"\s*(?:[Ee]rror|ERROR|Exception|[Ll]og|报错|错误|日志)(?: message)?[:：]\s*(?={NAME}: |{LEVEL}|{PROCESS}|{TRACEBACK})"
-#: With what a marked or labeled line begins, what stands between a prefix and a mark, and what such a line says.
+#: With what a marked or labeled line begins, what is between a prefix and a mark, and what such a line says.
 _LABELS = tuple(
     f"{word}{end}" for word in ("Error", "error", "ERROR", "Exception", "Log", "log") for end in (":", " m")
 )

@@ -32,7 +32,10 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def each(change: Callable[[str], str]) -> Undo:
-    """A step that changes the text of each line, and may make several lines of it. Nothing in them can style a terminal."""
+    """A step that changes the text of each line, and may make several lines of it.
+
+    Nothing in them can style a terminal.
+    """
 
     def undo(lines: list[RawLine]) -> list[RawLine]:
         done: list[RawLine] = []
@@ -45,7 +48,7 @@ def each(change: Callable[[str], str]) -> Undo:
 
 
 def several(text: str) -> bool:
-    """Whether a line holds several log calls, and what users wrote, if anything, does not come before the second one."""
+    """Whether a line holds several log calls, with nothing that a user wrote before the second one."""
     starts = compiled(LEVEL).finditer(text)
     first, second = next(starts, None), next(starts, None)
     return first is not None and second is not None and not begins_user_text(text[: second.start()])

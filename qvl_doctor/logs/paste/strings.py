@@ -53,7 +53,10 @@ def escapes(text: str) -> Undo | None:
 
 
 def _is_string(line: str) -> bool:
-    """Whether a line holds such a string; not a collector's JSON, which is read as such, nor what was logged at INFO."""
+    """Whether a line holds such a string.
+
+    Not a collector's JSON, which is read as such, nor what was logged at INFO.
+    """
     if compiled(CALM).match(line) and not several(line):
         return False
     ended = "\\n" in line and any(sign in line for sign in _SIGNS) and compiled(_END).search(line)
