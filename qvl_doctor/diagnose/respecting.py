@@ -1,4 +1,4 @@
-"""Fixes held against the command that ran: what it has already is not proposed again, nor what would undo part of it.
+"""Fixes compared with the command that ran: what it has already is not proposed again, nor what would undo part of it.
 
 A number moves one way only, the way that its fix wants it to go: a context that is shorter already is not lengthened to
 what a fix calls short. A value that is a map is changed key by key. Where the command is not known, nothing is held

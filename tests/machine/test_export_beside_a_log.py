@@ -45,7 +45,7 @@ def test_a_log_beside_an_export_does_not_take_over_its_command(tmp_path: Path, f
         (lambda path: path.write_text('{"schema": "qvl-doctor/env/7"}'), "update qvl-doctor"),
         (lambda path: path.write_text('{"schema": "\x1b[31m"}'), "Invalid control"),
         (lambda path: path.write_text('{"schema": ["a"]}'), "its schema is not"),
-        (lambda path: path.write_text('{"n": ' + "9" * 5000 + "}"), "no environment"),
+        (lambda path: path.write_text('{"n": ' + "9" * 5000 + "}"), "not an environment file"),
     ],
 )
 def test_what_is_no_environment_is_one_line(
