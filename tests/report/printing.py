@@ -9,15 +9,27 @@ from report_samples import text
 from rich.console import Console
 
 from qvl_doctor.model import Diagnosis, Finding
-from qvl_doctor.report import console
+from qvl_doctor.report.console import render
 
 
 def of(*found: Finding, **more: Any) -> Diagnosis:
     return Diagnosis("x.log", "degraded", text("a summary", ""), findings=found, **more)
 
 
-def printed(diagnosis: Diagnosis, width: int = 80, encoding: str = "utf-8") -> str:
-    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
-    console.render(diagnosis, "en", Console(file=stream, width=width, no_color=True))
-    stream.flush()
-    return stream.buffer.getvalue().decode(encoding)
+def printed(
+    diagnosis: Diagnosis,
+    lang: str = "en",
+    width: int = 80,
+    encoding: str = "utf-8",
+    *,
+    colour: bool = False,
+    quiet: bool = False,
+) -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, newline="")
+    console = Console(
+        file=file, width=width, no_color=not colour, force_terminal=colour, color_system="truecolor" if colour else None
+    )
+    render(diagnosis, lang, console, quiet=quiet)
+    file.flush()
+    return raw.getvalue().decode(encoding)

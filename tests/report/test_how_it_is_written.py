@@ -272,12 +272,12 @@ def test_no_line_ends_with_what_opens(char: str) -> None:
 
 def test_a_long_source_and_a_narrow_page() -> None:
     assert printed(of()).startswith("! DEGRADED  a summary\n")
-    assert printed(of(), 59).startswith("! DEGRADED\n  a summary\n  x.log")
-    assert printed(FAILED, 59).count("\n") > printed(FAILED, 60).count("\n")
+    assert printed(of(), width=59).startswith("! DEGRADED\n  a summary\n  x.log")
+    assert printed(FAILED, width=59).count("\n") > printed(FAILED, width=60).count("\n")
 
 
 def test_a_timeline() -> None:
-    page = printed(of(timeline=(Phase("load", 20.0), Phase("profile", 5.0))), 100)
+    page = printed(of(timeline=(Phase("load", 20.0), Phase("profile", 5.0))), width=100)
     rows = [line for line in page.split("\n") if "━" in line]
     assert [line.count("━") for line in rows] == [30, 8]
     assert "25 s" in page
