@@ -57,6 +57,8 @@ def diagnose(
     found = examine(file or source or both("check.source")["en"], seen, rules or rulebook.shipped(packed=True), known)
     if asked.command is not None:
         found = concluded(found, reason=_uncomputed(found.facts))
+    if not found.findings and not any(look.facts for look in looks.values()):
+        found = concluded(found, reason=both("check.nothing_seen"), unasked=True)
     found = without(found, ignore)
     if asked.command is not None:
         folder = "" if file else folder_of(asked)

@@ -57,6 +57,7 @@ def test_an_observation_of_no_look(probe: object) -> None:
     export = {"schema": "qvl-doctor/env/1", "probes": {"gpu": []}, "observations": said}
     done = run("check", "--from", "-", stdin=json.dumps(export).encode())
     assert done.returncode == OK, done.stderr
+    assert "UNKNOWN  Nothing was seen of this machine" in done.stdout
     assert not done.stderr
 
 

@@ -87,7 +87,7 @@ def test_a_log_that_ran_is_not_told_that_it_cannot_run(tmp_path: Path, fixtures:
     assert not {"vllm-not-installed", "nvidia-driver-missing"} & set(rules)
     assert "proxy-for-localhost" in rules
     assert found["verdict"] == "healthy"
-    assert sum("left out" in note for note in found["not_checked"]) == 2
+    assert sum("ignored" in note for note in found["not_checked"]) == 2
 
 
 def test_the_machine_of_the_log_is_used_whole(tmp_path: Path, fixtures: Path) -> None:
@@ -99,6 +99,6 @@ def test_the_machine_of_the_log_is_used_whole(tmp_path: Path, fixtures: Path) ->
     }
     found = beside(tmp_path, fixtures, same)
     assert "gpu-ecc-errors" in [finding["rule"] for finding in found["findings"]]
-    assert not [note for note in found["not_checked"] if "left out" in note]
+    assert not [note for note in found["not_checked"] if "ignored" in note]
     other = {"gpu": Seen({**same["gpu"].facts, "total_gib": Fact(79.1)}, (ecc,))}
     assert "gpu-ecc-errors" not in [finding["rule"] for finding in beside(tmp_path, fixtures, other)["findings"]]
