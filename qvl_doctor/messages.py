@@ -20,6 +20,8 @@ _PLACEHOLDER = late_pattern(r"\{(\w+)\}")
 # YAML folds a line break into a space, which Chinese has neither between its characters nor next to its punctuation.
 _PUNCTUATION, _CHINESE = r"[\u3000-\u303f\uff01-\uff60]", r"[\u3000-\u9fff\uff01-\uff60]"
 _FOLDED = rf"(?<={_PUNCTUATION}) | (?={_PUNCTUATION})|(?<={_CHINESE}) (?={_CHINESE})"
+#: What is between two sentences.
+_BETWEEN: Mapping[str, str] = {"en": " ", "zh": ""}
 
 
 def say(key: str, lang: str, **values: object) -> str:
@@ -44,6 +46,16 @@ def say(key: str, lang: str, **values: object) -> str:
 def both(key: str, **values: object) -> dict[str, str]:
     """The sentence `key` in every language of the interface."""
     return {lang: say(key, lang, **values) for lang in LANGUAGES}
+
+
+def sentences(parts: Iterable[str], lang: str) -> str:
+    """Sentences of one language, one after the other; empty ones are left out."""
+    return _BETWEEN[lang].join(filter(None, parts))
+
+
+def joined(*texts: Text) -> dict[str, str]:
+    """Texts one after the other, in every language."""
+    return {lang: sentences((text[lang] for text in texts), lang) for lang in LANGUAGES}
 
 
 def has(key: str) -> bool:

@@ -1,12 +1,11 @@
 """The values that travel between the rooms: frozen, without behaviour beyond small look-ups.
 
 Records come from `logs`, rules from `rulebook`, findings from `diagnose`, and `report` prints a `Diagnosis`. Nothing
-here reads or prints. They are named tuples and not dataclasses because importing `dataclasses` and making twelve frozen
-ones costs more than diagnosing a log. A named tuple compiles each annotation that is a text, so here they are none:
-this module does without `from __future__ import annotations`.
+here reads or prints. They are named tuples because importing `dataclasses` costs more than diagnosing a log, and their
+annotations are not strings (`from __future__ import annotations`) because a named tuple compiles each of those.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -17,26 +16,13 @@ LANGUAGES = ("en", "zh")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 #: The rule id of the finding for a failure that no rule knows.
 UNRECOGNIZED = "unrecognized-failure"
-#: What is between two sentences.
-_BETWEEN: Mapping[str, str] = {"en": " ", "zh": ""}
 #: The phases of a start in the order in which vLLM goes through them.
 PHASES = ("config", "load", "profile", "kv-cache", "graph-capture", "serving", "shutdown")
-
 #: The platforms that are known by their tools, images and devices (knowledge/platforms.json).
 PLATFORMS = ("cuda", "rocm", "ascend", "xpu", "gaudi", "tpu", "neuron", "cpu")
 
 #: A text in every language of the interface: {"en": …, "zh": …}.
 Text = Mapping[str, str]
-
-
-def sentences(parts: Iterable[str], lang: str) -> str:
-    """Sentences of one language, one after the other; empty ones are left out."""
-    return _BETWEEN[lang].join(filter(None, parts))
-
-
-def joined(*texts: Text) -> dict[str, str]:
-    """Texts one after the other, in every language."""
-    return {lang: sentences((text[lang] for text in texts), lang) for lang in LANGUAGES}
 
 
 class Frame(NamedTuple):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from qvl_doctor.model import Fact, fact_count, fact_map, fact_number, fact_text, joined, sentences
+from qvl_doctor.messages import joined, sentences
+from qvl_doctor.model import Fact, fact_count, fact_map, fact_number, fact_text
 from qvl_doctor.values import as_count, as_number, as_text
 
 VALUES: Mapping[str, tuple[Any, float | None, int, str]] = {

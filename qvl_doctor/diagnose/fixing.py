@@ -15,8 +15,8 @@ from qvl_doctor.diagnose.respecting import left_to_do
 from qvl_doctor.diagnose.upgrades import for_platform
 from qvl_doctor.late import late_pattern
 from qvl_doctor.launch.spelling import spell_flags
-from qvl_doctor.messages import listed, say
-from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text, fact_text, sentences
+from qvl_doctor.messages import listed, say, sentences
+from qvl_doctor.model import LANGUAGES, Facts, Fix, FixTemplate, Hit, Text, fact_text
 from qvl_doctor.rulebook import complete
 from qvl_doctor.rulebook.placeholders import PLACEHOLDER, placeholders
 from qvl_doctor.values import as_text

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from qvl_doctor.diagnose.life import Life
 from qvl_doctor.late import late_pattern
-from qvl_doctor.messages import both
-from qvl_doctor.model import UNRECOGNIZED, Facts, Finding, Fix, Frame, Lead, Line, Record, fact_text, joined
+from qvl_doctor.messages import both, joined
+from qvl_doctor.model import UNRECOGNIZED, Facts, Finding, Fix, Frame, Lead, Line, Record, fact_text
 
 _DEPTH = {"worker": 0, "engine": 1, "api": 2, "": 2}
 _NO_FAILURE = frozenset(

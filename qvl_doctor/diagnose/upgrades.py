@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qvl_doctor.late import late_pattern
-from qvl_doctor.messages import both
-from qvl_doctor.model import PLATFORMS, Facts, Fix, fact_text, joined
+from qvl_doctor.messages import both, joined
+from qvl_doctor.model import PLATFORMS, Facts, Fix, fact_text
 from qvl_doctor.versions import release
 
 if TYPE_CHECKING:

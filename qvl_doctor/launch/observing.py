@@ -13,7 +13,7 @@ from qvl_doctor.launch.command import Command, Flag, Problem
 from qvl_doctor.launch.masking import masked_part, secret
 from qvl_doctor.launch.ranges import refused
 from qvl_doctor.launch.spelling import SMART_QUOTES, merge, plain_values, read_map
-from qvl_doctor.logs.facts import settings
+from qvl_doctor.logs.fact_values import settings
 from qvl_doctor.model import Fact, Facts, Record, Seen, fact_map
 from qvl_doctor.observations import names, needed, observe
 from qvl_doctor.observations.sentences import SENTENCES

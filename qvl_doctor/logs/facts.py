@@ -7,15 +7,15 @@ not a fact.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from qvl_doctor.facts.platforms import UNSPECIFIED, PlatformReader
 from qvl_doctor.facts.platforms import plain as plain_platform
-from qvl_doctor.facts.table import COUNT, NUMBER, kind, unit
 from qvl_doctor.late import late_pattern
 from qvl_doctor.logs.fact_lines import LINES, FactLine
+from qvl_doctor.logs.fact_values import converted, settings
 from qvl_doctor.logs.milestones import ACTIVITY, ANSWER, BOUND, FAULT, READY, Milestone
 from qvl_doctor.logs.package_lists import PackageReader
 from qvl_doctor.model import NOTHING, Fact, Facts, Record
@@ -23,9 +23,7 @@ from qvl_doctor.model import NOTHING, Fact, Facts, Record
 # Who may overrule whom: a fact is replaced only from above.
 _COMPUTED, _PACKAGE, _ARGUMENT, _LOG = range(4)
 
-_LONGEST_NUMBER = 24
 _MAX_SITES = 200
-_UNITS = {"b": 1 / 1024**3, "K": 1 / 1024**2, "M": 1 / 1024}
 _BLOCK_SIZES = (8, 16, 32, 64, 128, 256)
 _ENGINE_LINE = late_pattern(
     r"(?:Initializing an?|Dumping input data for) (?:(?P<engine>V[01]) )?LLM engine \(v(?P<vllm>[^)\s]{1,80})\)"
@@ -35,33 +33,6 @@ _STARTS = ("vllm", "args", "platform", "architecture", "max_model_len")
 #: Marks of a server that had come up.
 _UP = frozenset((READY, ANSWER, ACTIVITY, FAULT))
 _ENGINE_OF_FILE = {"core.py": "V1", "llm_engine.py": "V0"}
-
-#: Argument or field of the engine's configuration → fact. `auto` says nothing about what was chosen.
-_SETTINGS = {
-    "model": "model",
-    "served_model_name": "served_model_name",
-    "dtype": "dtype",
-    "quantization": "quantization",
-    "load_format": "load_format",
-    "kv_cache_dtype": "kv_cache_dtype",
-    "tensor_parallel_size": "tensor_parallel_size",
-    "pipeline_parallel_size": "pipeline_parallel_size",
-    "data_parallel_size": "data_parallel_size",
-    "max_model_len": "max_model_len",
-    "max_seq_len": "max_model_len",
-    "max_num_batched_tokens": "max_num_batched_tokens",
-    "max_num_seqs": "max_num_seqs",
-    "block_size": "block_size",
-    "gpu_memory_utilization": "gpu_memory_utilization",
-    "enforce_eager": "enforce_eager",
-    "enable_prefix_caching": "prefix_caching",
-    "enable_chunked_prefill": "chunked_prefill",
-    "chunked_prefill_enabled": "chunked_prefill",
-    "enable_lora": "lora",
-    "attention_backend": "attention_backend",
-    "limit_mm_per_prompt": "limit_mm_per_prompt",
-    "port": "server_port",
-}
 
 
 class FactReader:
@@ -181,7 +152,7 @@ class FactReader:
             self._set(name, value, line, _LOG, "last" if row.keep == "last" else "first")
         for name, shown in found.items():
             if shown:
-                self._set(name, _converted(name, shown), line, _LOG, row.keep)
+                self._set(name, converted(name, shown), line, _LOG, row.keep)
         return True
 
     def _set(self, name: str, value: Any, line: int, rank: int, keep: str = "first") -> None:
@@ -224,7 +195,7 @@ class FactReader:
             self._set("api_key", "yes", line, _ARGUMENT)
 
     def _settings(self, values: Mapping[str, Any], line: int, rank: int) -> None:
-        for name, value in settings(values, rank):
+        for name, value in settings(values, chosen=rank == _LOG):
             self._set(name, value, line, rank)
         if "speculative_config" in values or values.get("speculative_model"):
             value = values.get("speculative_config") or values.get("speculative_model")
@@ -264,11 +235,6 @@ class FactReader:
             if engine:
                 computed["engine"] = Fact(engine, "inferred")
         return computed | _kv_in_tokens(known)
-
-
-def settings(values: Mapping[str, Any], rank: int = _ARGUMENT) -> Iterator[tuple[str, Any]]:
-    """Arguments by their names in vLLM, as facts; None where an argument leaves the choice to vLLM."""
-    return ((name, _setting(name, values[setting], rank)) for setting, name in _SETTINGS.items() if setting in values)
 
 
 def _engine(known: Mapping[str, Fact], sites: Iterable[Record]) -> str | None:
@@ -327,98 +293,3 @@ def _line_of(literal: str, record: Record) -> int:
 @lru_cache(maxsize=512)
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
-
-
-def _converted(name: str, shown: str) -> Any:
-    """The value of a fact from how the log shows it; None if it is none."""
-    converter = _CONVERTERS.get(name)
-    if converter is None:
-        converter = _gib if unit(name)[0] == "GiB" else _BY_KIND.get(kind(name), str)
-    return converter(shown)
-
-
-def _int(shown: str) -> int | None:
-    digits = shown.replace(",", "")
-    return int(digits) if digits.isdecimal() and len(digits) <= _LONGEST_NUMBER else None
-
-
-def _float(shown: str) -> float | None:
-    try:
-        return float(shown.rstrip(".")) if len(shown) <= _LONGEST_NUMBER else None
-    except ValueError:
-        return None
-
-
-def _gib(shown: str) -> float | None:
-    """'9.03 GiB', '152.49 MiB', '0 bytes' and the bare numbers of lines that say GiB themselves."""
-    number = shown.rstrip("KMGiBbytes ")
-    value, unit = _float(number), shown[len(number) :].strip()[:1]
-    return None if value is None else round(value * _UNITS.get(unit, 1.0), 6)
-
-
-def _capability(shown: str) -> str:
-    """sm_120 is 12.0."""
-    return shown if "." in shown else f"{shown[:-1]}.{shown[-1]}"
-
-
-def _driver_cuda(shown: str) -> str:
-    """11080 is 11.8."""
-    return shown if "." in shown or len(shown) < 4 else f"{int(shown) // 1000}.{int(shown) % 1000 // 10}"
-
-
-def _plain(shown: str) -> str:
-    return shown.replace("torch.", "")
-
-
-def _last_part(shown: str) -> str:
-    return shown.rpartition(".")[2]
-
-
-_BY_KIND: Mapping[str, Callable[[str], Any]] = {NUMBER: _float, COUNT: _int}
-#: What releases before 0.11 call the backends, by the names that they have had since.
-_BACKENDS = {
-    "FLASH_ATTENTION": "FLASH_ATTN",
-    "FLASHATTENTION": "FLASH_ATTN",
-    "TRITON": "TRITON_ATTN",
-    "TRITON_ATTENTION": "TRITON_ATTN",
-    "FLEXATTENTION": "FLEX_ATTENTION",
-    "ROCMFLASHATTENTION": "ROCM_FLASH",
-    "TORCH_SDPA_BACKEND": "TORCH_SDPA",
-}
-
-
-def _backend(shown: str) -> str:
-    """`Flash Attention`, `FLASH_ATTN` and `AttentionBackendEnum.FLASH_ATTN` are one; so are XFormers and XFORMERS."""
-    name = shown.rpartition(".")[2].strip().upper().replace(" ", "_").replace("-", "_")
-    return _BACKENDS.get(name, name)
-
-
-_CONVERTERS: Mapping[str, Callable[[str], Any]] = {
-    "compute_capability": _capability,
-    "driver_cuda": _driver_cuda,
-    "dtype": _plain,
-    "dtype_cast": _plain,
-    "platform": plain_platform,
-    "load_format": lambda shown: _last_part(shown).lower(),
-    "gpu_name": lambda shown: shown.replace("_", " ").strip(),
-    "vit_backend": _backend,
-    "attention_backend": _backend,
-}
-
-
-def _setting(name: str, value: Any, rank: int) -> Any:
-    """An argument's value as a fact; None where it leaves the choice to vLLM."""
-    if name == "quantization" and value is None and rank == _LOG:
-        return "none"
-    if isinstance(value, list) and name == "served_model_name":
-        value = value[0] if value else None
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None or value == "" or (value == "auto" and name in ("dtype", "attention_backend")):
-        return None
-    if isinstance(value, dict):
-        return value if name == "limit_mm_per_prompt" and value else None
-    if isinstance(value, (int, float)):
-        return value if value > 0 else None
-    converted = _converted(name, str(value))
-    return None if converted == "" else converted

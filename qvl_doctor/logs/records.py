@@ -12,52 +12,35 @@ import re
 from collections.abc import Iterable, Iterator
 
 from qvl_doctor.late import late_pattern
+from qvl_doctor.logs.open_record import BARE, DOTTED, FRAME, HEADER, MAX_MESSAGE, RAISED, OpenRecord, finished, is_class
 from qvl_doctor.logs.paste import Paste
 from qvl_doctor.logs.prefixes import Piece, pieces
-from qvl_doctor.logs.roles import role_of
 from qvl_doctor.logs.source import LineSplitter, RawLine, shortened
 from qvl_doctor.logs.user_text import UserTexts
 from qvl_doctor.logs.wraps import TerminalWraps
-from qvl_doctor.model import Frame, Line, Record
+from qvl_doctor.model import Record
 from qvl_doctor.redaction.line import masker, unmasked
 
-MAX_LINES = 400
-_FIRST_KEPT = 200
-MAX_MESSAGE = 16 * 1024
 _MAX_CONTINUED = 60
 _MAX_GLUED = 200
 _NARROWEST = 60
 _MAX_OPEN = 256
 _BEGINNING = 64 * 1024
 
-#: What is logged so is neither a traceback nor an exception.
-_CALM = frozenset(("INFO", "DEBUG", "TRACE"))
 #: Lines that say that all is well: the access line of a request that went well, and how much was generated. One in many
 #: is enough.
 _ANSWERED = 'HTTP/1.1" 2'
 _STATISTICS = "Avg prompt throughput: "
 _ROUTINE_KEPT = 64
-_HEADER = "Traceback (most recent call last):"
 _HEADER_START = "Traceback (most"  # as much of it as a broken line keeps
 _CHAINS = ("During handling of the", "The above exception was")
 #: After these words Python itself shows a traceback and goes on: it says no more than a warning.
 _UNRAISABLE, _NOT_LOGGED = "Exception ignored in", "--- Logging error ---"
 #: So ends the stack that Python shows of a log call that failed.
 _STACK_END = ("Message: ", "Arguments: ")
-_FRAME = late_pattern(
-    r'\s*(?:\| *)*File "(?P<file>[^"]{1,1000})", ?line (?P<line>\d{1,9})(?:, in (?P<function>\S*))?\s*$'
-)
 _FRAME_START = late_pattern(r'\s*File "[^"]*(?:"(?:, (?:l(?:i(?:n(?:e(?: \d*)?)?)?)?)?)?)?$')
-_RAISED = late_pattern(r"(?P<type>[A-Za-z_]\w*(?:\.\w+)*)(?P<colon>:(?=\s|$))?\s*(?P<message>.*)$", re.DOTALL)
-#: An exception's line where no traceback proves it one.
-_BARE = late_pattern(
-    r"(?:\w+\.)*\w*(?:Error|error|Exception|Errorr|Interrupt|Exit|Exceeded|OutOfResources|NotFound|Timeout)(?:: ?|$)"
-)
-#: The same, indented by who pasted it: no line of source looks so.
+#: An exception's line, indented by who pasted it: no line of source looks so.
 _INDENTED = late_pattern(r"\s+(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception): \S")
-#: Where a terminal broke a line and filled the row up.
-_PADDING = late_pattern(r"(?<=\S) {6,60}(?=\S)")
-_DOTTED = late_pattern(r"(?:[a-z_]\w*\.){2,}[A-Z]\w*: ")
 _STARTS = late_pattern(
     r"Traceback \(most|(?:During handling of|The above exception)|Process [\w-]+:|usage: |\S+\.py:\d+: \w*Warning|\[W\d|"
     r"\S+:\d+:\d+ \[\d+\] NCCL|[\w -]{2,60}:\s+\d+%\||Loading \w+ checkpoint|Capturing |INFO|WARNING|ERROR|DEBUG|CRITICAL|"
@@ -66,59 +49,13 @@ _STARTS = late_pattern(
     r"terminate called |\S+ exited with code |\S+\.service: |\S+: line \d+: |[\w. -]{1,40}: error: "  # what ends a process
 )
 _PROGRESS = late_pattern(r".{0,120}?(?:\d+%\||\d+% Completed|\bit/s\]|\bs/it\]|\d+%\s)")
-_PYDANTIC = late_pattern(
-    r"\d+ validation errors? for (?P<model>\S+).*?Value error, (?P<message>.*?)(?: \[type=|$)", re.DOTALL
-)
-_RAISE = late_pattern(r"raise (?P<type>\w+(?:\.\w+)*)\((?P<said>.*)", re.DOTALL)
-_STRING = late_pattern(r"""[rbf]?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
-
-
-class _Open:
-    """A record that may still grow."""
-
-    __slots__ = ("blank", "chained", "glued", "head", "numbers", "raised", "texts", "traceback")
-
-    def __init__(self, piece: Piece) -> None:
-        self.head = piece
-        self.numbers = [piece.number]
-        self.texts = [piece.text]
-        self.chained = self.blank = False
-        self.glued = 0
-        self.look()
-
-    def add(self, piece: Piece) -> None:
-        """One more line. Of a record that grows too long the first and the last lines stay.
-
-        What was raised is at its end.
-        """
-        if len(self.texts) >= MAX_LINES:
-            del self.numbers[_FIRST_KEPT], self.texts[_FIRST_KEPT]
-            self.raised -= self.raised > _FIRST_KEPT
-        self.numbers.append(piece.number)
-        self.texts.append(piece.text)
-
-    def glue(self, piece: Piece) -> None:
-        """The rest of a line that a terminal has broken."""
-        self.texts[-1] += piece.text
-        self.glued += 1
-        if len(self.texts) == 1:
-            self.look()
-
-    def look(self) -> None:
-        """Says by its first line what this record is: a traceback, an exception without one, or neither."""
-        text = self.texts[0]
-        if self.head.level in _CALM:
-            self.traceback, self.raised = False, -1
-            return
-        self.traceback = bool(_FRAME.match(text)) or text.lstrip().startswith((_HEADER, "+ Exception Group Traceback"))
-        self.raised = 0 if not self.traceback and (_BARE.match(text) or _DOTTED.match(text)) else -1
 
 
 class RecordBuilder:
     """Pieces in, finished records out. `flush` ends what is open."""
 
     def __init__(self) -> None:
-        self._open: dict[tuple[str, ...], _Open] = {}
+        self._open: dict[tuple[str, ...], OpenRecord] = {}
         self._last: tuple[str, ...] | None = None
         self._chained: set[tuple[str, ...]] = set()
         self._ignored: dict[tuple[str, ...], str] = {}
@@ -144,7 +81,7 @@ class RecordBuilder:
                 current.blank = True
             return done
         if current is not None and current.traceback and current.raised < 0 and _PROGRESS.match(piece.text):
-            return [*done, _record(_Open(piece))]  # a progress bar in the middle of someone's traceback
+            return [*done, finished(OpenRecord(piece))]  # a progress bar in the middle of someone's traceback
         done += self._finish(key)
         if piece.text.startswith(_CHAINS):
             self._chained.add(key)
@@ -169,12 +106,12 @@ class RecordBuilder:
 
         It stays open.
         """
-        records = [_record(each) for each in self._open.values() if each.raised >= 0 or not each.traceback]
+        records = [finished(each) for each in self._open.values() if each.raised >= 0 or not each.traceback]
         return sorted(records, key=lambda record: record.first_line)
 
     def flush(self) -> list[Record]:
         """All that is open, in the order of its first line."""
-        records = [_record(record) for record in self._open.values()]
+        records = [finished(record) for record in self._open.values()]
         self._open.clear()
         self._last = None
         return sorted(records, key=lambda record: record.first_line)
@@ -182,12 +119,12 @@ class RecordBuilder:
     def _begin(self, key: tuple[str, ...], piece: Piece) -> list[Record]:
         done: list[Record] = []
         text = piece.text.strip()
-        if text.endswith(_HEADER) and len(text) > len(_HEADER) and not text.startswith(("+", "|")):
-            said = piece._replace(text=text[: -len(_HEADER)].rstrip(" ,"))
-            done.append(_record(_Open(said)))
-            piece = piece._replace(text=_HEADER)
+        if text.endswith(HEADER) and len(text) > len(HEADER) and not text.startswith(("+", "|")):
+            said = piece._replace(text=text[: -len(HEADER)].rstrip(" ,"))
+            done.append(finished(OpenRecord(said)))
+            piece = piece._replace(text=HEADER)
         piece = self._calmed(key, piece)
-        record = _Open(piece)
+        record = OpenRecord(piece)
         record.chained = key in self._chained
         self._chained.discard(key)
         self._open[key] = record
@@ -207,7 +144,7 @@ class RecordBuilder:
 
     def _finish(self, key: tuple[str, ...]) -> list[Record]:
         record = self._open.pop(key, None)
-        return [_record(record)] if record else []
+        return [finished(record)] if record else []
 
     def _finish_plain(self, key: tuple[str, ...]) -> list[Record]:
         """Ends the one-line records of the same process: only a traceback may be interrupted and go on."""
@@ -218,14 +155,14 @@ class RecordBuilder:
             return []
         return self._finish(self._last)
 
-    def _takes(self, current: _Open, piece: Piece) -> bool:
+    def _takes(self, current: OpenRecord, piece: Piece) -> bool:
         text = piece.text
         if current.traceback and current.raised < 0:
             return self._takes_frame(current, _outdented(current, piece))
         if not text.strip():
             current.blank = True
             return not piece.headed
-        if text.startswith((_HEADER_START, *_CHAINS)) or _FRAME.match(text):
+        if text.startswith((_HEADER_START, *_CHAINS)) or FRAME.match(text):
             return False
         if current.raised >= 0:
             return self._takes_said(current, piece)
@@ -241,7 +178,7 @@ class RecordBuilder:
         return False
 
     @staticmethod
-    def _takes_frame(current: _Open, piece: Piece) -> bool:
+    def _takes_frame(current: OpenRecord, piece: Piece) -> bool:
         """A traceback that has not said yet what was raised: frames, source lines, at last the exception."""
         text = piece.text
         if not text.strip():
@@ -249,18 +186,18 @@ class RecordBuilder:
         if text.startswith(_STACK_END) and not current.head.headed:
             current.head = current.head._replace(level="WARNING")
             return False
-        if text.startswith(_CHAINS) or (text.startswith(_HEADER) and len(current.texts) > 1):
+        if text.startswith(_CHAINS) or (text.startswith(HEADER) and len(current.texts) > 1):
             return False
         if text[0] in " \t|+":
             current.add(piece)
             return True
-        if _FRAME_START.match(current.texts[-1]) or (_FRAME.match(current.texts[-1]) and _is_word_rest(current, piece)):
+        if _FRAME_START.match(current.texts[-1]) or (FRAME.match(current.texts[-1]) and _is_word_rest(current, piece)):
             current.glue(piece)
             return True
         if _PROGRESS.match(text):
             return False
-        raised = _RAISED.match(text)
-        if raised and (raised["colon"] or _is_class(raised)) and len(raised["type"]) < 200:
+        raised = RAISED.match(text)
+        if raised and (raised["colon"] or is_class(raised)) and len(raised["type"]) < 200:
             current.add(piece)
             current.raised = len(current.texts) - 1
             return True
@@ -273,15 +210,15 @@ class RecordBuilder:
         return False
 
     @staticmethod
-    def _takes_said(current: _Open, piece: Piece) -> bool:
+    def _takes_said(current: OpenRecord, piece: Piece) -> bool:
         """What an exception says may go on over several lines, space ones too."""
         text = piece.text
         if len(current.texts) - current.raised > _MAX_CONTINUED:
             return False
         if piece.headed:
-            if piece.clock != current.head.clock or _BARE.match(text):
+            if piece.clock != current.head.clock or BARE.match(text):
                 return False
-        elif text[0] not in " \t" and (_STARTS.match(text) or _BARE.match(text) or _DOTTED.match(text)):
+        elif text[0] not in " \t" and (_STARTS.match(text) or BARE.match(text) or DOTTED.match(text)):
             return False
         elif text[0].isalpha() and not text[0].isascii() and current.texts[-1].isascii():
             return False  # what the person who pasted it says about it
@@ -298,7 +235,7 @@ class RecordBuilder:
         text = piece.text
         if last is None or piece.headed or piece.process or not text.strip() or last.glued >= _MAX_GLUED:
             return False
-        if _STARTS.match(text) or _PROGRESS.match(text) or _FRAME.match(text):
+        if _STARTS.match(text) or _PROGRESS.match(text) or FRAME.match(text):
             return False
         if not (wide and self._looks_like_rest(last, text)):
             return False
@@ -309,24 +246,19 @@ class RecordBuilder:
         return True
 
     @staticmethod
-    def _looks_like_rest(last: _Open, text: str) -> bool:
+    def _looks_like_rest(last: OpenRecord, text: str) -> bool:
         if not (last.head.headed or last.head.process):
             return False
         if not (text[0].islower() or text[0].isdigit() or text[0] in " .,;:)]}'\"_-"):
             return False
-        return not (text.startswith(("  ", "\t", "- ")) or _BARE.match(text)) and _plausible_rest(text)
+        return not (text.startswith(("  ", "\t", "- ")) or BARE.match(text)) and _plausible_rest(text)
 
 
-def _outdented(current: _Open, piece: Piece) -> Piece:
+def _outdented(current: OpenRecord, piece: Piece) -> Piece:
     """The piece; an exception at the left edge, where it belongs, if whoever pasted the traceback indented it."""
-    if _INDENTED.match(piece.text) and not _FRAME.match(current.texts[-1]):
+    if _INDENTED.match(piece.text) and not FRAME.match(current.texts[-1]):
         return piece._replace(text=piece.text.lstrip())
     return piece
-
-
-def _is_class(raised: re.Match[str]) -> bool:
-    """Whether a name alone on its line is an exception without words, not the rest of a broken line."""
-    return not raised["message"] and raised["type"].rpartition(".")[2][0].isupper()
 
 
 def _plausible_rest(text: str) -> bool:
@@ -342,84 +274,9 @@ def _plausible_rest(text: str) -> bool:
     }
 
 
-def _is_word_rest(current: _Open, piece: Piece) -> bool:
+def _is_word_rest(current: OpenRecord, piece: Piece) -> bool:
     """`…, in _initialize_k` + `v_caches`: a single identifier after a frame is the rest of its function's name."""
     return current.head.process != "" and piece.text.isidentifier()
-
-
-def _record(open_record: _Open) -> Record:
-    head, texts = open_record.head, open_record.texts
-    exception, said = "", texts
-    cut = False
-    frames = _frames(texts) if open_record.traceback else ()
-    at = open_record.raised if open_record.raised >= 0 or not frames else _raised_late(texts)
-    if at >= 0:
-        said = texts[at:]
-        raised = _RAISED.match(said[0])
-        if raised and (raised["colon"] or _is_class(raised)):
-            exception, said = raised["type"], [raised["message"], *said[1:]]
-    elif open_record.traceback:
-        exception, said = _about_to_raise(texts)
-        cut = True
-    message = " ".join(" ".join(said).split())[:MAX_MESSAGE]
-    whole = "".join(said)
-    unwrapped = " ".join(_PADDING.sub("", whole).split())[:MAX_MESSAGE] if len(said) > 1 or " " * 6 in whole else ""
-    if "Value error, " in message and (inner := _PYDANTIC.search(message)):
-        exception, message = "ValueError", inner["message"]
-    name, _, _ = head.process.rpartition(" ")
-    return Record(
-        lines=tuple(Line(number, text.rstrip()) for number, text in zip(open_record.numbers, texts, strict=True)),
-        message=message,
-        unwrapped=unwrapped,
-        level=head.level,
-        process=head.process,
-        role=role_of(name or head.process, head.file, frames),
-        file=head.file,
-        file_line=head.file_line,
-        clock=head.clock,
-        exception=exception,
-        frames=frames,
-        chained=open_record.chained,
-        cut=cut,
-        origin=head.origin,
-    )
-
-
-def _raised_late(texts: list[str]) -> int:
-    """Where a traceback says what was raised, if its line was whole only later; -1 if nowhere."""
-    last = max((index for index, text in enumerate(texts) if _FRAME.match(text)), default=len(texts))
-    for index in range(last + 1, len(texts)):
-        raised = _RAISED.match(texts[index])
-        if raised and raised["colon"]:
-            return index
-    return -1
-
-
-def _frames(texts: list[str]) -> tuple[Frame, ...]:
-    found = (_FRAME.match(text) for text in texts)
-    return tuple(
-        Frame(match["file"], int(match["line"]), (match["function"] or "").strip()) for match in found if match
-    )
-
-
-def _about_to_raise(texts: list[str]) -> tuple[str, list[str]]:
-    """A traceback that was cut before its end often still shows the `raise` with the words of the exception."""
-    last = max((index for index, text in enumerate(texts) if _FRAME.match(text)), default=len(texts))
-    source = " ".join(text.strip() for text in texts[last + 1 :])
-    raised = _RAISE.search(source)
-    if raised is None:
-        return "", []
-    return raised["type"], ["".join(_unquoted(string) for string in _STRING.findall(raised["said"]))]
-
-
-def _unquoted(literal: str) -> str:
-    import ast
-
-    try:
-        value = ast.literal_eval(literal)
-    except (ValueError, SyntaxError):
-        return literal[1:-1]
-    return value if isinstance(value, str) else ""
 
 
 class LogReader:

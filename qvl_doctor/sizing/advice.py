@@ -20,8 +20,8 @@ from qvl_doctor.launch.spelling import spell_flags
 from qvl_doctor.launch.writing import diff, docker_line, shell_line
 from qvl_doctor.memory import forensics
 from qvl_doctor.memory.solver import Case, Solution, alternatives, holds, lacks, solve
-from qvl_doctor.messages import both, listed
-from qvl_doctor.model import Commands, Diagnosis, Facts, Finding, Fix, Text, fact_count, fact_map, fact_text, joined
+from qvl_doctor.messages import both, joined, listed
+from qvl_doctor.model import Commands, Diagnosis, Facts, Finding, Fix, Text, fact_count, fact_map, fact_text
 from qvl_doctor.redaction.line import MASK
 from qvl_doctor.remedies.gpu_memory import others_gib
 from qvl_doctor.sizing import wording

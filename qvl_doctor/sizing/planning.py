@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from qvl_doctor.launch.ranges import refused
 from qvl_doctor.memory import model_cards
 from qvl_doctor.memory.solver import Case
-from qvl_doctor.messages import both
-from qvl_doctor.model import NOTHING, Facts, Record, Text, joined
+from qvl_doctor.messages import both, joined
+from qvl_doctor.model import NOTHING, Facts, Record, Text
 from qvl_doctor.sizing import refusals
 from qvl_doctor.sizing.case import Known, Unsized, of_arguments
 from qvl_doctor.sizing.wording import facts_of

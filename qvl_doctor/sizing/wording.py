@@ -11,8 +11,8 @@ from qvl_doctor.memory.forensics import Suspect
 from qvl_doctor.memory.settings import Settings
 from qvl_doctor.memory.solver import Case, Solution
 from qvl_doctor.memory.units import GIB
-from qvl_doctor.messages import both, say
-from qvl_doctor.model import LANGUAGES, Alternative, Fact, Fix, Text, joined, sentences
+from qvl_doctor.messages import both, joined, say, sentences
+from qvl_doctor.model import LANGUAGES, Alternative, Fact, Fix, Text
 
 BY = "memory-model"
 SOURCE = "model"

@@ -19,7 +19,7 @@ from qvl_doctor.launch.checking import check
 from qvl_doctor.launch.editing import edit
 from qvl_doctor.launch.logged_command import from_arguments
 from qvl_doctor.launch.spelling import read_map
-from qvl_doctor.logs.facts import settings
+from qvl_doctor.logs.fact_values import settings
 from qvl_doctor.logs.records import read_records
 from qvl_doctor.messages import listed
 from qvl_doctor.model import Fact, Facts, Fix, Hit, Rule

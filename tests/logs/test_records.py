@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qvl_doctor.logs.records import MAX_LINES, LogReader, read_records
+from qvl_doctor.logs.open_record import MAX_LINES
+from qvl_doctor.logs.records import LogReader, read_records
 from qvl_doctor.model import Record
 
 TRACEBACK = """\

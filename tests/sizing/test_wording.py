@@ -18,8 +18,8 @@ from qvl_doctor.memory.profile_tensors import Moment, tensor
 from qvl_doctor.memory.shape import ModelShape
 from qvl_doctor.memory.solver import Case, Solution, Step
 from qvl_doctor.memory.units import GIB, MIB
-from qvl_doctor.messages import both, say
-from qvl_doctor.model import Fact, joined
+from qvl_doctor.messages import both, joined, say
+from qvl_doctor.model import Fact
 from qvl_doctor.sizing import wording
 
 MOMENT = Moment("MLP of the decoder", (tensor("x", (1, "bytes")),))
