@@ -232,8 +232,8 @@ def test_without_a_command_no_fix_is_checked() -> None:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("Tried to allocate 3.21 GiB", "3.21 GiB fits no tensor"),
-        ("Tried to allocate 100.00 MiB", "100.00 MiB fits no tensor"),
+        ("Tried to allocate 3.21 GiB", "3.21 GiB does not match the size of any tensor"),
+        ("Tried to allocate 100.00 MiB", "100.00 MiB does not match the size of any tensor"),
         ("Tried to allocate 99.99 MiB", ""),
         ("Tried to allocate 512.00 KiB", ""),
         ("Tried to allocate 512 bytes", ""),

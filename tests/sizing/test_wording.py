@@ -168,7 +168,7 @@ def told(image: int = 0) -> dict[str, str]:
 def test_a_solution_as_a_fix() -> None:
     fix = wording.fix_of(TEXT, FOUND)
     assert fix.text == told()
-    assert fix.text["en"].startswith("Limit the context to 4000 tokens; set")
+    assert fix.text["en"].startswith("Limit the context length to 4000 tokens; set")
     assert fix.change == {"flags": {"--max-model-len": "4000"}}
     shown = "KV 6.00 ± 0.25 GiB ≥ 4.00 GiB (--max-model-len 4000), 6144 tokens, 1.54x"
     assert fix.verified == {"by": "memory-model", "detail": shown}
