@@ -52,7 +52,7 @@ NON_TORCH: tuple[NonTorch, ...] = (
         (0, 6, 5),
         "other",
         "one",
-        _gib(0.05, 9, "0.7.0 to 0.9 on T4, RTX 4070 to 4090, 24 and 48 GB cards: 0.01 to 0.11"),
+        _gib(0.05, 9, "0.7.0 to 0.9 on T4, RTX 4070 to 4090, 24 and 48 GB GPUs: 0.01 to 0.11"),
     ),
     NonTorch("V0", (0, 6, 0), "hopper", "one", _gib(0.35, 0, "as the RTX 3090")),
     NonTorch("V0", (0, 6, 5), "hopper", "one", _gib(0.16, 1, "0.7.0 on an H100; 1.79 has been seen once, with 0.6.5")),
@@ -61,7 +61,7 @@ NON_TORCH: tuple[NonTorch, ...] = (
         (0, 6, 0),
         "other",
         "several",
-        _gib(0.25, 2, "0.7.2 on two RTX 4090: 0.25; 0.8.5 on four 22 GB cards: 0.20"),
+        _gib(0.25, 2, "0.7.2 on two RTX 4090: 0.25; 0.8.5 on four 22 GB GPUs: 0.20"),
     ),
     NonTorch("V0", (0, 6, 0), "hopper", "several", _gib(0.60, 0, "as V1")),
     NonTorch(
@@ -69,7 +69,7 @@ NON_TORCH: tuple[NonTorch, ...] = (
         (0, 8, 0),
         "other",
         "one",
-        _gib(0.03, 3, "0.10.2 and 0.13 on L40S and a 48 GB card: 0.02, 0.03; 0.26 on 16 GB: 0.07"),
+        _gib(0.03, 3, "0.10.2 and 0.13 on L40S and a 48 GB GPU: 0.02, 0.03; 0.26 on 16 GB: 0.07"),
     ),
     NonTorch("V1", (0, 8, 0), "hopper", "one", _gib(0.13, 3, "0.10 to 0.17 on H100: 0.07 to 0.17")),
     NonTorch(
@@ -84,7 +84,7 @@ NON_TORCH: tuple[NonTorch, ...] = (
         (0, 8, 0),
         "other",
         "several",
-        _gib(0.30, 0, "no log; a little above what V0 shows on PCIe cards (0.20 to 0.25)"),
+        _gib(0.30, 0, "no log; a little above what V0 shows on PCIe GPUs (0.20 to 0.25)"),
     ),
     NonTorch(
         "V1",
