@@ -120,7 +120,7 @@ ACTIVATION_ERROR = Fitted(
     0.05, "of the activation", 45, "twice the 95th percentile of docs/memory-model.md, for releases that no log shows"
 )
 VISION_ERROR = Fitted(
-    0.15, "of the activation", 9, "vision towers that no log shows at work, by comparing neighbouring releases"
+    0.15, "of the activation", 9, "vision encoders that no log shows at work, by comparing neighboring releases"
 )
 NON_TORCH_ERROR = _gib(0.15, 40, "spread of the logs above")
 GRAPHS_ERROR = Fitted(0.5, "of the graphs", 24, "spread of the logs above")
