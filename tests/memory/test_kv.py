@@ -267,6 +267,10 @@ def test_the_longest_request() -> None:
     assert kv.longest_request(SIX, NEW, 10_000 * block) == 4000  # four times its positions
 
 
+def _settings(given: dict[str, Any]) -> Settings:
+    return Settings(**given)
+
+
 HEADS = st.sampled_from([1, 2, 4, 8])
 SETTINGS = st.fixed_dictionaries(
     {
@@ -278,7 +282,7 @@ SETTINGS = st.fixed_dictionaries(
         "tp": st.sampled_from([1, 2, 4, 8, 16]),
         "pp": st.sampled_from([1, 2, 3]),
     }
-).map(lambda given: Settings(**given))
+).map(_settings)
 
 
 @st.composite
