@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--kilobytes", type=int, default=200, help="size of the log")
     parser.add_argument(
-        "--max-json", type=float, default=8, help="bound for the log to JSON, times `python -c pass` (default 8)"
+        "--max-json", type=float, default=9, help="bound for the log to JSON, times `python -c pass` (default 9)"
     )
     parser.add_argument("--max-version", type=float, help="bound for --version (default: none)")
     parser.add_argument("--max-console", type=float, help="bound for the log to the console (default: none)")

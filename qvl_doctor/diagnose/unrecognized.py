@@ -39,7 +39,7 @@ _HANDLERS = frozenset(
 #: How programs and people say that something failed. A name in capitals with one word after it is a setting.
 _COMPLAINT = late_pattern(
     r"\b[A-Z]+_[A-Z_]+: (?=[^\s/]+ [a-z])|\b(?:fatal|fatal error|panic|[Ee]rror|ERROR): |\[ERROR\]|\bERR\d+|out of memory"
-    r"|\"type\": ?\"\w+Error\""
+    r"|(?<![`\w])[A-Z][a-z]\w*(?:Error|Exception)\b|\"type\": ?\"\w+Error\""
 )
 _FAILURE_WORDS = late_pattern(
     r"(?i:(?<!\")\b(?:errors?|fail(?:s|ed|ure)?|fatal|cannot|can't|could not|couldn't|unable to|not (?:found|possible|supported)"

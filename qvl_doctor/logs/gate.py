@@ -122,6 +122,8 @@ KINDS = (
     ),
     Kind("command", r"\A\s*(?:[$#] )?(?:sudo |\w+=\S+ )*(?:vllm |python3? -m vllm|docker run |podman run |#!/)"),
 )
+#: A post begins with a sentence, whatever it quotes after it.
+_POST = r"\A\s*(?![#-]|[a-z][\w-]*:)(?:[^\s\w]{0,3}[A-Za-z]\S* ){4}"
 _LOG = r"(?:INFO|WARNING|ERROR|DEBUG)[ :]|Traceback \(most|Error\b|Exception\b|error:"
 
 
@@ -158,6 +160,8 @@ def program_of(text: str) -> Text | None:
 
 def kind_of(text: str) -> str:
     """What a text is that is not a log; "" if it may be one."""
+    if _compiled(_POST).match(text):
+        return ""
     logs = _compiled(_LOG).search(text) is not None
     return next((kind.key for kind in KINDS if not (kind.alone and logs) and _compiled(kind.signs).search(text)), "")
 

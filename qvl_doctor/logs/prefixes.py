@@ -43,7 +43,7 @@ _LEVEL = "TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL"
 _OUTER = late_pattern(
     rf"""
       {_STAMP}[ ](?:-[ ][\w.-]{{1,60}}[ ]-[ ](?P<logging>{_LEVEL})[ ]-[ ]
-        |\|[ ](?P<loguru>{_LEVEL})[ ]{{0,8}}\|[ ][\w.:<>-]{{1,160}}[ ]-[ ])     # a launcher that logs what its child says
+        |\|[ ](?P<loguru>{_LEVEL})[ ]{{0,8}}\|[ ][\w.:<>-]{{1,160}}[ ](?:-[ ]|\|(?:[ ]|$)))     # a launcher that logs what its child says
     | \[?{_STAMP}\]?[ ](?!-[ ])                                    # kubectl --timestamps, docker -t, CRI, Buildkite
     | std(?:out|err)[ ](?P<cri>[FP])[ ]                            # CRI
     | \[pod/(?P<pod>[^\]]{{1,200}})\][ ]                           # kubectl --prefix

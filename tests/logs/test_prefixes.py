@@ -85,6 +85,8 @@ SAID = "Loading weights took 18.61 seconds"
         (f"WARNING:root:{SAID}", "WARNING", "", ""),
         (f"2025-05-14 17:45:10.901 uvicorn.error INFO:     {SAID}", "INFO", "", ""),
         (f"2026-02-02 18:12:48,886 some.module 1 ERROR    {SAID}", "ERROR", "", ""),
+        (f"2024-11-22 02:50:27 | ERROR | stderr | {SAID}", "ERROR", "", ""),
+        (f"2024-11-22 02:50:27.123 | INFO     | launcher:start:12 - {SAID}", "INFO", "", ""),
         (f">   | [2024-09-05T00:38:34Z] DEBUG 09-04 17:38:34 loader.py:64] {SAID}", "DEBUG", "", "loader.py"),
     ],
 )

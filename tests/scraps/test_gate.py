@@ -93,3 +93,24 @@ def test_a_setting_in_capitals_is_no_complaint(value: str) -> None:
     found = read(f"environment of the job\nvLLM: 0.15.1\nJOB_NAME: {value}\nCUDA: 12.8\n0, NVIDIA H100, 65247 MiB\n")
     assert found.verdict == "unknown"
     assert not found.findings
+
+
+MANIFESTS = (
+    "services:\n  vllm:\n    image: vllm/vllm-openai:v0.9.1\n",
+    "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: vllm\nspec: {}\n",
+)
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS)
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "[Bug]: our own image says WhaleError: the harbor is too small for it (4090)",
+        "The harbor of this whale is not supported with VLLM_WHALE: 1",
+        "It ends with assert whale == harbor | | AssertionError",
+    ],
+)
+def test_a_post_that_quotes_a_manifest_is_about_what_it_says(sentence: str, manifest: str) -> None:
+    found = read(f"{sentence}\n\nthis is what we start:\n```\n{manifest}```\n")
+    assert (found.verdict, found.findings[0].rule) == ("failed", "unrecognized-failure")
+    assert found.findings[0].title["en"].startswith(sentence[:20])
