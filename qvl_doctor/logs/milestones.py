@@ -58,6 +58,13 @@ _ROUTES = (
 ACCESS = late_pattern(
     r'(?:^|\s)(?:\S{1,80} )?- "(?P<method>[A-Z]{3,7}) (?P<path>\S{1,2000}) HTTP/\d(?:\.\d)?" (?P<status>\d{3})\b'
 )
+#: Other routes of vLLM. A program that wraps the engine in a server of its own answers on other ones.
+_OWN_ROUTE = late_pattern(
+    r"(?:/[^\s?]*)?/(?:v[12]/\S*|health|ping|version|metrics/?|load|docs|redoc|openapi\.json|tokenize|detokenize|tokenizer_info|"
+    r"server_info|is_sleeping|sleep|wake_up|(?:start|stop)_profile|reset_\w+|collective_rpc|scale_elastic_ep|"
+    r"is_scaling_elastic_ep|pause|resume|is_paused|abort_requests|init_weight\S*|update_weights|get_world_size|"
+    r"(?:un)?load_lora_adapter|inference/\S*)/?"
+)
 ENGINE_ROUTE = late_pattern(rf"(?:/[^\s?]*)?/{_ROUTES}/?")
 
 
@@ -246,7 +253,9 @@ _ANSWERED = Milestone(
     "", ANSWER, "0.6.0–", "uvicorn/protocols/http: 2xx of a route that needs the engine", "serving", "serving"
 )
 _FAILED = Milestone("", FAULT, "0.6.0–", "uvicorn/protocols/http: 4xx and 5xx", "serving", "serving")
-_SERVED = Milestone("", ACTIVITY, "0.6.0–", "uvicorn/protocols/http: any other request", "serving", "serving")
+_SERVED = Milestone(
+    "", ACTIVITY, "0.6.0–", "uvicorn/protocols/http: any other request on a route of vLLM", "serving", "serving"
+)
 #: What ends a main process for which no one has words: an uncaught traceback that began in vLLM's own program.
 _UNCAUGHT = Milestone("", CRASH, "0.6.0–", "Python: an uncaught exception of `vllm serve`, the API server or LLM(…)")
 _INTERRUPTED = Milestone("", ASKED, "0.6.0–", "Python: KeyboardInterrupt, CancelledError or SystemExit", "", "")
@@ -332,10 +341,12 @@ def _access(message: str) -> Milestone | None:
     found = ACCESS.search(message)
     if found is None:
         return None
-    needed_engine = found["method"] == "POST" and ENGINE_ROUTE.fullmatch(found["path"].partition("?")[0])
+    path = found["path"].partition("?")[0]
     if found["status"][0] in "45":
         return _FAILED
-    return _ANSWERED if needed_engine and found["status"].startswith("2") else _SERVED
+    if found["method"] == "POST" and ENGINE_ROUTE.fullmatch(path) and found["status"].startswith("2"):
+        return _ANSWERED
+    return _SERVED if ENGINE_ROUTE.fullmatch(path) or _OWN_ROUTE.fullmatch(path) else None
 
 
 _PROGRAM = late_pattern(r"(?:^|[/\\])vllm(?:\.exe)?$|[/\\]vllm[/\\]")
