@@ -85,10 +85,6 @@ DEATHS = (
     ("EngineCore failed to start", f"{_E}[core.py:708] EngineCore failed to start."),
     ("EngineCoreProc failed to start", "RuntimeError: EngineCoreProc failed to start."),
     ("WorkerProc failed to start", f"{_E}[multiproc_executor.py:597] WorkerProc failed to start."),
-    (
-        "ngine core initialization failed",
-        "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}",
-    ),
     ("Input socket thread died during startup", "RuntimeError: Input socket thread died during startup"),
     ("DP Coordinator process failed", "RuntimeError: DP Coordinator process failed during startup."),
     ("Worker", f"{_E}[multiproc_executor.py:154] Worker proc VllmWorker-1 died unexpectedly, shutting down executor."),
@@ -131,6 +127,10 @@ DEATHS = (
     ("(core dumped)", "run.sh: line 3:   123 Segmentation fault      (core dumped) vllm serve m"),
 )
 CRASHES = (
+    (
+        "ngine core initialization failed",
+        "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}",
+    ),
     ("exited with code ", "vllm-1 exited with code 1"),
     ("exited with code ", "vllm-1 exited with code 137"),
     ("Main process exited", "vllm.service: Main process exited, code=exited, status=1/FAILURE"),

@@ -132,7 +132,8 @@ MILESTONES = (
     _death("EngineCore failed to start", "0.8.5–", f"{_V1}/core.py"),
     _death("EngineCoreProc failed to start", "0.6.4–0.6.6", f"{_V1}/core.py"),
     _death("WorkerProc failed to start", "0.6.5–", _EXECUTOR),
-    _death("ngine core initialization failed", "0.8.4–", f"{_V1}/utils.py"),
+    # The front end ends with it: no noise of a stop, even where it told what was left of the engine to stop.
+    Milestone("ngine core initialization failed", CRASH, "0.8.4–", f"{_V1}/utils.py"),
     _death("Input socket thread died during startup", "0.10.1–", f"{_V1}/core.py"),
     _death("DP Coordinator process failed", "0.19.0–", f"{_V1}/coordinator.py"),
     _gone("AsyncLLM output_handler failed", "0.8.5–", f"{_V1}/async_llm.py"),
