@@ -61,6 +61,10 @@ ACTIVITY = (
             ("POST", "/v1/chat/completions/render", "200 OK"),
             ("POST", "/v1/messages/count_tokens", "200 OK"),
             ("POST", "/v1/load_lora_adapter", "200 OK"),
+            ("GET", "/readyz", "200 OK"),
+            ("GET", "/docs", "200 OK"),
+            ("POST", "/prefix/reset_prefix_cache/", "200 OK"),
+            ("POST", "/update_weights", "200 OK"),
         )
     ),
 )
@@ -280,6 +284,10 @@ SAMPLES = {
 NOTHING = (
     '10.0.0.1 - - [16/Feb/2025:10:00:01 +0000] "POST /v1/chat/completions HTTP/1.1" 200 157 "-" "python-requests/2.32"',
     'https://huggingface.co:443 "HEAD /Qwen/x/resolve/main/config.json HTTP/1.1" 307 0',
+    # routes of programs that have a server of their own around the engine
+    'INFO:     10.0.0.5:40402 - "POST /worker_generate HTTP/1.1" 200 OK',
+    'INFO:     10.0.0.5:40402 - "POST /model_details HTTP/1.1" 200 OK',
+    'INFO:     10.0.0.5:40402 - "GET /healthcheck HTTP/1.1" 200 OK',
     "Processed prompts:   0%|          | 0/4 [00:00<?, ?it/s]",
     "INFO 02-16 10:03:00 [x.py:1] EngineCore encountered a fatal error.",
     "INFO 02-16 10:03:00 [x.py:1] Killed",

@@ -58,12 +58,15 @@ _ROUTES = (
 ACCESS = late_pattern(
     r'(?:^|\s)(?:\S{1,80} )?- "(?P<method>[A-Z]{3,7}) (?P<path>\S{1,2000}) HTTP/\d(?:\.\d)?" (?P<status>\d{3})\b'
 )
-#: Other routes of vLLM. A program that wraps the engine in a server of its own answers on other ones.
+#: Other routes of vLLM (entrypoints/**, 0.6.0 to 0.33.0, and FastAPI's own). A program that wraps the engine in a
+#: server of its own answers on other ones.
 _OWN_ROUTE = late_pattern(
-    r"(?:/[^\s?]*)?/(?:v[12]/\S*|health|ping|version|metrics/?|load|docs|redoc|openapi\.json|tokenize|detokenize|tokenizer_info|"
-    r"server_info|is_sleeping|sleep|wake_up|(?:start|stop)_profile|reset_\w+|collective_rpc|scale_elastic_ep|"
-    r"is_scaling_elastic_ep|pause|resume|is_paused|abort_requests|init_weight\S*|update_weights|get_world_size|"
-    r"(?:un)?load_lora_adapter|inference/\S*)/?"
+    r"(?:/[^\s?]*)?/(?:v[12]/\S*|inference/\S*|health|ping|ready|readyz|version|metrics|load|server_info"
+    r"|docs|redoc|openapi\.json|tokenize|detokenize|tokenizer_info|(?:start|stop)_profile|is_sleeping|sleep|wake_up"
+    r"|pause|resume|is_paused|abort_requests|reset_(?:prefix|mm|encoder)_cache|release_kv_cache_memory|kv_event_sources"
+    r"|(?:is_scaling|scale)_elastic_ep|fault_tolerance/status|collective_rpc|get_world_size|update_weights|weight_info"
+    r"|(?:start|start_draft|finish)_weight_update|update_weight_version|weight_checker"
+    r"|(?:init|shutdown)_weight_transfer_engine)/?"
 )
 ENGINE_ROUTE = late_pattern(rf"(?:/[^\s?]*)?/{_ROUTES}/?")
 

@@ -13,8 +13,8 @@ from scraps.transformations import TRANSFORMATIONS, Scrap, Transformation
 #: Of all transformed texts, and of those of one transformation: so many must have the same first finding.
 OVERALL, EACH = 0.97, 0.90
 #: The sample has few texts for each transformation.
-EACH_OF_SAMPLE = 0.70
-STEP = 37
+EACH_OF_SAMPLE = 0.80
+STEP = 29
 
 
 class Outcome(NamedTuple):
